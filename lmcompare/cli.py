@@ -1,0 +1,265 @@
+"""The command: thin, and quick to answer; what a subcommand needs is imported when it runs."""
+
+import ast
+import inspect
+import os
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lmcompare import __version__
+from lmcompare.errors import LmcompareError
+
+app = typer.Typer(
+    name="lmcompare",
+    help="Train causal, masked and sequence-to-sequence language models side by side, and compare them.",
+    epilog="Start with: lmcompare run experiments/sentiment.yaml --quick",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of an experiment.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.tokens=60000; may be repeated."),
+]
+Quick = Annotated[bool, typer.Option("--quick", help="Apply what the file says under `quick`.")]
+
+
+class Stopped(LmcompareError):
+    """The person at the terminal stopped the run."""
+
+    exit_code = 130
+
+
+class Kind(StrEnum):
+    """What ``list`` lists."""
+
+    OBJECTIVES = "objectives"
+    TASKS = "tasks"
+    METRICS = "metrics"
+    SOURCES = "sources"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lmcompare {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lmcompare(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    file: File,
+    sets: Sets = None,
+    quick: Quick = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Do only what is missing, or all cells of this experiment again.")
+    ] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the best there is if left out.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results; results/<name> (with --quick: <name>-quick) if left out."),
+    ] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="A tracker, e.g. tensorboard or wandb; may be repeated.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes side by side; 0: in this very process. If left out: what fits.")
+    ] = None,
+) -> None:
+    """Do all cells of an experiment and write its report."""
+    from lmcompare import run as cells
+    from lmcompare.experiment import load
+
+    experiment = load(file, sets or (), quick)
+    folder = output or default_output(file, experiment.name, quick)
+    again = _command(file, sets or [], quick, device, output, track or [], workers)
+    try:
+        report = cells.run(
+            experiment,
+            folder,
+            workers=workers,
+            device=device,
+            trackers=track or (),
+            fresh=not resume,
+            header=f"# As `{again}` resolved it (lmcompare {__version__}).\n",
+        )
+    except KeyboardInterrupt as error:
+        raise Stopped(f"stopped; what is done is kept. To go on:\n  {again}") from error
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(f"\n{first_screen(report)}\n\nThe whole report: {report}")
+
+
+@app.command()
+def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
+    """Check an experiment without doing anything: its settings and that its sources are there."""
+    from lmcompare import run as cells
+    from lmcompare.experiment import load
+
+    experiment = load(file, sets or (), quick)
+    plan = cells.plan(experiment)
+    done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in plan)
+    sizes = f"{len(experiment.arms)} arms x {len(experiment.seeds)} seeds, {len(experiment.tasks)} tasks"
+    typer.echo(f"{file}: valid; {sizes}: {len(plan)} cells, {done} of them done")
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+) -> None:
+    """Write the report again from the rows of a run alone."""
+    from lmcompare.errors import InputError
+    from lmcompare.run import write_report
+
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such folder; wanted the results of `lmcompare run`")
+    typer.echo(f"The whole report: {write_report(directory)}")
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],
+) -> None:
+    """List what an experiment can name, with the settings of each."""
+    if kind is Kind.METRICS:
+        from lmcompare import metrics
+
+        for name, said in metrics.describe().items():
+            typer.echo(f"{name}\n    {said}")
+        return
+    from lmcompare.corpora import SOURCES
+    from lmcompare.objectives import OBJECTIVES
+    from lmcompare.tasks import TASKS
+
+    registry: Any = {Kind.OBJECTIVES: OBJECTIVES, Kind.TASKS: TASKS, Kind.SOURCES: SOURCES}[kind]
+    for name in registry:
+        typer.echo("\n".join(describe(name, registry[name])))
+
+
+def describe(kind: str, cls: type[Any]) -> Iterator[str]:
+    """Yield the word, the first line of the docstring, and each field with its default and the string under it."""
+    yield kind
+    yield f"    {(inspect.getdoc(cls) or '').partition(chr(10))[0]}"
+    said = field_docs(cls)
+    for field in fields(cls) if is_dataclass(cls) else ():
+        if field.default_factory is not MISSING:
+            made = field.default_factory()
+            default = (
+                f" = {{{', '.join(f'{f.name}: {getattr(made, f.name)}' for f in fields(made))}}}"
+                if is_dataclass(made)
+                else f" = {made}"
+            )
+        else:
+            default = "" if field.default is MISSING else f" = {_yaml(field.default)}"
+        text = f"{field.name}{default}{': ' if said.get(field.name) else ''}{said.get(field.name, '')}"
+        yield from textwrap.wrap(
+            text, 112, initial_indent="      ", subsequent_indent="          ", break_on_hyphens=False
+        )
+
+
+def _yaml(value: Any) -> str:
+    """Return a default as YAML would have it."""
+    words = {None: "null", True: "true", False: "false", "": '""'}
+    return words[value] if value is None or isinstance(value, bool) or value == "" else str(value)
+
+
+def field_docs(cls: type[Any]) -> dict[str, str]:
+    """Return the string under each field of a class, from its source."""
+    try:
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    except (OSError, SyntaxError):
+        return {}
+    said = {}
+    parts = body.body if isinstance(body, ast.ClassDef) else []
+    for field, below in zip(parts, parts[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
+                said[field.target.id] = " ".join(below.value.value.split())
+    return said
+
+
+def default_output(file: Path, name: str, quick: bool) -> Path:
+    """Return where the results go: a quick run never lies over a full one.
+
+    ``experiments/x.yaml`` -> ``results/x``; any other file: ``results/x`` in the current folder; the
+    ``experiment.yaml`` of a folder of results: that folder.
+    """
+    if file.name == "experiment.yaml" and (file.parent / "runs.jsonl").is_file() and not quick:
+        return file.parent
+    folder = f"{name}-quick" if quick else name
+    if file.absolute().parent.name != "experiments":
+        return Path("results") / folder
+    if file.parent.name == "experiments":
+        return file.parent.parent / "results" / folder
+    return Path(os.path.relpath(file.absolute().parent.parent)) / "results" / folder
+
+
+def first_screen(report: Path, lines: int = 14) -> str:
+    """Return the answer: the first lines of a report that are text, up to its first picture."""
+    text: list[str] = []
+    for line in report.read_text(encoding="utf-8").splitlines():
+        if line.startswith(("![", "<img", "<details")) or len(text) == lines:
+            break
+        text.append(line)
+    return "\n".join(text).strip()
+
+
+def _command(
+    file: Path,
+    sets: list[str],
+    quick: bool,
+    device: str | None,
+    output: Path | None,
+    track: list[str],
+    workers: int | None,
+) -> str:
+    """Return the command that goes on with a run."""
+    words = ["lmcompare", "run", str(file)]
+    for change in sets:
+        words += ["--set", change]
+    words += ["--quick"] if quick else []
+    for option, value in (("device", device), ("output", output), ("workers", workers)):
+        words += [] if value is None else [f"--{option}", str(value)]
+    for tracker in track:
+        words += ["--track", tracker]
+    return shlex.join(words)
+
+
+def main() -> None:
+    """Run the command; what a person can act on is said in a message, without a traceback."""
+    try:
+        app()
+    except Exception as error:
+        if isinstance(error, LmcompareError):
+            message, code = str(error), error.exit_code
+        else:
+            from lmcompare.run import explain, is_disk_full
+
+            if not is_disk_full(error):
+                raise
+            message, code = explain(error)
+        typer.echo(f"lmcompare: {message}" if "\n" not in message else f"lmcompare:\n{message}", err=True)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What all sources of files share: finding them, hashing them, and reading them as text."""
+
+import codecs
+import glob
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from lmcompare.corpora.cache import digest
+from lmcompare.corpora.source import Row
+from lmcompare.errors import InputError, nearest
+
+Paths = str | tuple[str, ...]
+
+_CHUNK = 1 << 20
+
+
+def find(path: Paths, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files that ``path`` names: a file, a pattern (``*``, ``**``), a folder, or several of them, in order.
+
+    Of a folder, the files with one of these suffixes count, in the folders below it, too.
+
+    Raises:
+        InputError: one of them names no file; all that do not are listed.
+    """
+    files: list[Path] = []
+    problems = []
+    for name in (path,) if isinstance(path, str) else path:
+        place = Path(name).expanduser()
+        if place.is_dir():
+            found = [file for file in place.rglob("*") if file.is_file() and file.suffix.lower() in suffixes]
+            missing = f"{name}: the folder has no file with suffix {' or '.join(suffixes)}"
+        elif place.is_file():
+            found = [place]
+        else:
+            found = [Path(file) for file in glob.glob(str(place), recursive=True) if Path(file).is_file()]
+            beside = [str(file) for file in place.parent.iterdir()] if place.parent.is_dir() else []
+            hint = nearest(str(place), beside) if len(beside) < 1000 else ""
+            missing = f"{name}: no such file" + (hint if "did you mean" in hint else "")
+        if not found:
+            problems.append(missing)
+        files.extend(sorted(found))
+    if not files and not problems:
+        problems.append("path: wanted a file, a pattern or a folder, got an empty list")
+    if problems:
+        raise InputError(*problems)
+    return list(dict.fromkeys(files))
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, read anew only when its size or time of change has changed."""
+    with readable(path):
+        state = path.stat()
+        return _sha256(path, state.st_size, state.st_mtime_ns)
+
+
+def fingerprint(kind: str, files: list[Path], *settings: Any) -> str:
+    """Return the SHA-256 of what the files hold, in their order, and of the settings; not of where they lie."""
+    return digest(kind, settings, [sha256(file) for file in files])
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say as an InputError that a file cannot be opened or read."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@contextmanager
+def opened(path: Path, encoding: str) -> Iterator[TextIO]:
+    """Open a file as text, with its newlines as they are and without a byte-order mark.
+
+    Raises:
+        InputError: it cannot be opened, there is no such encoding, or (from inside the block) bytes are not of it: it
+            names the file and the offset of the first such byte.
+    """
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise InputError(f"{path}: no encoding {encoding!r}; wanted one that Python knows, such as 'utf-8'") from None
+    name = "utf-8-sig" if name == "utf-8" else name
+    try:
+        with readable(path), path.open(encoding=name, newline="") as file:
+            yield file
+    except UnicodeError:
+        offset, byte = _first_bad_byte(path, name)
+        raise InputError(
+            f"{path}: not {encoding.upper()}: byte 0x{byte:02x} at offset {offset}; convert it, or set `encoding`"
+        ) from None
+
+
+def _first_bad_byte(path: Path, encoding: str) -> tuple[int, int]:
+    # utf-8-sig counts its errors from behind the byte-order mark; utf-8 from the start of the file.
+    decoder = codecs.getincrementaldecoder(encoding.removesuffix("-sig"))()
+    read = 0
+    with path.open("rb") as file:
+        while True:
+            chunk = file.read(_CHUNK)
+            waiting = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                return read - waiting + error.start, error.object[error.start]
+            if not chunk:
+                return read, 0
+            read += len(chunk)
+
+
+def with_text(row: Row, column: str, path: Path | str) -> Row:
+    """Return the row with the text of ``column`` as ``text``; all other columns stay.
+
+    A row without the default column ``text`` passes: a task may name another one.
+
+    Raises:
+        InputError: there is no column of that name.
+    """
+    if column == "text":
+        return row
+    if column not in row:
+        raise InputError(f"{path}: no column {column!r}{nearest(column, row)}")
+    return {**row, "text": row[column]}

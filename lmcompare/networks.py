@@ -1,0 +1,279 @@
+"""Networks: one block in three roles, or a checkpoint; what they read, and the one loss kernel."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoModelForSeq2SeqLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    PreTrainedModel,
+    T5GemmaConfig,
+    T5GemmaForConditionalGeneration,
+)
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from lmcompare import settings
+from lmcompare.errors import InputError
+from lmcompare.example import IGNORE, Batch, Special
+from lmcompare.objectives import Role
+
+# Gemma-2 refuses 'sdpa' by name because that kernel has no soft-capping. Our blocks have none, so it is right for them.
+FUSED = "fused"
+AttentionInterface.register(FUSED, sdpa_attention_forward)
+AttentionMaskInterface.register(FUSED, sdpa_mask)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A Batch on a device: shapes as there."""
+
+    inputs: Tensor
+    read: Tensor
+    targets: Tensor
+    decoder_inputs: Tensor | None
+    prefix: Tensor
+    segments: Tensor | None
+    decoder_segments: Tensor | None
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "Tensors":
+        """Copy a batch to ``device``."""
+
+        def move(array: Any) -> Tensor | None:
+            return None if array is None else torch.from_numpy(array).to(device, non_blocking=True)
+
+        return cls(**{name: move(getattr(batch, name)) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
+
+class Network(nn.Module):
+    """A transformers model that answers ``Example``s.
+
+    Args:
+        transformer: a model with a language-modelling head.
+        role: 'decoder', 'encoder' or 'encoder-decoder'.
+    """
+
+    def __init__(self, transformer: PreTrainedModel, role: Role) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.role = role
+        self._asked: Tensor | None = None
+        transformer.get_output_embeddings().register_forward_pre_hook(self._keep_asked)
+
+    def forward(self, batch: Tensors) -> Tensor:
+        """Return -log p (nats) of each target. Shape (targets,), in row-major order of where they stand.
+
+        This is the one loss kernel: logits are computed only where something is asked, in float32.
+        """
+        asked = batch.targets != IGNORE
+        return F.cross_entropy(self.logits(batch, asked).float(), batch.targets[asked], reduction="none")
+
+    def logits(self, batch: Tensors, where: Tensor) -> Tensor:
+        """Return the logits at the positions where the mask (B, m) is true. Shape (true, vocabulary)."""
+        self._asked = where
+        try:
+            if batch.decoder_inputs is None:
+                output = self.transformer(
+                    input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False
+                )
+            else:
+                output = self.transformer(
+                    attention_mask=self._cross_mask(batch),
+                    encoder_outputs=self._encode(batch),
+                    decoder_input_ids=batch.decoder_inputs,
+                    decoder_attention_mask=self._decoder_mask(batch),
+                    use_cache=False,
+                )
+        finally:
+            self._asked = None
+        return output.logits
+
+    def states(self, batch: Tensors) -> Tensor:
+        """Return the last hidden state of each input (of the encoder, if there is one). Shape (B, n, width)."""
+        if self.role == "encoder-decoder":
+            return self._encode(batch).last_hidden_state
+        return self.transformer.base_model(
+            input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False
+        ).last_hidden_state
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.device
+
+    @property
+    def width(self) -> int:
+        """Size of the hidden states."""
+        return int(self.transformer.get_input_embeddings().weight.shape[1])
+
+    def parameters_counted(self) -> dict[str, int]:
+        """Count the parameters, tied ones once: 'parameters' and 'parameters_without_embeddings'."""
+        every = {id(p): p.numel() for p in self.transformer.parameters()}
+        tables = {id(m.weight): m.weight.numel() for m in self.transformer.modules() if isinstance(m, nn.Embedding)}
+        head = self.transformer.get_output_embeddings().weight
+        tables[id(head)] = head.numel()
+        return {
+            "parameters": sum(every.values()),
+            "parameters_without_embeddings": sum(n for key, n in every.items() if key not in tables),
+        }
+
+    def _keep_asked(self, _: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Drop the states at which nothing is asked, just before the output embeddings."""
+        return None if self._asked is None else (args[0][self._asked], *args[1:])
+
+    def _encode(self, batch: Tensors) -> Any:
+        return self.transformer.get_encoder()(input_ids=batch.inputs, attention_mask=self._own_mask(batch))
+
+    def _own_mask(self, batch: Tensors) -> Tensor | None:
+        """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest, else 4D."""
+        length = batch.inputs.shape[1]
+        own = 0 if self.role == "decoder" else length
+        if batch.segments is None and bool((batch.prefix == own).all()):
+            # On the right of a causal mask, padding is out of sight.
+            return None if self.role == "decoder" or bool(batch.read.all()) else batch.read.long()
+        place = torch.arange(length, device=batch.inputs.device)
+        seen = (place <= place[:, None]) | (place < batch.prefix[:, None, None])
+        seen = seen & batch.read[:, None, :]
+        if batch.segments is not None:
+            seen = seen & (batch.segments[:, :, None] == batch.segments[:, None, :])
+        return self._float_mask(seen)
+
+    def _decoder_mask(self, batch: Tensors) -> Tensor | None:
+        assert batch.decoder_inputs is not None
+        if batch.decoder_segments is None:
+            return torch.ones_like(batch.decoder_inputs)
+        place = torch.arange(batch.decoder_inputs.shape[1], device=batch.inputs.device)
+        same = batch.decoder_segments[:, :, None] == batch.decoder_segments[:, None, :]
+        return self._float_mask((place <= place[:, None]) & same)
+
+    def _cross_mask(self, batch: Tensors) -> Tensor | None:
+        if batch.decoder_segments is None or batch.segments is None:
+            return None if bool(batch.read.all()) else batch.read.long()
+        same = batch.decoder_segments[:, :, None] == batch.segments[:, None, :]
+        return self._float_mask(same & batch.read[:, None, :])
+
+    def _float_mask(self, seen: Tensor) -> Tensor:
+        """Turn 'who sees whom' (B, queries, keys) into what attention adds. Shape (B, 1, queries, keys).
+
+        A boolean 4D mask would be added as 0 and 1 by eager attention. A row that sees nothing (padding) sees itself
+        or all, so that no softmax is over an empty set.
+        """
+        blind = ~seen.any(-1, keepdim=True)
+        mask = torch.zeros(seen.shape, dtype=self.transformer.dtype, device=seen.device)
+        return mask.masked_fill(~(seen | blind), torch.finfo(mask.dtype).min)[:, None]
+
+
+@contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """Switch to evaluation, without gradients, and back."""
+    was = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(was)
+
+
+def build(network: settings.Network, role: Role, special: Special, seed: int) -> Network:
+    """Build a fresh network: the Gemma-2 block (Gemma Team 2024, section 2) without soft-capping or sliding windows.
+
+    The three roles share the block, the initialisation (normal, 0.02) and one table of embeddings, which is the output
+    layer too; the encoder-decoder (Zhang et al. 2025, T5Gemma) is the block twice, with cross-attention.
+
+    Args:
+        network: the sizes.
+        role: 'decoder', 'encoder' or 'encoder-decoder'.
+        special: of the vocabulary that the network is to read.
+        seed: of the initialisation.
+    """
+    if network.width % network.heads or (network.width // network.heads) % 2:
+        raise InputError(
+            f"network.heads: wanted a number that divides the width {network.width} into even parts, got {network.heads}"
+        )
+    head = network.width // network.heads
+    sizes = {
+        "vocab_size": len(special.word_starts),
+        "hidden_size": network.width,
+        "intermediate_size": round(network.feedforward * network.width),
+        "num_hidden_layers": network.layers,
+        "num_attention_heads": network.heads,
+        "num_key_value_heads": network.heads,
+        "head_dim": head,
+        "query_pre_attn_scalar": head,
+        "layer_types": ["full_attention"] * network.layers,
+        "attention_dropout": network.dropout,
+        "attn_logit_softcapping": None,
+        "final_logit_softcapping": None,
+        "pad_token_id": special.pad,
+        "bos_token_id": special.bos,
+        "eos_token_id": special.eos,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    }
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        if role == "encoder-decoder":
+            config = T5GemmaConfig(
+                encoder=dict(sizes),
+                decoder=dict(sizes),
+                attention_dropout=network.dropout,
+                vocab_size=sizes["vocab_size"],
+                tie_word_embeddings=True,
+                decoder_start_token_id=special.bos,
+                pad_token_id=special.pad,
+                bos_token_id=special.bos,
+                eos_token_id=special.eos,
+            )
+            for part in (config, config.encoder, config.decoder):
+                part._attn_implementation = FUSED
+            transformer: PreTrainedModel = T5GemmaForConditionalGeneration(config)
+            share_embeddings(transformer)
+        else:
+            config = Gemma2Config(**sizes, attn_implementation=FUSED)
+            config.is_causal = role == "decoder"
+            transformer = Gemma2ForCausalLM(config)
+    return Network(transformer, role)
+
+
+def share_embeddings(transformer: PreTrainedModel) -> None:
+    """Let the encoder of a T5Gemma read with the decoder's table: one table, as in the other roles."""
+    encoder, decoder = transformer.get_encoder(), transformer.get_decoder()
+    encoder.embed_tokens.weight = decoder.embed_tokens.weight
+
+
+def save(network: Network, folder: Path) -> None:
+    """Write weights (safetensors) and config so that plain transformers reads the same network.
+
+    A shared table is written under each of its names: transformers does not know that our encoder-decoder shares it.
+    """
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in network.transformer.state_dict().items()}
+    network.transformer.save_pretrained(folder, state_dict=state)
+
+
+def load(folder: Path, role: Role) -> Network:
+    """Read a network that ``save`` wrote.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no network there (wanted a folder with config.json and model.safetensors)")
+    cls = AutoModelForSeq2SeqLM if role == "encoder-decoder" else Gemma2ForCausalLM
+    transformer = cls.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, attn_implementation=FUSED, dtype=torch.float32
+    )
+    if role == "encoder-decoder":
+        share_embeddings(transformer)
+    return Network(transformer, role)

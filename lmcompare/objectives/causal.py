@@ -1,0 +1,47 @@
+"""Next-token prediction."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.objectives import OBJECTIVES, Role
+from lmcompare.settings import STRICT
+
+
+@OBJECTIVES.register("causal")
+@dataclass(frozen=True)
+class Causal:
+    """Predict each token from those before it (Radford et al. 2018, section 3.1).
+
+    >>> example = Causal().learn(np.array([5, 6, 7]), special, rng)   # bos is 1
+    >>> example.inputs.tolist(), example.targets.tolist()
+    ([1, 5, 6], [5, 6, 7])
+    """
+
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str]
+    role: ClassVar[Role] = "decoder"
+    exactness: ClassVar[str] = "exact"
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Ask for every token."""
+        return Example(np.concatenate([[special.bos], tokens[:-1]]), tokens.astype(np.int64), visible="past")
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for the completion after the prompt, in one pass."""
+        example = self.learn(np.concatenate([prompt, completion]), special, np.random.default_rng(0))
+        targets = example.targets.copy()
+        targets[: len(prompt)] = IGNORE
+        return [Example(example.inputs, targets, visible="past")]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Read the prompt; what follows is not there yet."""
+        inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
+        return Example(inputs, np.full(len(inputs), IGNORE), visible="past")
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read the text between bos and eos."""
+        inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
+        return Example(inputs, np.full(len(inputs), IGNORE), visible="past")

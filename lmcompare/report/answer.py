@@ -1,0 +1,274 @@
+"""The answer in plain words: what a reader who stops after the first screen takes away."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lmcompare import statistics
+from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
+from lmcompare.report.formats import called, counted, engineering, interval, joined, plain
+from lmcompare.report.markdown import code, escape
+from lmcompare.report.parity import means
+from lmcompare.report.rows import CONTROL, PRETRAINED, Rows
+from lmcompare.report.tables import EXACTNESS
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one task.
+
+    Attributes:
+        task: its name, safe for markdown.
+        asked: what was measured, on how much.
+        headline: the answer to 'which objective is ahead', in one sentence.
+        lines: the differences behind it, then pretraining, then the controls.
+    """
+
+    task: str
+    asked: str
+    headline: str
+    lines: list[str]
+
+
+def answer(found: Findings) -> Answer:
+    """Say what was found on one task."""
+    measured = [one for one in found.of(PRETRAINED) if one.exactness in EXACTNESS]
+    items = max((one.estimate.items for one in measured), default=0)
+    asked = found.metric.title
+    asked += f" on {items:,} held-out items" if items else ""
+    asked += f", {found.task.better} is better"
+    lines = [*_distances(found), *_pretraining(found), *_controls(found)]
+    return Answer(escape(found.task.name), asked, _headline(found, measured), lines)
+
+
+def _value(found: Findings, one: Measured) -> str:
+    decimals = decimals_of(found.metric, [other.estimate for other in found.measured.values()])
+    return plain(one.estimate.value * found.metric.scale, decimals) + ("%" if found.metric.unit == "%" else "")
+
+
+def _of(found: Findings, arm: str) -> str:
+    return _value(found, found.measured[arm, PRETRAINED])
+
+
+def _by(found: Findings, lead: Lead) -> str:
+    d, scale = lead.difference, found.metric.scale
+    decimals = decimals_of(found.metric, [other.difference for other in [*found.leads, *found.gains]])
+    written = interval(d.value * scale, d.low * scale, d.high * scale, decimals)
+    value, _, bounds = written.partition(" ")
+    unit = f" {found.metric.points}" if found.metric.points else ""
+    return f"{value}{unit} {bounds}".rstrip()
+
+
+def _headline(found: Findings, measured: list[Measured]) -> str:
+    """Say which objective is ahead, or that none can be told to be."""
+    if not measured:
+        return "nothing has been measured yet."
+    if len(measured) == 1:
+        return f"only {code(measured[0].arm)} has been measured: {_value(found, measured[0])}."
+    best = sorted(measured, key=lambda one: one.estimate.value, reverse=found.task.better == "higher")[0]
+    name = f"{code(best.arm)} ({_value(found, best)})"
+    behind = [lead for lead in found.leads if lead.first == best.arm]
+    if not behind:
+        return f"**no comparison**: the arms cannot be paired; the best value is that of {name}."
+    groups = {word: [code(x.second) for x in behind if x.verdict == word] for word in _WORDS}
+    ahead = [code(lead.second) for lead in behind if lead.verdict in ("SUPPORTED", "WEAKLY SUPPORTED")]
+    if len(ahead) == len(behind):
+        words = [word for word in _WORDS if groups[word]]
+        weight = words[0] if len(words) == 1 else joined([f"{word} over {joined(groups[word])}" for word in words])
+        return f"**{name} is ahead of {joined(ahead)}**: {weight}."
+    parts = []
+    if groups["EQUIVALENT"]:
+        parts.append(f"EQUIVALENT to {joined(groups['EQUIVALENT'])}")
+    if groups["INCONCLUSIVE"]:
+        parts.append(f"INCONCLUSIVE against {joined(groups['INCONCLUSIVE'])}")
+    if ahead:
+        parts.append(f"ahead of {joined(ahead)}")
+    if len(groups["INCONCLUSIVE"]) == len(behind):
+        level = joined(groups["INCONCLUSIVE"], "or")
+        return (
+            f"**INCONCLUSIVE: no objective is clearly ahead.** {name} has the best value, not told apart from {level}."
+        )
+    return f"**no objective is clearly ahead of all others.** The best value is that of {name}: {joined(parts)}."
+
+
+_WORDS = ("SUPPORTED", "WEAKLY SUPPORTED", "EQUIVALENT", "INCONCLUSIVE", "REFUTED")
+
+
+def _distances(found: Findings) -> list[str]:
+    """Say each paired difference, one line for each arm that is ahead of others."""
+    lines = []
+    for first in dict.fromkeys(lead.first for lead in found.leads):
+        parts = []
+        for lead in (lead for lead in found.leads if lead.first == first):
+            said = "excludes 0" if lead.clear else "includes 0"
+            if lead.verdict in ("INCONCLUSIVE", "EQUIVALENT"):
+                said += f"{': ' if not lead.clear else ', yet '}{lead.verdict}"
+            parts.append(f"{code(lead.second)} by {_by(found, lead)} ({said})")
+        lines.append(f"{code(first)} ({_of(found, first)}) over {'; over '.join(parts)}.")
+    return lines
+
+
+def _pretraining(found: Findings) -> list[str]:
+    if not found.gains:
+        return []
+    beat = [lead for lead in found.gains if lead.difference.low > 0]
+    lost = [lead for lead in found.gains if lead.difference.high < 0]
+    level = [lead for lead in found.gains if lead not in beat and lead not in lost]
+    groups = (
+        (beat, "**beat the same network from scratch** for"),
+        (level, "did **not clearly beat the same network from scratch** for"),
+        (lost, "was **worse than the same network from scratch** for"),
+    )
+    parts = [f"{verb} {joined([_gain(found, lead) for lead in leads])}" for leads, verb in groups if leads]
+    return [f"Pretraining {'; it '.join(parts)}."]
+
+
+def _gain(found: Findings, lead: Lead) -> str:
+    return f"{code(lead.first)} ({'+' if lead.difference.value > 0 else ''}{_by(found, lead)})"
+
+
+def _controls(found: Findings) -> list[str]:
+    """Say which controls the networks beat, those that they do not beat first."""
+    lines: list[tuple[int, str]] = []
+    for name in dict.fromkeys(lead.second for lead in found.controls):
+        leads = [lead for lead in found.controls if lead.second == name]
+        text = called(name)
+        article = "" if text[:1].isupper() else "The "
+        title = f"{article}{escape(text)} ({_value(found, found.measured[name, CONTROL])})"
+        wins = [code(lead.first) for lead in leads if lead.difference.low > 0]
+        loses = [code(lead.first) for lead in leads if lead.difference.high < 0]
+        level = [code(lead.first) for lead in leads if code(lead.first) not in wins + loses]
+        if len(wins) == len(leads):
+            lines.append((2, f"{title} is beaten by {_all(len(leads))}."))
+            continue
+        parts = [f"beats {_all(len(leads)) if len(loses) == len(leads) else joined(loses)}"] if loses else []
+        parts += [f"cannot be told apart from {joined(level)}"] if level else []
+        parts += [f"is beaten by {joined(wins)}"] if wins else []
+        lines.append((0 if loses else 1, f"**{title} {joined(parts)}.**"))
+    return [line for _, line in sorted(lines, key=lambda pair: pair[0])]
+
+
+def _all(number: int) -> str:
+    words = {1: "the one network", 2: "both networks", 3: "all three networks", 4: "all four networks"}
+    return words.get(number, f"all {number} networks")
+
+
+def gates(rows: Rows) -> str:
+    """Say in one sentence which networks have learnt context."""
+    known = {arm: rows.gate(arm) for arm in rows.arms}
+    passed = [code(arm) for arm, gate in known.items() if gate]
+    failed = [code(arm) for arm, gate in known.items() if gate is False]
+    if not passed and not failed:
+        return ""
+    if not failed:
+        return f"Every network passed the gate (validation loss at least 0.3 nats below unigram): {joined(passed)}."
+    text = f"**Gate not passed** by {joined(failed)}: validation loss less than 0.3 nats below unigram, "
+    return text + "so every comparison that rests on it is INCONCLUSIVE."
+
+
+def stamp(rows: Rows) -> str:
+    """Say at what scale all this holds: '1.2 M parameters, 1.0 M tokens, 2 seeds: do not extrapolate'."""
+    frame = means(rows)
+    parts = []
+    for key, noun in (("parameters", "parameters"), ("corpus_tokens", "tokens")):
+        if key in frame.index:
+            low, high = engineering(frame.loc[key].min(), digits=2), engineering(frame.loc[key].max(), digits=2)
+            parts.append(f"{low if low == high else f'{low} to {high}'} {noun}")
+    parts.append(counted(finished_seeds(rows), "seed"))
+    return ", ".join(parts) + ": do not extrapolate"
+
+
+def finished_seeds(rows: Rows) -> int:
+    """Return the number of seeds that every arm has finished."""
+    return min((len(rows.pretraining(arm)) for arm in rows.arms), default=0)
+
+
+def seeds_warning(rows: Rows) -> str:
+    """Say what follows from having fewer than six seeds; '' with six or more."""
+    number = finished_seeds(rows)
+    if number >= statistics.ENOUGH_SEEDS:
+        return ""
+    smallest = f"{2 / 2**number:.3g}" if number > 1 else "1"
+    return (
+        f"With {counted(number, 'seed')} **no claim about objectives in general follows**: these are statements about "
+        f"these networks. A sign-flip test over {counted(number, 'seed')} cannot give p below {smallest}; "
+        f"a claim needs at least {statistics.ENOUGH_SEEDS} seeds."
+    )
+
+
+def compared(rows: Rows) -> list[str]:
+    """Say what was compared: the networks, the corpus, the budget, the seeds."""
+    settings = rows.settings
+    network = settings.get("network") or {}
+    corpus = settings.get("corpus") or {}
+    lines = [
+        _line("Network", _network(network)),
+        _line("Corpus", _corpus(rows, corpus)),
+        _line("Budget", _budget(rows)),
+        _line("Seeds", ", ".join(map(str, rows.seeds))),
+    ]
+    return [line for line in lines if line]
+
+
+def _line(title: str, text: str) -> str:
+    return f"**{title}:** {text}" if text else ""
+
+
+def _network(network: dict[str, Any]) -> str:
+    if not network:
+        return ""
+    sizes = [f"{key} {network[key]}" for key in ("width", "layers", "heads") if key in network]
+    block = code(network.get("block", "block"))
+    return ", ".join([f"one {block} block in each role", *sizes, "from random initialisation"])
+
+
+def source(corpus: dict[str, Any]) -> str:
+    """Name a source: its word, and its settings as far as they were given."""
+    given = corpus.get("source", "")
+    if not isinstance(given, dict):
+        return code(given)
+    more = [f"{key}={value}" for key, value in given.items() if key != "kind" and value not in (None, "", [], {})]
+    return code(" ".join([str(given.get("kind", "")), *more]).strip())
+
+
+def _corpus(rows: Rows, corpus: dict[str, Any]) -> str:
+    from_where = source(corpus) if corpus else ""
+    blocks, vocabulary = rows.settings.get("blocks") or {}, rows.settings.get("vocabulary") or {}
+    parts = [from_where] if from_where else []
+    if vocabulary.get("size"):
+        parts.append(f"byte-level BPE of {vocabulary['size']:,}")
+    if blocks.get("length"):
+        parts.append(f"{blocks.get('documents', '')} blocks of {blocks['length']} tokens".strip())
+    return ", ".join(parts)
+
+
+def _budget(rows: Rows) -> str:
+    frame = means(rows)
+    if frame.empty:
+        return ""
+    parts = []
+    for key, noun in (("corpus_tokens", "corpus tokens read"), ("parameters", "parameters"), ("training_flops", "")):
+        if key in frame.index:
+            each = [engineering(value, "FLOPs" if key == "training_flops" else "") for value in frame.loc[key]]
+            same = len(set(each)) == 1
+            parts.append(f"{each[0] if same else ' / '.join(each)} {noun}".strip() + (" each" if same else ""))
+        if key == "corpus_tokens" and "unique_tokens" in frame.index:
+            parts[-1] += f" (of {engineering(frame.loc['unique_tokens'].max())} in the train split)"
+    return ", ".join(parts) + ("; in the order of the arms" if any(" / " in part for part in parts) else "")
+
+
+def objective(rows: Rows, arm: str) -> str:
+    """Describe an arm in one line: its objective, its role and what it changes of the shared settings."""
+    given = rows.settings["arms"][arm]
+    given = given if isinstance(given, dict) else {"objective": given}
+    asked = given.get("objective")
+    asked = dict(asked) if isinstance(asked, dict) else {"kind": asked}
+    kind = str(asked.pop("kind", arm))
+    notes = next((run.notes for run in rows.pretraining(arm)), {})
+    settings = [f"{key} {value}" for key, value in asked.items() if not isinstance(value, dict | list)]
+    text = f"{escape(notes['role'])}, " if notes.get("role") else ""
+    text += f"objective {code(kind)}" + (f" ({code(', '.join(settings))})" if settings else "")
+    for part in ("training", "network"):
+        shared = rows.settings.get(part) or {}
+        changed = [f"{key} {value}" for key, value in (given.get(part) or {}).items() if value != shared.get(key)]
+        text += f", with its own {part} settings ({code(', '.join(changed))})" if changed else ""
+    return text

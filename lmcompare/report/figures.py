@@ -1,0 +1,305 @@
+"""The figures: dots with intervals for each task, and the learning curves. White ground, Okabe-Ito colours, markers."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
+from lmcompare.report.formats import called, plain, signed
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+"""Okabe and Ito (2008), 'Color Universal Design', without the yellow that white swallows."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", (0, (6, 2)), (0, (6, 2, 1.5, 2)), (0, (2, 1.5)), "-", (0, (6, 2)), (0, (6, 2, 1.5, 2)))
+GREY = "#595959"
+GATE = 0.3
+"""Nats below the unigram loss at which a network counts as having learnt context."""
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "path.simplify": False,
+}
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG, 160 dots per inch, without a date or a version in it."""
+    FigureCanvasAgg(figure)
+    held = io.BytesIO()
+    figure.savefig(held, format="png", dpi=160, metadata={"Software": None})
+    return held.getvalue()
+
+
+def _look(arms: Sequence[str], arm: str) -> tuple[str, str]:
+    place = arms.index(arm)
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def task(found: Findings, arms: Sequence[str]) -> bytes:
+    """Draw each arm and control with its interval and seeds, and beside it the paired differences."""
+    with mpl.rc_context(STYLE):
+        rows = _ordered(found, arms)
+        leads = [*found.leads, *found.gains]
+        lines = max(len(rows), len(leads) + 1, 4)
+        figure = Figure(figsize=(9.6, 1.35 + 0.36 * lines), layout="constrained")
+        panels = figure.subplots(1, 2 if leads else 1, squeeze=False, width_ratios=[1.25, 1][: 2 if leads else 1])[0]
+        _values(panels[0], found, rows, arms)
+        if leads:
+            _differences(panels[1], found, arms)
+        many = any(len(one.seeds) > 1 for one in rows)
+        keys = [Line2D([], [], color=GREY, marker="o", linestyle="-", markersize=7, label="estimate and 95% interval")]
+        if found.of(SCRATCH):
+            keys.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="-", markersize=7))
+            keys[0].set_label("pretrained")
+            keys[-1].set_label("same network from scratch")
+        if found.of(CONTROL):
+            keys.append(Line2D([], [], color=GREY, marker="D", linestyle="-", markersize=5, label="control (dotted: the best)"))
+        if many:
+            keys.append(
+                Line2D([], [], color=GREY, marker="o", linestyle="", markersize=3.2, alpha=0.75, label="one seed")
+            )
+        figure.legend(handles=keys, loc="outside lower left", ncols=len(keys), handletextpad=0.5, columnspacing=1.8)
+        return png(figure)
+
+
+def _ordered(found: Findings, arms: Sequence[str]) -> list[Measured]:
+    order = {PRETRAINED: 0, SCRATCH: 1}
+    networks = [one for one in found.measured.values() if one.condition != CONTROL]
+    networks.sort(key=lambda one: (arms.index(one.arm), order.get(one.condition, 2)))
+    return [one for one in [*networks, *found.of(CONTROL)] if one.exactness in ("", "exact", "chain")]
+
+
+def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[str]) -> None:
+    scale = found.metric.scale
+    decimals = decimals_of(found.metric, [one.estimate for one in rows])
+    labels = []
+    for place, one in enumerate(rows):
+        y = len(rows) - 1 - place
+        e = one.estimate
+        if one.condition == CONTROL:
+            colour, marker, face = GREY, "D", GREY
+            labels.append(_broken(called(one.arm)))
+        else:
+            colour, marker = _look(arms, one.arm)
+            face = colour if one.condition == PRETRAINED else "white"
+            chain = " (chain)" if one.exactness == "chain" else ""
+            labels.append(f"{one.arm}{chain}" if one.condition == PRETRAINED else one.condition)
+        if np.isfinite(e.low):
+            axes.plot([e.low * scale, e.high * scale], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        size = 5.0 if one.condition == CONTROL else 7.5
+        axes.plot(
+            [e.value * scale], [y], marker=marker, color=colour, markerfacecolor=face, markersize=size,
+            markeredgewidth=1.8, linestyle="", zorder=4,
+        )  # fmt: skip
+        if one.condition != CONTROL and len(one.seeds) > 1:
+            axes.plot(
+                np.array(one.per_seed) * scale, [y + 0.3] * len(one.seeds), marker="o", color=colour,
+                markersize=3.2, alpha=0.75, linestyle="", markeredgewidth=0,
+            )  # fmt: skip
+        axes.annotate(
+            plain(e.value * scale, decimals), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
+        )  # fmt: skip
+    controls = [one.estimate.value * scale for one in rows if one.condition == CONTROL]
+    if controls:
+        best = max(controls) if found.task.better == "higher" else min(controls)
+        axes.axvline(best, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+    axes.set_yticks(range(len(rows) - 1, -1, -1), labels)
+    for tick, one in zip(axes.get_yticklabels(), rows, strict=True):
+        if one.condition == PRETRAINED:
+            tick.set_fontweight("bold")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(x=0.06)
+    better = f" ({found.task.better} is better)"
+    unit = f", {found.metric.unit}" if found.metric.unit and found.metric.unit != found.metric.title else ""
+    axes.set_xlabel(f"{found.metric.title}{unit}{better}")
+    axes.set_title(found.task.name)
+
+
+def _broken(name: str) -> str:
+    words, lines = name.split(" "), [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > 18:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return "\n".join(lines[:2]) + (" …" if len(lines) > 2 else "")
+
+
+def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
+    scale = found.metric.scale
+    leads = [*found.leads, *found.gains]
+    decimals = decimals_of(found.metric, [lead.difference for lead in leads])
+    labels: list[str] = []
+    places: list[float] = []
+    y = 0.0
+    for number, lead in enumerate(leads):
+        if number and number == len(found.leads):
+            y -= 0.25
+            axes.axhline(y - 0.5, color="#BBBBBB", linewidth=0.8)
+            y -= 1.25
+        elif number:
+            y -= 1
+        labels.append(_pair(lead, gain=number >= len(found.leads)))
+        places.append(y)
+        d = lead.difference
+        colour, marker = _look(arms, lead.first)
+        colour = colour if lead.clear else "#9A9A9A"
+        axes.plot([d.low * scale, d.high * scale], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
+        axes.plot(
+            [d.value * scale], [y], marker=marker, color=colour, markersize=7.5, linestyle="", zorder=4,
+        )  # fmt: skip
+        axes.annotate(
+            signed(d.value * scale, decimals), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
+        )  # fmt: skip
+    axes.axvline(0, color="#000000", linewidth=1, zorder=1)
+    axes.set_yticks(places, labels)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(min(places) - 0.6, max(places) + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.margins(x=0.06)
+    unit = found.metric.points
+    axes.set_xlabel(f"ahead by{', ' + unit if unit else ''} (grey: interval holds 0)")
+    axes.set_title("paired differences")
+
+
+def _pair(lead: Lead, *, gain: bool) -> str:
+    return f"{lead.first}\nover scratch" if gain else f"{lead.first}\nover {lead.second}"
+
+
+def curves(rows: Rows) -> pd.DataFrame:
+    """Return every point of every learning curve: arm, seed, split, tokens, flops, loss, unigram, below_unigram."""
+    points = []
+    for arm in rows.arms:
+        for run in rows.pretraining(arm):
+            unigram = float((run.notes.get("gate") or {}).get("unigram", np.nan))
+            points += [
+                {"arm": arm, "seed": run.seed, **point, "unigram": unigram, "minus_unigram": point["loss"] - unigram}
+                for point in run.curve
+            ]
+    return pd.DataFrame(points)
+
+
+def learning(rows: Rows) -> bytes | None:
+    """Draw the losses of each objective in a panel of its own, since they are not comparable; None without curves."""
+    frame = curves(rows)
+    if frame.empty:
+        return None
+    arms = [arm for arm in rows.arms if (frame["arm"] == arm).any()]
+    with mpl.rc_context(STYLE):
+        across = min(len(arms), 3)
+        down = -(-len(arms) // across)
+        figure = Figure(figsize=(9.6, 0.55 + 2.75 * down), layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False, sharex=True)
+        for spare in panels.flat[len(arms) :]:
+            spare.set_visible(False)
+        for axes, arm in zip(panels.flat, arms, strict=False):
+            _losses(axes, frame[frame["arm"] == arm], rows.arms, arm)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("loss, nats per target")
+        keys = [
+            Line2D([], [], color=GREY, marker="o", markersize=4, linewidth=1.8, label="validation, one line a seed"),
+            Line2D([], [], color=GREY, linewidth=1, alpha=0.45, label="training"),
+            Line2D([], [], color=GREY, linewidth=1.2, linestyle="--", label="unigram loss on the same targets"),
+            Line2D([], [], color=GREY, linewidth=1.2, linestyle=":", label=f"gate: {GATE} nats below"),
+        ]
+        figure.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.5, columnspacing=1.5)
+        return png(figure)
+
+
+def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> None:
+    colour, marker = _look(arms, arm)
+    for _, part in frame.groupby("seed"):
+        train = part[part["split"] == "train"].sort_values("tokens")
+        axes.plot(train["tokens"], train["loss"], color=colour, linewidth=0.9, alpha=0.4)
+        validation = part[part["split"] == "validation"].sort_values("tokens")
+        axes.plot(validation["tokens"], validation["loss"], color=colour, marker=marker, markersize=4, linewidth=1.6)
+    unigram = float(frame["unigram"].mean())
+    if np.isfinite(unigram):
+        axes.axhline(unigram, color=GREY, linestyle="--", linewidth=1.2)
+        axes.axhline(unigram - GATE, color=GREY, linestyle=":", linewidth=1.2)
+    # The first steps of training, at the loss of a uniform guess, would flatten everything that comes after.
+    seen = frame.loc[frame["split"] == "validation", "loss"]
+    if len(seen):
+        low, high = float(seen.min()), float(seen.max())
+        if np.isfinite(unigram):
+            low = min(low, unigram - GATE)
+            high = unigram + 0.5 * max(unigram - low, 2 * GATE)
+        axes.set_ylim(low - 0.08 * (high - low), high)
+    axes.set_title(arm, color=colour)
+    axes.set_xlim(0, 1.06 * float(frame["tokens"].max()))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+    axes.set_xlabel("corpus tokens read")
+
+
+def below_unigram(rows: Rows) -> bytes | None:
+    """Draw validation loss minus unigram loss against tokens and against FLOPs, all arms; None without curves."""
+    frame = curves(rows)
+    if frame.empty or not frame["minus_unigram"].notna().any():
+        return None
+    frame = frame[frame["split"] == "validation"]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, x, title in zip(panels, ("tokens", "flops"), ("corpus tokens read", "training FLOPs"), strict=True):
+            for arm in rows.arms:
+                colour, marker = _look(rows.arms, arm)
+                part = frame[frame["arm"] == arm]
+                for _, line in part.groupby("seed"):
+                    line = line.sort_values(x)
+                    axes.plot(line[x], line["minus_unigram"], color=colour, linewidth=1, alpha=0.5)
+                mean = part.groupby("step")[[x, "minus_unigram"]].mean().sort_values(x)
+                axes.plot(
+                    mean[x], mean["minus_unigram"], color=colour, marker=marker, markersize=5, linewidth=2,
+                    linestyle=DASHES[rows.arms.index(arm) % len(DASHES)], label=arm,
+                )  # fmt: skip
+            axes.axhline(0, color="#000000", linewidth=1)
+            axes.axhline(-GATE, color=GREY, linestyle=":", linewidth=1.4)
+            axes.set_xlabel(title)
+            axes.set_xlim(0, 1.05 * float(frame[x].max()))
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        deepest = max(-float(frame["minus_unigram"].min()), 2 * GATE)
+        panels[0].set_ylim(-1.08 * deepest, 0.4 * deepest)
+        panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
+        panels[0].annotate(
+            f"gate: {GATE} nats below", (1, -GATE), xycoords=("axes fraction", "data"), xytext=(-4, 3),
+            textcoords="offset points", ha="right", fontsize=8.5, color=GREY,
+        )  # fmt: skip
+        keys = panels[0].get_legend_handles_labels()[0]
+        keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one seed"))
+        figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=6, columnspacing=1.8)
+        return png(figure)

@@ -1,0 +1,214 @@
+"""What the rows say, computed once: the tables, the figures and the answer only show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from lmcompare import statistics
+from lmcompare.report.formats import Shown, fitting_decimals, shown
+from lmcompare.report.outcomes import Outcome, gained, outcome, paired
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
+
+SECONDARY = ("f1_macro", "f1_micro", "matthews", "ece", "brier", "nll")
+GENERATION = ("distinct_1", "distinct_2", "distinct_3", "repetition_4", "self_bleu")
+COSTS = ("calls_per_token", "seconds_per_generation")
+
+
+SMALLEST_EFFECTS = {"accuracy": 0.01, "f1_macro": 0.01, "matthews": 0.02, "bits_per_byte": 0.02}
+"""Smallest effect of interest where a task names none, in the metric's own unit (accuracy: one point)."""
+
+
+def smallest_effect(task: Task) -> float:
+    """Return the smallest effect of interest on ``task``: its own, or the metric's, or a sliver: any effect counts."""
+    return task.smallest_effect or SMALLEST_EFFECTS.get(task.primary, 1e-9)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The primary metric of one arm or control under one condition.
+
+    Attributes:
+        arm: its name.
+        condition: pretrained, scratch or control.
+        exactness: of the likelihood, '' if it is none.
+        seeds: the seeds of ``per_seed``.
+        per_seed: the metric of each seed.
+        estimate: with its interval over items and seeds; its items are 0 where only whole-cell values are known.
+        outcome: what it was computed from.
+    """
+
+    arm: str
+    condition: str
+    exactness: str
+    seeds: tuple[int, ...]
+    per_seed: list[float]
+    estimate: statistics.Estimate
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Lead:
+    """By how much the first is ahead of the second: positive is better, whichever way the metric points.
+
+    Attributes:
+        first: who is ahead by the estimate.
+        second: who is behind.
+        difference: paired on item and seed, in the direction of the lead, in the metric's unit.
+        holm: p-value after Holm's correction over the comparisons of the same table.
+        verdict: a word of ``statistics.verdict``, '' where no claim about objectives is made.
+        reason: one line.
+    """
+
+    first: str
+    second: str
+    difference: statistics.Difference
+    holm: float
+    verdict: str = ""
+    reason: str = ""
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.difference.low > 0 or self.difference.high < 0
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is known of one task.
+
+    Attributes:
+        task: the task.
+        metric: how its primary metric is shown.
+        smallest_effect: smallest effect of interest, in the metric's own unit.
+        measured: by arm and condition, the arms in the YAML file's order, then the controls.
+        leads: each pair of pretrained arms, whoever is ahead first.
+        gains: each arm, pretrained ('first') over scratch ('second'); positive: pretraining helped.
+        gain_leads: each pair of arms: by how much more pretraining brought the first.
+        controls: each pretrained arm ('first') over each control ('second'); positive: the arm is ahead.
+        others: by metric: columns arm, condition, seed, value of the whole cell.
+        judged: the judge's bits per byte of the generations, with an interval, by arm.
+    """
+
+    task: Task
+    metric: Shown
+    smallest_effect: float
+    measured: dict[tuple[str, str], Measured] = field(default_factory=dict)
+    leads: list[Lead] = field(default_factory=list)
+    gains: list[Lead] = field(default_factory=list)
+    gain_leads: list[Lead] = field(default_factory=list)
+    controls: list[Lead] = field(default_factory=list)
+    others: dict[str, pd.DataFrame] = field(default_factory=dict)
+    judged: dict[str, Measured] = field(default_factory=dict)
+
+    def of(self, condition: str) -> list[Measured]:
+        """Return what was measured under one condition."""
+        return [measured for (_, asked), measured in self.measured.items() if asked == condition]
+
+
+def measure(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Measured | None:
+    """Return one metric of one arm, from per-item records where there are any, else from whole-cell ones."""
+    found = outcome(rows, task, arm, condition, metric)
+    if found is None:
+        return None
+    estimate = statistics.estimate(found.numerators, found.denominators)
+    items = 0 if found.items == ("",) else estimate.items
+    return Measured(arm, condition, found.exactness, found.seeds, found.per_seed, replace(estimate, items=items), found)
+
+
+def decimals_of(metric: Shown, sure: Iterable[statistics.Estimate | statistics.Difference]) -> int:
+    """Return the decimals that fit the intervals of some estimates or differences of ``metric``."""
+    return fitting_decimals([(one.high - one.low) / 2 * metric.scale for one in sure], metric.decimals)
+
+
+def turned(difference: statistics.Difference) -> statistics.Difference:
+    """Return the difference seen from the other side."""
+    return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
+
+
+def _oriented(difference: statistics.Difference, better: str) -> statistics.Difference:
+    """Return the difference so that a positive value is a better one."""
+    return difference if better == "higher" else turned(difference)
+
+
+def _leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool) -> list[Lead]:
+    """Return the comparisons that could be made, p-values corrected for being one family (Holm 1979)."""
+    leads = []
+    for first, second, difference in pairs:
+        if difference is None:
+            continue
+        seen = _oriented(difference, better)
+        if best_first and seen.value < 0:
+            first, second, seen = second, first, turned(seen)
+        leads.append(Lead(first, second, seen, seen.p))
+    known = [lead for lead in leads if np.isfinite(lead.difference.p)]
+    corrected = dict(zip(map(id, known), statistics.holm([lead.difference.p for lead in known]), strict=True))
+    return [replace(lead, holm=corrected.get(id(lead), float("nan"))) for lead in leads]
+
+
+def _judged(rows: Rows, lead: Lead, metric: Shown, sesoi: float) -> Lead:
+    """Return the comparison with its verdict, in the unit in which the metric is shown."""
+    d, scale = lead.difference, metric.scale
+    seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
+    passed = all(rows.gate(arm) is not False for arm in (lead.first, lead.second))
+    adjusted = lead.holm if np.isfinite(lead.holm) else None
+    said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted)
+    return replace(lead, verdict=said.word, reason=said.reason.replace("+-", "±"))
+
+
+def find(rows: Rows, task: Task) -> Findings:
+    """Compute all that the report says of one task."""
+    metric = shown(task.primary, task.better)
+    measured: dict[tuple[str, str], Measured] = {}
+    for arm in rows.arms:
+        for condition in sorted(task.conditions, key=lambda c: (c != PRETRAINED, c != SCRATCH, c)):
+            one = measure(rows, task.name, arm, condition, task.primary)
+            if one is not None:
+                measured[arm, condition] = one
+    for arm in rows.controls(task.name):
+        one = measure(rows, task.name, arm, CONTROL, task.primary)
+        if one is not None:
+            measured[arm, CONTROL] = one
+    own = {arm: one.outcome for (arm, condition), one in measured.items() if condition == PRETRAINED}
+    scratch = {arm: one.outcome for (arm, condition), one in measured.items() if condition == SCRATCH}
+    control = {arm: one.outcome for (arm, condition), one in measured.items() if condition == CONTROL}
+    both = [arm for arm in own if arm in scratch]
+    gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
+    better, sesoi = task.better, smallest_effect(task)
+    leads = _leads([(a, b, paired(own[a], own[b])) for a, b in combinations(own, 2)], better, best_first=True)
+    gain_pairs = [(a, b, paired(gain[a], gain[b])) for a, b in combinations(both, 2)]
+    return Findings(
+        task=task,
+        metric=metric,
+        smallest_effect=sesoi,
+        measured=measured,
+        leads=[_judged(rows, lead, metric, sesoi) for lead in leads],
+        gains=_leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
+        gain_leads=_leads(gain_pairs, better, best_first=True),
+        controls=_leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
+        others=_others(rows, task),
+        judged=_by_judge(rows, task),
+    )
+
+
+def _others(rows: Rows, task: Task) -> dict[str, pd.DataFrame]:
+    frame = rows.records
+    whole = frame[(frame["task"] == task.name) & (frame["item"] == "") & (frame["split"] == "test")]
+    skipped = {task.primary, "judge_bits_per_byte"}
+    return {
+        str(metric): part.sort_values(["arm", "condition", "seed"])[["arm", "condition", "seed", "value"]]
+        for metric, part in whole.groupby("metric")
+        if metric not in skipped
+    }
+
+
+def _by_judge(rows: Rows, task: Task) -> dict[str, Measured]:
+    found = {}
+    for arms, condition in ((rows.arms, PRETRAINED), (rows.controls(task.name), CONTROL)):
+        for arm in arms:
+            one = measure(rows, task.name, arm, condition, "judge_bits_per_byte")
+            if one is not None:
+                found[arm] = one
+    return found

@@ -1,0 +1,175 @@
+"""How numbers and names are written for people."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+NONE = "–"
+"""What stands where there is no value."""
+
+_PREFIXES = {-3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P", 6: "E", 7: "Z"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How the values of one metric are shown.
+
+    Attributes:
+        title: its name for people.
+        unit: what follows a value; '%' is set close, and its differences are in points.
+        scale: what a value is multiplied by before it is shown.
+        better: 'higher', 'lower', or '' where neither is good in itself.
+        decimals: digits after the point where no interval says how many are meant; where one does, the least, up to 2.
+    """
+
+    title: str
+    unit: str = ""
+    scale: float = 1.0
+    better: str = ""
+    decimals: int = 3
+
+    @property
+    def heading(self) -> str:
+        """Title, unit and direction, for the head of a column: 'accuracy, % ↑'."""
+        arrow = {"higher": " ↑", "lower": " ↓"}.get(self.better, "")
+        return f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}{arrow}"
+
+    @property
+    def points(self) -> str:
+        """The unit of a difference."""
+        return "points" if self.unit == "%" else self.unit
+
+
+METRICS = {
+    "accuracy": Shown("accuracy", "%", 100, "higher", 1),
+    "f1_macro": Shown("macro F1", "%", 100, "higher", 1),
+    "f1_micro": Shown("micro F1", "%", 100, "higher", 1),
+    "matthews": Shown("MCC", better="higher"),
+    "ece": Shown("ECE", "%", 100, "lower", 1),
+    "brier": Shown("Brier", better="lower"),
+    "nll": Shown("NLL", "nats per item", better="lower"),
+    "bits_per_byte": Shown("bits per byte", "bits per byte", better="lower"),
+    "distinct_1": Shown("distinct-1"),
+    "distinct_2": Shown("distinct-2"),
+    "distinct_3": Shown("distinct-3"),
+    "repetition_4": Shown("repeated 4-grams", "%", 100, "", 1),
+    "self_bleu": Shown("self-BLEU"),
+    "judge_bits_per_byte": Shown("judge, bits per byte", "bits per byte"),
+    "calls_per_token": Shown("network calls per token", "", 1, "", 2),
+    "seconds_per_generation": Shown("seconds per generation", "s", 1, "", 3),
+}
+"""The metrics that have a name of their own; others are shown by their key."""
+
+
+def shown(metric: str, better: str = "") -> Shown:
+    """Return how ``metric`` is shown; ``better`` is the task's word for the direction of a metric not known here."""
+    return METRICS.get(metric, Shown(metric.replace("_", " "), better=better))
+
+
+def engineering(value: float, unit: str = "", digits: int = 3) -> str:
+    """Write ``value`` with ``digits`` significant digits and an SI prefix.
+
+    >>> engineering(1_234_567), engineering(999_999, "tokens"), engineering(3.2e12, "FLOPs"), engineering(512)
+    ('1.23 M', '1.00 M tokens', '3.20 TFLOPs', '512')
+    """
+    if not math.isfinite(value):
+        return NONE
+    group = 0
+    if value and (abs(value) >= 1000 or abs(value) < 1):
+        # Rounding first, so that 999 999 becomes 1.00 M and not 1000 k.
+        rounded = float(f"{value:.{digits - 1}e}")
+        group = min(max(math.floor(math.log10(abs(rounded)) / 3), -3), 7)
+    mantissa = value / 1000.0**group
+    if group == 0 and float(value).is_integer():
+        text = f"{value:.0f}"
+    else:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(mantissa)))) if mantissa else 0
+        text = f"{mantissa:.{places}f}"
+        if len(text.replace(".", "").lstrip("-0")) > digits and places:
+            text = f"{mantissa:.{places - 1}f}"
+    # A counted thing keeps its prefix apart ('1.23 M tokens'); a unit of measurement takes it ('3.20 TFLOPs').
+    close = unit in {"FLOPs", "B", "s"}
+    return f"{text} {_PREFIXES[group]}{unit if close else ''}{' ' + unit if unit and not close else ''}".replace(
+        "  ", " "
+    ).strip()
+
+
+def plain(value: float, decimals: int) -> str:
+    """Write ``value`` with a true minus sign, never '−0'; NaN is a dash.
+
+    >>> plain(-0.126, 2), plain(-0.001, 1), plain(float("nan"), 1)
+    ('−0.13', '0.0', '–')
+    """
+    if not math.isfinite(value):
+        return NONE
+    text = f"{value:.{decimals}f}"
+    return text[1:] if text.startswith("-") and not float(text) else text.replace("-", "−")
+
+
+def signed(value: float, decimals: int) -> str:
+    """Write a difference with its sign: '+0.13', '−0.13', '0.00'."""
+    text = plain(value, decimals)
+    return text if not math.isfinite(value) or text.startswith("−") or not float(text) else f"+{text}"
+
+
+def fitting_decimals(widths: Iterable[float], otherwise: int) -> int:
+    """Return the decimals at which the median half-width of some intervals has two significant digits.
+
+    Never fewer than ``otherwise`` or 2, whichever is less: a wide interval leaves the value readable.
+
+    >>> fitting_decimals([1.4, 2.3], 1), fitting_decimals([0.031], 3), fitting_decimals([], 2)
+    (1, 3, 2)
+    """
+    known = sorted(width for width in widths if math.isfinite(width) and width > 0)
+    if not known:
+        return otherwise
+    return min(max(1 - math.floor(math.log10(known[len(known) // 2])), min(otherwise, 2)), 6)
+
+
+def interval(value: float, low: float, high: float, decimals: int, *, sign: bool = False) -> str:
+    """Write '71.2 [69.8, 72.6]'; without an interval the value alone."""
+    write = signed if sign else plain
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return write(value, decimals)
+    return f"{write(value, decimals)} [{plain(low, decimals)}, {plain(high, decimals)}]"
+
+
+def probability(p: float) -> str:
+    """Write a p-value: '< 0.001', '0.032', '0.41'.
+
+    >>> probability(0.0002), probability(0.0321), probability(0.41), probability(1.0)
+    ('< 0.001', '0.032', '0.41', '1.00')
+    """
+    if not math.isfinite(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def joined(words: Sequence[str], last: str = "and") -> str:
+    """Write 'a', 'a and b', 'a, b and c'."""
+    return f"{', '.join(words[:-1])} {last} {words[-1]}" if len(words) > 1 else "".join(words)
+
+
+def counted(number: int, noun: str) -> str:
+    """Write '1 seed', '2 seeds', '1,066 items'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(text: str, longest: int, *, keep: str = "start") -> str:
+    """Cut ``text`` to ``longest`` characters at a space, with an ellipsis, keeping its 'start' or its 'end'."""
+    text = " ".join(text.split())
+    if len(text) <= longest:
+        return text
+    if keep == "end":
+        return "… " + text[-longest:].split(" ", 1)[-1]
+    return text[:longest].rsplit(" ", 1)[0] + " …"
+
+
+def called(control: str) -> str:
+    """Return a control's name as it is written in text.
+
+    >>> called("tf-idf + logistic regression"), called("majority")
+    ('TF-IDF + logistic regression', 'majority class')
+    """
+    names = {"majority": "majority class", "unigram": "unigram model", "trigram": "trigram model"}
+    return names.get(control, control.replace("tf-idf", "TF-IDF"))

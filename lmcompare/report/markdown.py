@@ -1,0 +1,70 @@
+"""Foreign text and tables in GitHub markdown."""
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+_PUNCTUATION = re.compile(r"([\\`*_\[\]~#!])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+
+
+def escape(text: object) -> str:
+    r"""Make foreign text safe in a line or a table cell of GitHub markdown: it shows as it is and does nothing.
+
+    >>> escape("a|b\n`c` <br> *d* $x$")
+    'a&#124;b \\`c\\` &lt;br&gt; \\*d\\* &#36;x&#36;'
+    """
+    text = _CONTROL.sub("�", str(text).replace("\r", " ").replace("\n", " ").replace("\t", " "))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # An entity, not '\|': GitHub splits a row at bars before it reads backslashes.
+    text = _PUNCTUATION.sub(r"\\\1", text).replace("|", "&#124;").replace("$", "&#36;")
+    # A zero-width joiner between the slashes keeps an address from becoming a link.
+    return text.replace("://", ":&#8203;//").replace("www.", "www&#8203;.")
+
+
+def code(text: object) -> str:
+    """Write a name as inline code, in a table cell too.
+
+    >>> code("causal"), code("a`b|c")
+    ('`causal`', '<code>a&#96;b&#124;c</code>')
+    """
+    text = _CONTROL.sub("�", str(text).replace("\n", " "))
+    if not set(text) & set("`|<>&$"):
+        return f"`{text}`"
+    for sign, entity in {"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "&#96;", "|": "&#124;", "$": "&#36;"}.items():
+        text = text.replace(sign, entity)
+    return f"<code>{_PUNCTUATION.sub(chr(92) + chr(92) + '1', text)}</code>"
+
+
+def slug(text: str) -> str:
+    """Return ``text`` as part of a file name: letters, digits, dots and dashes."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "task"
+
+
+_NUMERIC = re.compile(r"(\*\*)?(≤ |< |[−+])?[\d–]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as markdown, and its numbers at full precision.
+
+    Attributes:
+        name: the name of its csv file, without the ending.
+        headings: one a column, already safe.
+        rows: cells, already safe.
+        numbers: what the csv file holds.
+    """
+
+    name: str
+    headings: list[str]
+    rows: list[list[str]]
+    numbers: pd.DataFrame
+
+    @property
+    def markdown(self) -> str:
+        """The table in GitHub markdown, without blank lines around it; columns of numbers stand at the right."""
+        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.headings)
+        numeric = [bool(column) and all(_NUMERIC.match(cell) for cell in column) for column in columns]
+        lines = [self.headings, ["---:" if right else "---" for right in numeric], *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)

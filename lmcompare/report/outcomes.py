@@ -1,0 +1,130 @@
+"""Per-item outcomes as matrices of seeds and items, and how two of them are set against each other."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lmcompare import statistics
+from lmcompare.report.rows import CONTROL, Rows
+
+Values = NDArray[np.float64]
+
+PER_ITEM = {
+    "accuracy": ("correct", ""),
+    "bits_per_byte": ("bits", "bytes"),
+    "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
+}
+"""Metric of a cell: the per-item records whose sums it is the ratio of; without a denominator the number of items."""
+
+PROPER = {"", "exact", "chain"}
+"""The exactness under which a likelihood may be compared with another one: each is a normalised probability."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The per-item outcomes of one arm or control under one condition.
+
+    Attributes:
+        arm: its name.
+        condition: pretrained, scratch or control.
+        exactness: of the likelihood, '' if it is none.
+        seeds: (S,) the seeds of the rows.
+        items: (I,) the ids of the columns, sorted.
+        numerators: (S, I).
+        denominators: (S, I), or None: the statistic is the mean.
+    """
+
+    arm: str
+    condition: str
+    exactness: str
+    seeds: tuple[int, ...]
+    items: tuple[str, ...]
+    numerators: Values
+    denominators: Values | None
+
+    @property
+    def per_seed(self) -> list[float]:
+        """The statistic of each seed."""
+        below = np.full(len(self.seeds), len(self.items)) if self.denominators is None else self.denominators.sum(1)
+        return [float(value) for value in self.numerators.sum(1) / below]
+
+    def at(self, seeds: list[int], items: list[str]) -> "Outcome":
+        """Return the rows and columns asked for; the one row of a control stands for every seed."""
+        rows = [0 if self.condition == CONTROL else self.seeds.index(seed) for seed in seeds]
+        places = {item: place for place, item in enumerate(self.items)}
+        grid = np.ix_(rows, [places[item] for item in items])
+        below = None if self.denominators is None else self.denominators[grid]
+        return replace(
+            self, seeds=tuple(seeds), items=tuple(items), numerators=self.numerators[grid], denominators=below
+        )
+
+
+def outcome(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Outcome | None:
+    """Return the outcomes behind ``metric``: of the items that every seed answered, else of the whole cell as one item.
+
+    Items without a denominator (an empty generation has no bytes) are left out. None if nothing is known.
+    """
+    above, below = PER_ITEM.get(metric, (metric, ""))
+    frame = rows.values(task, arm, condition, above)
+    top = _matrix(frame)
+    bottom = _matrix(rows.values(task, arm, condition, below)) if below else None
+    if bottom is not None:
+        bottom = bottom.loc[:, (bottom > 0).all()]
+        seeds, items = top.index.intersection(bottom.index), top.columns.intersection(bottom.columns).sort_values()
+        top, bottom = top.loc[seeds, items], bottom.loc[seeds, items]
+    if top.empty:
+        frame = rows.values(task, arm, condition, metric)
+        top, bottom = _matrix(frame, whole=True), None
+    if top.empty:
+        return None
+    return Outcome(
+        arm=arm,
+        condition=condition,
+        exactness=str(frame["exactness"].iloc[0]),
+        seeds=tuple(int(seed) for seed in top.index),
+        items=tuple(str(item) for item in top.columns),
+        numerators=top.to_numpy(dtype=float),
+        denominators=None if bottom is None else bottom.to_numpy(dtype=float),
+    )
+
+
+def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
+    """Return seeds x items, both sorted, of the items that every seed has; of the whole cell: one column, ''."""
+    frame = frame[(frame["item"] == "") == whole]
+    matrix = frame.pivot(index="seed", columns="item", values="value").sort_index()
+    return matrix.loc[:, np.isfinite(matrix.to_numpy(dtype=float)).all(axis=0)]
+
+
+def paired(first: Outcome | None, second: Outcome | None) -> statistics.Difference | None:
+    """Return first - second over the seeds and items that both have; None where they may not be compared.
+
+    A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
+    """
+    if first is None or second is None:
+        return None
+    if first.exactness != second.exactness and not {first.exactness, second.exactness} <= PROPER:
+        return None
+    both = [one for one in (first, second) if one.condition != CONTROL]
+    seeds = sorted(set.intersection(*(set(one.seeds) for one in both))) if both else [0]
+    items = sorted(set(first.items) & set(second.items))
+    if not seeds or not items:
+        return None
+    one, other = first.at(seeds, items), second.at(seeds, items)
+    if one.denominators is None or other.denominators is None:
+        return statistics.difference(one.numerators, other.numerators)
+    return statistics.difference(one.numerators, other.numerators, one.denominators, other.denominators)
+
+
+def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:
+    """Return the per-item gain of pretraining as an outcome of its own, if both divide by the same."""
+    seeds = sorted(set(pretrained.seeds) & set(scratch.seeds))
+    items = sorted(set(pretrained.items) & set(scratch.items))
+    if not seeds or not items:
+        return None
+    one, other = pretrained.at(seeds, items), scratch.at(seeds, items)
+    below, beneath = one.denominators, other.denominators
+    if below is not None and (beneath is None or not np.array_equal(below, beneath)):
+        return None
+    return replace(one, numerators=one.numerators - other.numerators)

@@ -1,0 +1,213 @@
+"""The page: sections, figures and tables put in their places."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lmcompare import statistics
+from lmcompare.report import answer, figures, parity, samples, tables
+from lmcompare.report.findings import Findings
+from lmcompare.report.formats import counted, joined
+from lmcompare.report.markdown import Table, code, escape, slug
+from lmcompare.report.rows import SCRATCH, Rows
+
+_MISSING_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Page:
+    """All of one report.
+
+    Attributes:
+        rows: what it is made from.
+        findings: one a task.
+    """
+
+    rows: Rows
+    findings: list[Findings]
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        rows, found = self.rows, list(self.findings)
+        everything: list[Table | None] = [
+            parity.gate(rows),
+            parity.budget(rows),
+            parity.adaptation(rows),
+            parity.counts(rows),
+            parity.environment(rows),
+            parity.fingerprints(rows),
+        ]
+        for one in found:
+            everything += [
+                tables.results(one) if one.measured else None,
+                tables.comparisons(one, one.leads, "differences"),
+                tables.comparisons(one, one.gains, "gains", "network", "gain"),
+                tables.comparisons(one, one.gain_leads, "gain-differences", ahead="gained more by"),
+                tables.comparisons(one, one.controls, "controls"),
+                tables.others(one),
+                tables.generation(one),
+                tables.trials(rows, one.task.name),
+            ]
+        return {table.name: table for table in everything if table is not None}
+
+    @cached_property
+    def _figures(self) -> dict[str, bytes]:
+        drawn: dict[str, bytes | None] = {
+            f"figures/{slug(found.task.name)}.png": figures.task(found, self.rows.arms) if found.measured else None
+            for found in self.findings
+        }
+        drawn["figures/learning.png"] = figures.learning(self.rows)
+        drawn["figures/below-unigram.png"] = figures.below_unigram(self.rows)
+        return {name: content for name, content in drawn.items() if content is not None}
+
+    def files(self) -> dict[str, bytes]:
+        """Return the figures and the csv files by their path within the folder."""
+        csv = {f"tables/{name}.csv": table.numbers.to_csv(index=False).encode() for name, table in self._tables.items()}
+        points = figures.curves(self.rows)
+        if not points.empty:
+            csv["tables/learning.csv"] = points.to_csv(index=False).encode()
+        return {**self._figures, **csv}
+
+    def markdown(self) -> str:
+        """Return the report as GitHub markdown."""
+        rows = self.rows
+        environment = Environment(
+            loader=PackageLoader("lmcompare.report", ""), undefined=StrictUndefined, autoescape=False
+        )
+        agree, apart = parity.matched(rows)
+        words = f"The arms agree within 5% in: {joined(agree)}. " if agree else ""
+        words += f"They **differ** in: {joined(apart)}." if apart else ""
+        names = sorted(name for name in self.files() if name.endswith(".csv"))
+        shown = [code(name) for name in rows.missing[:_MISSING_SHOWN]]
+        more = len(rows.missing) - len(shown)
+        details = {
+            "Data: documents, duplicates, tokens": "counts",
+            "Fingerprints of the data": "fingerprints",
+            "Machine and versions": "environment",
+        }
+        values: dict[str, Any] = {
+            "title": f"{escape(rows.name)}: {joined([escape(arm) for arm in rows.arms])} compared",
+            "description": escape(rows.settings.get("description") or ""),
+            "missing": rows.missing,
+            "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
+            "wanted": len(rows.wanted),
+            "objectives": [f"**{escape(arm)}**: {answer.objective(rows, arm)}" for arm in rows.arms],
+            "compared": answer.compared(rows),
+            "answers": [answer.answer(found) for found in self.findings],
+            "gates": answer.gates(rows),
+            "stamp": answer.stamp(rows),
+            "seeds_warning": answer.seeds_warning(rows),
+            "sections": [self._section(found) for found in self.findings],
+            "longest": samples.LONGEST,
+            "gate": self._markdown("gate"),
+            "learning": self._path("figures/learning.png"),
+            "below_unigram": self._path("figures/below-unigram.png"),
+            "budget": self._markdown("budget"),
+            "budget_words": words.strip() or "One arm: nothing to set it against.",
+            "adaptation": self._markdown("adaptation"),
+            "limits": self._limits(apart),
+            "folder": rows.name,
+            "cells": len(rows.runs),
+            "seconds": f"{sum(float(run.currencies.get('seconds', 0)) for run in rows.runs):,.0f} s",
+            "details": [
+                {"title": title, "table": self._tables[name].markdown}
+                for title, name in details.items()
+                if name in self._tables
+            ],
+            "files": ", ".join(f"[{name.split('/')[1]}]({name})" for name in names) or "none yet",
+        }
+        return environment.get_template("report.md.jinja").render(values).rstrip() + "\n"
+
+    def _markdown(self, name: str) -> str:
+        return self._tables[name].markdown if name in self._tables else ""
+
+    def _path(self, name: str) -> str:
+        return name if name in self._figures else ""
+
+    def _section(self, found: Findings) -> dict[str, Any]:
+        name = slug(found.task.name)
+        trials = self._tables.get(f"trials-{name}")
+        return {
+            "title": escape(found.task.name),
+            "description": escape(found.task.description[:1].upper() + found.task.description[1:]),
+            "smallest_effect": _smallest(found),
+            "figure": self._path(f"figures/{name}.png"),
+            "alt": f"{escape(found.metric.title)} of each arm and control with 95% intervals, and paired differences",
+            "results": self._markdown(f"results-{name}"),
+            "results_note": _note(found),
+            "differences": self._markdown(f"differences-{name}"),
+            "reasons": [
+                f"{code(lead.first)} over {code(lead.second)}: {lead.verdict}: {escape(lead.reason)}."
+                for lead in found.leads
+            ],
+            "gains": self._markdown(f"gains-{name}"),
+            "gain_leads": self._markdown(f"gain-differences-{name}"),
+            "controls": self._markdown(f"controls-{name}"),
+            "others": self._markdown(f"metrics-{name}"),
+            "generation": self._markdown(f"generation-{name}"),
+            "samples": samples.sampled(self.rows, found.task.name),
+            "trials": trials.markdown if trials else "",
+            "trials_count": len(trials.rows) if trials else 0,
+        }
+
+    def _limits(self, apart: list[str]) -> list[str]:
+        rows = self.rows
+        seeds = answer.finished_seeds(rows)
+        limits = [f"**Scale**: {answer.stamp(rows)}."]
+        if seeds < statistics.ENOUGH_SEEDS:
+            limits.append(
+                f"**Seeds**: {counted(seeds, 'seed')}. The intervals resample seeds as well as items, but so few seeds "
+                "say little about how much another one would differ."
+            )
+        limits.append(
+            "**One setting**: one corpus, one tokenizer, one block, one schedule. An objective that is behind here may "
+            "be ahead with more data, a larger network or another learning rate."
+        )
+        if apart:
+            limits.append(
+                "**Matching**: nothing matches everything. This run gives each arm the same corpus tokens; they "
+                f"differ in {joined(apart)}."
+            )
+        failed = [arm for arm in rows.arms if rows.gate(arm) is False]
+        if failed:
+            names = joined([code(arm) for arm in failed])
+            limits.append(f"**Gate**: {names} had not learnt to use context when training ended.")
+        if any(one.exactness == "chain" for found in self.findings for one in found.measured.values()):
+            limits.append(
+                "**Chain**: a masked LM's bits per byte are a chain of conditionals, the rest of the suffix masked: a "
+                "proper likelihood given the length, but asked off the distribution that the network was trained on."
+            )
+        if any(found.judged for found in self.findings):
+            limits.append("**Judge**: judges have tastes: a left-to-right judge favours text written left to right.")
+        if any(found.of(SCRATCH) for found in self.findings):
+            limits.append("**Adaptation**: one fine-tuning for each pretraining seed; its own spread is not separated.")
+        return limits
+
+
+def _smallest(found: Findings) -> str:
+    if found.smallest_effect < 1e-6:
+        return ""
+    size = found.smallest_effect * found.metric.scale
+    value = f"{size:g} {'point' if size == 1 and found.metric.points == 'points' else found.metric.points}".strip()
+    return f" Smallest effect of interest, fixed beforehand: {value}."
+
+
+def _note(found: Findings) -> str:
+    note = (
+        "Brackets: 95% intervals over seeds and items (items resampled; the seeds' part from a two-way analysis of "
+        "variance, which makes the interval wide where there are few seeds); a control has no seeds, so items alone. "
+        "*sd over seeds* and *se over items* show the two sources of error apart."
+    )
+    kinds = {one.exactness for one in found.measured.values()} - {""}
+    if "chain" in kinds:
+        note += (
+            " *Exact* and *chain* are both normalised probabilities of the same text (the chain given its length) and "
+            "may be compared; neither is a pseudo-likelihood."
+        )
+    if kinds & {"pseudo", "bound"}:
+        note += (
+            " Pseudo-likelihoods and bounds are no probabilities: they have columns of their own and are not compared."
+        )
+    return note

@@ -1,0 +1,219 @@
+"""What each arm was given and what it cost: the budget in every currency, the gate, the data and the machine."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from lmcompare.report.formats import NONE, engineering, plain
+from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.rows import Rows
+
+TOLERANCE = 0.05
+"""Arms whose means differ by more than this share of the smallest are flagged."""
+
+CURRENCIES = {
+    "parameters": ("parameters", ""),
+    "parameters_without_embeddings": ("parameters without embeddings", ""),
+    "training_flops": ("training FLOPs", "FLOPs"),
+    "corpus_tokens": ("corpus tokens read", ""),
+    "positions": ("positions computed", ""),
+    "targets": ("targets (tokens that bear loss)", ""),
+    "unique_tokens": ("unique corpus tokens", ""),
+    "epochs": ("passes over the corpus", ""),
+    "steps": ("optimiser steps", ""),
+    "seconds": ("wall time", "s"),
+    "tokens_per_second": ("corpus tokens per second", ""),
+    "peak_memory_bytes": ("peak memory", "B"),
+    "threads": ("threads", ""),
+    "workers": ("processes at once", ""),
+}
+MACHINE = {"seconds", "tokens_per_second", "peak_memory_bytes", "threads", "workers"}
+"""Currencies that depend on the machine and on what else it was doing."""
+
+
+def ratio(values: Iterable[float]) -> float:
+    """Return the largest over the smallest; NaN if there is nothing to divide."""
+    known = [value for value in values if math.isfinite(value)]
+    return max(known) / min(known) if known and min(known) > 0 else float("nan")
+
+
+def differs(values: Iterable[float]) -> bool:
+    """Return whether the arms differ by more than 5%.
+
+    >>> differs([100.0, 104.9]), differs([100.0, 106.0])
+    (False, True)
+    """
+    return ratio(values) > 1 + TOLERANCE
+
+
+def means(rows: Rows) -> pd.DataFrame:
+    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: arms."""
+    frame = pd.DataFrame(
+        {
+            arm: pd.DataFrame([run.currencies for run in rows.pretraining(arm)]).mean()
+            for arm in rows.arms
+            if rows.pretraining(arm)
+        }
+    )
+    order = [key for key in CURRENCIES if key in frame.index]
+    return frame.loc[[*order, *(key for key in frame.index if key not in CURRENCIES)]]
+
+
+def budget(rows: Rows) -> Table | None:
+    """The parity table: every currency of pretraining, and how far apart the arms are."""
+    frame = means(rows)
+    if frame.empty:
+        return None
+    rendered = []
+    for key, values in frame.iterrows():
+        title, unit = CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))
+        if key == "seconds":
+            cells = [f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s" for value in values]
+        else:
+            cells = [plain(v, 2) if key == "epochs" else engineering(v, unit) for v in values]
+        cells = [cell if math.isfinite(value) else NONE for cell, value in zip(cells, values, strict=True)]
+        apart = ratio(values)
+        if not math.isfinite(apart):
+            flag = NONE
+        elif differs(values):
+            flag = f"**differs: {apart:.2f} ×**"
+        else:
+            flag = "equal" if apart < 1.0005 else f"within 5% ({apart:.3f} ×)"
+        rendered.append([escape(title), *cells, flag if len(frame.columns) > 1 else NONE])
+    headings = ["currency (mean over seeds)", *(code(arm) for arm in frame.columns), "largest / smallest"]
+    numbers = [
+        {"arm": arm, "seed": run.seed, "currency": key, "value": value}
+        for arm in rows.arms
+        for run in rows.pretraining(arm)
+        for key, value in run.currencies.items()
+    ]
+    return Table("budget", headings, rendered, pd.DataFrame(numbers))
+
+
+def matched(rows: Rows) -> tuple[list[str], list[str]]:
+    """Return the currencies, the machine's left out, in which the arms agree within 5%, and those in which not."""
+    frame = means(rows)
+    agree: list[str] = []
+    apart: list[str] = []
+    for key, values in frame.iterrows():
+        if key in MACHINE or len(frame.columns) < 2:
+            continue
+        title = CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))[0]
+        if differs(values):
+            apart.append(f"{title} ({ratio(values):.2f} ×)")
+        elif math.isfinite(ratio(values)):
+            agree.append(title)
+    return agree, apart
+
+
+def gate(rows: Rows) -> Table | None:
+    """Each pretraining against the unigram loss on the same positions."""
+    runs = [run for arm in rows.arms for run in rows.pretraining(arm) if run.notes.get("gate")]
+    if not runs:
+        return None
+    rendered, numbers = [], []
+    for run in runs:
+        asked = run.notes["gate"]
+        loss, unigram, margin = (float(asked[key]) for key in ("loss", "unigram", "margin"))
+        passed = "passed" if asked["passed"] else "**not passed**"
+        rendered.append([code(run.arm), str(run.seed), plain(loss, 3), plain(unigram, 3), plain(margin, 3), passed])
+        numbers.append({"arm": run.arm, "seed": run.seed, **asked})
+    headings = ["arm", "seed", "validation loss, nats per target", "unigram loss", "below unigram by", "gate (≥ 0.3)"]
+    return Table("gate", headings, rendered, pd.DataFrame(numbers))
+
+
+def adaptation(rows: Rows) -> Table | None:
+    """What each cell of each task cost, summed over seeds."""
+    runs = [run for task in rows.tasks for run in rows.cells(task.name) if run.currencies]
+    if not runs:
+        return None
+    keys = sorted({key for run in runs for key in run.currencies})
+    frame = pd.DataFrame(
+        [
+            {"task": run.task, "arm": run.arm, "condition": run.condition, "seed": run.seed, **run.currencies}
+            for run in runs
+        ]
+    )
+    rendered = []
+    for (task, arm, condition), part in frame.groupby(["task", "arm", "condition"], sort=False):
+        cells = [engineering(part[key].mean(), CURRENCIES.get(key, ("", ""))[1] or _unit(key)) for key in keys]
+        rendered.append([code(task), code(arm) if arm else "controls", condition, str(len(part)), *cells])
+    headings = ["task", "arm", "condition", "cells", *(f"{escape(key.replace('_', ' '))}, mean" for key in keys)]
+    return Table("adaptation", headings, rendered, frame)
+
+
+def _unit(key: str) -> str:
+    return "FLOPs" if key.endswith("flops") else "B" if key.endswith("bytes") else ""
+
+
+def flattened(mapping: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, the keys joined by ': '.
+
+    >>> flattened({"train": {"documents": 3}, "empty": 0})
+    {'train: documents': 3, 'empty': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{path}: {key}" if path else str(key)
+        flat |= flattened(value, name) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def counts(rows: Rows) -> Table | None:
+    """What was counted in the data: documents, duplicates, tokens, truncated texts."""
+    found: list[tuple[str, str, Any]] = []
+    for run in rows.runs:
+        if run.cell == "prepare":
+            found += [("corpus", key, value) for key, value in flattened(run.notes.get("counts") or {}).items()]
+    for task in rows.tasks:
+        seen: dict[str, Any] = {}
+        for run in rows.cells(task.name):
+            seen |= flattened(run.notes.get("counts") or {})
+            if "truncated" in run.notes:
+                key = f"texts truncated ({run.arm or 'controls'})"
+                seen[key] = max(run.notes["truncated"], seen.get(key, 0))
+        found += [(task.name, key, value) for key, value in seen.items()]
+    if not found:
+        return None
+    rendered = [[escape(part), escape(key.replace("_", " ")), _count(value)] for part, key, value in found]
+    return Table("counts", ["of", "count", "value"], rendered, pd.DataFrame(found, columns=["of", "count", "value"]))
+
+
+def _count(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return escape(value)
+    return f"{value:,}" if isinstance(value, int) or value.is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
+
+
+def environment(rows: Rows) -> Table | None:
+    """The machine and the versions; where cells disagree, every value that occurs."""
+    found: dict[str, dict[str, None]] = {}
+    for run in rows.runs:
+        for key, value in {**run.machine, **run.versions}.items():
+            found.setdefault(key, {})[str(value)] = None
+    if not found:
+        return None
+    rendered = [[escape(key), escape("; ".join(values))] for key, values in found.items()]
+    pairs = [(key, value) for key, values in found.items() for value in values]
+    return Table("environment", ["what", "value"], rendered, pd.DataFrame(pairs, columns=["what", "value"]))
+
+
+def fingerprints(rows: Rows) -> Table | None:
+    """The content hash of each step of the data."""
+    found: dict[tuple[str, str], None] = {}
+    for run in rows.runs:
+        for key, value in run.fingerprints.items():
+            found[f"{run.task}: {key}" if run.task and run.cell != "prepare" and _own(rows, key) else key, value] = None
+    if not found:
+        return None
+    first = {step: place for place, step in enumerate(("source", "corpus", "vocabulary", "blocks"))}
+    listed = sorted(found, key=lambda pair: first.get(pair[0], len(first)))
+    rendered = [[escape(key), code(value)] for key, value in listed]
+    return Table("fingerprints", ["step", "sha-256"], rendered, pd.DataFrame(listed, columns=["step", "hash"]))
+
+
+def _own(rows: Rows, key: str) -> bool:
+    """Return whether a fingerprint of this name is a task's own, not one of the corpus's steps."""
+    return not any(run.cell == "prepare" and key in run.fingerprints for run in rows.runs)

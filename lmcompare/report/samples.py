@@ -1,0 +1,65 @@
+"""Generations drawn at random, side by side for the same prompt."""
+
+import random
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lmcompare.report.formats import shortened
+from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.rows import Rows
+
+SHOWN = 3
+"""Prompts a report shows."""
+LONGEST = 320
+"""Characters of a prompt or text before it is cut."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One prompt and what followed it.
+
+    Attributes:
+        prompt: the end of the prompt, safe for markdown.
+        table: who wrote what.
+    """
+
+    prompt: str
+    table: Table
+
+
+def sampled(rows: Rows, task: str) -> list[Sampled]:
+    """Draw prompts (the same draw at every rebuild), of those that most arms answered, with every arm's first seed."""
+    texts: dict[str, dict[str, tuple[str, int]]] = {}
+    references: dict[str, str] = {}
+    for run in rows.cells(task):
+        for sample in run.samples:
+            prompt = str(sample.get("prompt", ""))
+            answers = texts.setdefault(prompt, {})
+            answers.setdefault(_who(run.arm, run.condition), (str(sample.get("text", "")), run.seed))
+            if sample.get("reference"):
+                references[prompt] = str(sample["reference"])
+    if not texts:
+        return []
+    most = max(len(answers) for answers in texts.values())
+    prompts = sorted(prompt for prompt, answers in texts.items() if len(answers) == most)
+    drawn = random.Random(0).sample(prompts, min(SHOWN, len(prompts)))
+    found = []
+    for number, prompt in enumerate(drawn, 1):
+        lines = [[f"{code(name)}, seed {seed}", _safe(text)] for name, (text, seed) in texts[prompt].items()]
+        if prompt in references:
+            lines.insert(0, ["*the real text*", _safe(references[prompt])])
+        numbers = [
+            {"prompt": prompt, "who": name, "seed": seed, "text": text} for name, (text, seed) in texts[prompt].items()
+        ]
+        table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame(numbers))
+        found.append(Sampled(escape(shortened(prompt, LONGEST, keep="end")), table))
+    return found
+
+
+def _who(arm: str, condition: str) -> str:
+    return arm if condition == "pretrained" else f"{arm} ({condition})"
+
+
+def _safe(text: str) -> str:
+    return escape(shortened(text, LONGEST)) or "*(nothing)*"

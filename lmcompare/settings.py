@@ -1,0 +1,144 @@
+"""What a YAML file may set and more than one part of the house reads: frozen dataclasses whose fields are its keys."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+STRICT = ConfigDict(extra="forbid")
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The shared byte-level BPE tokenizer, trained on the train split."""
+
+    __pydantic_config__ = STRICT
+
+    size: Annotated[int, Field(ge=300)] = 4096
+    """tokens, the special ones and the 256 bytes included"""
+    sentinels: Positive = 32
+    """special tokens that name the holes of a span-corrupted block"""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How documents become rows of equal length."""
+
+    __pydantic_config__ = STRICT
+
+    length: Annotated[int, Field(ge=8)] = 128
+    """tokens in a block"""
+    documents: Literal["joined", "isolated"] = "joined"
+    """joined: a token may see the end of the document before its own; isolated: no document sees another"""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A fresh network: one block in three roles."""
+
+    __pydantic_config__ = STRICT
+
+    block: Literal["gemma2"] = "gemma2"
+    """the transformer block (positions, norm, activation) that all three roles share"""
+    width: Positive = 128
+    """size of the residual stream"""
+    layers: Positive = 4
+    """layers of the decoder or the encoder; of each, in an encoder-decoder"""
+    heads: Positive = 4
+    """attention heads; must divide the width"""
+    feedforward: Annotated[float, Field(gt=0)] = 3.0
+    """inner width of the gated feed-forward, in multiples of the width"""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """probability of dropping an attention weight while training"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """The one loop; the budget is counted in corpus tokens, the same for every objective."""
+
+    __pydantic_config__ = STRICT
+
+    tokens: Positive = 1_000_000
+    """corpus tokens that each network reads in pretraining, repeats counted"""
+    batch: Positive = 16
+    """blocks in a step, over all processes"""
+    accumulation: Positive = 1
+    """micro-batches that a step is cut into; changes memory, not the result"""
+    learning_rate: Rate = 3e-3
+    """peak of the schedule"""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """share of the steps in which the learning rate rises"""
+    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    """how the learning rate falls after that, to a tenth of its peak (constant: not at all)"""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """of AdamW, on matrices only"""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """of AdamW"""
+    clip: Rate = 1.0
+    """largest norm of the gradient"""
+    evaluations: Positive = 10
+    """points of the validation curve"""
+    validation_blocks: Positive = 128
+    """blocks of the validation split that each point reads"""
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """mixed precision; auto: bf16 on a device that gains from it, else none"""
+    checkpoint_minutes: Rate = 5.0
+    """minutes between checkpoints"""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How a pretrained network is fine-tuned on a task: the same trials for every objective, chosen on validation."""
+
+    __pydantic_config__ = STRICT
+
+    learning_rates: tuple[Rate, ...] = (3e-4, 1e-3)
+    """one trial each"""
+    pooling: tuple[Literal["mean", "last", "first"], ...] = ("mean", "last", "first")
+    """how token states become one state; the best linear probe on validation decides, before the trials"""
+    epochs: Positive = 3
+    """passes over the training items"""
+    batch: Positive = 32
+    """items in a step"""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """share of the steps in which the learning rate rises; it falls linearly after that"""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """of AdamW, on matrices only"""
+    attention: Literal["own", "bidirectional", "causal"] = "own"
+    """the attention mask while fine-tuning: the network's own, or one of the two for all"""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The text that every objective is trained on; split once, before anything is fitted."""
+
+    __pydantic_config__ = STRICT
+
+    source: object
+    """where the text comes from: a word of `lmcompare list sources`, or a mapping with its `kind` and settings"""
+    validation: Share = 0.02
+    """share of the documents"""
+    test: Share = 0.02
+    """share of the documents"""
+    documents: Positive | None = None
+    """at most so many documents, the first ones of the source; all if left out"""
+    seed: int = 0
+    """orders the documents before they are split"""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of the comparison: an objective, and what it changes of the shared settings."""
+
+    __pydantic_config__ = STRICT
+
+    objective: object
+    """a word of `lmcompare list objectives`, or a mapping with its `kind` and settings"""
+    network: dict[str, object] = field(default_factory=dict)
+    """settings of `network` that this arm alone changes"""
+    training: dict[str, object] = field(default_factory=dict)
+    """settings of `training` that this arm alone changes"""

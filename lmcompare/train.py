@@ -1,0 +1,374 @@
+"""The one training loop, on accelerate: it knows neither the objective nor the device it serves."""
+
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from lmcompare import settings
+from lmcompare.budget import Meter, peak_memory, reset_peak_memory
+from lmcompare.errors import LmcompareError
+from lmcompare.example import IGNORE, Batch, Ids, Special, collate
+from lmcompare.networks import Network, Tensors, evaluating
+from lmcompare.objectives import Objective, learn_block
+
+Progress = Callable[[dict[str, Any]], None]
+
+ORDER, CORRUPT, FROZEN = 1, 2, 3
+"""Which generator: one orders the blocks (the same for every objective), one corrupts them, one for evaluation."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training did.
+
+    Attributes:
+        currencies: see ``budget.Meter``; and seconds, tokens a second, peak memory, epochs.
+        curve: points of the learning curve, losses in nats per target.
+        gate: the last validation loss on text targets beside the unigram loss on the same positions, in nats.
+    """
+
+    currencies: dict[str, float]
+    curve: list[dict[str, Any]]
+    gate: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Steps(Dataset[list[Batch]]):
+    """The batches of each step for one process: a function of seed and step alone, so that a run resumes anywhere.
+
+    Attributes:
+        rows: (blocks, length) tokens, memory-mapped.
+        objective: what a block asks.
+        special: of the vocabulary.
+        training: batch and accumulation.
+        seed: orders and corrupts.
+        isolated: whether documents see one another.
+        process: number of this process.
+        processes: how many there are; together they read the blocks that one would read.
+    """
+
+    rows: Any
+    objective: Objective
+    special: Special
+    training: settings.Training
+    seed: int
+    isolated: bool
+    process: int = 0
+    processes: int = 1
+    _orders: dict[int, Ids] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return max(1, self.training.tokens // (self.training.batch * len(self.rows[0]["tokens"])))
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        """Return the micro-batches of ``step`` that this process reads."""
+        first = step * self.training.batch
+        places = range(first + self.process, first + self.training.batch, self.processes)
+        examples = []
+        for place in places:
+            epoch, index = divmod(place, len(self.rows))
+            block = int(self._order(epoch)[index])
+            rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
+            tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
+            examples.append(learn_block(self.objective, tokens, self.special, rng, isolated=self.isolated))
+        cuts = np.array_split(np.arange(len(examples)), min(self.training.accumulation, len(examples)))
+        return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]
+
+    def _order(self, epoch: int) -> Ids:
+        if epoch not in self._orders:
+            self._orders.clear()
+            self._orders[epoch] = np.random.default_rng([ORDER, self.seed, epoch]).permutation(len(self.rows))
+        return self._orders[epoch]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation blocks with frozen corruption: every point of the curve, every seed and every run asks the same.
+
+    Attributes:
+        batches: what is asked.
+        unigram: (vocabulary,) log-probabilities in nats.
+        special: of the vocabulary.
+    """
+
+    batches: list[Batch]
+    unigram: NDArray[np.float64]
+    special: Special
+
+    @classmethod
+    def of(
+        cls,
+        rows: Any,
+        objective: Objective,
+        special: Special,
+        unigram: NDArray[np.float64],
+        *,
+        blocks: int,
+        batch: int,
+        isolated: bool,
+    ) -> "Validation":
+        """Ask ``objective`` about the first ``blocks`` rows."""
+        examples = []
+        for i in range(min(blocks, len(rows))):
+            tokens = np.asarray(rows[i]["tokens"], dtype=np.int64)
+            examples.append(
+                learn_block(objective, tokens, special, np.random.default_rng([FROZEN, i]), isolated=isolated)
+            )
+        groups = [examples[i : i + batch] for i in range(0, len(examples), batch)]
+        return cls([collate(group, special.pad) for group in groups], unigram, special)
+
+    def measure(self, network: Network) -> dict[str, float]:
+        """Return, in nats per target: 'loss' over all targets, 'text_loss' and 'unigram' over those that are text."""
+        total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0, 0
+        with evaluating(network):
+            for batch in self.batches:
+                losses = network(Tensors.of(batch, network.device)).double().cpu().numpy()
+                wanted = batch.targets[batch.targets != IGNORE]
+                ordinary = ~self.special.is_special(wanted)
+                total, targets = total + losses.sum(), targets + len(losses)
+                text, texts = text + losses[ordinary].sum(), texts + int(ordinary.sum())
+                unigram -= self.unigram[wanted[ordinary]].sum()
+        return {
+            "loss": float(total / targets),
+            "text_loss": float(text / max(texts, 1)),
+            "unigram": float(unigram / max(texts, 1)),
+        }
+
+
+def optimizer_for(network: torch.nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float]) -> Any:
+    """Return fused AdamW (Loshchilov & Hutter 2019) that decays matrices only."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in weights if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+
+
+def schedule(training: settings.Training, steps: int) -> Callable[[int], float]:
+    """Return the factor of the learning rate at each step: up in ``warmup``, then down to a tenth.
+
+    >>> factor = schedule(settings.Training(warmup=0.5, decay="linear"), steps=4)
+    >>> [round(factor(step), 2) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.55]
+    """
+    rise = round(training.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < rise:
+            return (step + 1) / rise
+        done = (step - rise) / max(1, steps - rise)
+        if training.decay == "constant":
+            return 1.0
+        fall = done if training.decay == "linear" else (1 - math.cos(math.pi * min(done, 1.0))) / 2
+        return 1 - 0.9 * fall
+
+    return factor
+
+
+def accelerator_for(training: settings.Training, device: str | None, trackers: Sequence[str], folder: Path) -> Accelerator:
+    """Return the Accelerator for ``device`` (None: the best there is), in bf16 where the device gains from it."""
+    cpu = device == "cpu" or not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    precision = training.precision
+    if precision == "auto":
+        precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+    return Accelerator(
+        cpu=cpu, mixed_precision=precision, log_with=list(trackers) or None, project_dir=str(folder), step_scheduler_with_optimizer=False
+    )
+
+
+def train(
+    network: Network,
+    objective: Objective,
+    blocks: Any,
+    special: Special,
+    training: settings.Training,
+    *,
+    shape: settings.Network,
+    seed: int,
+    isolated: bool = False,
+    folder: Path,
+    device: str | None = None,
+    trackers: Sequence[str] = (),
+    name: str = "lmcompare",
+    progress: Progress = lambda event: None,
+) -> Trained:
+    """Train ``network`` in place.
+
+    The loss of a step is the sum over its targets divided by their number, counted over all micro-batches and
+    processes: cutting a step into more of them changes nothing (see FIELD: transformers' Trainer does not promise that).
+
+    Args:
+        network: what is trained.
+        objective: what a block asks.
+        blocks: has ``train`` and ``validation`` (rows of tokens) and ``unigram``.
+        special: of the vocabulary.
+        training: the settings.
+        shape: the sizes of the network, for counting FLOPs.
+        seed: orders and corrupts the blocks.
+        isolated: whether documents of a block are kept from seeing one another.
+        folder: where checkpoints are kept; one that lies there is resumed.
+        device: 'cpu', 'cuda', or None for the best there is.
+        trackers: names that accelerate knows ('tensorboard').
+        name: of the run, for the trackers.
+        progress: is told {"done", "total", "loss", "tokens_per_second"}.
+
+    Raises:
+        LmcompareError: the loss is not finite.
+        KeyboardInterrupt: after a checkpoint was saved.
+    """
+    accelerator = accelerator_for(training, device, trackers, folder)
+    steps = Steps(
+        blocks.train, objective, special, training, seed, isolated, accelerator.process_index, accelerator.num_processes
+    )
+    validation = Validation.of(
+        blocks.validation,
+        objective,
+        special,
+        blocks.unigram,
+        blocks=training.validation_blocks,
+        batch=training.batch,
+        isolated=isolated,
+    )
+    reset_peak_memory()
+    network.train()
+    optimizer = optimizer_for(network, training.learning_rate, training.weight_decay, training.betas)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(training, len(steps)))
+    model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
+    if trackers:
+        accelerator.init_trackers(name, config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)})
+    meter, curve = Meter(), []
+    checkpoint = folder / "checkpoint"
+    if (checkpoint / "meter.json").is_file():
+        accelerator.load_state(str(checkpoint))
+        saved = json.loads((checkpoint / "meter.json").read_text())
+        meter, curve = Meter(**saved["meter"]), saved["curve"]
+    length = len(steps.rows[0]["tokens"])
+    points = {round((i + 1) * len(steps) / training.evaluations) for i in range(training.evaluations)} | {len(steps)}
+    loader = DataLoader(
+        steps, batch_size=None, sampler=range(meter.steps, len(steps)), num_workers=0 if accelerator.device.type == "cpu" else 4
+    )
+    clock, saved_at = time.perf_counter(), time.monotonic()
+    shown = 0.0
+    with interruptible() as interrupted:
+        for batches in loader:
+            count = torch.tensor(sum(batch.count for batch in batches), device=accelerator.device)
+            total = int(accelerator.reduce(count, "sum"))
+            summed = torch.zeros((), device=accelerator.device)
+            for i, batch in enumerate(batches):
+                last = i == len(batches) - 1
+                with nullcontext() if last else accelerator.no_sync(model):
+                    with accelerator.autocast():
+                        losses = model(Tensors.of(batch, accelerator.device))
+                    # DDP averages gradients over processes: undo that, for one global mean over targets.
+                    loss = losses.sum() * (accelerator.num_processes / max(total, 1))
+                    accelerator.backward(loss)
+                    summed += losses.detach().sum()
+                meter.add(shape, network.role, batch, len(special.word_starts))
+            accelerator.clip_grad_norm_(model.parameters(), training.clip)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad(set_to_none=True)
+            meter.steps += 1
+            meter.corpus_tokens += training.batch * length
+            now = time.perf_counter()
+            meter.seconds, clock = meter.seconds + now - clock, now
+            if now - shown > 0.5 or meter.steps in points or accelerator.device.type == "cpu":
+                value = float(accelerator.reduce(summed, "sum")) / max(total, 1)
+                if not math.isfinite(value):
+                    raise LmcompareError(
+                        f"the loss of step {meter.steps} is {value}: lower training.learning_rate "
+                        f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
+                    )
+                accelerator.log({"loss": value, "learning_rate": scheduler.get_last_lr()[0]}, step=meter.steps)
+                if now - shown > 0.5 or meter.steps in points:
+                    shown = now
+                    progress(
+                        {
+                            "done": meter.corpus_tokens,
+                            "total": len(steps) * training.batch * length,
+                            "stage": "training",
+                            "loss": value,
+                            "tokens_per_second": meter.corpus_tokens / meter.seconds,
+                        }
+                    )
+            if meter.steps in points:
+                curve.append(_point(meter, accelerator, "train", {"loss": value}))
+                curve.append(_point(meter, accelerator, "validation", validation.measure(network)))
+                accelerator.log({"validation_loss": curve[-1]["loss"]}, step=meter.steps)
+                clock = time.perf_counter()
+            if interrupted.is_set() or time.monotonic() - saved_at > 60 * training.checkpoint_minutes:
+                save_checkpoint(accelerator, checkpoint, {"meter": asdict(meter), "curve": curve})
+                saved_at, clock = time.monotonic(), time.perf_counter()
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+    if trackers:
+        accelerator.end_training()
+    last_point = [point for point in curve if point["split"] == "validation"][-1]
+    gate = {"loss": last_point["text_loss"], "unigram": last_point["unigram"]}
+    return Trained(_currencies(meter, accelerator, len(steps.rows) * length), curve, gate)
+
+
+def _point(meter: Meter, accelerator: Accelerator, split: str, values: Mapping[str, float]) -> dict[str, Any]:
+    every = accelerator.num_processes
+    return {
+        "split": split,
+        "step": meter.steps,
+        "tokens": meter.corpus_tokens,
+        "targets": meter.targets * every,
+        "flops": meter.training_flops * every,
+        "seconds": meter.seconds,
+        **values,
+    }
+
+
+def _currencies(meter: Meter, accelerator: Accelerator, available: int) -> dict[str, float]:
+    counts = meter.currencies()
+    summed = torch.tensor([counts[k] for k in ("positions", "targets", "training_flops")], dtype=torch.float64)
+    summed = accelerator.reduce(summed.to(accelerator.device), "sum")
+    counts |= dict(zip(("positions", "targets", "training_flops"), map(float, summed), strict=True))
+    return counts | {
+        "unique_tokens": min(counts["corpus_tokens"], available),
+        "epochs": counts["corpus_tokens"] / available,
+        "tokens_per_second": counts["corpus_tokens"] / counts["seconds"],
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def save_checkpoint(accelerator: Accelerator, folder: Path, meter: dict[str, Any]) -> None:
+    """Write a checkpoint beside the last one, then put it in its place: a crash leaves one of the two."""
+    fresh = folder.with_name(folder.name + ".new")
+    accelerator.save_state(str(fresh), safe_serialization=False)
+    if accelerator.is_main_process:
+        (fresh / "meter.json").write_text(json.dumps(meter))
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    accelerator.wait_for_everyone()
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into a flag that the loop looks at between steps, so that no step is torn."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: flag.set())
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

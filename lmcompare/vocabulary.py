@@ -1,0 +1,357 @@
+"""The shared tokenizer, and documents as rows of tokens of equal length."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare import settings
+from lmcompare.corpora import Corpus
+from lmcompare.corpora.build import SPLITS, read_mapped, write_batches
+from lmcompare.corpora.cache import cached, digest
+from lmcompare.errors import InputError
+from lmcompare.example import Ids, Special
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+RESERVED = ("<pad>", "<bos>", "<eos>", "<mask>")
+"""The special tokens 0 to 3 of a vocabulary of our own; the sentinels ``<extra_id_0>``, ... follow."""
+
+_SENTINEL = re.compile(r"<extra_id_([0-9]+)>")
+_VERSION = 1  # of the formats: raise it when one changes, so that no old cache is read
+_DOCUMENTS = 1000
+
+
+def _byte_of() -> dict[str, int]:
+    """Return the byte that each character of a byte-level token stands for (Radford et al. 2019, section 2.2)."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {chr(b): b for b in shown} | {chr(256 + i): b for i, b in enumerate(hidden)}
+
+
+def _begins_word(token: str, style: str, bytes_of: dict[str, int]) -> bool:
+    if style == "WordPiece":
+        return not token.startswith("##")
+    if style == "ByteLevel":
+        text = bytes(bytes_of.get(character, 63) for character in token).decode(errors="replace")
+    elif style == "Metaspace":
+        text = token.replace("▁", " ")
+    else:
+        return True
+    first = text[:1]
+    # Scripts without spaces (Han, kana: U+3000 to U+9FFF) and what lies beyond U+FFFF (rare Han, emoji).
+    alone = "\u3000" <= first <= "\u9fff" or first > "\uffff"
+    return first.isspace() or alone or not any(character.isalnum() or character == "\ufffd" for character in text)
+
+
+def word_starts(tokens: Sequence[str], style: str) -> NDArray[np.bool_]:
+    """Return whether each token, as the vocabulary spells it, begins a word. Shape (len(tokens),).
+
+    A token is judged by itself. It begins a word if it begins with white space (byte-level BPE: 'Ġ' for a space, 'Ċ'
+    for a newline; SentencePiece: '▁'), if it is punctuation throughout, or if its first character is of a script
+    without spaces (Han, kana) or an emoji. So ``'Ġdon'``, ``"'t"`` are one word; so are an opening quote and the word
+    it opens, and a newline and the word after it, which nothing in the second token tells apart. In WordPiece every
+    token but '##...' begins one.
+
+    Args:
+        tokens: as the vocabulary spells them.
+        style: 'ByteLevel', 'Metaspace', 'WordPiece', or '' if not known: then every token begins a word.
+
+    >>> word_starts(["Ġfilm", "s", "'t", ".", "Ċ", "ä¸Ń"], "ByteLevel").tolist()
+    [True, False, False, True, True, True]
+    >>> word_starts(["film", "##s"], "WordPiece").tolist(), word_starts(["▁film", "s"], "Metaspace").tolist()
+    ([True, False], [True, False])
+    """
+    bytes_of = _byte_of()
+    return np.array([_begins_word(token, style, bytes_of) for token in tokens], dtype=bool)
+
+
+def _style(described: dict[str, Any]) -> str:
+    """Return how the tokenizer described by its JSON marks words: see ``word_starts``."""
+    if described["model"]["type"] == "WordPiece":
+        return "WordPiece"
+    parts = json.dumps([described["pre_tokenizer"], described["decoder"]])
+    if '"ByteLevel"' in parts:
+        return "ByteLevel"
+    return "Metaspace" if '"Metaspace"' in parts or "▁" in parts else ""
+
+
+class Vocabulary:
+    """A tokenizer with the special tokens that the objectives need; text never turns into one of those.
+
+    Made by ``train``, ``load`` or ``wrap``.
+
+    Attributes:
+        tokenizer: the transformers tokenizer, as saved beside a model.
+        special: the ids that are not text.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
+        from tokenizers import AddedToken, Tokenizer
+
+        self.tokenizer = tokenizer
+        backend = tokenizer.backend_tokenizer
+        described = json.loads(backend.to_str())
+        vocabulary = backend.get_vocab(with_added_tokens=True)
+        self._size = max(vocabulary.values()) + 1
+        sentinels = {int(match[1]): i for t, i in vocabulary.items() if (match := _SENTINEL.fullmatch(t))}
+        flagged = {t["id"] for t in described["added_tokens"] if t["special"]}
+        special = flagged | set(tokenizer.all_special_ids) | set(sentinels.values())
+        tokens = [""] * self._size
+        for token, i in vocabulary.items():
+            tokens[i] = token
+        starts = word_starts(tokens, _style(described))
+        starts[list(special)] = True
+        eos = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
+        if eos is None:
+            raise InputError("tokenizer: wanted an end-of-text token (eos_token or sep_token), got none")
+        # T5 starts its decoder with the padding token (Raffel et al. 2020); GPT-2 has one token for all three.
+        bos = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id if sentinels else eos, eos)
+        pad, mask = _first(tokenizer.pad_token_id, eos), _first(tokenizer.mask_token_id, -1)
+        assert bos is not None and pad is not None and mask is not None
+        self.special = Special(
+            pad=pad,
+            bos=bos,
+            eos=eos,
+            mask=mask,
+            sentinels=tuple(i for _, i in sorted(sentinels.items())),
+            ordinary=np.array([i for i in sorted(vocabulary.values()) if i not in special], dtype=np.int64),
+            word_starts=starts,
+        )
+        # A copy of our own: the tokenizer's own settings (truncation, what raw text may turn into) stay as they are.
+        self._backend = Tokenizer.from_str(json.dumps(described | {"truncation": None, "padding": None}))
+        self._backend.add_special_tokens([AddedToken(tokens[i], normalized=False) for i in sorted(special)])
+        self._backend.encode_special_tokens = True
+        self._text = np.zeros(self._size, dtype=bool)
+        self._text[self.special.ordinary] = True
+
+    @property
+    def size(self) -> int:
+        """Number of ids, special ones included: the highest id and one."""
+        return self._size
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tokenizer and the ids of the special tokens."""
+        special = self.special
+        ids = (special.pad, special.bos, special.eos, special.mask, special.sentinels)
+        return digest(json.loads(self._backend.to_str()), ids)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, none of them special: '<mask>' in the text is six characters like any other."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text: as ``encode``, on all threads."""
+        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of the ids; ids that are not text are skipped.
+
+        With a vocabulary of our own, ``decode(encode(text)) == text`` for every text.
+        """
+        text = [int(i) for i in ids if 0 <= i < self._size and self._text[i]]
+        decoded: str = self._backend.decode(text, skip_special_tokens=False)
+        return decoded
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files, which transformers' AutoTokenizer reads, too."""
+        self.tokenizer.save_pretrained(str(folder))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Vocabulary":
+        """Read what ``save`` wrote, or the tokenizer of a checkpoint in a folder.
+
+        Raises:
+            InputError: the folder holds no fast tokenizer.
+        """
+        from transformers import PreTrainedTokenizerFast
+
+        if not (Path(folder) / "tokenizer.json").is_file():
+            raise InputError(f"{folder}: wanted a folder with tokenizer.json, got none")
+        return cls(PreTrainedTokenizerFast.from_pretrained(str(folder)))
+
+    @classmethod
+    def wrap(cls, tokenizer: "PreTrainedTokenizerFast") -> "Vocabulary":
+        """Return the vocabulary of a checkpoint's fast tokenizer, which stays as it is.
+
+        Where it has no bos, its cls is taken (T5: its pad; else its eos); no eos: its sep; no pad: its eos; no mask:
+        -1. Sentinels are its tokens ``<extra_id_n>``, by n.
+
+        Raises:
+            InputError: it is not a fast tokenizer, or has neither eos nor sep.
+        """
+        if not getattr(tokenizer, "is_fast", False):
+            raise InputError(f"tokenizer: wanted a fast one (PreTrainedTokenizerFast), got {type(tokenizer).__name__}")
+        return cls(tokenizer)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary: settings.Vocabulary) -> "Vocabulary":
+        """Return a byte-level BPE vocabulary (Radford et al. 2019, section 2.2) learnt from the texts.
+
+        Ids: ``<pad> <bos> <eos> <mask>`` are 0 to 3, then the sentinels, the 256 bytes, and the merges. A small text
+        may have fewer merges than asked for: then ``size`` is smaller.
+
+        Raises:
+            InputError: the size does not hold the special tokens and the bytes.
+        """
+        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+
+        sentinels = [f"<extra_id_{n}>" for n in range(vocabulary.sentinels)]
+        names = [*RESERVED, *sentinels]
+        if vocabulary.size < len(names) + 256:
+            raise InputError(
+                f"vocabulary.size: wanted at least {len(names) + 256} ({len(RESERVED)} special tokens, "
+                f"{len(sentinels)} sentinels and 256 bytes), got {vocabulary.size}"
+            )
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary.size,
+            special_tokens=[AddedToken(name, normalized=False, special=True) for name in names],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer=trainer)
+        pad, bos, eos, mask = RESERVED
+        wrapper: Any = PreTrainedTokenizerFast  # untyped
+        return cls(
+            wrapper(
+                tokenizer_object=tokenizer,
+                pad_token=pad,
+                bos_token=bos,
+                eos_token=eos,
+                mask_token=mask,
+                extra_special_tokens=sentinels,
+                clean_up_tokenization_spaces=False,
+            )
+        )
+
+
+def _first(*ids: int | None) -> int | None:
+    return next((i for i in ids if i is not None), None)
+
+
+def _texts(documents: "Dataset") -> Iterator[list[str]]:
+    for batch in documents.iter(batch_size=_DOCUMENTS):
+        yield batch["text"]
+
+
+def build_vocabulary(corpus: Corpus, vocabulary: settings.Vocabulary, cache: Path) -> Vocabulary:
+    """Train the shared vocabulary on the train split alone, once: a second call finds ``cache/vocabulary-<hash>``.
+
+    Raises:
+        InputError: the size does not hold the special tokens and the bytes.
+        LmcompareError: the cache cannot be written.
+    """
+    key = digest(_VERSION, corpus.fingerprint, vocabulary.size, vocabulary.sentinels)
+
+    def build(folder: Path) -> None:
+        Vocabulary.train((text for texts in _texts(corpus.train) for text in texts), vocabulary).save(folder)
+
+    return Vocabulary.load(cached(cache / f"vocabulary-{key[:16]}", build))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The documents as rows of tokens of equal length: what every objective reads.
+
+    A split is its documents one after another, each followed by eos, cut into rows; the last, incomplete row is left
+    out.
+
+    Attributes:
+        train: one column ``tokens``, ``length`` int32 a row; memory-mapped.
+        validation: the same.
+        test: the same.
+        unigram: (V,) float64: log-probability in nats of each id among the train rows, with add-one smoothing.
+        fingerprint: SHA-256 of what decides the rows: the corpus, the vocabulary, the length.
+        counts: for each split ``train_blocks``, ``train_tokens`` (in those rows), ``train_unique_tokens`` (different
+            ids among them), ``train_dropped_tokens``, ``train_bytes`` (UTF-8, of its documents), and so on; and
+            ``unigram_nats_per_token``, the mean of -unigram over the validation rows.
+    """
+
+    train: "Dataset"
+    validation: "Dataset"
+    test: "Dataset"
+    unigram: NDArray[np.float64]
+    fingerprint: str
+    counts: dict[str, float]
+
+
+def _write_rows(path: Path, documents: "Dataset", vocabulary: Vocabulary, length: int) -> tuple[Ids, int, int]:
+    """Write the rows of a split; return how often each id occurs in them, shape (V,), the rows, and the tokens left."""
+    import pyarrow as pa
+
+    seen = np.zeros(vocabulary.size, dtype=np.int64)
+    rows, rest, eos = 0, np.zeros(0, dtype=np.int32), vocabulary.special.eos
+
+    def batches() -> Iterator[dict[str, Any]]:
+        nonlocal rows, rest
+        for texts in _texts(documents):
+            streams = (np.array([*ids, eos], dtype=np.int32) for ids in vocabulary.encode_batch(texts))
+            tokens = np.concatenate([rest, *streams])
+            count = len(tokens) // length
+            whole, rest = tokens[: count * length], tokens[count * length :].copy()
+            rows += count
+            np.add(seen, np.bincount(whole, minlength=len(seen)), out=seen)
+            yield {"tokens": pa.FixedSizeListArray.from_arrays(pa.array(whole), length)}
+
+    write_batches(path, batches(), {"tokens": pa.list_(pa.int32(), length)})
+    return seen, rows, len(rest)
+
+
+def build_blocks(corpus: Corpus, vocabulary: Vocabulary, blocks: settings.Blocks, cache: Path) -> Blocks:
+    """Turn documents into rows of ``blocks.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
+
+    ``blocks.documents`` changes no row: for 'isolated', the objectives cut a row at eos. Memory: a thousand documents.
+
+    Raises:
+        InputError: a split has fewer tokens than one row.
+        LmcompareError: the cache cannot be written.
+    """
+    length = blocks.length
+    fingerprint = digest(_VERSION, corpus.fingerprint, vocabulary.fingerprint, length)
+
+    def build(folder: Path) -> None:
+        counts: dict[str, float] = {}
+        seen: dict[str, Ids] = {}
+        for name in SPLITS:
+            path = folder / f"{name}.arrow"
+            seen[name], rows, rest = _write_rows(path, getattr(corpus, name), vocabulary, length)
+            if not rows:
+                raise InputError(
+                    f"blocks.length: the {name} split has {rest} tokens, fewer than one block of {length}; wanted more "
+                    + ("text" if name == "train" else f"text, a larger corpus.{name}")
+                    + ", or a smaller blocks.length"
+                )
+            counts |= {
+                f"{name}_blocks": rows,
+                f"{name}_tokens": rows * length,
+                f"{name}_unique_tokens": int((seen[name] > 0).sum()),
+                f"{name}_dropped_tokens": rest,
+                f"{name}_bytes": corpus.counts[f"{name}_bytes"],
+            }
+        unigram = np.log(seen["train"] + 1.0) - math.log(counts["train_tokens"] + vocabulary.size)
+        counts["unigram_nats_per_token"] = float(-(seen["validation"] @ unigram) / counts["validation_tokens"])
+        np.save(folder / "unigram.npy", unigram)
+        (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+
+    folder = cached(cache / f"blocks-{fingerprint[:16]}", build)
+    return Blocks(
+        **{name: read_mapped(folder / f"{name}.arrow") for name in SPLITS},
+        unigram=np.load(folder / "unigram.npy"),
+        fingerprint=fingerprint,
+        counts=json.loads((folder / "counts.json").read_text(encoding="utf-8")),
+    )

@@ -1,0 +1,39 @@
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+import pytest
+
+from lmcompare import settings
+from lmcompare.example import Special
+
+WORDS = "the film was a good bad dull long short story with an actor who played it well and never lost heart".split()
+
+
+@pytest.fixture(scope="session")
+def special():
+    """96 ids: pad 0, bos 1, eos 2, mask 4, sentinels 9..., text from 32 on; every other text id begins a word."""
+    text = np.arange(32, 96)
+    starts = np.zeros(96, dtype=bool)
+    starts[text[::2]] = True
+    return Special(pad=0, bos=1, eos=2, mask=4, sentinels=tuple(range(9, 32)), ordinary=text, word_starts=starts)
+
+
+@pytest.fixture(scope="session")
+def small():
+    return settings.Network(width=32, layers=2, heads=2, feedforward=2.0)
+
+
+@pytest.fixture(scope="session")
+def sentences():
+    rng = np.random.default_rng(0)
+    return [" ".join(rng.choice(WORDS, 12)) + "." for _ in range(400)]
+
+
+@pytest.fixture(scope="session")
+def vocabulary(sentences):
+    from lmcompare.vocabulary import Vocabulary
+
+    return Vocabulary.train(sentences, settings.Vocabulary(size=400, sentinels=16))

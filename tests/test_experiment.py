@@ -1,0 +1,255 @@
+"""YAML becomes an Experiment, or one message with every mistake."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+
+from lmcompare import settings
+from lmcompare.errors import InputError
+from lmcompare.experiment import _parse_yaml, load, parse, plain
+from lmcompare.objectives.masked import Masked
+
+YAML = """\
+name: small
+description: a small one
+corpus: {source: {kind: text, path: DATA}, validation: 0.1, test: 0.1}
+vocabulary: {size: 400}
+network: {width: 64, heads: 4, layers: 2}
+training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
+arms:
+  causal: {objective: causal}
+  masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {layers: 3}}
+tasks:
+  continuation: {kind: continuation, items: 20}
+  labels: {kind: classification, source: {kind: csv, path: DATA}, adaptation: {epochs: 2}}
+seeds: [1, 2]
+quick: {training.tokens: 5000, tasks.continuation.items: 4, seeds: [1]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    (tmp_path / "data.txt").write_text("some text\n")
+    path.write_text(YAML.replace("DATA", str(tmp_path / "data.txt")))
+    return path
+
+
+def problems(path: Path | dict[str, Any], *sets: str, quick: bool = False) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load(path, sets, quick) if isinstance(path, Path) else parse(path, sets, quick)
+    return caught.value.problems
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_an_experiment(file: Path) -> None:
+    experiment = load(file)
+    assert (experiment.name, experiment.seeds) == ("small", (1, 2))
+    assert experiment.training == settings.Training(tokens=100_000, learning_rate=3e-3, precision="no")
+    assert experiment.arms["masked"].objective == Masked(rate=0.3)
+    assert experiment.network_of("causal") == settings.Network(width=64, heads=4, layers=2)
+    assert experiment.network_of("masked") == settings.Network(width=64, heads=4, layers=3)
+    assert experiment.training_of("masked").learning_rate == 2e-3
+    assert experiment.training_of("masked").tokens == 100_000
+    assert plain(experiment.tasks["labels"])["adaptation"]["epochs"] == 2
+    assert plain(experiment.tasks["labels"])["source"]["kind"] == "csv"
+
+
+def test_resolved_settings_load_back_to_the_same_experiment(file: Path, tmp_path: Path) -> None:
+    experiment = load(file)
+    assert parse(experiment.resolved()) == experiment
+    assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
+    assert yaml.safe_load(experiment.dump())["training"]["precision"] == "no"  # for readers of YAML 1.1 too
+    assert "quick" not in experiment.resolved()
+
+
+def test_quick_and_set_change_what_they_name(file: Path) -> None:
+    quick = load(file, quick=True)
+    assert (quick.training.tokens, quick.seeds, plain(quick.tasks["continuation"])["items"]) == (5000, (1,), 4)
+    assert quick.training.learning_rate == 3e-3
+    assert load(file, ["training.tokens=7000"], quick=True).training.tokens == 7000
+    assert load(file, {"training.tokens": "7e3"}).training.tokens == 7000
+    assert load(file, ["arms.causal.objective=masked", "arms.causal.objective.rate=0.5"]).arms[
+        "causal"
+    ].objective == Masked(rate=0.5)
+    assert load(file, ["arms.causal.network.width=32"]).network_of("causal").width == 32
+    assert load(file, ["training={batch: 4}"]).training.tokens == 100_000
+    assert load(file, ["seeds=[3, 4]"]).seeds == (3, 4)
+
+
+def test_numbers_may_be_quoted(file: Path) -> None:
+    assert load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate == 3e-4
+
+
+def test_all_problems_are_said_at_once(file: Path) -> None:
+    text = file.read_text()
+    for old, new in (
+        ("name: small", "nam: small"),
+        ("kind: text,", "kind: txt,"),
+        ("size: 400", "size: 10"),
+        ("width: 64", "width: wide"),
+        ("layers: 2", "layers: true"),
+        ("learning_rate: 3e-3", "learning_rate: .inf"),
+        ("rate: 0.3", "rte: 0.3"),
+        ("objective: causal", "objective: causl"),
+        ("{learning_rate: 2e-3}", "{learning_rat: 2e-3}"),
+        ("epochs: 2", "epochs: 0"),
+        ("seeds: [1, 2]", "seeds: [1, 1]"),
+        ("training.tokens: 5000", "training.tokns: 5000"),
+        ("tasks.continuation.items: 4", "tasks.continuatoin.items: 4"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    said = problems(written(file, text))
+    for line in (
+        "nam: no such key; did you mean 'name'?",
+        "corpus.source.kind: no source 'txt'; did you mean 'text'?",
+        "vocabulary.size: wanted an integer at least 300, got 10",
+        'network.width: wanted an integer greater than 0, got "wide"',
+        "network.layers: wanted an integer greater than 0, got true",
+        "training.learning_rate: wanted a number greater than 0, got Infinity",
+        "arms.masked.objective.rte: no such key; did you mean 'rate'?",
+        "arms.causal.objective: no objective 'causl'; did you mean 'causal'?",
+        "arms.masked.training.learning_rat: no such key; did you mean 'learning_rate'?",
+        "tasks.labels.adaptation.epochs: wanted an integer greater than 0, got 0",
+        "seeds: wanted each once, got [1, 1]",
+        "quick.training.tokns: no such key; did you mean 'tokens'?",
+        "quick.tasks.continuatoin: no such key; did you mean 'continuation'?",
+    ):
+        assert line in said
+    assert len(said) == 13
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("network.heads=5", "network.heads: wanted a divisor of the width 64, got 5"),
+        ("network.heads=64", "network.heads: wanted an even width of each head (rotary positions come in pairs)"),
+        ("arms.masked.network.heads=3", "arms.masked.network.heads: wanted a divisor of the width 64, got 3"),
+        ("arms.mask.training.batch=3", "arms.mask: no such key; did you mean 'masked'?"),
+        ("trainig.batch=3", "trainig: no such key; did you mean 'training'?"),
+        ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
+        ("training.batch", "--set training.batch: wanted key=value, e.g. training.tokens=60000"),
+        ("training.batch=[", "--set training.batch:1:2: "),
+        ("training=3", "training: wanted a mapping of tokens, batch, "),
+        ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
+        ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number, a number, got [0.9]"),
+        ("training.betas=[0.9, x]", 'training.betas.1: wanted a number, got "x"'),
+        ("arms.masked.objective.whole_word=1", "arms.masked.objective.whole_word: wanted true or false, got 1"),
+        ("arms.causal.objective={rate: 0.2}", "arms.causal.objective.kind: missing; wanted one of causal, masked, "),
+        ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of causal, masked, "),
+        ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of causal, masked, "),
+        ("arms.masked.objective.random=0.5", "arms.masked.objective.masked + random: wanted a sum of at most 1"),
+        ("arms.masked=", "arms.masked: wanted a mapping of objective, network, training, got nothing"),
+        ("arms={}", "arms: missing; wanted at least one"),
+        ("arms={a/b: {objective: causal}}", "arms.a/b: wanted a name of letters"),
+        ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
+        ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
+        ("vocabulary.sentinels=200", "vocabulary.size: wanted at least 460 (256 bytes, 4 special tokens"),
+        ("corpus.source=", "corpus.source: missing; wanted one of csv, "),
+        ("corpus=", "corpus: missing; wanted where the text comes from"),
+        ("seeds=[-1]", "seeds: wanted a list of integers from 0"),
+        ("seeds=[true]", "seeds: wanted a list of integers from 0"),
+        ("name=a/b", 'name: wanted a name of letters'),
+        ("name=2024", "name: wanted a name of letters"),
+        ("description=3", "description: wanted a text, got 3"),
+        ("quick=3", "quick: wanted a mapping of dotted keys, got 3"),
+    ],
+)  # fmt: skip
+def test_each_problem_names_the_key_the_wanted_and_the_got(file: Path, change: str, said: str) -> None:
+    if change.startswith("quick"):
+        file.write_text(file.read_text().partition("quick:")[0] + change.replace("=", ": "))
+        change = "seeds=[1]"
+    if change.startswith("tasks.prepare"):
+        change = "tasks.prepare={kind: continuation}"
+    assert any(problem.startswith(said) for problem in problems(file, change)), problems(file, change)
+
+
+def test_quick_without_a_quick_section_is_said(file: Path) -> None:
+    file.write_text(file.read_text().partition("quick:")[0])
+    assert problems(file, quick=True)[0].startswith("quick: missing")
+
+
+def test_an_arm_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
+    assert problems(file, "network.width=0") == ["network.width: wanted an integer greater than 0, got 0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ": empty; wanted an experiment with the keys name, "),
+        ("# nothing\n", ": empty; wanted"),
+        ("- a\n", ': wanted a mapping with the keys name, description, corpus, vocabulary, blocks, network'),
+        ("name: x\nname: y\n", ":2:1: the key 'name' is given twice (first in line 1)"),
+        ("arms:\n  a: {objective: causal}\n  b: {}\n  a: {}\n", ":4:3: the key 'a' is given twice (first in line 2)"),
+        ("name: x\ncorpus:\n\tsource: y\n", ":3:1: a tab; YAML is indented with spaces"),
+        ("name: [x\ncorpus: 3\n", ":2:"),
+        ("name: !!python/object:os.system x\n", ":1:7: could not determine a constructor"),
+        ("name: a\n---\nname: b\n", ":2:1: "),
+    ],
+)  # fmt: skip
+def test_yaml_that_cannot_be_read_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path / "x.yaml", text)
+    assert problems(path)[0].startswith(f"{path}{said}"), problems(path)
+
+
+def test_a_file_that_is_not_there_is_said_with_the_nearest(file: Path) -> None:
+    wrong = file.with_name("smal.yaml")
+    assert problems(wrong) == [f"{wrong}: no such file; did you mean 'small.yaml'?"]
+    assert problems(file.parent)[0].startswith(f"{file.parent}: wanted a YAML file, got a folder")
+    assert problems(Path("nowhere/x.yaml")) == ["nowhere/x.yaml: no such file"]
+
+
+def test_bytes_that_are_not_utf8_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"name: \xff\n")
+    assert problems(path) == [f"{path}: wanted UTF-8 text, got byte 0xff at position 6"]
+
+
+def test_paths_may_hold_environment_variables(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(file.read_text().replace(f"path: {file.parent}", "path: $LMCOMPARE_DATA"))
+    monkeypatch.setenv("LMCOMPARE_DATA", str(file.parent))
+    assert plain(load(file).corpus)["source"]["path"] == str(file.parent / "data.txt")
+    monkeypatch.delenv("LMCOMPARE_DATA")
+    said = problems(file)
+    assert said[0].startswith("corpus.source.path: the environment variable LMCOMPARE_DATA is not set")
+    assert said[1].startswith("tasks.labels.source.path: the environment variable LMCOMPARE_DATA is not set")
+
+
+def test_a_name_is_the_file_s_if_it_gives_none(file: Path) -> None:
+    file.write_text(file.read_text().replace("name: small\n", ""))
+    assert load(file).name == "small"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3e-3", 0.003), ("1e6", 1e6), ("no", "no"), ("on", "on"), ("true", True), ("1_000", 1000), ("1:30", "1:30")]
+    + [("010", 10.0), (".5", 0.5), ("-2", -2), ("~", None), ("", None), ("2024-01-01", "2024-01-01"), ("e5", "e5")],
+)  # fmt: skip
+def test_plain_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    read = _parse_yaml(text, "here")
+    assert read == value and isinstance(read, type(value))
+
+
+NAMES = st.from_regex(r"[a-z][\w -]{0,8}", fullmatch=True)
+KINDS = st.sampled_from(["causal", "masked", "seq2seq"])
+SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True)
+
+
+@settings_of_hypothesis(deadline=None, max_examples=50)
+@given(st.dictionaries(NAMES, KINDS, min_size=1), SEEDS, st.text(), st.floats(1e-9, 10))
+def test_any_experiment_survives_its_dump(arms: dict[str, str], seeds: list[int], said: str, rate: float) -> None:
+    data = {"name": "x", "corpus": {"source": {"kind": "text", "path": "x.txt"}}, "description": said, "seeds": seeds}
+    data |= {"arms": {name: {"objective": kind, "training": {"learning_rate": rate}} for name, kind in arms.items()}}
+    experiment = parse(data)
+    assert parse(_parse_yaml(experiment.dump(), "dump")) == experiment
+    assert yaml.safe_load(experiment.dump()) == experiment.resolved()

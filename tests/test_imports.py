@@ -1,0 +1,67 @@
+"""Imports run one way, and what must answer fast loads nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lmcompare
+
+ROOT = Path(lmcompare.__file__).parent
+ORDER = (
+    "errors registry settings example records objectives corpora vocabulary networks budget decoding model train "
+    "metrics judge baselines tasks adapt evaluate statistics report experiment run worker cli __main__ benchmarks"
+).split()
+HEAVY = {"torch", "transformers", "evaluate", "sklearn", "matplotlib"}
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def rooms_imported(tree: ast.AST) -> Iterator[str]:
+    """Yield the rooms that a file imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"line {node.lineno}: a relative import; wanted the full name")
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names = [f"lmcompare.{name.name}" for name in node.names] if module == "lmcompare" else [module]
+        elif isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "lmcompare" and len(parts) > 1 and not parts[1].startswith("__version"):
+                yield parts[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_from_those_before_it(path: Path) -> None:
+    here = room(path)
+    assert here in ORDER, f"{here}: say in ORDER where it stands"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    late = [name for name in rooms_imported(tree) if name != here and ORDER.index(name) > ORDER.index(here)]
+    assert not late, f"{here} imports {late}, which come later"
+
+
+def test_the_rule_sees_an_import_inside_a_function() -> None:
+    assert list(rooms_imported(ast.parse("def f():\n    from lmcompare.run import plan"))) == ["run"]
+    assert list(rooms_imported(ast.parse("from lmcompare import cli, __version__"))) == ["cli"]
+
+
+@pytest.mark.parametrize("module", ["cli", "experiment", "settings", "objectives", "corpora", "tasks", "run", "worker"])
+def test_light_files_load_nothing_heavy(module: str) -> None:
+    code = f"import sys, lmcompare.{module}; print(*sys.modules)"
+    if module in ("objectives", "corpora", "tasks"):
+        registry = {"objectives": "OBJECTIVES", "corpora": "SOURCES", "tasks": "TASKS"}[module]
+        code = f"import sys; from lmcompare.{module} import {registry}; list({registry}); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not HEAVY & set(loaded)
+    if module == "cli":
+        assert not {"pandas", "numpy", "pydantic", "rich", "yaml"} & set(loaded)

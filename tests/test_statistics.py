@@ -1,0 +1,416 @@
+import doctest
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lmcompare import statistics
+from lmcompare.errors import InputError
+from lmcompare.statistics import (
+    Difference,
+    clustered,
+    difference,
+    estimate,
+    holm,
+    interquartile_mean,
+    mcnemar,
+    minimum_detectable_effect,
+    probability_of_improvement,
+    sign_flip,
+    verdict,
+    wilson,
+)
+
+VALUES = st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4)
+
+
+def world(rng, seeds, items, seed_spread):
+    """Values whose mean is 0, of seeds x items: effects of seeds, of items, and of both.
+
+    ``seed_spread`` is in standard errors of the items' mean.
+    """
+    by_seed = seed_spread * np.sqrt((1 + 0.25 / seeds) / items) * rng.standard_normal((seeds, 1))
+    return by_seed + rng.standard_normal(items) + 0.5 * rng.standard_normal((seeds, items))
+
+
+def multi_bootstrap(values, rng, resamples=300):
+    """The ends of the plain percentile interval over seeds and items drawn with replacement."""
+    seeds, items = values.shape
+    means = [values[rng.integers(0, seeds, seeds)][:, rng.integers(0, items, items)].mean() for _ in range(resamples)]
+    return np.quantile(means, [0.025, 0.975])
+
+
+def test_the_documented_examples():
+    result = doctest.testmod(statistics)
+    assert result.attempted >= 14
+    assert result.failed == 0
+
+
+# Estimates
+
+
+def test_a_ratio_is_of_sums():
+    got = estimate([[8, 24], [10, 22]], [[4, 6], [4, 6]])
+    assert got.value == pytest.approx(3.2, abs=1e-12)
+    assert (got.seeds, got.items) == (2, 2)
+    assert got.seed_sd == pytest.approx(0, abs=1e-12)  # both seeds need 32 bits for 10 bytes
+
+
+def test_equal_denominators_only_rescale():
+    values = np.random.default_rng(0).random((3, 40)) + 0.1
+    mean, ratio = estimate(values), estimate(values, np.full((3, 40), 4.0))
+    assert [ratio.value, ratio.low, ratio.high, ratio.seed_sd, ratio.item_se] == pytest.approx(
+        [x / 4 for x in (mean.value, mean.low, mean.high, mean.seed_sd, mean.item_se)], rel=1e-9
+    )
+
+
+def test_the_two_spreads_are_apart():
+    values = np.array([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]])  # seeds differ by 1 everywhere, items by 2
+    got = estimate(values)
+    assert got.seed_sd == pytest.approx(math.sqrt(0.5), abs=1e-12)
+    assert got.item_se == pytest.approx(2 / math.sqrt(3), abs=1e-12)
+
+
+def test_one_seed_of_many_items_is_the_t_interval():
+    values = np.random.default_rng(1).standard_normal(60)
+    got = estimate(values, resamples=20_000)
+    low, high = stats.t.interval(0.95, 59, values.mean(), stats.sem(values))
+    assert (got.low, got.high) == pytest.approx((low, high), abs=0.03 * (high - low))
+    assert math.isnan(got.seed_sd)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+def test_one_value_a_seed_is_the_t_interval(seeds):
+    values = np.random.default_rng(seeds).standard_normal((seeds, 1))
+    got = estimate(values)
+    low, high = stats.t.interval(0.95, seeds - 1, values.mean(), stats.sem(values.ravel()))
+    assert (got.low, got.high) == pytest.approx((low, high), abs=0.06 * (high - low))
+    assert math.isnan(got.item_se)
+
+
+def test_one_value_has_no_interval():
+    got = estimate([[0.5]])
+    assert got.value == 0.5
+    assert math.isnan(got.low) and math.isnan(got.high)
+
+
+def test_one_seed_of_right_and_wrong_is_wilsons_interval():
+    right = [1] * 81 + [0] * 182
+    got = estimate(right)
+    assert (got.low, got.high) == wilson(81, 263)
+
+
+def test_all_right_is_not_certain():
+    for seeds in (1, 3):
+        got = estimate(np.ones((seeds, 20)))
+        assert (got.value, got.high) == (1.0, 1.0)
+        assert got.low == pytest.approx(1 - 0.1611, abs=1e-4)  # Newcombe 1998, table I: 0 of 20
+
+
+def test_a_share_stays_a_share_and_bits_stay_above_zero():
+    rng = np.random.default_rng(0)
+    got = estimate((rng.random((2, 50)) < [[0.99], [0.8]]).astype(float))
+    assert 0 <= got.low and got.high <= 1
+    assert estimate([[1.0, 2.0], [8.0, 9.0]], np.ones((2, 2))).low == 0
+
+
+def test_the_same_seed_gives_the_same_interval():
+    values = np.random.default_rng(0).standard_normal((2, 30))
+    assert estimate(values, seed=3) == estimate(values, seed=3)
+    assert estimate(values, seed=3) != estimate(values, seed=4)
+
+
+def test_items_in_small_portions_give_the_same_interval(monkeypatch):
+    values = np.random.default_rng(0).standard_normal((1, 40))
+    whole = estimate(values, resamples=5000)
+    monkeypatch.setattr(statistics, "_CHUNK", 1000)
+    parts = estimate(values, resamples=5000)
+    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.05 * (whole.high - whole.low))
+
+
+@settings(deadline=None, max_examples=30)
+@given(VALUES, st.integers(-20, 20), st.sampled_from([0.5, 2.0, 4.0]))
+def test_other_units_give_the_same_interval_in_other_units(rows, shift, scale):
+    values = np.array(rows, dtype=float) - 100  # below 0, so that nothing is clipped
+    one, other = estimate(values, resamples=200), estimate(values * scale + shift - 200, resamples=200)
+    wanted = [x * scale + shift - 200 for x in (one.value, one.low, one.high)]
+    assert [other.value, other.low, other.high] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("numerators", "denominators", "message"),
+    [
+        ([], None, "at least one, got shape"),
+        (np.zeros((2, 2, 2)), None, "wanted values of shape"),
+        ([[1.0, float("nan")]], None, "wanted finite numbers, got 1 that are not"),
+        ([[1.0, 2.0]], [[1.0]], "wanted denominators of shape"),
+        ([[1.0, 2.0]], [[1.0, 0.0]], "wanted denominators above 0, got 0"),
+    ],
+)
+def test_what_cannot_be_estimated(numerators, denominators, message):
+    with pytest.raises(InputError, match=message):
+        estimate(numerators, denominators)
+
+
+@pytest.mark.parametrize(("seeds", "seed_spread"), [(1, 0), (2, 3), (3, 1), (6, 3), (10, 1)])
+def test_95_of_100_intervals_hold_the_truth(seeds, seed_spread):
+    rng = np.random.default_rng(seeds)
+    held = 0
+    for trial in range(150):
+        got = estimate(world(rng, seeds, 80, seed_spread), resamples=300, seed=trial)
+        held += got.low <= 0 <= got.high
+    assert held / 150 >= 0.91
+
+
+def test_the_plain_bootstrap_of_two_seeds_does_not():
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(100):
+        low, high = multi_bootstrap(world(rng, 2, 80, 3), rng)
+        held += low <= 0 <= high
+    assert held / 100 < 0.88
+
+
+def test_with_many_seeds_the_interval_is_as_narrow_as_the_plain_bootstrap():
+    values = world(np.random.default_rng(0), 40, 80, 1)
+    low, high = multi_bootstrap(values, np.random.default_rng(1), 2000)
+    got = estimate(values)
+    assert got.high - got.low == pytest.approx(high - low, rel=0.1)
+
+
+# Differences
+
+
+def test_a_difference_by_hand():
+    got = difference([[3.0, 5.0], [4.0, 8.0]], [[1.0, 1.0], [2.0, 2.0]])
+    assert got.value == 3.5
+    assert got.seed_sd == pytest.approx(1 / math.sqrt(2), abs=1e-12)  # the seeds differ by 3 and by 4
+    assert got.item_se == pytest.approx(1.5, abs=1e-12)  # the items by 2 and by 5
+
+
+def test_ratios_differ_as_ratios():
+    got = difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]], [[2.0, 4.0]])
+    assert got.value == pytest.approx(3.2 - 2.0, abs=1e-12)
+    assert difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]]).value == pytest.approx(3.2 - 1.2, abs=1e-12)
+
+
+def test_seeds_may_share_one_row_of_denominators():
+    a, b, sizes = [[8.0, 24.0], [10.0, 20.0]], [[6.0, 6.0]], [4.0, 6.0]
+    assert difference(a, b, sizes) == difference(a, b, [sizes, sizes], [sizes])
+
+
+@settings(deadline=None, max_examples=30)
+@given(VALUES, st.randoms(use_true_random=False))
+def test_the_other_way_round_is_the_opposite(rows, random):
+    a = np.array(rows, dtype=float)
+    b = np.array([[random.randint(-50, 50) for _ in row] for row in rows], dtype=float)
+    one, other = difference(a, b, resamples=200), difference(b, a, resamples=200)
+    assert other.value == pytest.approx(-one.value, abs=1e-9)
+    assert other.detectable == pytest.approx(one.detectable, rel=0.2, abs=1e-9)
+    assert other.item_se == pytest.approx(one.item_se, abs=1e-9)
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+def test_nothing_differs_from_itself(seeds):
+    values = np.random.default_rng(0).random((seeds, 30))
+    got = difference(values, values)
+    assert (got.value, got.low, got.high, got.p) == (0, 0, 0, 1)
+
+
+def test_agreement_on_every_item_leaves_room_for_the_next():
+    right = np.random.default_rng(0).integers(0, 2, (1, 20))
+    got = difference(right, right)
+    assert (got.low, got.high) == pytest.approx((-0.1611, 0.1611), abs=1e-4)
+
+
+def test_pairing_pays():
+    rng = np.random.default_rng(0)
+    items = rng.standard_normal(100)
+    a, b = items + 0.3 + 0.1 * rng.standard_normal((3, 100)), items + 0.1 * rng.standard_normal((3, 100))
+    got = difference(a, b)
+    apart = estimate(a)
+    assert got.high - got.low < (apart.high - apart.low) / 3
+    assert got.low > 0 and got.p < 0.05
+
+
+def test_a_control_without_seeds_is_compared_with_every_seed():
+    rng = np.random.default_rng(0)
+    a, control = rng.random((3, 40)), rng.random((1, 40))
+    got = difference(a, control)
+    assert got.seeds == 3
+    assert got == difference(a, np.repeat(control, 3, axis=0))
+
+
+@pytest.mark.parametrize(("a", "b"), [((2, 5), (2, 6)), ((2, 5), (3, 5))])
+def test_what_cannot_be_paired(a, b):
+    with pytest.raises(InputError, match="wanted the same seeds and items on both sides"):
+        difference(np.ones(a), np.ones(b))
+
+
+def test_the_p_value_of_one_seed_is_that_of_all_exchanges():
+    gaps = np.array([0.5, 0.2, -0.1, 0.4, 0.3, 0.6, -0.2, 0.1])
+    exact = sign_flip(gaps)
+    got = difference(gaps, np.zeros(8), resamples=20_000)
+    assert got.p == pytest.approx(exact, abs=0.01)
+
+
+def test_the_p_value_of_one_seed_resembles_mcnemars():
+    a = np.array([1] * 30 + [0] * 12 + [1] * 100)
+    b = np.array([0] * 30 + [1] * 12 + [1] * 100)
+    assert difference(a, b, resamples=20_000).p == pytest.approx(mcnemar(30, 12), abs=0.005)
+
+
+def test_the_detectable_difference_of_two_classifiers():
+    a, b = np.zeros(1000), np.zeros(1000)
+    a[:50], b[50:100] = 1, 1  # 10% of the items discordant
+    assert difference(a, b).detectable == pytest.approx(2.8 * math.sqrt(0.1 / 1000), rel=0.03)
+
+
+def test_the_p_value_goes_with_the_interval():
+    rng = np.random.default_rng(0)
+    for trial in range(40):
+        got = difference(world(rng, 4, 30, 1) + 0.4, world(rng, 4, 30, 1), resamples=300, seed=trial)
+        if abs(got.p - 0.05) > 0.002:
+            assert (got.p < 0.05) == (not got.low <= 0 <= got.high)
+
+
+@pytest.mark.parametrize(("seeds", "seed_spread"), [(1, 0), (2, 1), (6, 3)])
+def test_an_arm_beats_itself_at_most_5_times_of_100(seeds, seed_spread):
+    rng = np.random.default_rng(seeds)
+    wrong = 0
+    for trial in range(150):
+        items = rng.standard_normal(80)
+        a, b = (world(rng, seeds, 80, seed_spread) * 0.7 + items + 0.8 > 0 for _ in range(2))
+        wrong += difference(a, b, resamples=300, seed=trial).p < 0.05
+    assert wrong / 150 <= 0.08  # 5%, and less than two standard errors of 150 trials
+
+
+def test_six_seeds_that_agree_are_seen():
+    rng = np.random.default_rng(0)
+    items = rng.standard_normal(300)
+    a, b = (items + skill + 0.3 * rng.standard_normal((6, 300)) for skill in (0.2, 0.0))
+    got = difference(a, b)
+    assert got.p < 0.01 and got.low > 0.1
+
+
+# Tests
+
+
+def test_clusters_widen_the_interval():
+    rng = np.random.default_rng(0)
+    documents = np.repeat(np.arange(40), 5)
+    values = rng.standard_normal(40)[documents][None] + 0.1 * rng.standard_normal((1, 200))
+    apart, together = estimate(values), estimate(*clustered(values, documents.tolist()))
+    assert together.value == pytest.approx(apart.value, abs=1e-12)
+    assert (together.items, apart.items) == (40, 200)
+    assert together.item_se == pytest.approx(apart.item_se * math.sqrt(5), rel=0.1)
+    with pytest.raises(InputError, match="wanted a cluster for each of 200 items, got 3"):
+        clustered(values, [1, 2, 3])
+
+
+@pytest.mark.parametrize(  # Newcombe 1998, table I, method 3
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_is_as_published(successes, n, low, high):
+    assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2)])
+def test_wilson_of_nothing(successes, n):
+    with pytest.raises(InputError, match="wilson: wanted"):
+        wilson(successes, n)
+
+
+def test_mcnemar():
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(7, 2) == mcnemar(2, 7) == pytest.approx(2 * (1 + 9 + 36) / 512, abs=1e-12)
+    with pytest.raises(InputError, match="wanted counts"):
+        mcnemar(-1, 2)
+
+
+def test_sign_flip():
+    assert sign_flip([1.0] * 6) == 2 / 64
+    assert sign_flip([1.0, -1.0]) == 1
+    assert sign_flip([0.0, 0.0]) == 1
+    many = np.random.default_rng(0).standard_normal(30) + 0.4
+    assert sign_flip(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(ps):
+    adjusted = holm(ps)
+    assert all(p <= q <= min(1, p * len(ps)) + 1e-12 for p, q in zip(ps, adjusted, strict=True))
+    ordered = [q for _, q in sorted(zip(ps, adjusted, strict=True))]
+    assert ordered == sorted(ordered)
+
+
+def test_holm_of_what_is_no_p_value():
+    with pytest.raises(InputError, match="from 0 to 1"):
+        holm([0.5, 1.5])
+
+
+def test_the_detectable_effect_has_the_power_it_names():
+    effect = minimum_detectable_effect(0.5)
+    seen = np.abs(np.random.default_rng(0).normal(effect, 0.5, 100_000)) > 1.96 * 0.5
+    assert effect == pytest.approx(2.8 * 0.5, abs=0.002)
+    assert seen.mean() == pytest.approx(0.8, abs=0.005)
+    assert minimum_detectable_effect(0.5, degrees=1) > 5 * effect / 2
+    with pytest.raises(InputError, match="power"):
+        minimum_detectable_effect(0.5, power=1)
+
+
+def test_summaries_of_runs():
+    assert interquartile_mean(range(8)) == 3.5
+    assert probability_of_improvement([1, 1], [1, 1]) == 0.5
+    assert probability_of_improvement([2, 3, 4], [1]) == 1
+
+
+# Verdicts
+
+
+def gap(low, high, seeds=6):
+    return Difference((low + high) / 2, low, high, 0.01, seeds, 100, 0.04, 0.01, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "seeds", "gate", "word", "reason"),
+    [
+        (0.02, 0.05, 6, True, "SUPPORTED", "lies beyond the smallest effect of interest, 0.01"),
+        (0.005, 0.05, 6, True, "WEAKLY SUPPORTED", "excludes 0"),
+        (-0.05, -0.005, 6, True, "REFUTED", "excludes 0 on the other side"),
+        (-0.005, 0.009, 6, True, "EQUIVALENT", "inside"),
+        (0.001, 0.009, 6, True, "EQUIVALENT", "inside"),
+        (-0.02, 0.05, 6, True, "INCONCLUSIVE", "holds 0; a true difference of 0.04 would have been seen"),
+        (0.02, 0.05, 6, False, "INCONCLUSIVE", "plateau"),
+        (0.02, 0.05, 5, True, "WEAKLY SUPPORTED", "5 seeds are fewer than the 6"),
+        (0.005, 0.05, 2, True, "WEAKLY SUPPORTED", "2 seeds are fewer than the 6"),
+        (-0.05, -0.005, 5, True, "INCONCLUSIVE", "5 seeds are fewer than the 6"),
+        (-0.005, 0.009, 2, True, "INCONCLUSIVE", "2 seeds are fewer than the 6"),
+        (0.02, 0.05, 1, True, "INCONCLUSIVE", "one seed says nothing of other seeds"),
+        (math.nan, math.nan, 1, True, "INCONCLUSIVE", "nothing to judge"),
+    ],
+)
+def test_verdicts(low, high, seeds, gate, word, reason):
+    got = verdict(gap(low, high, seeds), 0.01, gate)
+    assert got.word == word
+    assert reason in got.reason
+    assert "\n" not in got.reason
+
+
+def test_the_number_of_seeds_may_be_said():
+    assert verdict(gap(0.02, 0.05), 0.01, True, 3).word == "WEAKLY SUPPORTED"
+
+
+def test_holms_correction_can_take_a_verdict_back():
+    assert verdict(gap(0.02, 0.05), 0.01, True, adjusted_p=0.04).word == "SUPPORTED"
+    got = verdict(gap(0.02, 0.05), 0.01, True, adjusted_p=0.08)
+    assert got.word == "INCONCLUSIVE" and "0.08 after Holm" in got.reason
+
+
+def test_a_smallest_effect_of_nothing_is_an_error():
+    with pytest.raises(InputError, match="smallest effect of interest above 0, got 0"):
+        verdict(gap(0.02, 0.05), 0, True)

@@ -1,0 +1,228 @@
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lmcompare import networks, settings
+from lmcompare.errors import LmcompareError
+from lmcompare.example import collate
+from lmcompare.networks import Tensors, evaluating
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.train import Steps, Validation, optimizer_for, schedule, train
+
+SMALL = settings.Training(tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2)
+KINDS = ["causal", "masked", "seq2seq"]
+
+
+@pytest.fixture
+def blocks(special):
+    """Rows in which a token tells the next one; a fifth are cut by eos."""
+    rng = np.random.default_rng(0)
+    rows = np.cumsum(rng.integers(1, 3, (64, 32)), axis=1) % 64 + 32
+    rows[::5, 11] = special.eos
+    counts = np.bincount(rows.ravel(), minlength=96) + 1.0
+    listed = [{"tokens": row.tolist()} for row in rows]
+    return SimpleNamespace(train=listed[:48], validation=listed[48:], unigram=np.log(counts / counts.sum()))
+
+
+def run(kind, blocks, special, small, folder, training=SMALL, **others):
+    objective = OBJECTIVES[kind]()
+    network = networks.build(small, objective.role, special, seed=1)
+    trained = train(
+        network, objective, blocks, special, training, shape=small, seed=3, folder=folder, device="cpu", **others
+    )
+    return network, trained
+
+
+def weights(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tmp_path):
+    one, first = run(kind, blocks, special, small, tmp_path / "1", isolated=isolated)
+    four, second = run(
+        kind, blocks, special, small, tmp_path / "4", replace(SMALL, accumulation=4), isolated=isolated
+    )
+    assert [p["loss"] for p in second.curve] == pytest.approx([p["loss"] for p in first.curve], abs=1e-5)
+    torch.testing.assert_close(weights(four), weights(one), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(kind, blocks, special, small, tmp_path):
+    """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
+    objective = OBJECTIVES[kind]()
+    training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
+    ours, _ = run(kind, blocks, special, small, tmp_path, training)
+    theirs = networks.build(small, objective.role, special, seed=1)
+    optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.betas)
+    steps = Steps(blocks.train, objective, special, replace(training, accumulation=1), 3, False)
+    (batch,) = steps[0]
+    tensors = Tensors.of(batch)
+    inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.read.long()}
+    if tensors.decoder_inputs is not None:
+        inputs["decoder_input_ids"] = tensors.decoder_inputs
+    logits = theirs.transformer(**inputs).logits
+    torch.nn.functional.cross_entropy(logits.flatten(0, 1), tensors.targets.flatten()).backward()
+    optimizer.step()
+    torch.testing.assert_close(weights(ours), weights(theirs), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learns_what_the_rows_hold(kind, blocks, special, small, tmp_path):
+    _, trained = run(kind, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 150))
+    assert trained.gate["loss"] < trained.gate["unigram"] - 0.3
+    assert trained.currencies["corpus_tokens"] == 32 * 8 * 150
+    assert trained.currencies["unique_tokens"] == 32 * 48
+    assert trained.currencies["epochs"] == pytest.approx(25)
+
+
+def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special):
+    inputs = []
+    for kind in ("causal", "masked"):
+        steps = Steps(blocks.train, OBJECTIVES[kind](), special, SMALL, 3, False)
+        inputs.append([batch for step in range(len(steps)) for batch in steps[step]])
+    for causal, masked in zip(*inputs, strict=True):
+        asked = masked.targets >= 0
+        assert (causal.targets[asked] == masked.targets[asked]).all()
+
+
+def test_processes_share_a_step(blocks, special):
+    objective = OBJECTIVES["causal"]()
+    whole = Steps(blocks.train, objective, special, SMALL, 3, False)[2][0].inputs
+    halves = [Steps(blocks.train, objective, special, SMALL, 3, False, i, 2)[2][0].inputs for i in (0, 1)]
+    assert sorted(map(tuple, whole)) == sorted(map(tuple, np.concatenate(halves)))
+
+
+def test_validation_asks_the_same_every_time(blocks, special):
+    made = [
+        Validation.of(
+            blocks.validation, OBJECTIVES["masked"](), special, blocks.unigram, blocks=8, batch=size, isolated=False
+        )
+        for size in (8, 3)
+    ]
+    rows = [np.concatenate([batch.targets for batch in validation.batches]) for validation in made]
+    assert (rows[0] == rows[1]).all()
+
+
+def test_validation_loss_does_not_depend_on_the_batch(blocks, special, small):
+    network = networks.build(small, "encoder-decoder", special, seed=1)
+    objective = OBJECTIVES["seq2seq"]()
+    found = [
+        Validation.of(
+            blocks.validation, objective, special, blocks.unigram, blocks=16, batch=size, isolated=False
+        ).measure(network)
+        for size in (16, 5)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+
+
+def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, small, tmp_path):
+    whole, expected = run("masked", blocks, special, small, tmp_path / "whole")
+
+    def interrupt(event):
+        if event["done"] >= 32 * 8 * 3:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run("masked", blocks, special, small, tmp_path / "cut", progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert json.loads((tmp_path / "cut/checkpoint/meter.json").read_text())["meter"]["steps"] == 3
+    resumed, trained = run("masked", blocks, special, small, tmp_path / "cut")
+    torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
+    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-6)
+    assert trained.currencies["targets"] == expected.currencies["targets"]
+
+
+def test_a_loss_that_is_not_a_number(blocks, special, small, tmp_path):
+    objective = OBJECTIVES["causal"]()
+    network = networks.build(small, "decoder", special, seed=1)
+    with torch.no_grad():
+        network.transformer.get_input_embeddings().weight.fill_(float("nan"))
+    with pytest.raises(LmcompareError, match=r"the loss of step 1 is nan: lower training\.learning_rate \(now 0\.01\)"):
+        train(network, objective, blocks, special, SMALL, shape=small, seed=3, folder=tmp_path, device="cpu")
+
+
+def test_trains_in_a_thread_too(blocks, special, small, tmp_path):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(run("causal", blocks, special, small, tmp_path)))
+    thread.start()
+    thread.join()
+    assert done
+
+
+def test_docstring_of_schedule():
+    factor = schedule(settings.Training(warmup=0.5, decay="linear"), steps=4)
+    assert [round(factor(step), 2) for step in range(4)] == [0.5, 1.0, 1.0, 0.55]
+
+
+def test_tensorboard_is_told(blocks, special, small, tmp_path):
+    run("causal", blocks, special, small, tmp_path, trackers=("tensorboard",), name="a-run")
+    assert list(tmp_path.glob("a-run/events.out.tfevents.*"))
+
+
+def test_two_processes_train_as_one(blocks, special, small, tmp_path):
+    """Two gloo processes under torchrun: there are two, each reads half of a step, and the result is that of one."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        f"""
+import json, pickle, sys
+from pathlib import Path
+import torch
+from lmcompare import networks
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.train import train
+
+folder = Path({str(tmp_path)!r})
+blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
+for kind in {KINDS!r}:
+    objective = OBJECTIVES[kind]()
+    network = networks.build(small, objective.role, special, seed=1)
+    trained = train(network, objective, blocks, special, training, shape=small, seed=3,
+                    folder=folder / kind, device="cpu")
+    rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    weights = torch.cat([p.detach().flatten() for p in network.parameters()])
+    torch.save(weights, folder / f"{{kind}}-{{rank}}.pt")
+    (folder / f"{{kind}}-{{rank}}.json").write_text(json.dumps(
+        {{"world": world, "curve": trained.curve, "currencies": trained.currencies}}))
+torch.distributed.destroy_process_group()
+"""
+    )
+    training = replace(SMALL, accumulation=2)
+    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, training)))
+    root = str(Path(__file__).parents[1])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for kind in KINDS:
+        network, one = run(kind, blocks, special, small, tmp_path / f"{kind}-one")
+        for rank in (0, 1):
+            two = json.loads((tmp_path / f"{kind}-{rank}.json").read_text())
+            assert two["world"] == 2
+            assert [p["loss"] for p in two["curve"]] == pytest.approx([p["loss"] for p in one.curve], abs=1e-5)
+            assert two["currencies"]["targets"] == one.currencies["targets"]
+            assert two["currencies"]["training_flops"] == pytest.approx(one.currencies["training_flops"])
+            torch.testing.assert_close(torch.load(tmp_path / f"{kind}-{rank}.pt"), weights(network), rtol=0, atol=1e-4)
+
+
+def test_dropout_is_off_while_validating(blocks, special, small):
+    network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
+    objective = OBJECTIVES["causal"]()
+    batch = Tensors.of(collate([objective.learn(np.arange(40, 60), special, np.random.default_rng(0))], 0))
+    with evaluating(network):
+        assert torch.equal(network(batch), network(batch))
+    assert network.training
+    assert not torch.equal(network(batch), network(batch))
