@@ -103,12 +103,13 @@ def finetune(
     total = steps * len(adaptation.learning_rates)
     trials, best = [], (-1.0, np.empty((0, classes)))
     for number, rate in enumerate(adaptation.learning_rates):
+
+        def tell(done: int, loss: float, before: int = number * steps) -> None:
+            progress({"done": before + done, "total": total, "stage": "fine-tuning", "loss": loss})
+
         accuracy, epoch, probabilities = _trial(
-            model, train, validation, test, classes, adaptation, rate, pooling, seed,
-            lambda done, loss, n=number: progress(
-                {"done": n * steps + done, "total": total, "stage": "fine-tuning", "loss": loss}
-            ),
-        )  # fmt: skip
+            model, (train, validation, test), classes, adaptation, rate, pooling, seed, tell
+        )
         trials.append({"pooling": pooling, "learning_rate": rate, "epoch": epoch, "validation_accuracy": accuracy})
         if accuracy > best[0]:
             best = (accuracy, probabilities)
@@ -124,23 +125,24 @@ def choose_pooling(
         return menu[0], []
     known = model.embed_tokens(train.rows, poolings=menu)
     unknown = model.embed_tokens(validation.rows, poolings=menu)
-    probes = []
+    accuracy: dict[Pooling, float] = {}
     for pooling in menu:
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
         with warnings.catch_warnings():
             # A probe that has not quite converged still tells which pooling is better.
             warnings.simplefilter("ignore", ConvergenceWarning)
             probe.fit(known[pooling], train.labels)
-        accuracy = float(probe.score(unknown[pooling], validation.labels))
-        probes.append({"pooling": pooling, "learning_rate": None, "epoch": None, "validation_accuracy": accuracy})
-    return max(probes, key=lambda trial: trial["validation_accuracy"])["pooling"], probes
+        accuracy[pooling] = float(probe.score(unknown[pooling], validation.labels))
+    probes = [
+        {"pooling": pooling, "learning_rate": None, "epoch": None, "validation_accuracy": value}
+        for pooling, value in accuracy.items()
+    ]
+    return max(accuracy, key=lambda pooling: accuracy[pooling]), probes
 
 
 def _trial(
     model: LanguageModel,
-    train: Texts,
-    validation: Texts,
-    test: Texts,
+    parts: tuple[Texts, Texts, Texts],
     classes: int,
     adaptation: settings.Adaptation,
     learning_rate: float,
@@ -149,6 +151,7 @@ def _trial(
     progress: Callable[[int, float], None],
 ) -> tuple[float, int, NDArray[np.float64]]:
     """Fine-tune once. Returns validation accuracy and number of the best epoch, and its test probabilities."""
+    train, validation, test = parts
     device = model.network.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -170,7 +173,7 @@ def _trial(
                 batch = Tensors.of(collate([examples[i] for i in group], model.vocabulary.special.pad), device)
                 wanted = torch.from_numpy(train.labels[group]).to(device)
                 loss = F.cross_entropy(classifier(batch), wanted)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(classifier.parameters(), 1.0)
                 optimizer.step()
                 scheduler.step()
@@ -194,7 +197,9 @@ def _predict(
     with evaluating(classifier):
         for first in range(0, len(order), 64):
             group = order[first : first + 64]
-            batch = Tensors.of(collate([examples[i] for i in group], model.vocabulary.special.pad), model.network.device)
+            batch = Tensors.of(
+                collate([examples[i] for i in group], model.vocabulary.special.pad), model.network.device
+            )
             found[group] = classifier(batch).double().softmax(-1).cpu().numpy()
     return found
 

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -214,13 +215,15 @@ def default_output(file: Path, name: str, quick: bool) -> Path:
 
 
 def first_screen(report: Path, lines: int = 14) -> str:
-    """Return the answer: the first lines of a report that are text, up to its first picture."""
-    text: list[str] = []
-    for line in report.read_text(encoding="utf-8").splitlines():
-        if line.startswith(("![", "<img", "<details")) or len(text) == lines:
+    """Return the first lines of a report's answer (or of the report, if it has none), up to a picture or a heading."""
+    text = report.read_text(encoding="utf-8").splitlines()
+    start = next((place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0)
+    said = [text[start].lstrip("# ")]
+    for line in text[start + 1 :]:
+        if line.startswith(("![", "<img", "<details", "#")) or len(said) == lines:
             break
-        text.append(line)
-    return "\n".join(text).strip()
+        said.append(line.replace("**", ""))
+    return "\n".join(said).strip()
 
 
 def _command(

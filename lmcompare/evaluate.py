@@ -188,7 +188,7 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
         LmcompareError: the work failed.
         KeyboardInterrupt: after a checkpoint was saved.
     """
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     place.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
     data = Data.of(experiment, place.cache)
     reset_peak_memory()
@@ -208,7 +208,8 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
             "threads": float(torch.get_num_threads()),
             "workers": float(place.workers),
         },
-        versions={"python": platform.python_version(), "lmcompare": __version__} | {name: version(name) for name in LIBRARIES},
+        versions={"python": platform.python_version(), "lmcompare": __version__}
+        | {name: version(name) for name in LIBRARIES},
         machine=machine(place.device),
     )
     records = [
@@ -313,9 +314,7 @@ WORK = {"prepare": _prepare, "pretrain": _pretrain, "task": _measure, "control":
 def fresh(experiment: Experiment, cell: Cell, data: Data) -> LanguageModel:
     """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
     objective: Objective = experiment.arms[cell.arm].objective
-    network = networks.build(
-        experiment.network_of(cell.arm), objective.role, data.vocabulary.special, seed=cell.seed
-    )
+    network = networks.build(experiment.network_of(cell.arm), objective.role, data.vocabulary.special, seed=cell.seed)
     return LanguageModel(network, data.vocabulary, objective)
 
 

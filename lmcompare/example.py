@@ -76,7 +76,8 @@ class Example:
     @property
     def asked(self) -> NDArray[np.bool_]:
         """Where something is asked. Shape (m,)."""
-        return self.targets != IGNORE
+        asked: NDArray[np.bool_] = self.targets != IGNORE
+        return asked
 
 
 def isolate(examples: Sequence[Example]) -> Example:

@@ -212,12 +212,12 @@ def _parse_yaml(text: str, where: str) -> Any:
 
 def _read(path: Path) -> Tree:
     if path.is_dir():
-        known = [file.name for file in path.glob("*.y*ml")]
+        known = [file.name for file in path.glob("[!.]*.y*ml")]
         raise InputError(f"{path}: wanted a YAML file, got a folder{nearest(path.name, known) if known else ''}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        known = [file.name for file in path.parent.glob("*.y*ml")]
+        known = [file.name for file in path.parent.glob("[!.]*.y*ml")]
         raise InputError(f"{path}: no such file{nearest(path.name, known) if known else ''}") from error
     except UnicodeDecodeError as error:
         got = f"byte 0x{error.object[error.start]:02x} at position {error.start}"

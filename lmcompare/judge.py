@@ -62,7 +62,7 @@ class Trigram:
         return cls(np.concatenate(rows[:count]["tokens"]).astype(np.int64), vocabulary)
 
     def log_p(self, tokens: Ids) -> NDArray[np.float64]:
-        """Return log p (nats) of each token given the two before it; the first two have shorter contexts. Shape (n,)."""
+        """Return log p (nats) of each token given the two before it; the first two have less context. Shape (n,)."""
         size = np.int64(self.vocabulary)
         tokens = tokens.astype(np.int64)
         kinds = len(self._one.keys)
@@ -73,7 +73,8 @@ class Trigram:
         if len(tokens) > 2:
             pair = tokens[:-2] * size + tokens[1:-1]
             p[2:] = self._mix(self._three, self._after_two, self._kinds_after_two, pair, tokens[2:], p[2:])
-        return np.log(p)
+        log_p: NDArray[np.float64] = np.log(p)
+        return log_p
 
     def _mix(
         self, table: Table, after: Table, kinds: Table, context: Ids, token: Ids, lower: NDArray[np.float64]

@@ -49,7 +49,7 @@ class LogLikelihood:
     @property
     def bits_per_byte(self) -> float:
         """-log2 p for each UTF-8 byte: comparable across tokenizers."""
-        return -self.sum / np.log(2) / self.completion_bytes
+        return float(-self.sum / np.log(2) / self.completion_bytes)
 
 
 class LanguageModel:
@@ -95,7 +95,9 @@ class LanguageModel:
         folder = Path(path)
         file = folder / OBJECTIVE_FILE
         if not file.is_file():
-            raise InputError(f"{folder}: wanted a folder with {OBJECTIVE_FILE}, as `save_pretrained` writes it; got none")
+            raise InputError(
+                f"{folder}: wanted a folder with {OBJECTIVE_FILE}, as `save_pretrained` writes it; got none"
+            )
         settings = json.loads(file.read_text())
         objective = OBJECTIVES[settings.pop("kind")](**settings)
         network = networks.load(folder, objective.role)
@@ -147,7 +149,7 @@ class LanguageModel:
         return answers
 
     def embed(self, texts: Sequence[str], *, pooling: Pooling = "mean") -> NDArray[np.float32]:
-        """Return one vector a text, pooled from the last states (of the encoder, if there is one). Shape (texts, width).
+        """Return one vector a text, pooled from the last states (of the encoder, if there is one): (texts, width).
 
         'last' is the state at eos, 'first' the state of the first input, 'mean' the mean over all inputs but padding.
         """
@@ -159,7 +161,9 @@ class LanguageModel:
         found = {pooling: np.zeros((len(rows), self.network.width), dtype=np.float32) for pooling in poolings}
         with evaluating(self.network):
             for group in self._batches(examples):
-                batch = Tensors.of(collate([examples[i] for i in group], self.vocabulary.special.pad), self.network.device)
+                batch = Tensors.of(
+                    collate([examples[i] for i in group], self.vocabulary.special.pad), self.network.device
+                )
                 states = self.network.states(batch)
                 for pooling in poolings:
                     found[pooling][group] = pool(states, batch.read, pooling).float().cpu().numpy()

@@ -63,7 +63,7 @@ class Network(nn.Module):
         role: 'decoder', 'encoder' or 'encoder-decoder'.
     """
 
-    def __init__(self, transformer: PreTrainedModel, role: Role) -> None:
+    def __init__(self, transformer: Any, role: Role) -> None:
         super().__init__()
         self.transformer = transformer
         self.role = role
@@ -83,9 +83,7 @@ class Network(nn.Module):
         self._asked = where
         try:
             if batch.decoder_inputs is None:
-                output = self.transformer(
-                    input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False
-                )
+                output = self.transformer(input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False)
             else:
                 output = self.transformer(
                     attention_mask=self._cross_mask(batch),
@@ -96,20 +94,23 @@ class Network(nn.Module):
                 )
         finally:
             self._asked = None
-        return output.logits
+        logits: Tensor = output.logits
+        return logits
 
     def states(self, batch: Tensors) -> Tensor:
         """Return the last hidden state of each input (of the encoder, if there is one). Shape (B, n, width)."""
         if self.role == "encoder-decoder":
-            return self._encode(batch).last_hidden_state
-        return self.transformer.base_model(
-            input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False
-        ).last_hidden_state
+            output = self._encode(batch)
+        else:
+            base = self.transformer.base_model
+            output = base(input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False)
+        states: Tensor = output.last_hidden_state
+        return states
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.transformer.device
+        return torch.device(self.transformer.device)
 
     @property
     def width(self) -> int:
@@ -135,7 +136,7 @@ class Network(nn.Module):
         return self.transformer.get_encoder()(input_ids=batch.inputs, attention_mask=self._own_mask(batch))
 
     def _own_mask(self, batch: Tensors) -> Tensor | None:
-        """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest, else 4D."""
+        """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest; or 4D."""
         length = batch.inputs.shape[1]
         own = 0 if self.role == "decoder" else length
         if batch.segments is None and bool((batch.prefix == own).all()):
@@ -199,10 +200,11 @@ def build(network: settings.Network, role: Role, special: Special, seed: int) ->
     """
     if network.width % network.heads or (network.width // network.heads) % 2:
         raise InputError(
-            f"network.heads: wanted a number that divides the width {network.width} into even parts, got {network.heads}"
+            f"network.heads: wanted a number that divides the width {network.width} into even parts, "
+            f"got {network.heads}"
         )
     head = network.width // network.heads
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": len(special.word_starts),
         "hidden_size": network.width,
         "intermediate_size": round(network.feedforward * network.width),
@@ -225,29 +227,27 @@ def build(network: settings.Network, role: Role, special: Special, seed: int) ->
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         if role == "encoder-decoder":
-            config = T5GemmaConfig(
+            config: Any = T5GemmaConfig(
                 encoder=dict(sizes),
                 decoder=dict(sizes),
                 attention_dropout=network.dropout,
                 vocab_size=sizes["vocab_size"],
                 tie_word_embeddings=True,
-                decoder_start_token_id=special.bos,
-                pad_token_id=special.pad,
-                bos_token_id=special.bos,
-                eos_token_id=special.eos,
+                **{"decoder_start_token_id": special.bos, **{k: sizes[k] for k in sizes if k.endswith("token_id")}},
             )
             for part in (config, config.encoder, config.decoder):
                 part._attn_implementation = FUSED
             transformer: PreTrainedModel = T5GemmaForConditionalGeneration(config)
             share_embeddings(transformer)
         else:
-            config = Gemma2Config(**sizes, attn_implementation=FUSED)
+            config = Gemma2Config(**sizes)
+            config._attn_implementation = FUSED
             config.is_causal = role == "decoder"
             transformer = Gemma2ForCausalLM(config)
     return Network(transformer, role)
 
 
-def share_embeddings(transformer: PreTrainedModel) -> None:
+def share_embeddings(transformer: Any) -> None:
     """Let the encoder of a T5Gemma read with the decoder's table: one table, as in the other roles."""
     encoder, decoder = transformer.get_encoder(), transformer.get_decoder()
     encoder.embed_tokens.weight = decoder.embed_tokens.weight

@@ -1,4 +1,4 @@
-"""Plug-ins: an objective, a source, a task or a metric is one class in one file, found by scanning or by entry point."""
+"""Plug-ins: an objective, a source or a task is one class in one file, found by scanning or by entry point."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -7,7 +7,6 @@ from pkgutil import iter_modules
 from typing import Generic, TypeVar
 
 from lmcompare.errors import InputError, nearest
-
 
 T = TypeVar("T")
 

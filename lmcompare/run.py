@@ -444,7 +444,7 @@ def run(
     state = _State(experiment, output, cache, header, cells, done, {})
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     main = not several or os.environ.get("RANK", "0") == "0"
-    if main:
+    if main and done:
         state.write()
     work = {"device": device, "trackers": tuple(trackers), "fresh": fresh, "perform": perform}
     if state.left:
@@ -457,7 +457,7 @@ def run(
         return output / "report.md"
     try:
         report = write_report(output)
-    except LmcompareError:
+    except Exception:
         state.verdict()  # without all cells there may be nothing to report
         raise
     state.verdict()
@@ -553,12 +553,14 @@ class _Worker:
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which passes it on once
             )
-        threading.Thread(target=self._listen, args=(events,), daemon=True).start()
+        self.listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self.listener.start()
 
     def _listen(self, events: "queue.Queue[Any]") -> None:
         output: IO[bytes] = self.process.stdout  # type: ignore[assignment]
-        for line in output:
-            events.put((self, json.loads(line)))
+        with output:
+            for line in output:
+                events.put((self, json.loads(line)))
         self.process.wait()
         events.put((self, {"event": "gone"}))
 
@@ -617,6 +619,7 @@ class _Pool:
                 with suppress(subprocess.TimeoutExpired):
                     worker.process.wait(timeout=10)
                 worker.process.kill()
+                worker.listener.join(timeout=1)
 
     def _hire(self) -> _Worker:
         number = len(self.workers) + 1
@@ -645,6 +648,7 @@ class _Pool:
         cell, kind = worker.cell, event["event"]
         if kind == "gone":
             self.workers.remove(worker)
+            worker.close()
         if cell is None:
             return
         if kind == "progress":

@@ -237,9 +237,9 @@ def clustered(values: ArrayLike, clusters: Sequence[object]) -> tuple[Floats, Fl
     if len(clusters) != matrix.shape[1]:
         raise InputError(f"clustered: wanted a cluster for each of {matrix.shape[1]} items, got {len(clusters)}")
     order = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    member = np.zeros((matrix.shape[1], len(order)))
-    member[np.arange(len(clusters)), [order[name] for name in clusters]] = 1
-    return matrix @ member, np.ones_like(matrix) @ member
+    member = np.array([order[name] for name in clusters])
+    sums: Floats = np.stack([np.bincount(member, weights=row) for row in (*matrix, np.ones(len(member)))])
+    return sums[:-1], np.repeat(sums[-1:], len(matrix), axis=0)
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

@@ -149,7 +149,9 @@ class Validation:
         }
 
 
-def optimizer_for(network: torch.nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float]) -> Any:
+def optimizer_for(
+    network: torch.nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float]
+) -> Any:
     """Return fused AdamW (Loshchilov & Hutter 2019) that decays matrices only."""
     weights = [p for p in network.parameters() if p.requires_grad]
     groups = [
@@ -180,14 +182,20 @@ def schedule(training: settings.Training, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def accelerator_for(training: settings.Training, device: str | None, trackers: Sequence[str], folder: Path) -> Accelerator:
+def accelerator_for(
+    training: settings.Training, device: str | None, trackers: Sequence[str], folder: Path
+) -> Accelerator:
     """Return the Accelerator for ``device`` (None: the best there is), in bf16 where the device gains from it."""
     cpu = device == "cpu" or not torch.cuda.is_available() and not torch.backends.mps.is_available()
     precision = training.precision
     if precision == "auto":
         precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     return Accelerator(
-        cpu=cpu, mixed_precision=precision, log_with=list(trackers) or None, project_dir=str(folder), step_scheduler_with_optimizer=False
+        cpu=cpu,
+        mixed_precision=precision,
+        log_with=list(trackers) or None,
+        project_dir=str(folder),
+        step_scheduler_with_optimizer=False,
     )
 
 
@@ -210,7 +218,7 @@ def train(
     """Train ``network`` in place.
 
     The loss of a step is the sum over its targets divided by their number, counted over all micro-batches and
-    processes: cutting a step into more of them changes nothing (see FIELD: transformers' Trainer does not promise that).
+    processes: cutting a step into more of them changes nothing, which transformers' Trainer does not promise.
 
     Args:
         network: what is trained.
@@ -250,7 +258,9 @@ def train(
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(training, len(steps)))
     model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
     if trackers:
-        accelerator.init_trackers(name, config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)})
+        accelerator.init_trackers(
+            name, config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)}
+        )
     meter, curve = Meter(), []
     checkpoint = folder / "checkpoint"
     if (checkpoint / "meter.json").is_file():
@@ -260,7 +270,10 @@ def train(
     length = len(steps.rows[0]["tokens"])
     points = {round((i + 1) * len(steps) / training.evaluations) for i in range(training.evaluations)} | {len(steps)}
     loader = DataLoader(
-        steps, batch_size=None, sampler=range(meter.steps, len(steps)), num_workers=0 if accelerator.device.type == "cpu" else 4
+        steps,
+        batch_size=None,
+        sampler=range(meter.steps, len(steps)),
+        num_workers=0 if accelerator.device.type == "cpu" else 4,
     )
     clock, saved_at = time.perf_counter(), time.monotonic()
     shown = 0.0

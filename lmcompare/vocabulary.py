@@ -134,6 +134,10 @@ class Vocabulary:
         self._text = np.zeros(self._size, dtype=bool)
         self._text[self.special.ordinary] = True
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew on the other side: a pickled backend forgets that raw text holds no special tokens.
+        return (Vocabulary, (self.tokenizer,))
+
     @property
     def size(self) -> int:
         """Number of ids, special ones included: the highest id and one."""

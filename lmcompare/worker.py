@@ -36,11 +36,9 @@ def main() -> int:
         with suppress(Exception):  # if the work cannot be imported, the first job says why
             import_module(sys.argv[1].partition(":")[0])
         while line := jobs.get():
-            busy.set()
-            try:
-                say(_answer(Job.from_json(line), read, say))
-            finally:
-                busy.clear()
+            answer = _answer(Job.from_json(line), read, say)
+            busy.clear()
+            say(answer)
     except KeyboardInterrupt:
         say({"event": "stopped"})
         return 130
@@ -85,6 +83,7 @@ def _speak(output: IO[str]) -> Callable[[dict[str, Any]], None]:
 def _listen(jobs: "queue.Queue[str | None]", busy: threading.Event) -> None:
     """Read jobs; if the parent goes while one is being done, interrupt it as Ctrl-C would."""
     for line in sys.stdin:
+        busy.set()
         jobs.put(line)
     jobs.put(None)
     if busy.is_set():

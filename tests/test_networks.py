@@ -89,14 +89,13 @@ def test_the_decoder_sees_its_past_alone(kind, network):
 
 def test_documents_of_a_row_do_not_see_one_another(kind, network, special):
     (row,) = examples(kind, special, [16], isolated=True)
-    apart = [
-        losses(network, [part]) for part in (
-            Example(
-                row.inputs[row.segments == i], row.targets[row.decoder_segments == i if kind == "seq2seq" else row.segments == i],
-                None if row.decoder_inputs is None else row.decoder_inputs[row.decoder_segments == i], row.visible,
-            ) for i in (0, 1)
+    apart = []
+    for i in (0, 1):
+        asked = (row.segments if row.decoder_segments is None else row.decoder_segments) == i
+        decoder = None if row.decoder_inputs is None else row.decoder_inputs[asked]
+        apart.append(
+            losses(network, [Example(row.inputs[row.segments == i], row.targets[asked], decoder, row.visible)])
         )
-    ]  # fmt: skip
     torch.testing.assert_close(losses(network, [row]), torch.cat(apart), rtol=0, atol=2e-5)
 
 

@@ -174,6 +174,15 @@ def test_the_plain_bootstrap_of_two_seeds_does_not():
     assert held / 100 < 0.88
 
 
+def test_what_items_make_seeds_differ_by_is_counted_once():
+    rng = np.random.default_rng(0)
+    widths = []
+    for trial in range(20):  # neither seeds nor items have effects: a difference of two arms may look so
+        got = estimate(rng.standard_normal((10, 100)), resamples=300, seed=trial)
+        widths.append(got.high - got.low)
+    assert np.median(widths) == pytest.approx(2 * 1.96 / math.sqrt(10 * 100), rel=0.3)
+
+
 def test_with_many_seeds_the_interval_is_as_narrow_as_the_plain_bootstrap():
     values = world(np.random.default_rng(0), 40, 80, 1)
     low, high = multi_bootstrap(values, np.random.default_rng(1), 2000)
@@ -189,12 +198,27 @@ def test_a_difference_by_hand():
     assert got.value == 3.5
     assert got.seed_sd == pytest.approx(1 / math.sqrt(2), abs=1e-12)  # the seeds differ by 3 and by 4
     assert got.item_se == pytest.approx(1.5, abs=1e-12)  # the items by 2 and by 5
+    # Mean squares: seeds 1, items 9, rest 1. The seeds differ by no more than the rest explains.
+    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 0.8416 * math.sqrt(9 / 4), abs=1e-3)
+
+
+def test_the_detectable_difference_holds_both_spreads():
+    got = difference([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]], [[0.0, 0.0, 0.0]])  # mean squares: seeds 1.5, items 8, rest 0
+    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 0.8416 * math.sqrt(9.5 / 6), abs=1e-3)
 
 
 def test_ratios_differ_as_ratios():
     got = difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]], [[2.0, 4.0]])
     assert got.value == pytest.approx(3.2 - 2.0, abs=1e-12)
     assert difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]]).value == pytest.approx(3.2 - 1.2, abs=1e-12)
+
+
+def test_the_error_of_a_difference_of_ratios_is_what_resampling_gives():
+    rng = np.random.default_rng(0)
+    sizes_a, sizes_b = rng.integers(5, 15, (1, 400)), rng.integers(50, 150, (1, 400))
+    a, b = (sizes * rng.normal(2, 0.5, (1, 400)) for sizes in (sizes_a, sizes_b))
+    got = difference(a, b, sizes_a, sizes_b)
+    assert (got.high - got.low) / (2 * 1.966) == pytest.approx(got.item_se, rel=0.06)
 
 
 def test_seeds_may_share_one_row_of_denominators():

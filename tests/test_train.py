@@ -52,9 +52,7 @@ def weights(network):
 @pytest.mark.parametrize("kind", KINDS)
 def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tmp_path):
     one, first = run(kind, blocks, special, small, tmp_path / "1", isolated=isolated)
-    four, second = run(
-        kind, blocks, special, small, tmp_path / "4", replace(SMALL, accumulation=4), isolated=isolated
-    )
+    four, second = run(kind, blocks, special, small, tmp_path / "4", replace(SMALL, accumulation=4), isolated=isolated)
     assert [p["loss"] for p in second.curve] == pytest.approx([p["loss"] for p in first.curve], abs=1e-5)
     torch.testing.assert_close(weights(four), weights(one), rtol=0, atol=1e-4)
 

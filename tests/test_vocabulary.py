@@ -1,5 +1,6 @@
 import doctest
 import json
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import hypothesis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -65,6 +67,7 @@ def test_special_ids_are_where_they_should_be() -> None:
     assert special.is_special(np.array([0, 11, 12])).tolist() == [True, True, False]
 
 
+@hypothesis.settings(deadline=None)
 @given(
     st.text()
     | st.lists(st.sampled_from(["<mask>", "<eos>", "<extra_id_0>", " ", "\n", "中文", "👩‍👩‍👧", "e\u0301", "a"])).map(
@@ -114,6 +117,11 @@ def test_a_vocabulary_loads_in_another_process(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert answer == f"{OURS.fingerprint} {OURS.encode('a <mask> 世')}\n"
+
+
+def test_a_pickled_vocabulary_is_the_same() -> None:
+    copy = pickle.loads(pickle.dumps(OURS))
+    assert copy.fingerprint == OURS.fingerprint and copy.encode("a <mask>") == OURS.encode("a <mask>")
 
 
 def test_a_size_too_small_for_the_bytes_is_refused() -> None:

@@ -23,5 +23,5 @@ class Decoded:
 
 
 def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Draw Gumbel noise in float64: in float32 its tail is cut, which lowers diversity (Zheng et al. 2024, section 4)."""
+    """Draw Gumbel noise in float64: float32 cuts its tail, which lowers diversity (Zheng et al. 2024, section 4)."""
     return -np.log(-np.log(rng.random(shape, dtype=np.float64)))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +37,13 @@ def left_to_right(
         batch: prompts at a time.
     """
     network.eval()
+    generate: Any = network.transformer.generate
     suppressed = np.setdiff1d(np.arange(len(special.word_starts)), special.ordinary).tolist()
-    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {"do_sample": False}
+    sampling = (
+        {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        if temperature
+        else {"do_sample": False}
+    )
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(prompts)
     start = time.perf_counter()
@@ -60,7 +66,7 @@ def left_to_right(
             if not left:
                 decoders = [example.decoder_inputs for example in begun if example.decoder_inputs is not None]
                 arguments["decoder_input_ids"] = torch.from_numpy(np.stack(decoders))
-            output = network.transformer.generate(
+            output = generate(
                 **{name: tensor.to(network.device) for name, tensor in arguments.items()},
                 max_new_tokens=length,
                 min_new_tokens=length,

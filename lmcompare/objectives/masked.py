@@ -21,7 +21,7 @@ class Masked:
     Of the tokens asked for, 80% are replaced by the mask, 10% by a random token of the text's vocabulary (never by a
     special one), and 10% are left as they are. Special tokens are never asked for.
 
-    >>> example = Masked(rate=0.3, masked=1.0).learn(np.array([5, 6, 7]), special, np.random.default_rng(0))   # mask is 4
+    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).learn(np.array([5, 6, 7]), special, rng)   # mask is 4
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
     """
@@ -57,8 +57,8 @@ class Masked:
     def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
         """Ask for each token of the completion with all later ones masked: the chain, one example a token.
 
-        Each factor p(y_t | prompt, y_<t, MASK...) is normalised, so the product is a proper likelihood of the completion
-        given its length. It asks for more masks in a row than training does.
+        Each factor p(y_t | prompt, y_<t, MASK...) is normalised, so the product is a proper likelihood of the
+        completion given its length. It asks for more masks in a row than training does.
         """
         whole = np.concatenate([prompt, completion]).astype(np.int64)
         examples = []
@@ -80,7 +80,7 @@ class Masked:
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
     def _choose(self, tokens: Ids, special: Special, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Draw the positions asked for. The count is rate x n, rounded up or down at random so that it is right on average."""
+        """Draw the positions asked for: rate x n of them, rounded at random so that it is right on average."""
         asked = np.zeros(len(tokens), dtype=bool)
         places = np.flatnonzero(~special.is_special(tokens))
         if not len(places):

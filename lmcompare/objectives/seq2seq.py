@@ -44,8 +44,8 @@ class Seq2Seq:
         count = int(starts.sum())
         if count > len(special.sentinels):
             raise InputError(
-                f"vocabulary.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at rate {self.rate} "
-                f"and mean_span {self.mean_span}, got {len(special.sentinels)}"
+                f"vocabulary.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at rate "
+                f"{self.rate} and mean_span {self.mean_span}, got {len(special.sentinels)}"
             )
         sentinel = np.array(special.sentinels[:count], dtype=np.int64)
         inputs = tokens.astype(np.int64)

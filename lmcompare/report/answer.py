@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from lmcompare import statistics
 from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import called, counted, engineering, interval, joined, plain
+from lmcompare.report.formats import called, counted, engineering, interval, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.parity import means
 from lmcompare.report.rows import CONTROL, PRETRAINED, Rows
@@ -36,7 +38,9 @@ def answer(found: Findings) -> Answer:
     asked = found.metric.title
     asked += f" on {items:,} held-out items" if items else ""
     asked += f", {found.task.better} is better"
-    lines = [*_distances(found), *_pretraining(found), *_controls(found)]
+    measured.sort(key=lambda one: one.estimate.value, reverse=found.task.better == "higher")
+    distances = _distances(found, measured[0].arm) if measured else []
+    lines = [*distances, *_pretraining(found), *_controls(found)]
     return Answer(escape(found.task.name), asked, _headline(found, measured), lines)
 
 
@@ -59,12 +63,12 @@ def _by(found: Findings, lead: Lead) -> str:
 
 
 def _headline(found: Findings, measured: list[Measured]) -> str:
-    """Say which objective is ahead, or that none can be told to be."""
+    """Say which objective is ahead, or that none can be told to be; ``measured`` is sorted, the best first."""
     if not measured:
         return "nothing has been measured yet."
     if len(measured) == 1:
         return f"only {code(measured[0].arm)} has been measured: {_value(found, measured[0])}."
-    best = sorted(measured, key=lambda one: one.estimate.value, reverse=found.task.better == "higher")[0]
+    best = measured[0]
     name = f"{code(best.arm)} ({_value(found, best)})"
     behind = [lead for lead in found.leads if lead.first == best.arm]
     if not behind:
@@ -93,18 +97,38 @@ def _headline(found: Findings, measured: list[Measured]) -> str:
 _WORDS = ("SUPPORTED", "WEAKLY SUPPORTED", "EQUIVALENT", "INCONCLUSIVE", "REFUTED")
 
 
-def _distances(found: Findings) -> list[str]:
-    """Say each paired difference, one line for each arm that is ahead of others."""
+def _distances(found: Findings, best: str) -> list[str]:
+    """Say each paired difference, one line for each arm that is ahead of others; of many arms the best one's only."""
     lines = []
-    for first in dict.fromkeys(lead.first for lead in found.leads):
-        parts = []
-        for lead in (lead for lead in found.leads if lead.first == first):
-            said = "excludes 0" if lead.clear else "includes 0"
-            if lead.verdict in ("INCONCLUSIVE", "EQUIVALENT"):
-                said += f"{': ' if not lead.clear else ', yet '}{lead.verdict}"
-            parts.append(f"{code(lead.second)} by {_by(found, lead)} ({said})")
-        lines.append(f"{code(first)} ({_of(found, first)}) over {'; over '.join(parts)}.")
-    return lines
+    firsts = dict.fromkeys([best, *(lead.first for lead in found.leads)])
+    many = len(found.of(PRETRAINED)) > _MANY
+    for first in [best] if many else firsts:
+        parts = [
+            f"{code(lead.second)} by {_by(found, lead)} ({_weight(lead)})"
+            for lead in found.leads
+            if lead.first == first
+        ]
+        if parts:
+            lines.append(f"{code(first)} ({_of(found, first)}) over {'; over '.join(parts)}.")
+    return [*lines, "The other pairs are in the table of differences below."] if many else lines
+
+
+_MANY = 3
+"""Arms up to which every pair is spelt out in the answer."""
+
+
+def _weight(lead: Lead) -> str:
+    if not lead.clear:
+        return f"includes 0: {lead.verdict}"
+    if lead.verdict == "EQUIVALENT":
+        return "excludes 0, yet too small to matter: EQUIVALENT"
+    if lead.verdict != "INCONCLUSIVE":
+        return "excludes 0"
+    if lead.reason.startswith("a network"):
+        return "excludes 0, but a network has not passed the gate: INCONCLUSIVE"
+    if lead.holm > 0.05:
+        return f"excludes 0, but p is {probability(lead.holm)} after Holm's correction: INCONCLUSIVE"
+    return "excludes 0, but one seed says nothing of others: INCONCLUSIVE"
 
 
 def _pretraining(found: Findings) -> list[str]:
@@ -171,10 +195,14 @@ def stamp(rows: Rows) -> str:
     parts = []
     for key, noun in (("parameters", "parameters"), ("corpus_tokens", "tokens")):
         if key in frame.index:
-            low, high = engineering(frame.loc[key].min(), digits=2), engineering(frame.loc[key].max(), digits=2)
-            parts.append(f"{low if low == high else f'{low} to {high}'} {noun}")
+            parts.append(f"{_range(frame.loc[key], 2)} {noun}")
     parts.append(counted(finished_seeds(rows), "seed"))
     return ", ".join(parts) + ": do not extrapolate"
+
+
+def _range(values: pd.Series, digits: int, unit: str = "") -> str:
+    low, high = (engineering(value, unit, digits) for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def finished_seeds(rows: Rows) -> int:
@@ -187,10 +215,10 @@ def seeds_warning(rows: Rows) -> str:
     number = finished_seeds(rows)
     if number >= statistics.ENOUGH_SEEDS:
         return ""
-    smallest = f"{2 / 2**number:.3g}" if number > 1 else "1"
+    smallest = f"A sign-flip test over {number} seeds cannot give p below {2 / 2**number:.3g}; " if number > 1 else ""
     return (
         f"With {counted(number, 'seed')} **no claim about objectives in general follows**: these are statements about "
-        f"these networks. A sign-flip test over {counted(number, 'seed')} cannot give p below {smallest}; "
+        f"these networks. {smallest or 'Nothing is known of other seeds; '}"
         f"a claim needs at least {statistics.ENOUGH_SEEDS} seeds."
     )
 
@@ -248,11 +276,13 @@ def _budget(rows: Rows) -> str:
     parts = []
     for key, noun in (("corpus_tokens", "corpus tokens read"), ("parameters", "parameters"), ("training_flops", "")):
         if key in frame.index:
-            each = [engineering(value, "FLOPs" if key == "training_flops" else "") for value in frame.loc[key]]
+            unit = "FLOPs" if key == "training_flops" else ""
+            each = [engineering(value, unit) for value in frame.loc[key]]
             same = len(set(each)) == 1
-            parts.append(f"{each[0] if same else ' / '.join(each)} {noun}".strip() + (" each" if same else ""))
+            text = " / ".join(each) if len(each) <= _MANY + 1 else _range(frame.loc[key], 3, unit)
+            parts.append(f"{each[0] if same else text} {noun}".strip() + (" each" if same else ""))
         if key == "corpus_tokens" and "unique_tokens" in frame.index:
-            parts[-1] += f" (of {engineering(frame.loc['unique_tokens'].max())} in the train split)"
+            parts[-1] += f" ({engineering(frame.loc['unique_tokens'].max())} of them unique)"
     return ", ".join(parts) + ("; in the order of the arms" if any(" / " in part for part in parts) else "")
 
 

@@ -79,7 +79,9 @@ def task(found: Findings, arms: Sequence[str]) -> bytes:
             keys[0].set_label("pretrained")
             keys[-1].set_label("same network from scratch")
         if found.of(CONTROL):
-            keys.append(Line2D([], [], color=GREY, marker="D", linestyle="-", markersize=5, label="control (dotted: the best)"))
+            keys.append(
+                Line2D([], [], color=GREY, marker="D", linestyle="-", markersize=5, label="control (dotted: the best)")
+            )
         if many:
             keys.append(
                 Line2D([], [], color=GREY, marker="o", linestyle="", markersize=3.2, alpha=0.75, label="one seed")
@@ -200,15 +202,19 @@ def _pair(lead: Lead, *, gain: bool) -> str:
 
 
 def curves(rows: Rows) -> pd.DataFrame:
-    """Return every point of every learning curve: arm, seed, split, tokens, flops, loss, unigram, below_unigram."""
+    """Return every point of every learning curve: arm, seed, split, tokens, flops, loss, text_loss, unigram, ...
+
+    ``loss`` is over all targets; ``text_loss`` leaves out those that are not text (sentinels), which the unigram model
+    cannot be asked for; ``minus_unigram`` is the distance of the latter from the unigram loss on the same targets.
+    """
     points = []
     for arm in rows.arms:
         for run in rows.pretraining(arm):
             unigram = float((run.notes.get("gate") or {}).get("unigram", np.nan))
-            points += [
-                {"arm": arm, "seed": run.seed, **point, "unigram": unigram, "minus_unigram": point["loss"] - unigram}
-                for point in run.curve
-            ]
+            for point in run.curve:
+                seen = {"text_loss": point["loss"], "unigram": unigram, **point}
+                seen["minus_unigram"] = seen["text_loss"] - seen["unigram"]
+                points.append({"arm": arm, "seed": run.seed, **seen})
     return pd.DataFrame(points)
 
 
@@ -222,7 +228,7 @@ def learning(rows: Rows) -> bytes | None:
         across = min(len(arms), 3)
         down = -(-len(arms) // across)
         figure = Figure(figsize=(9.6, 0.55 + 2.75 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False, sharex=True)
+        panels = figure.subplots(down, across, squeeze=False)
         for spare in panels.flat[len(arms) :]:
             spare.set_visible(False)
         for axes, arm in zip(panels.flat, arms, strict=False):
@@ -230,9 +236,9 @@ def learning(rows: Rows) -> bytes | None:
         for axes in panels[:, 0]:
             axes.set_ylabel("loss, nats per target")
         keys = [
-            Line2D([], [], color=GREY, marker="o", markersize=4, linewidth=1.8, label="validation, one line a seed"),
-            Line2D([], [], color=GREY, linewidth=1, alpha=0.45, label="training"),
-            Line2D([], [], color=GREY, linewidth=1.2, linestyle="--", label="unigram loss on the same targets"),
+            Line2D([], [], color=GREY, marker="o", markersize=4, linewidth=1.8, label="validation, text targets"),
+            Line2D([], [], color=GREY, linewidth=1, alpha=0.45, label="training, all targets"),
+            Line2D([], [], color=GREY, linewidth=1.2, linestyle="--", label="unigram model, text targets"),
             Line2D([], [], color=GREY, linewidth=1.2, linestyle=":", label=f"gate: {GATE} nats below"),
         ]
         figure.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.5, columnspacing=1.5)
@@ -245,13 +251,15 @@ def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> N
         train = part[part["split"] == "train"].sort_values("tokens")
         axes.plot(train["tokens"], train["loss"], color=colour, linewidth=0.9, alpha=0.4)
         validation = part[part["split"] == "validation"].sort_values("tokens")
-        axes.plot(validation["tokens"], validation["loss"], color=colour, marker=marker, markersize=4, linewidth=1.6)
+        axes.plot(
+            validation["tokens"], validation["text_loss"], color=colour, marker=marker, markersize=4, linewidth=1.6
+        )
     unigram = float(frame["unigram"].mean())
     if np.isfinite(unigram):
         axes.axhline(unigram, color=GREY, linestyle="--", linewidth=1.2)
         axes.axhline(unigram - GATE, color=GREY, linestyle=":", linewidth=1.2)
     # The first steps of training, at the loss of a uniform guess, would flatten everything that comes after.
-    seen = frame.loc[frame["split"] == "validation", "loss"]
+    seen = frame.loc[frame["split"] == "validation", "text_loss"]
     if len(seen):
         low, high = float(seen.min()), float(seen.max())
         if np.isfinite(unigram):
@@ -301,5 +309,6 @@ def below_unigram(rows: Rows) -> bytes | None:
         )  # fmt: skip
         keys = panels[0].get_legend_handles_labels()[0]
         keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one seed"))
-        figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=6, columnspacing=1.8)
+        columns = max(1, 110 // (max(len(arm) for arm in rows.arms) + 10))
+        figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8)
         return png(figure)

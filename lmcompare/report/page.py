@@ -58,8 +58,8 @@ class Page:
             f"figures/{slug(found.task.name)}.png": figures.task(found, self.rows.arms) if found.measured else None
             for found in self.findings
         }
-        drawn["figures/learning.png"] = figures.learning(self.rows)
-        drawn["figures/below-unigram.png"] = figures.below_unigram(self.rows)
+        drawn["figures/pretraining-loss.png"] = figures.learning(self.rows)
+        drawn["figures/pretraining-below-unigram.png"] = figures.below_unigram(self.rows)
         return {name: content for name, content in drawn.items() if content is not None}
 
     def files(self) -> dict[str, bytes]:
@@ -88,7 +88,7 @@ class Page:
             "Machine and versions": "environment",
         }
         values: dict[str, Any] = {
-            "title": f"{escape(rows.name)}: {joined([escape(arm) for arm in rows.arms])} compared",
+            "title": f"{escape(rows.name)}: {_names(rows.arms)} compared",
             "description": escape(rows.settings.get("description") or ""),
             "missing": rows.missing,
             "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
@@ -102,13 +102,13 @@ class Page:
             "sections": [self._section(found) for found in self.findings],
             "longest": samples.LONGEST,
             "gate": self._markdown("gate"),
-            "learning": self._path("figures/learning.png"),
-            "below_unigram": self._path("figures/below-unigram.png"),
+            "learning": self._path("figures/pretraining-loss.png"),
+            "below_unigram": self._path("figures/pretraining-below-unigram.png"),
             "budget": self._markdown("budget"),
             "budget_words": words.strip() or "One arm: nothing to set it against.",
             "adaptation": self._markdown("adaptation"),
             "limits": self._limits(apart),
-            "folder": rows.name,
+            "command": rows.command.replace("```", ""),
             "cells": len(rows.runs),
             "seconds": f"{sum(float(run.currencies.get('seconds', 0)) for run in rows.runs):,.0f} s",
             "details": [
@@ -184,6 +184,10 @@ class Page:
         if any(found.of(SCRATCH) for found in self.findings):
             limits.append("**Adaptation**: one fine-tuning for each pretraining seed; its own spread is not separated.")
         return limits
+
+
+def _names(arms: list[str]) -> str:
+    return joined([escape(arm) for arm in arms]) if len(arms) <= 5 else f"{len(arms)} arms"
 
 
 def _smallest(found: Findings) -> str:

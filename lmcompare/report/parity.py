@@ -120,7 +120,14 @@ def gate(rows: Rows) -> Table | None:
         passed = "passed" if asked["passed"] else "**not passed**"
         rendered.append([code(run.arm), str(run.seed), plain(loss, 3), plain(unigram, 3), plain(margin, 3), passed])
         numbers.append({"arm": run.arm, "seed": run.seed, **asked})
-    headings = ["arm", "seed", "validation loss, nats per target", "unigram loss", "below unigram by", "gate (≥ 0.3)"]
+    headings = [
+        "arm",
+        "seed",
+        "validation loss, nats per text target",
+        "unigram loss",
+        "below unigram by",
+        "gate (≥ 0.3)",
+    ]
     return Table("gate", headings, rendered, pd.DataFrame(numbers))
 
 
@@ -129,7 +136,7 @@ def adaptation(rows: Rows) -> Table | None:
     runs = [run for task in rows.tasks for run in rows.cells(task.name) if run.currencies]
     if not runs:
         return None
-    keys = sorted({key for run in runs for key in run.currencies})
+    keys = sorted({key for run in runs for key in run.currencies} - {"threads", "workers"})
     frame = pd.DataFrame(
         [
             {"task": run.task, "arm": run.arm, "condition": run.condition, "seed": run.seed, **run.currencies}
@@ -138,14 +145,17 @@ def adaptation(rows: Rows) -> Table | None:
     )
     rendered = []
     for (task, arm, condition), part in frame.groupby(["task", "arm", "condition"], sort=False):
-        cells = [engineering(part[key].mean(), CURRENCIES.get(key, ("", ""))[1] or _unit(key)) for key in keys]
+        cells = [engineering(part[key].mean(), _unit(key)) for key in keys]
         rendered.append([code(task), code(arm) if arm else "controls", condition, str(len(part)), *cells])
     headings = ["task", "arm", "condition", "cells", *(f"{escape(key.replace('_', ' '))}, mean" for key in keys)]
     return Table("adaptation", headings, rendered, frame)
 
 
+_UNITS = {"flops": "FLOPs", "bytes": "B", "seconds": "s"}
+
+
 def _unit(key: str) -> str:
-    return "FLOPs" if key.endswith("flops") else "B" if key.endswith("bytes") else ""
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
 def flattened(mapping: Mapping[str, Any], path: str = "") -> dict[str, Any]:
@@ -171,9 +181,10 @@ def counts(rows: Rows) -> Table | None:
         seen: dict[str, Any] = {}
         for run in rows.cells(task.name):
             seen |= flattened(run.notes.get("counts") or {})
-            if "truncated" in run.notes:
-                key = f"texts truncated ({run.arm or 'controls'})"
-                seen[key] = max(run.notes["truncated"], seen.get(key, 0))
+            for note, value in run.notes.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    key = f"{note} ({run.arm or 'controls'})" if note == "truncated" else note
+                    seen[key] = max(value, seen.get(key, value))
         found += [(task.name, key, value) for key, value in seen.items()]
     if not found:
         return None

@@ -1,5 +1,6 @@
 """The rows that a run left in its folder, and what is missing among them."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +48,13 @@ class Rows:
         settings: the experiment as resolved (``experiment.yaml``).
         runs: the finished cells.
         records: one row a value; the columns are the fields of ``Record``.
+        command: the command that made them, as the head of ``experiment.yaml`` says; '' if it does not.
     """
 
     settings: dict[str, Any]
     runs: list[Run]
     records: pd.DataFrame
+    command: str = ""
 
     @property
     def name(self) -> str:
@@ -155,7 +158,8 @@ def read(folder: Path) -> Rows:
         raise InputError(f"{folder}: no such folder; wanted the results of `lmcompare run`")
     path = folder / "experiment.yaml"
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        settings = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; wanted the experiment as `lmcompare run` resolved it") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -178,4 +182,5 @@ def read(folder: Path) -> Rows:
     arms = set(settings["arms"])
     runs = [run for run in runs if not run.arm or run.arm in arms or run.condition == CONTROL]
     records = records[records["arm"].isin(arms) | (records["condition"] == CONTROL)]
-    return Rows(settings=settings, runs=runs, records=records)
+    command = re.match(r"# As `(.+)` resolved it", text)
+    return Rows(settings=settings, runs=runs, records=records, command=command[1] if command else "")

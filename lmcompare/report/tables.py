@@ -196,7 +196,10 @@ def trials(rows: Rows, task: str) -> Table | None:
     rendered, numbers = [], []
     for run, trial, chosen in cells:
         values = [_value(trial.get(key), percent=key.endswith("accuracy")) for key in keys]
-        rendered.append([code(run.arm), run.condition, str(run.seed), *values, "**chosen**" if chosen else ""])
+        arm = code(run.arm) if run.arm else "controls"
+        rendered.append(
+            [arm, run.condition, str(run.seed) if run.arm else NONE, *values, "**chosen**" if chosen else ""]
+        )
         numbers.append({"arm": run.arm, "condition": run.condition, "seed": run.seed, **trial, "chosen": chosen})
     headings = ["arm", "condition", "seed", *(_heading(key) for key in keys), ""]
     return Table(f"trials-{slug(task)}", headings, rendered, pd.DataFrame(numbers))

@@ -72,7 +72,8 @@ class Continuation:
         wanted = self.prefix + self.suffix
         if wanted > bench.context:
             raise InputError(
-                f"tasks: continuation: prefix + suffix: wanted at most blocks.length ({bench.context}) tokens, got {wanted}"
+                "tasks: continuation: prefix + suffix: wanted at most "
+                f"blocks.length ({bench.context}) tokens, got {wanted}"
             )
         documents = bench.test_documents()
         found: list[Passage] = []
@@ -121,9 +122,7 @@ class Continuation:
         outcomes += self._judge(bench, passages, suffixes, "reference text")
         return Measurement(outcomes, self._notes(passages))
 
-    def _judge(
-        self, bench: Bench, passages: Sequence[Passage], rows: Sequence[Ids], arm: str = ""
-    ) -> list[Outcome]:
+    def _judge(self, bench: Bench, passages: Sequence[Passage], rows: Sequence[Ids], arm: str = "") -> list[Outcome]:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
         outcomes, bits, size = [], 0.0, 0
         for passage, row, scores in zip(passages, rows, _judged(bench.judge(), passages, rows), strict=True):

@@ -170,6 +170,15 @@ def test_two_processes_build_one_folder(tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
 
 
+def test_listing_sources_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, lmcompare.vocabulary; from lmcompare.corpora import SOURCES; list(SOURCES);"
+        "print({'torch', 'transformers', 'tokenizers', 'datasets', 'pandas', 'pyarrow', 'sklearn'} & {*sys.modules})"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert answer == "set()\n"
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
     def build(folder: Path) -> None:
         (folder / "half").write_text("half")

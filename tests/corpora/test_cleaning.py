@@ -2,6 +2,7 @@ import doctest
 import unicodedata
 from types import ModuleType
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +43,7 @@ def test_clean(text: str, wanted: str) -> None:
     assert clean(text) == wanted
 
 
+@hypothesis.settings(deadline=None)
 @given(ANY | BREAKS)
 def test_what_is_clean_stays_as_it_is_and_is_utf8(text: str) -> None:
     cleaned = clean(text)
@@ -58,6 +60,7 @@ def test_near_duplicates_fold_to_the_same() -> None:
     assert folded("😀") != folded("😡") and folded("?!") == b"?!"
 
 
+@hypothesis.settings(deadline=None)
 @given(st.text(st.characters(codec="ascii")))
 def test_ascii_folds_as_any_text_does(text: str) -> None:
     wanted = "".join(filter(str.isalnum, text.casefold()))
@@ -65,6 +68,7 @@ def test_ascii_folds_as_any_text_does(text: str) -> None:
     assert folded(text + "é") == (wanted + "é").encode()
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1)))
 def test_repeats_are_those_seen_before(hashes: list[int]) -> None:
     wanted = [hash_ in hashes[:i] for i, hash_ in enumerate(hashes)]

@@ -33,6 +33,12 @@ def test_two_bins_by_hand():
     assert got == {"ece": pytest.approx(0.8 - 2 / 3, abs=1e-12)}
 
 
+def test_a_confidence_on_the_edge_belongs_to_the_lower_bin():
+    # (0, 0.5] holds a right answer, (0.5, 1] a wrong one: (0.5 + 0.75) / 2. In one bin it would be (1.25 - 1) / 2.
+    got = load("ece").compute(predictions=[[0.5, 0.5], [0.75, 0.25]], references=[0, 1], bins=2)
+    assert got == {"ece": 0.625}
+
+
 def test_certain_and_right_is_zero_certain_and_wrong_is_one():
     assert load("ece").compute(predictions=[[1.0, 0.0]], references=[0]) == {"ece": 0.0}
     assert load("ece").compute(predictions=[[1.0, 0.0]], references=[1]) == {"ece": 1.0}

@@ -105,13 +105,23 @@ def test_a_missing_script_is_an_error(tmp_path):
         metrics.load(str(tmp_path / "mine.py"))
 
 
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    """A folder for the copies that evaluate makes of the scripts it loads, instead of the one in the user's home."""
+    folder = tmp_path_factory.mktemp("modules")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evaluate.config.HF_MODULES_CACHE", folder)
+        patch.syspath_prepend(folder)
+        yield folder
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_each_file_also_loads_by_its_path(name, tmp_path, monkeypatch):
+def test_each_file_also_loads_by_its_path(name, scripts):
     import evaluate
 
-    monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", str(tmp_path))
     script = Path(metrics.__file__).parent / f"{name}.py"
-    by_path = evaluate.load(str(script), cache_dir=str(tmp_path))
+    by_path = evaluate.load(str(script), cache_dir=str(scripts))
+    assert type(by_path).__module__.startswith("evaluate_modules")
     given = {"predictions": [[0.75, 0.25], [0.5, 0.5]] if name in ROWS else [1, 0], "references": [0, 1]}
     if name in TEXTS:
         given = {"predictions": ["a b a b a b a", "c d"]}

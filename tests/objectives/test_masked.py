@@ -12,7 +12,9 @@ BLOCK = st.lists(st.integers(2, 95), min_size=1, max_size=60).map(np.array)
 
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
-    found = [Masked(rate=0.3, masked=1.0, random=0.0).learn(tokens, special, np.random.default_rng(i)) for i in range(50)]
+    found = [
+        Masked(rate=0.3, masked=1.0, random=0.0).learn(tokens, special, np.random.default_rng(i)) for i in range(50)
+    ]
     for example in found:
         (place,) = np.flatnonzero(example.targets != IGNORE)
         assert example.inputs[place] == special.mask

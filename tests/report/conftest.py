@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lmcompare.records import Record, Run, to_frame, write_records, write_runs
+from lmcompare.report import write
 
 ARMS = {
     "causal": {"objective": {"kind": "causal"}, "role": "decoder", "exactness": "exact", "skill": 0.69, "bits": 2.31},
@@ -97,9 +98,9 @@ class Synthetic:
             "documents": {"read": 25_000, "empty": 0, "duplicates removed": 96, "train": 23_910},
             "blocks": {"tokens": 7_204_608, "unique_tokens": 4090, "unigram_nats_per_token": 6.8123},
         }
-        self.run("prepare", "", 0, "", "", notes={"counts": counts},
-                 fingerprints={step: f"{n:x}" * 64 for n, step in enumerate(["source", "corpus", "vocabulary", "blocks"], 1)},
-                 currencies={"seconds": 21.5})  # fmt: skip
+        prints = {step: str(n) * 64 for n, step in enumerate(("source", "corpus", "vocabulary", "blocks"), 1)}
+        notes = {"counts": counts}
+        self.run("prepare", "", 0, "", "", notes=notes, fingerprints=prints, currencies={"seconds": 21.5})
 
     def _pretrain(self, name: str, arm: dict[str, Any], seed: int) -> None:
         share = {"causal": 1.0, "masked": 0.3, "seq2seq": 0.2}[name]
@@ -118,20 +119,30 @@ class Synthetic:
                   "flops": flops * part, "seconds": 90 * part}  # fmt: skip
             curve.append({"split": "train", **at, "loss": float(loss + self.rng.normal(0, 0.06))})
             if step % 48 == 8:
-                curve.append({"split": "validation", **at, "loss": float(loss)})
-        loss = curve[-1]["loss"]
+                texts = {"text_loss": float(loss), "unigram": unigram}
+                curve.append({"split": "validation", **at, "loss": float(loss) - (name == "seq2seq"), **texts})
+        loss = curve[-1]["text_loss"]
         gate = {"loss": loss, "unigram": unigram, "margin": unigram - loss, "passed": unigram - loss >= 0.3}
         parameters = {"causal": 1_312_896, "masked": 1_312_896, "seq2seq": 2_363_648}[name]
-        self.run(
-            f"pretrain/{name}/{seed}", name, seed, "pretraining", "pretrained", curve=curve,
-            notes={"objective": name, "role": arm["role"], "exactness": arm["exactness"], "gate": gate, "target_share": share},
-            currencies={
-                "parameters": parameters, "parameters_without_embeddings": parameters - 524_288.0, "training_flops": flops,
-                "corpus_tokens": 999_424.0, "positions": 999_424.0 * (1.1 if name == "seq2seq" else 1), "targets": 999_424 * share,
-                "unique_tokens": 7_204_608.0, "epochs": 0.1387, "steps": 488.0, "seconds": 92.25 + seed,
-                "tokens_per_second": 999_424 / (92.25 + seed), "peak_memory_bytes": 1.21e9, "threads": 1.0, "workers": 2.0,
-            },
-        )  # fmt: skip
+        notes = {"objective": name, "role": arm["role"], "exactness": arm["exactness"], "family": "lm", "gate": gate}
+        currencies = {
+            "parameters": parameters,
+            "parameters_without_embeddings": parameters - 524_288.0,
+            "training_flops": flops,
+            "corpus_tokens": 999_424.0,
+            "positions": 999_424.0 * (1.1 if name == "seq2seq" else 1),
+            "targets": 999_424 * share,
+            "unique_tokens": 7_204_608.0,
+            "epochs": 0.1387,
+            "steps": 488.0,
+            "seconds": 92.25 + seed,
+            "tokens_per_second": 999_424 / (92.25 + seed),
+            "peak_memory_bytes": 1.21e9,
+            "threads": 1.0,
+            "workers": 2.0,
+        }
+        cell = f"pretrain/{name}/{seed}"
+        self.run(cell, name, seed, "pretraining", "pretrained", curve=curve, notes=notes, currencies=currencies)
         for metric, value in (("loss", loss), ("unigram_loss", unigram), ("margin", unigram - loss)):
             self.record(name, seed, "pretraining", "pretrained", metric, value, split="validation")
 
@@ -144,8 +155,8 @@ class Synthetic:
             arm, seed, task, condition, "nll", np.where(correct, 0.4, 1.1) + self.rng.normal(0, 0.02, self.items)
         )
         self.record(arm, seed, task, condition, "accuracy", correct.mean())
-        for metric, value in (("f1_macro", correct.mean() - 0.004), ("matthews", 2 * correct.mean() - 1), ("ece", 0.041),
-                              ("brier", 0.43), ("nll", 0.61 + 0.01 * seed)):  # fmt: skip
+        whole = {"f1_macro": correct.mean() - 0.004, "matthews": 2 * correct.mean() - 1, "ece": 0.041, "brier": 0.43}
+        for metric, value in {**whole, "nll": 0.61 + 0.01 * seed}.items():
             self.record(arm, seed, task, condition, metric, value)
         self.record(arm, seed, task, condition, "accuracy", correct.mean() + 0.013, split="validation")
         trials = [
@@ -153,19 +164,20 @@ class Synthetic:
             for rate in (3e-4, 1e-3)
         ]
         chosen = {"pooling": "mean", "learning_rate": 1e-3}
-        self.run(f"{task}/{arm}/{seed}/{condition}", arm, seed, task, condition, currencies={"seconds": 31.0, "flops": 2.2e12},
-                 notes={"task": SENTIMENT, "trials": trials, "chosen": chosen, "truncated": 3, "labels": ["neg", "pos"]})  # fmt: skip
+        notes = {"task": SENTIMENT, "trials": trials, "chosen": chosen, "truncated": 3, "labels": ["neg", "pos"]}
+        costs = {"seconds": 31.0, "flops": 2.2e12}
+        self.run(f"{task}/{arm}/{seed}/{condition}", arm, seed, task, condition, currencies=costs, notes=notes)
 
     def _continue(self, name: str, arm: dict[str, Any], seed: int) -> None:
         task = "continuation"
         level = arm["bits"] + 0.006 * seed + 0.1 * self.hardness
-        self.record(name, seed, task, "pretrained", "bits", self.bytes * (level + self.rng.normal(0, 0.05, self.items)),
-                    arm["exactness"])  # fmt: skip
+        bits = self.bytes * (level + self.rng.normal(0, 0.05, self.items))
+        self.record(name, seed, task, "pretrained", "bits", bits, arm["exactness"])
         self.record(name, seed, task, "pretrained", "bytes", self.bytes, arm["exactness"])
         self.record(name, seed, task, "pretrained", "judge_bits", self.bytes * (level - 0.5))
         self.record(name, seed, task, "pretrained", "judge_bytes", self.bytes)
-        for metric, value in (("distinct_1", 0.21), ("distinct_2", 0.61), ("repetition_4", 0.12), ("judge_bits_per_byte", 1.9),
-                              ("calls_per_token", 1.0), ("seconds_per_generation", 0.081)):  # fmt: skip
+        whole = {"distinct_1": 0.21, "distinct_2": 0.61, "repetition_4": 0.12, "judge_bits_per_byte": 1.9}
+        for metric, value in {**whole, "calls_per_token": 1.0, "seconds_per_generation": 0.081}.items():
             self.record(name, seed, task, "pretrained", metric, value * (0.9 + 0.04 * len(name)) + 0.001 * seed)
         samples = [
             {
@@ -194,12 +206,8 @@ class Synthetic:
             self.record(arm, 0, "continuation", "control", "bytes", self.bytes, "exact")
         self.record("reference text", 0, "continuation", "control", "judge_bits", self.bytes * 2.2)
         self.record("reference text", 0, "continuation", "control", "judge_bytes", self.bytes)
-        for metric, value in (
-            ("distinct_1", 0.34),
-            ("distinct_2", 0.88),
-            ("repetition_4", 0.01),
-            ("judge_bits_per_byte", 2.2),
-        ):
+        whole = {"distinct_1": 0.34, "distinct_2": 0.88, "repetition_4": 0.01, "judge_bits_per_byte": 2.2}
+        for metric, value in whole.items():
             self.record("reference text", 0, "continuation", "control", metric, value)
         self.run("continuation/control", "", 0, "continuation", "control", notes={"task": CONTINUATION})
 
@@ -217,7 +225,9 @@ class Synthetic:
     def write(self, folder: Path) -> Path:
         """Write the three files that a run leaves."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "experiment.yaml").write_text(yaml.safe_dump(self.settings, sort_keys=False), encoding="utf-8")
+        head = "# As `lmcompare run experiments/sentiment.yaml --quick` resolved it (lmcompare 0.1.0).\n"
+        text = head + yaml.safe_dump(self.settings, sort_keys=False)
+        (folder / "experiment.yaml").write_text(text, encoding="utf-8")
         write_runs(folder / "runs.jsonl", self.runs)
         write_records(folder / "records.parquet", to_frame(self.records))
         return folder
@@ -233,3 +243,11 @@ def synthetic() -> Callable[..., Synthetic]:
 def folder(tmp_path: Path) -> Path:
     """Return a folder with the rows of a finished experiment."""
     return Synthetic().write(tmp_path / "sentiment")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with rows and their report, for tests that only read it."""
+    made = Synthetic().write(tmp_path_factory.mktemp("finished") / "sentiment")
+    write(made)
+    return made

@@ -1,0 +1,151 @@
+"""``python -m lmcompare.benchmarks``: our loop beside a plain one that calls the same class with ``labels=``.
+
+Both train the same fresh network on the same batches of random tokens, one after the other, several times; each is
+credited with its best time. The plain loop is what one writes first: logits everywhere, the library's own attention for
+this class and its own loss, AdamW as torch has it. Only ratios within one run on one machine mean anything.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmcompare import networks, settings
+from lmcompare.example import Special
+from lmcompare.networks import Tensors
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.run import ALLOCATOR
+from lmcompare.train import Steps, train
+
+RATES = {"causal": {}, "masked": {"rate": 0.3}, "seq2seq": {}}
+"""Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""
+
+
+def special_ids(size: int, sentinels: int = 32) -> Special:
+    """Return special ids as a vocabulary of our own has them."""
+    first = 4 + sentinels
+    return Special(0, 1, 2, 3, tuple(range(4, first)), np.arange(first, size), np.ones(size, dtype=bool))
+
+
+def plain_seconds(kind: str, steps: Steps, network: settings.Network, special: Special, device: str) -> float:
+    """Train with a plain loop; return seconds."""
+    fresh = networks.build(network, steps.objective.role, special, seed=1)
+    config = fresh.transformer.config
+    for part in (config, getattr(config, "encoder", config), getattr(config, "decoder", config)):
+        part._attn_implementation = "eager"
+    model: Any = type(fresh.transformer)(config)
+    model.to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    start = time.perf_counter()
+    for step in range(len(steps)):
+        for batch in steps[step]:
+            tensors = Tensors.of(batch, device)
+            arguments = {"input_ids": tensors.inputs, "labels": tensors.targets}
+            if kind == "causal":
+                # The class shifts its labels itself.
+                arguments["labels"] = tensors.inputs
+            if tensors.decoder_inputs is not None:
+                arguments["decoder_input_ids"] = tensors.decoder_inputs
+            model(**arguments).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return time.perf_counter() - start
+
+
+def our_seconds(kind: str, steps: Steps, network: settings.Network, special: Special, device: str) -> float:
+    """Train with our loop; return seconds, validation left out."""
+    fresh = networks.build(network, steps.objective.role, special, seed=1)
+    blocks = SimpleNamespace(train=steps.rows, validation=steps.rows[:1], unigram=np.zeros(len(special.word_starts)))
+    with tempfile.TemporaryDirectory() as folder:
+        trained = train(
+            fresh, steps.objective, blocks, special, steps.training,
+            shape=network, seed=steps.seed, folder=Path(folder), device=device,
+        )  # fmt: skip
+    return trained.currencies["seconds"]
+
+
+def measure(loop: str, size: dict[str, int], device: str) -> dict[str, float]:
+    """Return tokens a second of one loop ('ours' or 'plain') for each objective."""
+    special = special_ids(size["vocabulary"])
+    rng = np.random.default_rng(0)
+    rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
+    network = settings.Network(width=size["width"], layers=size["layers"], heads=4)
+    training = settings.Training(
+        tokens=size["steps"] * size["batch"] * size["length"], batch=size["batch"], evaluations=1, validation_blocks=1
+    )
+    time_of = our_seconds if loop == "ours" else plain_seconds
+    found = {}
+    for kind, rate in RATES.items():
+        objective = OBJECTIVES[kind](**rate)
+        warm = Steps(rows, objective, special, replace(training, tokens=2 * size["batch"] * size["length"]), 1, False)
+        time_of(kind, warm, network, special, device)
+        found[kind] = training.tokens / time_of(kind, replace(warm, training=training), network, special, device)
+    return found
+
+
+def _elsewhere(loop: str, arguments: argparse.Namespace, environment: dict[str, str]) -> dict[str, float]:
+    """Measure in a process of its own, since the allocator is set before Python starts."""
+    command = [sys.executable, "-m", "lmcompare.benchmarks", "--loop", loop]
+    for name in ("width", "layers", "vocabulary", "length", "batch", "steps", "device"):
+        command += [f"--{name}", str(getattr(arguments, name))]
+    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, check=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Print a Markdown table: tokens a second of both loops, with and without the allocator's settings, and ratios."""
+    parser = argparse.ArgumentParser(prog="python -m lmcompare.benchmarks", description=__doc__)
+    for name, default in {
+        "width": 128,
+        "layers": 4,
+        "vocabulary": 4096,
+        "length": 128,
+        "batch": 16,
+        "steps": 40,
+    }.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=3, help="each loop is credited with its best time")
+    parser.add_argument("--loop", choices=["ours", "plain"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.loop:
+        print(json.dumps(measure(arguments.loop, vars(arguments), arguments.device)))
+        return
+    ways: dict[str, tuple[str, dict[str, str]]] = {
+        "plain": ("plain", {}),
+        "plain, allocator set": ("plain", ALLOCATOR),
+        "ours": ("ours", {}),
+        "ours, allocator set (as `lmcompare run` does)": ("ours", ALLOCATOR),
+    }
+    best: dict[str, dict[str, float]] = {way: dict.fromkeys(RATES, 0.0) for way in ways}
+    for _ in range(arguments.repeats):
+        for way, (loop, environment) in ways.items():
+            for kind, speed in _elsewhere(loop, arguments, environment).items():
+                best[way][kind] = max(best[way][kind], speed)
+    print(_table(best, vars(arguments)))
+
+
+def _table(best: dict[str, dict[str, float]], size: dict[str, Any]) -> str:
+    head = f"width {size['width']}, {size['layers']} layers, vocabulary {size['vocabulary']}, "
+    head += f"{size['batch']} blocks of {size['length']} a step, {torch.get_num_threads()} threads, {size['device']}\n"
+    lines = [head, "| loop | " + " | ".join(RATES) + " |", "|---|" + "---:|" * len(RATES)]
+    for way, speeds in best.items():
+        cells = [f"{speeds[kind]:,.0f} tokens/s ({speeds[kind] / best['plain'][kind]:.2f})" for kind in RATES]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", "In brackets: the ratio to the plain loop of the same objective."])
+
+
+if __name__ == "__main__":
+    main()

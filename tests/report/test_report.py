@@ -1,0 +1,269 @@
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from lmcompare.errors import InputError
+from lmcompare.records import read_records
+from lmcompare.report import write
+
+GOLDEN = Path(__file__).with_name("golden.md")
+Maker = Callable[..., Any]
+
+
+def cells_of(markdown: str, heading: str) -> list[list[str]]:
+    """Return the first table under a heading or paragraph, as the texts that a reader sees."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(markdown[markdown.index(heading) :])
+    rows: list[list[str]] = []
+    for place, token in enumerate(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type in ("th_open", "td_open"):
+            rows[-1].append("".join(child.content for child in tokens[place + 1].children or []))
+        elif token.type == "table_close":
+            break
+    return rows
+
+
+def test_golden(finished: Path) -> None:
+    # LMCOMPARE_GOLDEN=1 writes the golden report anew: read the difference before committing it.
+    made = (finished / "report.md").read_text(encoding="utf-8")
+    if os.environ.get("LMCOMPARE_GOLDEN"):
+        GOLDEN.write_text(made, encoding="utf-8")
+    assert made == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_rebuilt_from_the_rows_alone_is_the_same(finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for name in ("experiment.yaml", "runs.jsonl", "records.parquet"):
+        shutil.copy(finished / name, other / name)
+    second = write(other)
+    assert second == other / "report.md"
+    made = sorted(path.relative_to(finished) for path in finished.rglob("*") if path.is_file())
+    assert made == sorted(path.relative_to(other) for path in other.rglob("*") if path.is_file())
+    for path in made:
+        assert (finished / path).read_bytes() == (other / path).read_bytes(), path
+    assert (finished / "report.md").read_bytes() == second.read_bytes()
+
+
+def test_the_results_are_what_one_computes_by_hand(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    frame = read_records(finished / "records.parquet")
+    frame = frame[(frame["item"] != "") & (frame["split"] == "test")]
+    names = {"majority class": "majority", "TF-IDF + logistic regression": "tf-idf + logistic regression"}
+    rows = cells_of(report, "## Results: sentiment")[1:]
+    assert [row[:2] for row in rows] == [
+        *([arm, condition] for arm in ("causal", "masked", "seq2seq") for condition in ("pretrained", "scratch")),
+        ["majority class", "control"],
+        ["TF-IDF + logistic regression", "control"],
+    ]
+    for arm, condition, value, per_seed, *_, items in rows:
+        of = frame[(frame["arm"] == names.get(arm, arm)) & (frame["condition"] == condition)]
+        correct = of[of["metric"] == "correct"]
+        assert value.split(" ")[0] == f"{100 * correct['value'].mean():.1f}"
+        by_seed = [f"{100 * part['value'].mean():.1f}" for _, part in correct.groupby("seed")]
+        assert per_seed == ("–" if condition == "control" else " · ".join(by_seed))
+        assert int(items) == correct["item"].nunique() == 240
+    for arm, _, label, value, per_seed, *_ in cells_of(report, "## Results: continuation")[1:]:
+        of = frame[(frame["task"] == "continuation") & (frame["arm"] == arm.removesuffix(" model"))]
+        sums = of.pivot_table(index="seed", columns="metric", values="value", aggfunc="sum")
+        digits = len(value.split(" ")[0].split(".")[1])
+        assert value.split(" ")[0] == f"{sums['bits'].sum() / sums['bytes'].sum():.{digits}f}"
+        if arm in ("causal", "masked", "seq2seq"):
+            assert per_seed == " · ".join(f"{ratio:.{digits}f}" for ratio in sums["bits"] / sums["bytes"])
+        assert label == ("chain (exact given the length)" if arm == "masked" else "exact")
+
+
+def test_differences_are_paired_and_their_sign_says_who_is_better(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    frame = read_records(finished / "records.parquet")
+    correct = frame[(frame["metric"] == "correct") & (frame["condition"] == "pretrained")]
+    accuracy = correct.groupby("arm")["value"].mean()
+    for pair, ahead, *_ in cells_of(report[report.index("## Results: sentiment") :], "**Objectives against")[1:]:
+        first, second = pair.split(" over ")
+        assert accuracy[first] >= accuracy[second]
+        assert ahead.split(" ")[0].lstrip("+") == f"{100 * (accuracy[first] - accuracy[second]):.1f}"
+    table = pd.read_csv(finished / "tables" / "differences-continuation.csv")
+    of = frame[(frame["task"] == "continuation") & (frame["condition"] == "pretrained") & (frame["item"] != "")]
+    sums = of.pivot_table(index="arm", columns="metric", values="value", aggfunc="sum")
+    bits = sums["bits"] / sums["bytes"]
+    for row in table.itertuples():
+        assert row.first_ahead_by == pytest.approx(bits[row.second] - bits[row.first]) and row.first_ahead_by > 0
+        assert row.low < row.first_ahead_by < row.high
+
+
+def test_markdown_is_well_formed(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    lines = report.splitlines()
+    for place, line in enumerate(lines):
+        if line.startswith("|") and not lines[place - 1].startswith("|"):
+            assert lines[place - 1] == "", f"no blank line above the table at line {place + 1}"
+            end = next(n for n in range(place, len(lines) + 1) if n == len(lines) or not lines[n].startswith("|"))
+            assert end == len(lines) or lines[end] == "", f"no blank line below the table at line {end}"
+            assert len({row.count("|") for row in lines[place:end]}) == 1, f"ragged table at line {place + 1}"
+        assert line == line.rstrip(), f"trailing space at line {place + 1}"
+    assert "\n\n\n" not in report
+    assert report.count("<details>") == report.count("</details>") > 3
+    tokens = [child for t in MarkdownIt("commonmark").parse(report) for child in t.children or []]
+    targets = [str(t.attrs.get("src") or t.attrs.get("href")) for t in tokens if t.type in ("image", "link_open")]
+    assert len(targets) > 10
+    for target in targets:
+        assert (finished / target).is_file(), target
+
+
+def test_foreign_text_is_shown_and_does_nothing(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    samples = cells_of(report[report.index("**Samples**") :], "1. Prompt")
+    assert samples[0] == ["who", "continuation"] and len(samples) == 5
+    assert "so | `bad` <br /><b>it</b> *hurts* & costs $5 or $6 # [x](http:" in samples[2][1]
+    html = MarkdownIt("commonmark").enable("table").render(report)
+    assert "<b>" not in html and 'href="http' not in html
+
+
+def test_the_first_screen_answers(finished: Path) -> None:
+    screen = "\n".join((finished / "report.md").read_text(encoding="utf-8").splitlines()[:42])
+    for part in (
+        "causal",
+        "masked",
+        "seq2seq",
+        "movie_reviews",
+        "1.31 M",
+        "**Seeds:** 1, 2",
+        "2 seeds: do not extrapolate",
+    ):
+        assert part in screen
+    assert "no claim about objectives in general follows" in screen
+    assert "**continuation** (bits per byte on 240 held-out items, lower is better)" in screen
+    assert "WEAKLY SUPPORTED" in screen and "INCONCLUSIVE" in screen
+    assert "TF-IDF + logistic regression" in screen and "beat the same network from scratch" in screen
+
+
+def test_the_command_that_makes_it_again(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    assert "```sh\nlmcompare run experiments/sentiment.yaml --quick\n```" in report
+    assert "lmcompare run experiment.yaml " in report and str(finished) not in report
+
+
+def test_tables_hold_full_precision(finished: Path) -> None:
+    frame = read_records(finished / "records.parquet")
+    of = (frame["metric"] == "correct") & (frame["arm"] == "masked") & (frame["condition"] == "scratch")
+    table = pd.read_csv(finished / "tables" / "results-sentiment.csv")
+    row = table[(table["arm"] == "masked") & (table["condition"] == "scratch")].iloc[0]
+    assert row["value"] == pytest.approx(frame.loc[of, "value"].mean(), rel=1e-15)
+    assert len(pd.read_csv(finished / "tables" / "learning.csv")) == 2 * 3 * (62 + 11)
+
+
+def test_an_unfinished_experiment_says_what_is_missing(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40)
+    rows.drop("pretrain/seq2seq/2", "sentiment/seq2seq/2/pretrained", "sentiment/control", "continuation/control")
+    rows.drop(*(f"continuation/{arm}/{seed}/pretrained" for arm in ("causal", "masked", "seq2seq") for seed in (1, 2)))
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    assert "**Unfinished:** 10 of 27 cells are missing" in report
+    assert "`pretrain/seq2seq/2`, `sentiment/seq2seq/2/pretrained`, `sentiment/control`" in report
+    assert "nothing has been measured yet" in report and "1 seed: do not extrapolate" in report
+    pairs = {row[0]: row for row in cells_of(report, "**Objectives against each other**")[1:]}
+    assert len(pairs) == 3
+
+
+def test_only_the_data_are_prepared(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=4)
+    rows.runs, rows.records = rows.runs[:1], []
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    assert "No network has finished its pretraining." in report and "0 seeds: do not extrapolate" in report
+    assert "![" not in report
+
+
+def test_one_seed_and_one_arm(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40, seeds=(3,))
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    assert "1 seed: do not extrapolate" in report and "INCONCLUSIVE" in report
+    rows.settings["arms"] = {"causal": rows.settings["arms"]["causal"]}
+    report = write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
+    assert "only `causal` has been measured" in report and "masked" not in report
+
+
+def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40, gate=0.0)
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    assert "**Gate not passed** by `causal`, `masked` and `seq2seq`" in report
+    assert "SUPPORTED" not in report
+
+
+def test_pseudo_likelihoods_are_never_compared_or_mixed(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40)
+    rows.records = [
+        type(r)(**{**vars(r), "exactness": "pseudo"}) if r.arm == "masked" and r.exactness else r for r in rows.records
+    ]
+    folder = rows.write(tmp_path / "x")
+    report = write(folder).read_text(encoding="utf-8")
+    head, *table = cells_of(report, "## Results: continuation")
+    proper = next(n for n, cell in enumerate(head) if cell.startswith("bits per byte ↓"))
+    pseudo = next(n for n, cell in enumerate(head) if "pseudo only" in cell)
+    for row in table:
+        assert (row[proper] == "–") == (row[0] == "masked") != (row[pseudo] == "–")
+    assert "masked" not in pd.read_csv(folder / "tables" / "differences-continuation.csv")["second"].tolist()
+
+
+def test_whole_cell_values_are_enough(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40)
+    rows.records = [r for r in rows.records if r.metric not in ("correct",)]
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    accuracy = [
+        r.value
+        for r in rows.records
+        if (r.arm, r.condition, r.metric, r.split) == ("causal", "scratch", "accuracy", "test")
+    ]
+    row = cells_of(report, "## Results: sentiment")[2]
+    assert row[2].split(" ")[0] == f"{50 * sum(accuracy):.1f}" and row[-1] == "–"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "wanted"),
+    [
+        ("experiment.yaml", None, "no such file"),
+        ("runs.jsonl", None, "no such file"),
+        ("records.parquet", None, "no such file"),
+        ("experiment.yaml", b"a: [", "cannot be read"),
+        ("experiment.yaml", b"- 1\n", "wanted a mapping, got list"),
+        ("experiment.yaml", b"name: x\nseeds: [1]\ntasks: {}\n", "arms: wanted one, got None"),
+        ("experiment.yaml", b"\xff\xfe\x00", "cannot be read"),
+        ("runs.jsonl", b'{"a": 1}\n', "not a run"),
+        ("runs.jsonl", b"\xff\n", "wanted UTF-8"),
+        ("records.parquet", b"PAR1 no", "not a Parquet file"),
+    ],
+)  # fmt: skip
+def test_a_broken_folder_is_an_input_error(folder: Path, name: str, content: bytes | None, wanted: str) -> None:
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises(InputError, match=wanted) as caught:
+        write(folder)
+    assert name in str(caught.value)
+
+
+def test_no_folder_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        write(tmp_path / "nowhere")
+
+
+def test_a_task_that_does_not_say_its_metric_is_an_input_error(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=4)
+    rows.runs[-1].notes["task"] = {"kind": "continuation"}
+    with pytest.raises(InputError, match="continuation/control: notes.task: wanted primary_metric and better"):
+        write(rows.write(tmp_path / "x"))
+
+
+def test_rows_of_an_arm_that_is_gone_are_left_out(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=20)
+    del rows.settings["arms"]["masked"]
+    folder = rows.write(tmp_path / "x")
+    assert yaml.safe_load((folder / "experiment.yaml").read_text())["arms"].keys() == {"causal", "seq2seq"}
+    assert "masked" not in write(folder).read_text(encoding="utf-8").replace("masked LM", "")

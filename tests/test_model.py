@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+
+import lmcompare
+from lmcompare import networks, settings
+from lmcompare.errors import InputError
+from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load, pool
+from lmcompare.objectives import OBJECTIVES
+
+FACES = {"causal": CausalLM, "masked": MaskedLM, "seq2seq": Seq2SeqLM}
+PAIRS = [
+    ("the film was", " good"),
+    ("an actor", " who played it well and never lost heart."),
+    ("", "a story"),
+    ("中文", "😀 é"),
+]
+
+
+@pytest.fixture(params=["causal", "masked", "seq2seq"])
+def model(request, vocabulary, small):
+    objective = OBJECTIVES[request.param]()
+    network = networks.build(small, objective.role, vocabulary.special, seed=1)
+    return FACES[request.param](network, vocabulary, objective)
+
+
+def test_the_package_exports_the_faces():
+    assert {lmcompare.CausalLM, lmcompare.MaskedLM, lmcompare.Seq2SeqLM} == set(FACES.values())
+    assert lmcompare.load is load
+
+
+def theirs(model, prompt, completion):
+    """log p of each token from plain transformers: one text, no batch, full logits."""
+    ids = [model.vocabulary.encode(text) for text in (prompt, completion)]
+    special, found = model.vocabulary.special, []
+    transformer = model.network.transformer.eval()
+    with torch.no_grad():
+        for t, token in enumerate(ids[1]):
+            before = [*ids[0], *ids[1][:t]]
+            if model.objective.kind == "causal":
+                logits = transformer(torch.tensor([[special.bos, *before]])).logits[0, -1]
+            elif model.objective.kind == "masked":
+                masks = [special.mask] * (len(ids[1]) - t)
+                logits = transformer(torch.tensor([before + masks])).logits[0, len(before)]
+            else:
+                encoder = torch.tensor([[*ids[0], special.sentinels[0]]])
+                decoder = torch.tensor([[special.bos, special.sentinels[0], *ids[1][:t]]])
+                logits = transformer(input_ids=encoder, decoder_input_ids=decoder).logits[0, -1]
+            found.append(logits.log_softmax(-1)[token].item())
+    return found
+
+
+def test_log_likelihood_equals_plain_transformers(model):
+    scores = model.log_likelihood(*zip(*PAIRS, strict=True))
+    for (prompt, completion), score in zip(PAIRS, scores, strict=True):
+        assert score.tokens == pytest.approx(theirs(model, prompt, completion), abs=1e-5)
+        assert score.sum == pytest.approx(score.tokens.sum())
+        assert score.exactness == ("chain" if model.objective.kind == "masked" else "exact")
+        assert score.bits_per_byte == pytest.approx(-score.sum / np.log(2) / len(completion.encode()))
+
+
+def test_a_score_does_not_depend_on_its_batch(model):
+    prompts, completions = zip(*PAIRS, strict=True)
+    together = model.log_likelihood(prompts, completions)
+    model.batch_tokens = 1
+    for one, all_ in zip(model.log_likelihood(prompts, completions), together, strict=True):
+        assert one.tokens == pytest.approx(all_.tokens, abs=1e-5)
+
+
+def test_conditionals_sum_to_one(model):
+    """Over all ids as the one next token: each face gives a distribution."""
+    prompt = np.array(model.vocabulary.encode("the film"))
+    pairs = [(prompt, np.array([token])) for token in range(model.vocabulary.size)]
+    assert np.exp(np.concatenate(model.score_tokens(pairs))).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_saved_and_read_back(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    assert type(again) is type(model)
+    assert again.objective == model.objective
+    prompts, completions = zip(*PAIRS, strict=True)
+    for ours, before in zip(
+        again.log_likelihood(prompts, completions), model.log_likelihood(prompts, completions), strict=True
+    ):
+        assert ours.tokens.tolist() == before.tokens.tolist()
+
+
+def test_wrong_face_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    other = CausalLM if model.objective.kind != "causal" else MaskedLM
+    with pytest.raises(InputError, match=f"{other.__name__}: wanted an objective for the role"):
+        other.from_pretrained(tmp_path)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(InputError, match="wanted a folder with lmcompare.json"):
+        LanguageModel.from_pretrained(tmp_path)
+
+
+def test_bad_questions(model):
+    with pytest.raises(InputError, match="wanted as many as prompts"):
+        model.log_likelihood(["a"], [])
+    with pytest.raises(InputError, match=r"completions\[1\]: wanted a text, got an empty one"):
+        model.log_likelihood(["a", "b"], ["c", ""])
+
+
+def test_embeddings_do_not_depend_on_the_batch(model):
+    texts = ["the film", "an actor who played it well and never lost heart", "中"]
+    for pooling in ("mean", "last", "first"):
+        together = model.embed(texts, pooling=pooling)
+        assert together.shape == (3, 32)
+        apart = np.concatenate([model.embed([text], pooling=pooling) for text in texts])
+        np.testing.assert_allclose(together, apart, atol=1e-5)
+
+
+def test_generates_text(model):
+    texts = model.generate(["the film", "an actor who"], length=5, seed=3)
+    assert texts == model.generate(["the film", "an actor who"], length=5, seed=3)
+    assert all(isinstance(text, str) for text in texts)
+
+
+def test_docstring_of_pool():
+    states, read = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
+    assert [pool(states, read, how).item() for how in ("mean", "last", "first")] == [2.0, 3.0, 1.0]
+
+
+def test_network_settings_are_checked(vocabulary):
+    with pytest.raises(InputError, match="network.heads"):
+        networks.build(settings.Network(width=30, heads=4), "decoder", vocabulary.special, seed=1)

@@ -1,0 +1,389 @@
+"""The cells, their keys, and who does them: with dummy work, so without torch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lmcompare import run as running
+from lmcompare.errors import InputError, LmcompareError
+from lmcompare.experiment import Experiment, parse
+from lmcompare.records import read_records, read_runs
+from lmcompare.run import Job, cores, explain, load, locked, plan, run, worker_environment
+
+DUMMY = '''
+import json, os, signal, time
+from dataclasses import dataclass
+from lmcompare.errors import InputError, LmcompareError
+from lmcompare.records import Record, Run
+
+@dataclass(frozen=True)
+class Place:
+    cache: object
+    folders: dict
+    folder: object
+    device: object
+    progress: object
+    trackers: tuple
+    workers: int
+
+def log(place, line):
+    with open(place.cache / "log.txt", "a") as file:
+        file.write(line + "\\\\n")
+
+def perform(experiment, cell, place):
+    print("noise on stdout")
+    plan = json.loads(experiment.description or "{}")
+    wanted = plan.get(cell.name, plan.get(cell.kind, ""))
+    assert set(place.folders) == set(cell.needs)
+    assert all((folder / "run.json").is_file() for folder in place.folders.values())
+    log(place, "do " + cell.name)
+    place.progress({"done": 0, "total": 4, "stage": "work", "loss": 3.0, "tokens_per_second": 1000.0})
+    if wanted == "input": raise InputError("corpus.source: empty")
+    if wanted == "fail": raise LmcompareError("the loss is NaN")
+    if wanted == "bug": raise RuntimeError("nobody foresaw this")
+    if wanted == "full": raise OSError(28, "No space left on device")
+    if wanted == "die": os.kill(os.getpid(), signal.SIGKILL)
+    if (place.folder / "checkpoint").is_dir(): log(place, "resumed " + cell.name)
+    if isinstance(wanted, (int, float)):
+        try:
+            for step in range(100):
+                time.sleep(wanted / 100)
+                place.progress({"done": step + 1, "total": 100, "stage": "work", "loss": 3.0, "tokens_per_second": 9.0})
+        except KeyboardInterrupt:
+            (place.folder / "checkpoint").mkdir()
+            log(place, "saved " + cell.name)
+            raise
+    (place.folder / "weights").write_text(cell.name)
+    run = Run("other name", cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition, {})
+    names = cell.arm or "unigram", cell.seed, cell.task or "pretraining", cell.condition
+    return run, [Record("other name", *names, "test", str(item), "bits", item) for item in range(3)]
+'''.replace("\\\\", "\\")  # fmt: skip
+
+SCRIPT = """
+import sys, json, pathlib
+from lmcompare import run as running
+from lmcompare.experiment import parse
+running.write_report = lambda output: output / "report.md"
+experiment, output, cache = parse(json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+running.run(experiment, output, cache=cache, workers=2, perform="dummy_work:perform")
+"""
+
+Make = Callable[..., Experiment]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module with dummy work, found here and in workers; the report is left out."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "dummy_work.py").write_text(DUMMY)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "dummy_work", raising=False)
+    monkeypatch.setattr(running, "write_report", lambda output: output / "report.md")
+    return "dummy_work:perform"
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    text = tmp_path / "text.txt"
+    text.write_text("some text\n")
+
+    def made(
+        name: str = "small", seeds: tuple[int, ...] = (1,), says: dict[str, Any] | None = None, **more: Any
+    ) -> Experiment:
+        data = {"name": name, "corpus": {"source": {"kind": "text", "path": str(text)}}, "seeds": list(seeds)}
+        data |= {"arms": {"causal": {"objective": "causal"}, "masked": {"objective": "masked"}}}
+        data |= {"tasks": {"next": "continuation"}, "description": json.dumps(says or {})}
+        return parse(data | more)
+
+    return made
+
+
+def keys(experiment: Experiment) -> dict[str, str]:
+    return {cell.name: cell.key for cell in plan(experiment)}
+
+
+def log(cache: Path) -> list[str]:
+    return sorted((cache / "log.txt").read_text().splitlines())
+
+
+ALL = sorted(
+    "prepare pretrain/causal/1 pretrain/masked/1 next/causal/1/pretrained next/masked/1/pretrained next/control".split()
+)
+
+
+def test_the_plan_says_what_needs_what(make: Make) -> None:
+    cells = {cell.name: cell for cell in plan(make(seeds=(1, 2)))}
+    assert len(cells) == 1 + 1 + 2 * (2 + 2)
+    assert cells["prepare"].needs == ()
+    assert cells["next/control"].needs == ("prepare",)
+    assert cells["pretrain/masked/2"].needs == ("prepare",)
+    assert cells["next/masked/2/pretrained"].needs == ("prepare", "pretrain/masked/2")
+    order = list(cells)
+    assert all(order.index(need) < order.index(name) for name, cell in cells.items() for need in cell.needs)
+
+
+def test_scratch_does_not_wait_for_pretraining(make: Make, tmp_path: Path) -> None:
+    source = {"kind": "csv", "path": str(tmp_path / "text.txt")}
+    cells = {cell.name: cell for cell in plan(make(tasks={"labels": {"kind": "classification", "source": source}}))}
+    assert cells["labels/causal/1/scratch"].needs == ("prepare",)
+
+
+def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(make: Make, tmp_path: Path) -> None:
+    usual = keys(make())
+    assert keys(make(name="other", says={"prepare": 1})) == usual
+    assert keys(make(training={"checkpoint_minutes": 1})) == usual
+    changed = keys(make(training={"learning_rate": 1e-3}))
+    assert {name for name in usual if changed[name] == usual[name]} == {"prepare", "next/control"}
+    arms = {"causal": {"objective": "causal"}, "masked": {"objective": {"kind": "masked", "rate": 0.4}}}
+    changed = keys(make(arms=arms))
+    assert {name for name in usual if changed[name] != usual[name]} == {"pretrain/masked/1", "next/masked/1/pretrained"}
+    (tmp_path / "text.txt").write_text("another text\n")
+    assert not set(keys(make()).values()) & set(usual.values())
+
+
+def test_the_code_that_computes_is_part_of_the_key(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = keys(make())
+    monkeypatch.setattr(running, "_code", lambda: "other code")
+    assert not set(keys(make()).values()) & set(usual.values())
+
+
+def test_a_source_that_is_missing_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
+    experiment = make()
+    (tmp_path / "text.txt").unlink()
+    with pytest.raises(InputError, match=r"text\.txt"):
+        plan(experiment)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_second_run_does_only_what_is_missing(make: Make, work: str, tmp_path: Path, workers: int) -> None:
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    run(make(), output, cache=cache, workers=workers, perform=work, header="# made by a test\n")
+    assert log(cache) == sorted(f"do {name}" for name in ALL)
+    runs, records = read_runs(output / "runs.jsonl"), read_records(output / "records.parquet")
+    assert [found.cell for found in runs] == sorted(ALL)
+    assert {found.experiment for found in runs} == set(records["experiment"]) == {"small"}
+    assert len(records) == 3 * len(ALL)
+    assert set(records["arm"]) == {"causal", "masked", "unigram"}
+    text = (output / "experiment.yaml").read_text()
+    assert text.startswith("# made by a test\n") and parse(yaml.safe_load(text)) == make()
+    run(make(), output, cache=cache, workers=workers, perform=work)
+    assert log(cache) == sorted(f"do {name}" for name in ALL)
+    run(make(seeds=(1, 2)), output, cache=cache, workers=workers, perform=work)
+    assert len(log(cache)) == len(ALL) + 4
+    assert len(read_runs(output / "runs.jsonl")) == len(ALL) + 4
+    run(make(), output, cache=cache, workers=workers, perform=work, fresh=True)
+    assert len(log(cache)) == 2 * len(ALL) + 4
+
+
+def test_another_experiment_shares_cells_under_its_own_names(make: Make, work: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    run(make(), tmp_path / "one", cache=cache, workers=0, perform=work)
+    arms = {"left to right": {"objective": "causal"}, "masked": {"objective": "masked"}}
+    other = make(name="two", arms=arms, tasks={"go on": "continuation"})
+    run(other, tmp_path / "two", cache=cache, workers=0, perform=work)
+    assert len(log(cache)) == len(ALL)
+    records = read_records(tmp_path / "two" / "records.parquet")
+    assert set(records["experiment"]) == {"two"}
+    assert set(records["arm"]) == {"left to right", "masked", "unigram"}
+    assert {found.cell for found in read_runs(tmp_path / "two" / "runs.jsonl")} >= {"go on/left to right/1/pretrained"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "how", "kind", "said"),
+    [
+        (0, "fail", LmcompareError, "pretrain/masked/1: the loss is NaN"),
+        (2, "fail", LmcompareError, "pretrain/masked/1: the loss is NaN"),
+        (0, "input", InputError, "pretrain/masked/1: corpus.source: empty"),
+        (0, "full", LmcompareError, "pretrain/masked/1: the disk is full"),
+        (0, "bug", LmcompareError, "RuntimeError: nobody foresaw this"),
+        (2, "bug", LmcompareError, "RuntimeError: nobody foresaw this"),
+        (
+            2,
+            "die",
+            LmcompareError,
+            "pretrain/masked/1: its process was killed, most likely because the machine ran out",
+        ),
+    ],
+)
+def test_a_cell_that_fails_loses_no_other(
+    make: Make, work: str, tmp_path: Path, workers: int, how: str, kind: type[LmcompareError], said: str
+) -> None:
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    with pytest.raises(LmcompareError) as caught:
+        run(make(says={"pretrain/masked/1": how}), output, cache=cache, workers=workers, perform=work)
+    assert type(caught.value) is kind
+    message = str(caught.value)
+    assert said in message
+    assert ("Traceback" in message) == (how == "bug")
+    assert "1 more need it: next/masked/1/pretrained" in message
+    assert "4 of 6 cells are done and kept" in message
+    assert len(read_runs(output / "runs.jsonl")) == 4
+    run(make(), output, cache=cache, workers=workers, perform=work)
+    assert len(log(cache)) == len(ALL) + 1
+    assert len(read_runs(output / "runs.jsonl")) == 6
+
+
+def test_two_runs_at_once_share_the_work_and_one_folder(make: Make, work: str, tmp_path: Path) -> None:
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    said = [json.dumps(make(seeds=(1, 2), says={"pretrain": 0.4}).resolved())] * 2
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, text, str(output), str(cache)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for text in said
+    ]
+    ends = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], ends
+    lines = log(cache)
+    assert len(lines) == len(set(lines)) == 10, "each cell is done once, by one of the two"
+    assert len(read_runs(output / "runs.jsonl")) == 10
+    assert len(read_records(output / "records.parquet")) == 30
+    assert not list((cache / "cells").glob("*.partial"))
+
+
+def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(make: Make, work: str, tmp_path: Path) -> None:
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    said = json.dumps(make(says={"pretrain": 60}).resolved())
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, said, str(output), str(cache)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: (cache / "log.txt").is_file() and sum("do pretrain" in line for line in log(cache)) == 2)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode not in (0, 1) or "KeyboardInterrupt" in error
+    assert "stopping: what is running saves a checkpoint" in out
+    assert [line for line in log(cache) if "saved" in line] == ["saved pretrain/causal/1", "saved pretrain/masked/1"]
+    assert {found.cell for found in read_runs(output / "runs.jsonl")} >= {"prepare"}
+    run(make(), output, cache=cache, workers=2, perform=work)
+    resumed = [line for line in log(cache) if "resumed" in line]
+    assert resumed == ["resumed pretrain/causal/1", "resumed pretrain/masked/1"]
+    assert not list((cache / "cells").glob("*/checkpoint"))
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_a_folder_with_another_experiment_is_refused(make: Make, work: str, tmp_path: Path) -> None:
+    run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
+    with pytest.raises(InputError, match="wanted a folder for the results of 'two', got one with others: it holds"):
+        run(make(name="two"), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
+
+
+def test_what_the_command_was_given_is_checked(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError) as caught:
+        run(make(), tmp_path / "file", workers=-1, device="gpu", trackers=["tensorbord"])
+    assert caught.value.problems == [
+        f"--output {tmp_path / 'file'}: wanted a folder, got a file",
+        "--workers: wanted an integer at least 0, got -1",
+        "--device: wanted cpu, cuda, cuda:1, ..., mps or xpu, got 'gpu'",
+        "--track: no tracker 'tensorbord'; did you mean 'tensorboard'?",
+    ]
+
+
+def test_a_finished_cell_that_was_damaged_is_done_again(make: Make, work: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
+    cell = plan(make())[0]
+    assert load(cache, cell, "small") is not None
+    (cache / "cells" / cell.key / "run.json").write_text("{")
+    assert load(cache, cell, "small") is None
+    run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
+    assert log(cache).count("do prepare") == 2
+
+
+def test_a_job_can_be_said_in_one_line(make: Make) -> None:
+    experiment = make()
+    job = Job(plan(experiment)[-1], experiment.resolved(), "cache", {"prepare": "there"}, trackers=("tensorboard",))
+    assert Job.from_json(job.to_json()) == job
+    assert "\n" not in job.to_json()
+
+
+def test_a_worker_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("MALLOC_TOP_PAD_", raising=False)
+    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "4"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "4"
+    assert "MALLOC_TOP_PAD_" not in worker_environment(1, "cuda")
+    monkeypatch.setattr(running.platform, "libc_ver", lambda: ("glibc", "2.36"))
+    assert worker_environment(2, "cpu")["MALLOC_TOP_PAD_"] == "268435456"
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
+    assert worker_environment(2, "cpu")["MALLOC_TOP_PAD_"] == "1"
+    monkeypatch.setattr(running.platform, "libc_ver", lambda: ("", ""))
+    monkeypatch.delenv("MALLOC_TOP_PAD_")
+    assert "MALLOC_TOP_PAD_" not in worker_environment(2, "cpu")
+    assert cores() >= 1
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="wanted a folder that can be written"), locked(tmp_path / "file" / "out"):
+        raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; lower training.batch"),
+        (RuntimeError("write failed: No space left on device"), "the disk is full"),
+        (LmcompareError("plain"), "plain"),
+        (ValueError("odd"), "ValueError: odd"),
+    ],
+)
+def test_failures_are_said_for_people(error: Exception, said: str) -> None:
+    assert explain(error)[0].startswith(said)
+
+
+def test_where_there_is_no_terminal_a_plain_line_now_and_then(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(running.time, "monotonic", lambda: now[0])
+    cells = plan(make())
+    state = running._State(make(), tmp_path, tmp_path, "", cells, {}, {})
+    with running._Display(state, every=30) as display:
+        prepare = cells[0]
+        display.start(prepare)
+        display.update(prepare, {"done": 0, "total": 100, "stage": "training", "loss": 6.0, "tokens_per_second": 9.0})
+        assert capsys.readouterr().out == ""
+        now[0] = 40.0
+        display.update(prepare, {"done": 50, "total": 100, "stage": "training", "loss": 5.25, "tokens_per_second": 2e3})
+        assert capsys.readouterr().out.splitlines() == [
+            "prepare  50%  training · loss 5.250 · 2,000 tokens/s · 0:40 left",
+            "small  8%  0 of 6 cells · about 7:20 left",  # 40 s for this cell, 80 s for each of the 5 others
+        ]
+        now[0] = 80.0
+        state.done["prepare"] = (running.Run("", "", "", "", 0, "", "", {}), running.to_frame([]))
+        display.end(prepare)
+        assert capsys.readouterr().out == "done  prepare  in 1:20  (1 of 6 cells · about 6:40 left)\n"
+
+
+def test_clock() -> None:
+    assert (running._clock(63), running._clock(3663)) == ("1:03", "1:01:03")
