@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from lmcompare.errors import InputError, nearest
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Registry(Generic[T]):
@@ -26,12 +27,12 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._scanned = False
 
-    def register(self, kind: str) -> Callable[[type[T]], type[T]]:
+    def register(self, kind: str) -> Callable[[type[S]], type[S]]:
         """Return the decorator that files a class under ``kind``; the class is given the attribute ``kind``."""
 
-        def add(cls: type[T]) -> type[T]:
+        def add(cls: type[S]) -> type[S]:
             cls.kind = kind  # type: ignore[attr-defined]
-            self._classes[kind] = cls
+            self._classes[kind] = cast(type[T], cls)
             return cls
 
         return add

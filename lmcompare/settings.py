@@ -76,7 +76,7 @@ class Training:
     """how the learning rate falls after that, to a tenth of its peak (constant: not at all)"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """of AdamW, on matrices only"""
-    betas: tuple[float, float] = (0.9, 0.98)
+    betas: tuple[Share, Share] = (0.9, 0.98)
     """of AdamW"""
     clip: Rate = 1.0
     """largest norm of the gradient"""
@@ -96,9 +96,9 @@ class Adaptation:
 
     __pydantic_config__ = STRICT
 
-    learning_rates: tuple[Rate, ...] = (3e-4, 1e-3)
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
     """one trial each"""
-    pooling: tuple[Literal["mean", "last", "first"], ...] = ("mean", "last", "first")
+    pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = ("mean", "last", "first")
     """how token states become one state; the best linear probe on validation decides, before the trials"""
     epochs: Positive = 3
     """passes over the training items"""

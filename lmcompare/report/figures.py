@@ -258,19 +258,30 @@ def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> N
     if np.isfinite(unigram):
         axes.axhline(unigram, color=GREY, linestyle="--", linewidth=1.2)
         axes.axhline(unigram - GATE, color=GREY, linestyle=":", linewidth=1.2)
-    # The first steps of training, at the loss of a uniform guess, would flatten everything that comes after.
-    seen = frame.loc[frame["split"] == "validation", "text_loss"]
+    seen = frame[frame["split"] == "validation"]
     if len(seen):
-        low, high = float(seen.min()), float(seen.max())
-        if np.isfinite(unigram):
-            low = min(low, unigram - GATE)
-            high = unigram + 0.5 * max(unigram - low, 2 * GATE)
-        axes.set_ylim(low - 0.08 * (high - low), high)
+        distance = seen["text_loss"] - (unigram if np.isfinite(unigram) else seen["text_loss"].max())
+        low, high = _window(distance)
+        axes.set_ylim(*(seen["text_loss"].iloc[0] - distance.iloc[0] + np.array([low, high])))
     axes.set_title(arm, color=colour)
     axes.set_xlim(0, 1.06 * float(frame["tokens"].max()))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel("corpus tokens read")
+
+
+def _window(distance: pd.Series) -> tuple[float, float]:
+    """Return the lowest and highest distance from the unigram loss to show.
+
+    All from the lower half of the points down, the unigram loss and the gate; of the first steps, which are at the loss
+    of a uniform guess and would flatten all that comes after, only what there is room for.
+    """
+    low = min(float(distance.min()), -GATE)
+    high = max(-0.4 * low, float(distance.median()), 0.0)
+    if float(distance.max()) < high + 0.25 * (high - low):
+        high = max(high, float(distance.max()))
+    room = 0.08 * (high - low)
+    return low - room, high + room
 
 
 def below_unigram(rows: Rows) -> bytes | None:
@@ -300,8 +311,7 @@ def below_unigram(rows: Rows) -> bytes | None:
             axes.set_xlim(0, 1.05 * float(frame[x].max()))
             axes.xaxis.set_major_locator(MaxNLocator(5))
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-        deepest = max(-float(frame["minus_unigram"].min()), 2 * GATE)
-        panels[0].set_ylim(-1.08 * deepest, 0.4 * deepest)
+        panels[0].set_ylim(*_window(frame["minus_unigram"].dropna()))
         panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
         panels[0].annotate(
             f"gate: {GATE} nats below", (1, -GATE), xycoords=("axes fraction", "data"), xytext=(-4, 3),

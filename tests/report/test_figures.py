@@ -1,6 +1,7 @@
 import struct
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from lmcompare.report import figures
@@ -41,3 +42,10 @@ def test_curves_hold_every_point_and_its_distance_from_unigram(rows: Rows) -> No
 def test_no_curves_no_figure(rows: Rows) -> None:
     bare = Rows(rows.settings, [run for run in rows.runs if not run.curve], rows.records)
     assert figures.learning(bare) is None and figures.below_unigram(bare) is None
+
+
+def test_a_network_above_the_unigram_loss_is_still_seen() -> None:
+    low, high = figures._window(pd.Series([1.0, 0.9, 0.8, 0.7]))
+    assert low < -figures.GATE and high > 1.0
+    low, high = figures._window(pd.Series([2.5, 0.0, -0.5, -0.7, -0.8]))
+    assert low < -0.8 and 0 < high < 0.5, "the first steps do not flatten the rest"
