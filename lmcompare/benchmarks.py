@@ -22,9 +22,9 @@ import torch
 
 from lmcompare import networks, settings
 from lmcompare.example import Special
+from lmcompare.machine import ALLOCATOR
 from lmcompare.networks import Tensors
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.run import ALLOCATOR
 from lmcompare.train import Steps, train
 
 RATES = {"causal": {}, "masked": {"rate": 0.3}, "seq2seq": {}}

@@ -88,14 +88,14 @@ def run(
     ] = None,
 ) -> None:
     """Do all cells of an experiment and write its report."""
-    from lmcompare import run as cells
+    from lmcompare import run as running
     from lmcompare.experiment import load
 
     experiment = load(file, sets or (), quick)
     folder = output or default_output(file, experiment.name, quick)
     again = _command(file, sets or [], quick, device, output, track or [], workers)
     try:
-        report = cells.run(
+        report = running.run(
             experiment,
             folder,
             workers=workers,
@@ -113,14 +113,15 @@ def run(
 @app.command()
 def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     """Check an experiment without doing anything: its settings and that its sources are there."""
-    from lmcompare import run as cells
+    from lmcompare import cells
     from lmcompare.experiment import load
+    from lmcompare.plan import plan
 
     experiment = load(file, sets or (), quick)
-    plan = cells.plan(experiment)
-    done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in plan)
+    all_cells = plan(experiment)
+    done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
     sizes = f"{len(experiment.arms)} arms x {len(experiment.seeds)} seeds, {len(experiment.tasks)} tasks"
-    typer.echo(f"{file}: valid; {sizes}: {len(plan)} cells, {done} of them done")
+    typer.echo(f"{file}: valid; {sizes}: {len(all_cells)} cells, {done} of them done")
 
 
 @app.command()
@@ -255,7 +256,7 @@ def main() -> None:
         if isinstance(error, LmcompareError):
             message, code = str(error), error.exit_code
         else:
-            from lmcompare.run import explain, is_disk_full
+            from lmcompare.cells import explain, is_disk_full
 
             if not is_disk_full(error):
                 raise

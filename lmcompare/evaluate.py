@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
@@ -16,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__, baselines, metrics, networks, settings
 from lmcompare.adapt import Adapted, Texts, finetune
+from lmcompare.blocks import Blocks, build_blocks
 from lmcompare.budget import peak_memory, reset_peak_memory
 from lmcompare.corpora import Corpus, Labelled, build_corpus
 from lmcompare.example import Ids
@@ -26,7 +28,7 @@ from lmcompare.records import Record, Run
 from lmcompare.tasks.bench import Measurement, Outcome
 from lmcompare.tasks.classification import labels_of
 from lmcompare.train import Progress, train
-from lmcompare.vocabulary import Blocks, Vocabulary, build_blocks, build_vocabulary
+from lmcompare.vocabulary import Vocabulary, build_vocabulary
 
 GATE = 0.3
 """Nats per target by which the validation loss must lie below the unigram loss, else context was not learnt."""
@@ -53,7 +55,7 @@ class Experiment(Protocol):
 
 
 class Cell(Protocol):
-    """What the work reads of a cell; see ``run.Cell``."""
+    """What the work reads of a cell; see ``cells.Cell``."""
 
     name: str
     kind: str
@@ -192,7 +194,9 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
     place.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
     data = Data.of(experiment, place.cache)
     reset_peak_memory()
+    start = time.perf_counter()
     run, outcomes = WORK[cell.kind](experiment, cell, place, data)
+    seconds = time.perf_counter() - start
     fingerprints = {
         "source": experiment.corpus.source.fingerprint(),  # type: ignore[attr-defined]
         "corpus": data.corpus.fingerprint,
@@ -203,6 +207,7 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
         run,
         fingerprints=fingerprints | run.fingerprints,
         currencies={
+            "seconds": seconds,
             **run.currencies,
             "peak_memory_bytes": run.currencies.get("peak_memory_bytes", peak_memory()),
             "threads": float(torch.get_num_threads()),
@@ -296,7 +301,8 @@ def _measured(
     experiment: Experiment, cell: Cell, measurement: Measurement, notes: dict[str, Any]
 ) -> tuple[Run, list[Outcome]]:
     task = experiment.tasks[cell.task]
-    about = {name: getattr(task, name) for name in ("kind", "primary_metric", "better", "family")}
+    said = ("kind", "primary_metric", "better", "family", "conditions", "smallest_effect")
+    about = {name: getattr(task, name) for name in said}
     run = _run(
         experiment,
         cell,

@@ -109,9 +109,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_runs(path: Path, runs: Iterable[Run]) -> None:
-    """Write one JSON object a line, sorted by cell."""
+    """Write one JSON object a line, sorted by cell; nothing for no runs."""
     lines = [json.dumps(asdict(run), ensure_ascii=False, sort_keys=True) for run in sorted(runs, key=lambda r: r.cell)]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -123,11 +123,12 @@ def read_runs(path: Path) -> list[Run]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
     runs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            runs.append(Run(**json.loads(line)))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{path}:{number}: not a run of this version of lmcompare ({error})") from error
+    with path.open(encoding="utf-8", newline="\n") as lines:  # samples may hold U+2028, where splitlines would cut
+        for number, line in enumerate(lines, 1):
+            try:
+                runs.append(Run(**json.loads(line)))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{path}:{number}: not a run of this version of lmcompare ({error})") from error
     return runs
 
 

@@ -1,6 +1,6 @@
 """A process that does cells: ``python -m lmcompare.worker`` reads jobs on stdin and says on stdout how they go.
 
-One JSON object a line, both ways. In: ``run.Job``. Out: ``{"event": "progress", ...}`` now and then, and for each job
+One JSON object a line, both ways. In: ``cells.Job``. Out: ``{"event": "progress", ...}`` now and then, and for each job
 one of 'done', 'busy' (another run does this cell), 'failed' (with 'message' and 'exit_code') or 'stopped' (SIGINT).
 Whatever else is printed goes to stderr.
 """
@@ -17,8 +17,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any
 
+from lmcompare.cells import Job, do, explain
 from lmcompare.experiment import Experiment, parse
-from lmcompare.run import Job, do, explain
 
 EVERY = 0.2
 """Seconds between two lines of progress."""

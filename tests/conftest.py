@@ -1,3 +1,4 @@
+import json
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -37,3 +38,20 @@ def vocabulary(sentences):
     from lmcompare.vocabulary import Vocabulary
 
     return Vocabulary.train(sentences, settings.Vocabulary(size=400, sentinels=16))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a small experiment over one text file."""
+    from lmcompare.experiment import parse
+
+    text = tmp_path / "text.txt"
+    text.write_text("some text\n")
+
+    def made(name="small", seeds=(1,), says=None, **more):
+        data = {"name": name, "corpus": {"source": {"kind": "text", "path": str(text)}}, "seeds": list(seeds)}
+        data |= {"arms": {"causal": {"objective": "causal"}, "masked": {"objective": "masked"}}}
+        data |= {"tasks": {"next": "continuation"}, "description": json.dumps(says or {})}
+        return parse(data | more)
+
+    return made

@@ -1,4 +1,4 @@
-"""The cells, their keys, and who does them: with dummy work, so without torch."""
+"""Whole runs, in this process and in workers: with dummy work, so without torch."""
 
 import json
 import os
@@ -8,20 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from lmcompare import run as running
+from lmcompare.cells import load
 from lmcompare.errors import InputError, LmcompareError
 from lmcompare.experiment import Experiment, parse
+from lmcompare.plan import plan
 from lmcompare.records import read_records, read_runs
-from lmcompare.run import Job, cores, explain, load, locked, plan, run, worker_environment
+from lmcompare.run import run
 
 DUMMY = '''
 import json, os, signal, time
 from dataclasses import dataclass
+from lmcompare.cells import load
 from lmcompare.errors import InputError, LmcompareError
 from lmcompare.records import Record, Run
 
@@ -92,26 +94,6 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "dummy_work:perform"
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    text = tmp_path / "text.txt"
-    text.write_text("some text\n")
-
-    def made(
-        name: str = "small", seeds: tuple[int, ...] = (1,), says: dict[str, Any] | None = None, **more: Any
-    ) -> Experiment:
-        data = {"name": name, "corpus": {"source": {"kind": "text", "path": str(text)}}, "seeds": list(seeds)}
-        data |= {"arms": {"causal": {"objective": "causal"}, "masked": {"objective": "masked"}}}
-        data |= {"tasks": {"next": "continuation"}, "description": json.dumps(says or {})}
-        return parse(data | more)
-
-    return made
-
-
-def keys(experiment: Experiment) -> dict[str, str]:
-    return {cell.name: cell.key for cell in plan(experiment)}
-
-
 def log(cache: Path) -> list[str]:
     return sorted((cache / "log.txt").read_text().splitlines())
 
@@ -119,49 +101,6 @@ def log(cache: Path) -> list[str]:
 ALL = sorted(
     "prepare pretrain/causal/1 pretrain/masked/1 next/causal/1/pretrained next/masked/1/pretrained next/control".split()
 )
-
-
-def test_the_plan_says_what_needs_what(make: Make) -> None:
-    cells = {cell.name: cell for cell in plan(make(seeds=(1, 2)))}
-    assert len(cells) == 1 + 1 + 2 * (2 + 2)
-    assert cells["prepare"].needs == ()
-    assert cells["next/control"].needs == ("prepare",)
-    assert cells["pretrain/masked/2"].needs == ("prepare",)
-    assert cells["next/masked/2/pretrained"].needs == ("prepare", "pretrain/masked/2")
-    order = list(cells)
-    assert all(order.index(need) < order.index(name) for name, cell in cells.items() for need in cell.needs)
-
-
-def test_scratch_does_not_wait_for_pretraining(make: Make, tmp_path: Path) -> None:
-    source = {"kind": "csv", "path": str(tmp_path / "text.txt")}
-    cells = {cell.name: cell for cell in plan(make(tasks={"labels": {"kind": "classification", "source": source}}))}
-    assert cells["labels/causal/1/scratch"].needs == ("prepare",)
-
-
-def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(make: Make, tmp_path: Path) -> None:
-    usual = keys(make())
-    assert keys(make(name="other", says={"prepare": 1})) == usual
-    assert keys(make(training={"checkpoint_minutes": 1})) == usual
-    changed = keys(make(training={"learning_rate": 1e-3}))
-    assert {name for name in usual if changed[name] == usual[name]} == {"prepare", "next/control"}
-    arms = {"causal": {"objective": "causal"}, "masked": {"objective": {"kind": "masked", "rate": 0.4}}}
-    changed = keys(make(arms=arms))
-    assert {name for name in usual if changed[name] != usual[name]} == {"pretrain/masked/1", "next/masked/1/pretrained"}
-    (tmp_path / "text.txt").write_text("another text\n")
-    assert not set(keys(make()).values()) & set(usual.values())
-
-
-def test_the_code_that_computes_is_part_of_the_key(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = keys(make())
-    monkeypatch.setattr(running, "_code", lambda: "other code")
-    assert not set(keys(make()).values()) & set(usual.values())
-
-
-def test_a_source_that_is_missing_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
-    experiment = make()
-    (tmp_path / "text.txt").unlink()
-    with pytest.raises(InputError, match=r"text\.txt"):
-        plan(experiment)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -313,77 +252,3 @@ def test_a_finished_cell_that_was_damaged_is_done_again(make: Make, work: str, t
     assert load(cache, cell, "small") is None
     run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
     assert log(cache).count("do prepare") == 2
-
-
-def test_a_job_can_be_said_in_one_line(make: Make) -> None:
-    experiment = make()
-    job = Job(plan(experiment)[-1], experiment.resolved(), "cache", {"prepare": "there"}, trackers=("tensorboard",))
-    assert Job.from_json(job.to_json()) == job
-    assert "\n" not in job.to_json()
-
-
-def test_a_worker_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "cores", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("MALLOC_TOP_PAD_", raising=False)
-    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "4"
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "1"
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "4"
-    assert "MALLOC_TOP_PAD_" not in worker_environment(1, "cuda")
-    monkeypatch.setattr(running.platform, "libc_ver", lambda: ("glibc", "2.36"))
-    assert worker_environment(2, "cpu")["MALLOC_TOP_PAD_"] == "268435456"
-    monkeypatch.setenv("MALLOC_TOP_PAD_", "1")
-    assert worker_environment(2, "cpu")["MALLOC_TOP_PAD_"] == "1"
-    monkeypatch.setattr(running.platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.delenv("MALLOC_TOP_PAD_")
-    assert "MALLOC_TOP_PAD_" not in worker_environment(2, "cpu")
-    assert cores() >= 1
-
-
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="wanted a folder that can be written"), locked(tmp_path / "file" / "out"):
-        raise AssertionError("not reached")
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (MemoryError(), "out of memory; lower training.batch"),
-        (RuntimeError("write failed: No space left on device"), "the disk is full"),
-        (LmcompareError("plain"), "plain"),
-        (ValueError("odd"), "ValueError: odd"),
-    ],
-)
-def test_failures_are_said_for_people(error: Exception, said: str) -> None:
-    assert explain(error)[0].startswith(said)
-
-
-def test_where_there_is_no_terminal_a_plain_line_now_and_then(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(running.time, "monotonic", lambda: now[0])
-    cells = plan(make())
-    state = running._State(make(), tmp_path, tmp_path, "", cells, {}, {})
-    with running._Display(state, every=30) as display:
-        prepare = cells[0]
-        display.start(prepare)
-        display.update(prepare, {"done": 0, "total": 100, "stage": "training", "loss": 6.0, "tokens_per_second": 9.0})
-        assert capsys.readouterr().out == ""
-        now[0] = 40.0
-        display.update(prepare, {"done": 50, "total": 100, "stage": "training", "loss": 5.25, "tokens_per_second": 2e3})
-        assert capsys.readouterr().out.splitlines() == [
-            "prepare  50%  training · loss 5.250 · 2,000 tokens/s · 0:40 left",
-            "small  8%  0 of 6 cells · about 7:20 left",  # 40 s for this cell, 80 s for each of the 5 others
-        ]
-        now[0] = 80.0
-        state.done["prepare"] = (running.Run("", "", "", "", 0, "", "", {}), running.to_frame([]))
-        display.end(prepare)
-        assert capsys.readouterr().out == "done  prepare  in 1:20  (1 of 6 cells · about 6:40 left)\n"
-
-
-def test_clock() -> None:
-    assert (running._clock(63), running._clock(3663)) == ("1:03", "1:01:03")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from lmcompare.cells import Job, home
 from lmcompare.experiment import parse
-from lmcompare.run import Job, home, plan
+from lmcompare.plan import plan
 
 WORK = """
 import time

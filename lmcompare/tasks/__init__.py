@@ -25,6 +25,10 @@ class Task(Protocol):
     better: ClassVar[Literal["higher", "lower"]]
     conditions: ClassVar[tuple[str, ...]]
 
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest difference in the primary metric that would matter: verdicts need it, fixed beforehand."""
+
     def describe(self) -> str:
         """Return one line for the report."""
 

@@ -43,6 +43,8 @@ class Classification:
     """at most so many items in all; every one if left out"""
     seed: int = 0
     """of the split"""
+    smallest_effect: Annotated[float, Field(gt=0)] = 0.01
+    """smallest difference in accuracy that would matter; verdicts need it, fixed beforehand"""
     adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
     """how the networks are fine-tuned"""
 
@@ -50,7 +52,7 @@ class Classification:
         """Return one line for the report."""
         source = {"kind": getattr(self.source, "kind", ""), **vars(self.source)}
         where = ", ".join(str(value) for value in source.values())
-        return f"one label for each text ({where}), by fine-tuning for {self.adaptation.epochs} epochs"
+        return f"one label for each text ({where}), by fine-tuning ({self.adaptation.epochs} epochs at most)"
 
     def data(self) -> Labelled:
         """Return the items, split."""

@@ -55,6 +55,8 @@ class Continuation:
     """generations shown in the report, drawn at random"""
     seed: int = 0
     """draws documents and samples"""
+    smallest_effect: Annotated[float, Field(gt=0)] = 0.02
+    """smallest difference in bits per byte that would matter; verdicts need it, fixed beforehand"""
 
     def describe(self) -> str:
         """Return one line for the report."""

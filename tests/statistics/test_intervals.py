@@ -7,22 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmcompare import statistics
 from lmcompare.errors import InputError
-from lmcompare.statistics import (
-    Difference,
-    clustered,
-    difference,
-    estimate,
-    holm,
-    interquartile_mean,
-    mcnemar,
-    minimum_detectable_effect,
-    probability_of_improvement,
-    sign_flip,
-    verdict,
-    wilson,
-)
+from lmcompare.statistics import clustered, difference, draws, estimate, intervals, mcnemar, sign_flip, wilson
 
 VALUES = st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4)
 
@@ -44,8 +30,8 @@ def multi_bootstrap(values, rng, resamples=300):
 
 
 def test_the_documented_examples():
-    result = doctest.testmod(statistics)
-    assert result.attempted >= 14
+    result = doctest.testmod(intervals)
+    assert result.attempted >= 6
     assert result.failed == 0
 
 
@@ -126,7 +112,7 @@ def test_the_same_seed_gives_the_same_interval():
 def test_items_in_small_portions_give_the_same_interval(monkeypatch):
     values = np.random.default_rng(0).standard_normal((1, 40))
     whole = estimate(values, resamples=5000)
-    monkeypatch.setattr(statistics, "_CHUNK", 1000)
+    monkeypatch.setattr(draws, "_CHUNK", 1000)
     parts = estimate(values, resamples=5000)
     assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.05 * (whole.high - whole.low))
 
@@ -188,6 +174,18 @@ def test_with_many_seeds_the_interval_is_as_narrow_as_the_plain_bootstrap():
     low, high = multi_bootstrap(values, np.random.default_rng(1), 2000)
     got = estimate(values)
     assert got.high - got.low == pytest.approx(high - low, rel=0.1)
+
+
+def test_clusters_widen_the_interval():
+    rng = np.random.default_rng(0)
+    documents = np.repeat(np.arange(40), 5)
+    values = rng.standard_normal(40)[documents][None] + 0.1 * rng.standard_normal((1, 200))
+    apart, together = estimate(values), estimate(*clustered(values, documents.tolist()))
+    assert together.value == pytest.approx(apart.value, abs=1e-12)
+    assert (together.items, apart.items) == (40, 200)
+    assert together.item_se == pytest.approx(apart.item_se * math.sqrt(5), rel=0.1)
+    with pytest.raises(InputError, match="wanted a cluster for each of 200 items, got 3"):
+        clustered(values, [1, 2, 3])
 
 
 # Differences
@@ -318,123 +316,3 @@ def test_six_seeds_that_agree_are_seen():
     a, b = (items + skill + 0.3 * rng.standard_normal((6, 300)) for skill in (0.2, 0.0))
     got = difference(a, b)
     assert got.p < 0.01 and got.low > 0.1
-
-
-# Tests
-
-
-def test_clusters_widen_the_interval():
-    rng = np.random.default_rng(0)
-    documents = np.repeat(np.arange(40), 5)
-    values = rng.standard_normal(40)[documents][None] + 0.1 * rng.standard_normal((1, 200))
-    apart, together = estimate(values), estimate(*clustered(values, documents.tolist()))
-    assert together.value == pytest.approx(apart.value, abs=1e-12)
-    assert (together.items, apart.items) == (40, 200)
-    assert together.item_se == pytest.approx(apart.item_se * math.sqrt(5), rel=0.1)
-    with pytest.raises(InputError, match="wanted a cluster for each of 200 items, got 3"):
-        clustered(values, [1, 2, 3])
-
-
-@pytest.mark.parametrize(  # Newcombe 1998, table I, method 3
-    ("successes", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_is_as_published(successes, n, low, high):
-    assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2)])
-def test_wilson_of_nothing(successes, n):
-    with pytest.raises(InputError, match="wilson: wanted"):
-        wilson(successes, n)
-
-
-def test_mcnemar():
-    assert mcnemar(0, 0) == 1
-    assert mcnemar(7, 2) == mcnemar(2, 7) == pytest.approx(2 * (1 + 9 + 36) / 512, abs=1e-12)
-    with pytest.raises(InputError, match="wanted counts"):
-        mcnemar(-1, 2)
-
-
-def test_sign_flip():
-    assert sign_flip([1.0] * 6) == 2 / 64
-    assert sign_flip([1.0, -1.0]) == 1
-    assert sign_flip([0.0, 0.0]) == 1
-    many = np.random.default_rng(0).standard_normal(30) + 0.4
-    assert sign_flip(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
-
-
-@given(st.lists(st.floats(0, 1), max_size=8))
-def test_holm_never_lowers_a_p_value_nor_changes_their_order(ps):
-    adjusted = holm(ps)
-    assert all(p <= q <= min(1, p * len(ps)) + 1e-12 for p, q in zip(ps, adjusted, strict=True))
-    ordered = [q for _, q in sorted(zip(ps, adjusted, strict=True))]
-    assert ordered == sorted(ordered)
-
-
-def test_holm_of_what_is_no_p_value():
-    with pytest.raises(InputError, match="from 0 to 1"):
-        holm([0.5, 1.5])
-
-
-def test_the_detectable_effect_has_the_power_it_names():
-    effect = minimum_detectable_effect(0.5)
-    seen = np.abs(np.random.default_rng(0).normal(effect, 0.5, 100_000)) > 1.96 * 0.5
-    assert effect == pytest.approx(2.8 * 0.5, abs=0.002)
-    assert seen.mean() == pytest.approx(0.8, abs=0.005)
-    assert minimum_detectable_effect(0.5, degrees=1) > 5 * effect / 2
-    with pytest.raises(InputError, match="power"):
-        minimum_detectable_effect(0.5, power=1)
-
-
-def test_summaries_of_runs():
-    assert interquartile_mean(range(8)) == 3.5
-    assert probability_of_improvement([1, 1], [1, 1]) == 0.5
-    assert probability_of_improvement([2, 3, 4], [1]) == 1
-
-
-# Verdicts
-
-
-def gap(low, high, seeds=6):
-    return Difference((low + high) / 2, low, high, 0.01, seeds, 100, 0.04, 0.01, 0.01)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "seeds", "gate", "word", "reason"),
-    [
-        (0.02, 0.05, 6, True, "SUPPORTED", "lies beyond the smallest effect of interest, 0.01"),
-        (0.005, 0.05, 6, True, "WEAKLY SUPPORTED", "excludes 0"),
-        (-0.05, -0.005, 6, True, "REFUTED", "excludes 0 on the other side"),
-        (-0.005, 0.009, 6, True, "EQUIVALENT", "inside"),
-        (0.001, 0.009, 6, True, "EQUIVALENT", "inside"),
-        (-0.02, 0.05, 6, True, "INCONCLUSIVE", "holds 0; a true difference of 0.04 would have been seen"),
-        (0.02, 0.05, 6, False, "INCONCLUSIVE", "plateau"),
-        (0.02, 0.05, 5, True, "WEAKLY SUPPORTED", "5 seeds are fewer than the 6"),
-        (0.005, 0.05, 2, True, "WEAKLY SUPPORTED", "2 seeds are fewer than the 6"),
-        (-0.05, -0.005, 5, True, "INCONCLUSIVE", "5 seeds are fewer than the 6"),
-        (-0.005, 0.009, 2, True, "INCONCLUSIVE", "2 seeds are fewer than the 6"),
-        (0.02, 0.05, 1, True, "INCONCLUSIVE", "one seed says nothing of other seeds"),
-        (math.nan, math.nan, 1, True, "INCONCLUSIVE", "nothing to judge"),
-    ],
-)
-def test_verdicts(low, high, seeds, gate, word, reason):
-    got = verdict(gap(low, high, seeds), 0.01, gate)
-    assert got.word == word
-    assert reason in got.reason
-    assert "\n" not in got.reason
-
-
-def test_the_number_of_seeds_may_be_said():
-    assert verdict(gap(0.02, 0.05), 0.01, True, 3).word == "WEAKLY SUPPORTED"
-
-
-def test_holms_correction_can_take_a_verdict_back():
-    assert verdict(gap(0.02, 0.05), 0.01, True, adjusted_p=0.04).word == "SUPPORTED"
-    got = verdict(gap(0.02, 0.05), 0.01, True, adjusted_p=0.08)
-    assert got.word == "INCONCLUSIVE" and "0.08 after Holm" in got.reason
-
-
-def test_a_smallest_effect_of_nothing_is_an_error():
-    with pytest.raises(InputError, match="smallest effect of interest above 0, got 0"):
-        verdict(gap(0.02, 0.05), 0, True)

@@ -1,0 +1,31 @@
+"""How sure a number is: intervals over seeds and items, paired tests, and verdicts on claims."""
+
+from lmcompare.statistics.intervals import Difference, Estimate, clustered, difference, estimate
+from lmcompare.statistics.significance import (
+    holm,
+    interquartile_mean,
+    mcnemar,
+    minimum_detectable_effect,
+    probability_of_improvement,
+    sign_flip,
+    wilson,
+)
+from lmcompare.statistics.verdicts import ENOUGH_SEEDS, Verdict, verdict
+
+__all__ = [
+    "ENOUGH_SEEDS",
+    "Difference",
+    "Estimate",
+    "Verdict",
+    "clustered",
+    "difference",
+    "estimate",
+    "holm",
+    "interquartile_mean",
+    "mcnemar",
+    "minimum_detectable_effect",
+    "probability_of_improvement",
+    "sign_flip",
+    "verdict",
+    "wilson",
+]

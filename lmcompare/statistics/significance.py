@@ -1,0 +1,142 @@
+"""Tests, corrections and summaries as the literature has them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from lmcompare.errors import InputError
+from lmcompare.statistics.draws import pair, randomised
+
+
+def wilson(successes: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a share (Wilson 1927), which stays honest near 0 and 1.
+
+    >>> low, high = wilson(81, 263)  # Newcombe 1998, table I: 0.2553 to 0.3662
+    >>> round(low, 4), round(high, 4)
+    (0.2553, 0.3662)
+
+    Raises:
+        InputError: n is below 1, or successes are not between 0 and n.
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise InputError(f"wilson: wanted 0 <= successes <= n and n >= 1, got {successes} of {n}")
+    interval = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Return the exact two-sided p-value of McNemar's test (1947) for two classifiers on the same items.
+
+    >>> mcnemar(1, 5)  # 2 x (1 + 6) / 64
+    0.21875
+
+    Args:
+        b: items that the first alone gets right.
+        c: items that the second alone gets right.
+
+    Raises:
+        InputError: a count is negative.
+    """
+    if b < 0 or c < 0:
+        raise InputError(f"mcnemar: wanted counts of items, got {b} and {c}")
+    return float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0
+
+
+def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> float:
+    """Return the two-sided p-value of a mean of 0 by flipping signs (Fisher 1935; Dror et al. 2018).
+
+    Assumes nothing but symmetry. All flips are tried where they are at most 2^14, else ``resamples`` at random.
+
+    >>> sign_flip([0.1, 0.2, 0.3, 0.1, 0.2])  # five seeds of one sign: 2 of 32
+    0.0625
+
+    Args:
+        differences: (n,) for instance one paired difference a seed.
+        resamples: flips drawn where there are too many to try all.
+        seed: of the draws.
+
+    Raises:
+        InputError: nothing given, or a number that is not finite.
+    """
+    matrix, _ = pair("sign_flip", differences, None)
+    values = matrix.ravel()
+    if len(values) > 14:
+        ones = np.ones_like(values)
+        return randomised(np.stack([values, ones, 0 * ones, ones]), resamples, np.random.default_rng(seed))
+    signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
+    flipped = np.abs(signs @ values)
+    return float((flipped >= abs(values.sum()) * (1 - 1e-9)).mean())
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number, in the order given (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03, 0.005])
+    [0.03, 0.06, 0.06, 0.02]
+
+    Raises:
+        InputError: a p-value is outside [0, 1].
+    """
+    values = np.asarray(ps, dtype=np.float64)
+    if not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"holm: wanted p-values from 0 to 1, got {list(ps)}")
+    order = values.argsort()
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(steps, 1)
+    return [float(p) for p in adjusted]
+
+
+def minimum_detectable_effect(
+    error: float, *, degrees: float = np.inf, level: float = 0.95, power: float = 0.8
+) -> float:
+    """Return the true difference that would be told from 0 with this power: (t of level + t of power) x error.
+
+    About 2.8 standard errors (Bloom 1995; Miller 2024). For two classifiers that differ on a share d of n items the
+    error is at most sqrt(d / n):
+
+    >>> round(minimum_detectable_effect((0.1 / 1000) ** 0.5), 3)  # 2.8 x sqrt(0.1 / 1000)
+    0.028
+
+    Args:
+        error: standard error of the difference.
+        degrees: degrees of freedom of that error: seeds - 1 where it was measured between seeds.
+        level: of the interval that is to exclude 0.
+        power: wanted probability that it does.
+
+    Raises:
+        InputError: the error is negative, or level or power is not between 0 and 1.
+    """
+    if not (error >= 0 and 0 < level < 1 and 0 < power < 1 and degrees > 0):
+        raise InputError(
+            f"minimum_detectable_effect: wanted error >= 0, degrees > 0, level and power between 0 and 1, got "
+            f"error {error}, degrees {degrees}, level {level}, power {power}"
+        )
+    return float((stats.t.ppf((1 + level) / 2, degrees) + stats.t.ppf(power, degrees)) * error)
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Return the mean of the middle half: as robust as the median, with less noise (Agarwal et al. 2021).
+
+    >>> interquartile_mean([1, 2, 3, 100])
+    2.5
+    """
+    matrix, _ = pair("interquartile_mean", values, None)
+    return float(stats.trim_mean(matrix, 0.25, axis=None))
+
+
+def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
+    """Return how often a run of a beats a run of b, ties counting half (Agarwal et al. 2021).
+
+    >>> probability_of_improvement([3, 2], [1, 2])
+    0.875
+
+    Args:
+        a: (runs,) one value a run, higher is better.
+        b: (other runs,).
+    """
+    (first, _), (second, _) = pair("probability_of_improvement", a, None), pair("probability_of_improvement", b, None)
+    gaps = first.reshape(-1, 1) - second.reshape(1, -1)
+    return float((gaps > 0).mean() + (gaps == 0).mean() / 2)

@@ -1,0 +1,83 @@
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lmcompare.errors import InputError
+from lmcompare.statistics import (
+    holm,
+    interquartile_mean,
+    mcnemar,
+    minimum_detectable_effect,
+    probability_of_improvement,
+    sign_flip,
+    significance,
+    wilson,
+)
+
+
+def test_the_documented_examples():
+    result = doctest.testmod(significance)
+    assert result.attempted >= 8
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(  # Newcombe 1998, table I, method 3
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_is_as_published(successes, n, low, high):
+    assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (3, 2), (-1, 2)])
+def test_wilson_of_nothing(successes, n):
+    with pytest.raises(InputError, match="wilson: wanted"):
+        wilson(successes, n)
+
+
+def test_mcnemar():
+    assert mcnemar(0, 0) == 1
+    assert mcnemar(7, 2) == mcnemar(2, 7) == pytest.approx(2 * (1 + 9 + 36) / 512, abs=1e-12)
+    with pytest.raises(InputError, match="wanted counts"):
+        mcnemar(-1, 2)
+
+
+def test_sign_flip():
+    assert sign_flip([1.0] * 6) == 2 / 64
+    assert sign_flip([1.0, -1.0]) == 1
+    assert sign_flip([0.0, 0.0]) == 1
+    many = np.random.default_rng(0).standard_normal(30) + 0.4
+    assert sign_flip(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
+
+
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_never_lowers_a_p_value_nor_changes_their_order(ps):
+    adjusted = holm(ps)
+    assert all(p <= q <= min(1, p * len(ps)) + 1e-12 for p, q in zip(ps, adjusted, strict=True))
+    ordered = [q for _, q in sorted(zip(ps, adjusted, strict=True))]
+    assert ordered == sorted(ordered)
+
+
+def test_holm_of_what_is_no_p_value():
+    with pytest.raises(InputError, match="from 0 to 1"):
+        holm([0.5, 1.5])
+
+
+def test_the_detectable_effect_has_the_power_it_names():
+    effect = minimum_detectable_effect(0.5)
+    seen = np.abs(np.random.default_rng(0).normal(effect, 0.5, 100_000)) > 1.96 * 0.5
+    assert effect == pytest.approx(2.8 * 0.5, abs=0.002)
+    assert seen.mean() == pytest.approx(0.8, abs=0.005)
+    assert minimum_detectable_effect(0.5, degrees=1) > 5 * effect / 2
+    with pytest.raises(InputError, match="power"):
+        minimum_detectable_effect(0.5, power=1)
+
+
+def test_summaries_of_runs():
+    assert interquartile_mean(range(8)) == 3.5
+    assert probability_of_improvement([1, 1], [1, 1]) == 0.5
+    assert probability_of_improvement([2, 3, 4], [1]) == 1
