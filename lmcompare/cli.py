@@ -215,7 +215,7 @@ def default_output(file: Path, name: str, quick: bool) -> Path:
     return Path(os.path.relpath(file.absolute().parent.parent)) / "results" / folder
 
 
-def first_screen(report: Path, lines: int = 14) -> str:
+def first_screen(report: Path, lines: int = 24) -> str:
     """Return the first lines of a report's answer (or of the report, if it has none), up to a picture or a heading."""
     text = report.read_text(encoding="utf-8").splitlines()
     start = next((place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0)
