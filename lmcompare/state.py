@@ -1,14 +1,14 @@
 """How far a run is: what is done, what failed, what is left; and the rows in its folder."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from filelock import FileLock
 
-from lmcompare.cells import Cell, load
+from lmcompare.cells import Cell, home, load
 from lmcompare.errors import InputError, LmcompareError
 from lmcompare.experiment import Experiment
 from lmcompare.records import Run, to_frame, write_atomically, write_records, write_runs
@@ -54,6 +54,18 @@ class State:
             write_atomically(self.output / "experiment.yaml", (self.header + self.experiment.dump()).encode())
             write_runs(self.output / "runs.jsonl", [run for run, _ in self.done.values()])
             write_records(self.output / "records.parquet", pd.concat(frames) if frames else to_frame([]))
+            self._link_weights()
+
+    def _link_weights(self) -> None:
+        """Let ``weights/<arm>-<seed>`` lead to each trained network in the cache, for ``lmcompare.load``."""
+        for cell in self.cells:
+            weights = home(self.cache, cell) / "weights"
+            if cell.name in self.done and weights.is_dir():
+                link = self.output / "weights" / f"{cell.arm}-{cell.seed}"
+                link.parent.mkdir(exist_ok=True)
+                with suppress(OSError):  # a file system without links: the cache has the weights all the same
+                    link.unlink(missing_ok=True)
+                    link.symlink_to(weights, target_is_directory=True)
 
     def verdict(self) -> None:
         """Raise what a person must know if a cell failed."""
