@@ -186,7 +186,7 @@ def test_two_runs_at_once_share_the_work_and_one_folder(make: Make, work: str, t
         )
         for text in said
     ]
-    ends = [process.communicate(timeout=60) for process in both]
+    ends = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], ends
     lines = log(cache)
     assert len(lines) == len(set(lines)) == 10, "each cell is done once, by one of the two"
@@ -207,7 +207,7 @@ def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(make: Make, work: str
     )
     wait_for(lambda: (cache / "log.txt").is_file() and sum("do pretrain" in line for line in log(cache)) == 2)
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert process.returncode not in (0, 1) or "KeyboardInterrupt" in error
     assert "stopping: what is running saves a checkpoint" in out
     assert [line for line in log(cache) if "saved" in line] == ["saved pretrain/causal/1", "saved pretrain/masked/1"]

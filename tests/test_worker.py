@@ -86,7 +86,7 @@ def test_jobs_come_in_and_events_go_out(worker: "subprocess.Popen[str]", tmp_pat
     assert (home(Path(one.cache), one.cell) / "run.json").is_file()
     tell(worker, one)
     assert hear(worker) == {"event": "done"}, "a finished cell is not done again"
-    out, error = worker.communicate(timeout=60)
+    out, error = worker.communicate(timeout=300)
     assert (out, worker.returncode) == ("", 0)
     assert error.count("noise") == 1, "what the work prints goes to stderr"
 
@@ -123,5 +123,5 @@ def test_a_worker_that_is_stopped_lets_its_cell_save(worker: "subprocess.Popen[s
     else:
         worker.stdin.close()
     assert hear(worker) == {"event": "stopped"}
-    assert worker.wait(timeout=60) == 130
+    assert worker.wait(timeout=300) == 130
     assert (tmp_path / "cache" / "saved").exists() == (tmp_path / "cache" / "began").exists()
