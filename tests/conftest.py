@@ -2,11 +2,6 @@ import json
 import os
 import signal
 
-# A shell's background job has SIGINT ignored, and so would have every process that the tests start and interrupt.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
 import hypothesis
 import numpy as np
 import pytest
@@ -14,6 +9,10 @@ import pytest
 from lmcompare import settings
 from lmcompare.example import Special
 
+# A shell's background job has SIGINT ignored, and so would have every process that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # No test is timed: a slow machine is not a wrong answer.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
