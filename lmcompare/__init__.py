@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load
+    from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load, wrap
 
-__all__ = ["CausalLM", "LanguageModel", "MaskedLM", "Seq2SeqLM", "__version__", "load"]
+__all__ = ["CausalLM", "LanguageModel", "MaskedLM", "Seq2SeqLM", "__version__", "load", "wrap"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from lmcompare import settings
 from lmcompare.example import Example, Ids, collate
-from lmcompare.model import LanguageModel, Pooling, pool
+from lmcompare.model import LanguageModel
 from lmcompare.networks import Network, Tensors, evaluating
+from lmcompare.reading import Pooling, pool
 from lmcompare.train import optimizer_for
 
 
@@ -123,8 +124,8 @@ def choose_pooling(
     """Return the pooling whose linear probe (logistic regression on frozen states) is best on validation."""
     if len(menu) == 1:
         return menu[0], []
-    known = model.embed_tokens(train.rows, poolings=menu)
-    unknown = model.embed_tokens(validation.rows, poolings=menu)
+    known = model.pool_rows(train.rows, poolings=menu)
+    unknown = model.pool_rows(validation.rows, poolings=menu)
     accuracy: dict[Pooling, float] = {}
     for pooling in menu:
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))

@@ -157,6 +157,43 @@ def list_(
         typer.echo("\n".join(describe(name, registry[name])))
 
 
+@app.command(name="inspect")
+def inspect_(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A short text; [MASK] in it says what is asked.", show_default=False)
+    ],
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint or a run's weights; may be repeated. Else: fresh networks.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Of the fresh networks; may be repeated. Else: causal, masked, seq2seq.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws what is masked or cut out.")] = 0,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a figure, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a picture.")] = False,
+) -> None:
+    """Show a text to the objectives: what is read, what is asked, where the loss falls, who sees whom (measured)."""
+    from lmcompare.inspect.panels import panels
+
+    found = panels(text, model or (), objective or ("causal", "masked", "seq2seq"), seed)
+    if png is not None:
+        from lmcompare.inspect.figure import draw
+
+        draw(found, text, png)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from lmcompare.inspect.terminal import show
+
+    show(found, text, Console())
+    if png is not None:
+        typer.echo(f"The figure: {png}")
+
+
 def describe(kind: str, cls: type[Any]) -> Iterator[str]:
     """Yield the word, the first line of the docstring, and each field with its default and the string under it."""
     yield kind

@@ -22,9 +22,10 @@ from lmcompare.budget import peak_memory, reset_peak_memory
 from lmcompare.corpora import Corpus, Labelled, build_corpus
 from lmcompare.example import Ids
 from lmcompare.judge import Trigram
-from lmcompare.model import LanguageModel, fields_of
+from lmcompare.model import LanguageModel
 from lmcompare.objectives import Objective
 from lmcompare.records import Record, Run
+from lmcompare.settings import plain
 from lmcompare.tasks.bench import Measurement, Outcome
 from lmcompare.tasks.classification import labels_of
 from lmcompare.train import Progress, train
@@ -265,12 +266,13 @@ def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> t
     notes = {
         "objective": objective.kind,
         "role": objective.role,
+        "family": objective.family,
         "exactness": objective.exactness,
         "gate": {**trained.gate, "margin": margin, "wanted": GATE, "passed": margin >= GATE},
         "target_share": trained.currencies["targets"] / trained.currencies["corpus_tokens"],
     }
     config = {
-        "objective": fields_of(objective),
+        "objective": plain(objective),
         "network": asdict(network_settings),
         "training": asdict(training),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Special:
         sentinels: name the holes of a span-corrupted text, in the order in which they are used.
         ordinary: (n,) the ids that stand for text: what a random replacement may draw.
         word_starts: (vocabulary,) whether a token begins a word.
+        sentence_ends: (vocabulary,) whether a token ends a sentence; None if that is not known.
     """
 
     pad: int
@@ -37,6 +38,7 @@ class Special:
     sentinels: tuple[int, ...]
     ordinary: Ids
     word_starts: NDArray[np.bool_]
+    sentence_ends: NDArray[np.bool_] | None = None
 
     def is_special(self, tokens: Ids) -> NDArray[np.bool_]:
         """Return, for each token, whether it is not text. Shape in = shape out."""
@@ -64,6 +66,8 @@ class Example:
             the first k (a prefix) besides the past.
         segments: (n,) the number of the document of each input position, if documents may not see one another.
         decoder_segments: (m,) the same for the decoder.
+        weights: (m,) how much each target counts in the loss of training; None: each counts 1. The loss of a step is
+            the weighted sum of its targets' nats over the sum of their weights.
     """
 
     inputs: Ids
@@ -72,6 +76,7 @@ class Example:
     visible: Visible = "all"
     segments: Ids | None = None
     decoder_segments: Ids | None = None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def asked(self) -> NDArray[np.bool_]:
@@ -100,7 +105,12 @@ def isolate(examples: Sequence[Example]) -> Example:
         visible=examples[0].visible,
         segments=np.concatenate(number),
         decoder_segments=np.concatenate([np.full(len(d), i) for i, d in enumerate(decoders)]) if decoders else None,
+        weights=None if all(e.weights is None for e in examples) else np.concatenate([_weights(e) for e in examples]),
     )
+
+
+def _weights(example: Example) -> NDArray[np.float64]:
+    return np.ones(len(example.targets)) if example.weights is None else example.weights
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,7 @@ class Batch:
         prefix: (B,) int64: input i sees input j if j <= i or j < prefix (0: the past; n: all).
         segments: (B, n) int64, or None.
         decoder_segments: (B, m) int64, or None.
+        weights: (B, m) float64: how much each target counts; None: each counts 1.
     """
 
     inputs: Ids
@@ -124,15 +135,26 @@ class Batch:
     prefix: Ids
     segments: Ids | None
     decoder_segments: Ids | None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def count(self) -> int:
         """Number of targets."""
         return int((self.targets != IGNORE).sum())
 
+    @property
+    def target_weights(self) -> NDArray[np.float64]:
+        """How much each target counts, in row-major order of where they stand. Shape (targets,)."""
+        return np.ones(self.count) if self.weights is None else self.weights[self.targets != IGNORE]
 
-def _pad(rows: Sequence[Ids], fill: int) -> Ids:
-    padded = np.full((len(rows), max(len(row) for row in rows)), fill, dtype=np.int64)
+    @property
+    def weight(self) -> float:
+        """What the weighted sum of the targets' nats is divided by: their number, if each counts 1."""
+        return float(self.target_weights.sum())
+
+
+def _pad(rows: Sequence[NDArray[Any]], fill: int, dtype: type = np.int64) -> NDArray[Any]:
+    padded: NDArray[Any] = np.full((len(rows), max(len(row) for row in rows)), fill, dtype=dtype)
     for i, row in enumerate(rows):
         padded[i, : len(row)] = row
     return padded
@@ -163,4 +185,5 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
         prefix=np.array(prefix, dtype=np.int64),
         segments=_pad(segments, -1) if segments else None,
         decoder_segments=_pad(decoder_segments, -1) if decoder_segments else None,
+        weights=None if all(e.weights is None for e in examples) else _pad([_weights(e) for e in examples], 0, float),
     )

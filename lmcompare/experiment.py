@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from lmcompare.corpora import SOURCES
 from lmcompare.errors import InputError, nearest
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.overrides import changed, pairs
+from lmcompare.settings import plain
 from lmcompare.tasks import TASKS, Task
 from lmcompare.validation import check, held, plugin
 from lmcompare.yamlfile import Tree, dump_yaml, read_mapping, shown
@@ -79,23 +80,6 @@ class Experiment:
     def dump(self) -> str:
         """Return ``resolved`` as YAML that ``load`` reads back to the same experiment."""
         return dump_yaml(self.resolved())
-
-
-def plain(value: Any) -> Any:
-    """Return settings as what JSON and YAML can hold; the class of a plug-in is said by its ``kind``.
-
-    >>> plain(settings.Blocks())
-    {'length': 128, 'documents': 'joined'}
-    """
-    if is_dataclass(value):
-        kind = getattr(type(value), "kind", None)
-        head = {} if kind is None else {"kind": kind}
-        return head | {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def load(path: str | Path, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False) -> Experiment:

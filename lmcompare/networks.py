@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from transformers import (
     AttentionInterface,
     AttentionMaskInterface,
+    AutoConfig,
     AutoModelForSeq2SeqLM,
     Gemma2Config,
     Gemma2ForCausalLM,
@@ -21,6 +23,7 @@ from transformers import (
 )
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+from transformers.modeling_outputs import BaseModelOutput
 
 from lmcompare import settings
 from lmcompare.errors import InputError
@@ -66,6 +69,8 @@ class Network(nn.Module):
     def __init__(self, transformer: Any, role: Role) -> None:
         super().__init__()
         self.transformer = transformer
+        # Else `evaluating` would leave a checkpoint, which comes without dropout, with it.
+        self.train(transformer.training)
         self.role = role
         self._asked: Tensor | None = None
         transformer.get_output_embeddings().register_forward_pre_hook(self._keep_asked)
@@ -83,7 +88,9 @@ class Network(nn.Module):
         self._asked = where
         try:
             if batch.decoder_inputs is None:
-                output = self.transformer(input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False)
+                output = self.transformer(
+                    input_ids=batch.inputs, attention_mask=self._own_mask(batch), **_without_cache(self.transformer)
+                )
             else:
                 output = self.transformer(
                     attention_mask=self._cross_mask(batch),
@@ -97,15 +104,27 @@ class Network(nn.Module):
         logits: Tensor = output.logits
         return logits
 
-    def states(self, batch: Tensors) -> Tensor:
-        """Return the last hidden state of each input (of the encoder, if there is one). Shape (B, n, width)."""
-        if self.role == "encoder-decoder":
-            output = self._encode(batch)
-        else:
-            base = self.transformer.base_model
-            output = base(input_ids=batch.inputs, attention_mask=self._own_mask(batch), use_cache=False)
-        states: Tensor = output.last_hidden_state
-        return states
+    def states(self, batch: Tensors, layer: int | None = None) -> Tensor:
+        """Return the hidden state of each input (of the encoder, if there is one). Shape (B, n, width).
+
+        Args:
+            batch: what is read.
+            layer: 0 for the embeddings, k for what comes out of layer k, negative from the end; None for the last
+                state, after the final norm.
+
+        Raises:
+            InputError: there is no such layer.
+        """
+        module = self.transformer.get_encoder() if self.role == "encoder-decoder" else self.transformer.base_model
+        wanted = _without_cache(module) if layer is None else _without_cache(module) | {"output_hidden_states": True}
+        output = module(input_ids=batch.inputs, attention_mask=self._own_mask(batch), **wanted)
+        if layer is None:
+            states: Tensor = output.last_hidden_state
+            return states
+        layers: tuple[Tensor, ...] = output.hidden_states
+        if not -len(layers) <= layer < len(layers):
+            raise InputError(f"layer: wanted one from {-len(layers)} to {len(layers) - 1} (0: embeddings), got {layer}")
+        return layers[layer]
 
     @property
     def device(self) -> torch.device:
@@ -114,8 +133,9 @@ class Network(nn.Module):
 
     @property
     def width(self) -> int:
-        """Size of the hidden states."""
-        return int(self.transformer.get_input_embeddings().weight.shape[1])
+        """Size of the hidden states (ELECTRA's embeddings are narrower)."""
+        config = self.transformer.config
+        return int(getattr(config, "hidden_size", None) or config.encoder.hidden_size)
 
     def parameters_counted(self) -> dict[str, int]:
         """Count the parameters, tied ones once: 'parameters' and 'parameters_without_embeddings'."""
@@ -133,7 +153,16 @@ class Network(nn.Module):
         return None if self._asked is None else (args[0][self._asked], *args[1:])
 
     def _encode(self, batch: Tensors) -> Any:
-        return self.transformer.get_encoder()(input_ids=batch.inputs, attention_mask=self._own_mask(batch))
+        """Return what the encoder says of the inputs; of a prompt that several rows share, once."""
+        if not torch.is_inference_mode_enabled() or batch.segments is not None or len(batch.inputs) < 2:
+            return self.transformer.get_encoder()(input_ids=batch.inputs, attention_mask=self._own_mask(batch))
+        rows = torch.cat([batch.inputs, batch.read, batch.prefix[:, None]], dim=1)
+        unique, place = torch.unique(rows, dim=0, return_inverse=True)
+        first = torch.full((len(unique),), len(rows), device=rows.device)
+        first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
+        once = replace(batch, inputs=batch.inputs[first], read=batch.read[first], prefix=batch.prefix[first])
+        output = self.transformer.get_encoder()(input_ids=once.inputs, attention_mask=self._own_mask(once))
+        return BaseModelOutput(last_hidden_state=output.last_hidden_state[place])
 
     def _own_mask(self, batch: Tensors) -> Tensor | None:
         """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest; or 4D."""
@@ -172,6 +201,11 @@ class Network(nn.Module):
         blind = ~seen.any(-1, keepdim=True)
         mask = torch.zeros(seen.shape, dtype=self.transformer.dtype, device=seen.device)
         return mask.masked_fill(~(seen | blind), torch.finfo(mask.dtype).min)[:, None]
+
+
+def _without_cache(module: nn.Module) -> dict[str, bool]:
+    """Return how a module is told to keep no cache: BERT-like encoders keep none and do not know the word."""
+    return {"use_cache": False} if "use_cache" in signature(module.forward).parameters else {}
 
 
 @contextmanager
@@ -262,18 +296,30 @@ def save(network: Network, folder: Path) -> None:
     network.transformer.save_pretrained(folder, state_dict=state)
 
 
-def load(folder: Path, role: Role) -> Network:
+def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Network:
     """Read a network that ``save`` wrote.
 
+    Args:
+        folder: where it lies.
+        role: that of the objective, which the network must be able to serve. The network's own role, the mask that it
+            applies by itself, is that of its config: a stack trained on several objectives serves more than one.
+        dtype: of the weights.
+
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or an encoder-decoder was wanted and is not there, or the reverse.
     """
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: no network there (wanted a folder with config.json and model.safetensors)")
-    cls = AutoModelForSeq2SeqLM if role == "encoder-decoder" else Gemma2ForCausalLM
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    own: Role = "encoder-decoder" if config.is_encoder_decoder else "decoder"
+    if own == "decoder" and getattr(config, "is_causal", True) is False:
+        own = "encoder"
+    if (own == "encoder-decoder") != (role == "encoder-decoder"):
+        raise InputError(f"{folder}: wanted a network for the role {role!r}, got one for {own!r}")
+    cls = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
     transformer = cls.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, attn_implementation=FUSED, dtype=torch.float32
+        folder, local_files_only=True, use_safetensors=True, attn_implementation=FUSED, dtype=dtype
     )
-    if role == "encoder-decoder":
+    if own == "encoder-decoder":
         share_embeddings(transformer)
-    return Network(transformer, role)
+    return Network(transformer, own)

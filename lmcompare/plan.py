@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.cells import Cell
-from lmcompare.experiment import Experiment, plain
+from lmcompare.experiment import Experiment
+from lmcompare.settings import plain
 
 OUTSIDE = frozenset(
     "statistics report yamlfile overrides validation experiment cells plan machine state display pool run worker cli "
-    "benchmarks __main__ __init__".split()
+    "benchmarks scoring_benchmark inspect __main__ __init__".split()
 )
 """Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
 

@@ -1,7 +1,9 @@
 """What a YAML file may set and more than one part of the house reads: frozen dataclasses whose fields are its keys."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -142,3 +144,20 @@ class Arm:
     """settings of `network` that this arm alone changes"""
     training: dict[str, object] = field(default_factory=dict)
     """settings of `training` that this arm alone changes"""
+
+
+def plain(value: Any) -> Any:
+    """Return settings as what JSON and YAML can hold; the class of a plug-in is said by its ``kind``.
+
+    >>> plain(Blocks())
+    {'length': 128, 'documents': 'joined'}
+    """
+    if is_dataclass(value):
+        kind = getattr(type(value), "kind", None)
+        head = {} if kind is None else {"kind": kind}
+        return head | {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -84,7 +84,11 @@ class Steps(Dataset[list[Batch]]):
             block = int(self._order(epoch)[index])
             rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
             tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
-            examples.append(learn_block(self.objective, tokens, self.special, rng, isolated=self.isolated))
+            examples.append(
+                learn_block(
+                    self.objective, tokens, self.special, rng, isolated=self.isolated, progress=step / len(self)
+                )
+            )
         cuts = np.array_split(np.arange(len(examples)), min(self.training.accumulation, len(examples)))
         return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]
 
@@ -98,6 +102,8 @@ class Steps(Dataset[list[Batch]]):
 @dataclass(frozen=True)
 class Validation:
     """Validation blocks with frozen corruption: every point of the curve, every seed and every run asks the same.
+
+    A schedule asks as its last stage does, from the first point on: its curve is of one question.
 
     Attributes:
         batches: what is asked.
@@ -132,20 +138,25 @@ class Validation:
         return cls([collate(group, special.pad) for group in groups], unigram, special)
 
     def measure(self, network: Network) -> dict[str, float]:
-        """Return, in nats per target: 'loss' over all targets, 'text_loss' and 'unigram' over those that are text."""
-        total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0, 0
+        """Return, in nats per target: 'loss' over all targets, 'text_loss' and 'unigram' over those that are text.
+
+        Each is a mean with the weights that the objective gives its targets.
+        """
+        total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0.0, 0.0
         with evaluating(network):
             for batch in self.batches:
                 losses = network(Tensors.of(batch, network.device)).double().cpu().numpy()
                 wanted = batch.targets[batch.targets != IGNORE]
                 ordinary = ~self.special.is_special(wanted)
-                total, targets = total + losses.sum(), targets + len(losses)
-                text, texts = text + losses[ordinary].sum(), texts + int(ordinary.sum())
-                unigram -= self.unigram[wanted[ordinary]].sum()
+                weights = batch.target_weights
+                losses *= weights
+                total, targets = total + losses.sum(), targets + weights.sum()
+                text, texts = text + losses[ordinary].sum(), texts + weights[ordinary].sum()
+                unigram -= (self.unigram[wanted[ordinary]] * weights[ordinary]).sum()
         return {
             "loss": float(total / targets),
-            "text_loss": float(text / max(texts, 1)),
-            "unigram": float(unigram / max(texts, 1)),
+            "text_loss": float(text / (texts or 1)),
+            "unigram": float(unigram / (texts or 1)),
         }
 
 
@@ -217,8 +228,9 @@ def train(
 ) -> Trained:
     """Train ``network`` in place.
 
-    The loss of a step is the sum over its targets divided by their number, counted over all micro-batches and
-    processes: cutting a step into more of them changes nothing, which transformers' Trainer does not promise.
+    The loss of a step is the sum over its targets, times their weights, divided by the sum of the weights (by the
+    number of targets, if each counts 1), over all micro-batches and processes: cutting a step into more of them
+    changes nothing, which transformers' Trainer does not promise.
 
     Args:
         network: what is trained.
@@ -279,16 +291,18 @@ def train(
     shown = 0.0
     with interruptible() as interrupted:
         for batches in loader:
-            count = torch.tensor(sum(batch.count for batch in batches), device=accelerator.device)
-            total = int(accelerator.reduce(count, "sum"))
+            exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
+            weight = torch.tensor(sum(batch.weight for batch in batches), dtype=exact, device=accelerator.device)
+            total = float(accelerator.reduce(weight, "sum"))
             summed = torch.zeros((), device=accelerator.device)
             for i, batch in enumerate(batches):
                 last = i == len(batches) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     with accelerator.autocast():
                         losses = model(Tensors.of(batch, accelerator.device))
+                    losses = losses * torch.from_numpy(batch.target_weights).to(losses)
                     # DDP averages gradients over processes: undo that, for one global mean over targets.
-                    loss = losses.sum() * (accelerator.num_processes / max(total, 1))
+                    loss = losses.sum() * (accelerator.num_processes / (total or 1))
                     accelerator.backward(loss)
                     summed += losses.detach().sum()
                 meter.add(shape, network.role, batch, len(special.word_starts))
@@ -301,7 +315,7 @@ def train(
             now = time.perf_counter()
             meter.seconds, clock = meter.seconds + now - clock, now
             if now - shown > 0.5 or meter.steps in points or accelerator.device.type == "cpu":
-                value = float(accelerator.reduce(summed, "sum")) / max(total, 1)
+                value = float(accelerator.reduce(summed, "sum")) / (total or 1)
                 if not math.isfinite(value):
                     raise LmcompareError(
                         f"the loss of step {meter.steps} is {value}: lower training.learning_rate "

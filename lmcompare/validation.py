@@ -11,6 +11,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 from lmcompare.corpora import SOURCES
 from lmcompare.errors import InputError, nearest
+from lmcompare.objectives import OBJECTIVES, with_parts
 from lmcompare.registry import Registry
 from lmcompare.yamlfile import Tree, shown
 
@@ -71,7 +72,13 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     nested = {"source"} & {field.name for field in fields(cls)} & set(settings_given)  # type: ignore[arg-type]
     for key in nested:
         settings_given[key] = plugin(SOURCES, settings_given[key], f"{path}.{key}", found)
-    value = check(cls, settings_given, path, found)
+    if registry is OBJECTIVES:
+        settings_given = with_parts(settings_given, path, lambda part, where: plugin(registry, part, where, found))
+    others: list[str] = []
+    value = check(cls, settings_given, path, others)
+    if found:  # a part that is wrong is None: that is said already, under its own path
+        others = [problem for problem in others if not problem.endswith("wanted an objective, got None")]
+    found += others
     problems += found
     return None if found else value
 
@@ -108,12 +115,14 @@ def _explain(problem: Any, data: Any, path: str, schema: Tree) -> tuple[str, str
     for part in problem["loc"]:
         below = _below(node, part)
         inside = (
-            isinstance(value, Mapping) and part in value or isinstance(value, (list, tuple)) and isinstance(part, int)
+            part in value
+            if isinstance(value, Mapping)
+            else isinstance(value, (list, tuple)) and isinstance(part, int) and part < len(value)
         )
         if below is None and not inside and problem["type"] != "missing":
             break  # the tag of a union's member, not a key
         where, parent, node = f"{where}.{part}", node, below or {}
-        value = value[part] if isinstance(value, Mapping) and part in value else problem["input"]
+        value = value[part] if inside else problem["input"]
     match problem["type"]:
         case "unexpected_keyword_argument":
             return where, f"no such key{nearest(str(problem['loc'][-1]), parent.get('properties', {}))}"

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from lmcompare import settings
 from lmcompare.corpora import Corpus
 from lmcompare.corpora.cache import cached, digest
 from lmcompare.errors import InputError
-from lmcompare.example import Special
+from lmcompare.example import Ids, Special
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,10 +45,14 @@ def _begins_word(token: str, style: str, bytes_of: dict[str, int]) -> bool:
         text = token.replace("▁", " ")
     else:
         return True
-    first = text[:1]
-    # Scripts without spaces (Han, kana: U+3000 to U+9FFF) and what lies beyond U+FFFF (rare Han, emoji).
-    alone = "\u3000" <= first <= "\u9fff" or first > "\uffff"
-    return first.isspace() or alone or not any(character.isalnum() or character == "\ufffd" for character in text)
+    if text[:1].isspace() or _stands_alone(text[:1]):
+        return True
+    return not any(character.isalnum() or character == "\ufffd" for character in text)
+
+
+def _stands_alone(character: str) -> bool:
+    """Return whether a character is of a script without spaces (Han, kana) or beyond U+FFFF (rare Han, emoji)."""
+    return "\u3000" <= character <= "\u9fff" or character > "\uffff"
 
 
 def word_starts(tokens: Sequence[str], style: str) -> NDArray[np.bool_]:
@@ -72,6 +77,44 @@ def word_starts(tokens: Sequence[str], style: str) -> NDArray[np.bool_]:
     return np.array([_begins_word(token, style, bytes_of) for token in tokens], dtype=bool)
 
 
+_CLOSING = "\"'’”»)]}」』）】 "
+
+
+def sentence_ends(tokens: Sequence[str], style: str) -> NDArray[np.bool_]:
+    """Return whether each token, as the vocabulary spells it, ends a sentence. Shape (len(tokens),).
+
+    It does if it ends in one of ``. ! ? 。 ！ ？ …``, spaces and closing quotes and brackets left aside.
+
+    >>> sentence_ends([".", "Ġfilm", '."', "ãĢĤ"], "ByteLevel").tolist()
+    [True, False, True, True]
+    """
+    bytes_of = _byte_of()
+
+    def text(token: str) -> str:
+        if style != "ByteLevel":
+            return token
+        return bytes(bytes_of.get(character, 63) for character in token).decode(errors="replace")
+
+    return np.array([text(token).rstrip(_CLOSING).endswith(tuple(".!?。！？…")) for token in tokens], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A text in tokens, and where they stand in it. n tokens.
+
+    Attributes:
+        ids: (n,) int64.
+        spans: (n, 2) int64: first and last (exclusive) character of each token, white space before it left out.
+        words: (n,) int64: number of the word of each token, from 0: the pieces that the tokenizer cuts a text into
+            before it looks for tokens, each character of a script without spaces being one; if it does not cut,
+            ``word_starts`` decides.
+    """
+
+    ids: Ids
+    spans: Ids
+    words: Ids
+
+
 def _style(described: dict[str, Any]) -> str:
     """Return how the tokenizer described by its JSON marks words: see ``word_starts``."""
     if described["model"]["type"] == "WordPiece":
@@ -92,22 +135,23 @@ class Vocabulary:
         special: the ids that are not text.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> None:
         from tokenizers import AddedToken, Tokenizer
 
         self.tokenizer = tokenizer
         backend = tokenizer.backend_tokenizer
         described = json.loads(backend.to_str())
         vocabulary = backend.get_vocab(with_added_tokens=True)
-        self._size = max(vocabulary.values()) + 1
+        self._size = max(max(vocabulary.values()) + 1, size)
         sentinels = {int(match[1]): i for t, i in vocabulary.items() if (match := _SENTINEL.fullmatch(t))}
         flagged = {t["id"] for t in described["added_tokens"] if t["special"]}
         special = flagged | set(tokenizer.all_special_ids) | set(sentinels.values())
         tokens = [""] * self._size
         for token, i in vocabulary.items():
             tokens[i] = token
-        starts = word_starts(tokens, _style(described))
-        starts[list(special)] = True
+        style = _style(described)
+        starts, ends = word_starts(tokens, style), sentence_ends(tokens, style)
+        starts[list(special)], ends[list(special)] = True, False
         eos = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
         if eos is None:
             raise InputError("tokenizer: wanted an end-of-text token (eos_token or sep_token), got none")
@@ -123,7 +167,9 @@ class Vocabulary:
             sentinels=tuple(i for _, i in sorted(sentinels.items())),
             ordinary=np.array([i for i in sorted(vocabulary.values()) if i not in special], dtype=np.int64),
             word_starts=starts,
+            sentence_ends=ends,
         )
+        self._cuts = described["pre_tokenizer"] is not None
         # A copy of our own: the tokenizer's own settings (truncation, what raw text may turn into) stay as they are.
         self._backend = Tokenizer.from_str(json.dumps(described | {"truncation": None, "padding": None}))
         self._backend.add_special_tokens([AddedToken(tokens[i], normalized=False) for i in sorted(special)])
@@ -133,11 +179,11 @@ class Vocabulary:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Made anew on the other side: a pickled backend forgets that raw text holds no special tokens.
-        return (Vocabulary, (self.tokenizer,))
+        return (Vocabulary, (self.tokenizer, self._size))
 
     @property
     def size(self) -> int:
-        """Number of ids, special ones included: the highest id and one."""
+        """Number of ids, special ones included: the highest id and one, or as many as ``wrap`` was told."""
         return self._size
 
     @cached_property
@@ -155,6 +201,35 @@ class Vocabulary:
         """Return the ids of each text: as ``encode``, on all threads."""
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Return the tokens of each text with their places in it; the ids are those of ``encode_batch``."""
+        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+
+    def _pieces(self, text: str, encoding: Any) -> Pieces:
+        ids = np.array(encoding.ids, dtype=np.int64)
+        spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+        for span in spans:
+            piece = text[span[0] : span[1]]
+            span[0] += len(piece) - len(piece.lstrip())
+        if self._cuts:
+            cut = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
+            starts = np.diff(cut, prepend=-2) != 0
+            alone = np.array([_stands_alone(text[start : start + 1]) for start, _ in spans], dtype=bool)
+            starts |= alone & (np.diff(spans[:, 0], prepend=-1) != 0)
+        else:
+            starts = self.special.word_starts[ids].copy()
+            starts[:1] = True
+        return Pieces(ids, spans, np.cumsum(starts) - 1)
+
+    @cached_property
+    def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What the tokenizer by itself puts before and after a text: ids, such as those of [CLS] and [SEP]."""
+        encoding = self.tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
+        text = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
+        first, last = (int(text[0]), int(text[-1]) + 1) if len(text) else (0, 0)
+        return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; ids that are not text are skipped.
@@ -183,8 +258,10 @@ class Vocabulary:
         return cls(PreTrainedTokenizerFast.from_pretrained(str(folder)))
 
     @classmethod
-    def wrap(cls, tokenizer: "PreTrainedTokenizerFast") -> "Vocabulary":
+    def wrap(cls, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> "Vocabulary":
         """Return the vocabulary of a checkpoint's fast tokenizer, which stays as it is.
+
+        ``size`` is the number of ids that the network knows: checkpoints often have more than their tokenizer.
 
         Where it has no bos, its cls is taken (T5: its pad; else its eos); no eos: its sep; no pad: its eos; no mask:
         -1. Sentinels are its tokens ``<extra_id_n>``, by n.
@@ -194,7 +271,7 @@ class Vocabulary:
         """
         if not getattr(tokenizer, "is_fast", False):
             raise InputError(f"tokenizer: wanted a fast one (PreTrainedTokenizerFast), got {type(tokenizer).__name__}")
-        return cls(tokenizer)
+        return cls(tokenizer, size)
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: settings.Vocabulary) -> "Vocabulary":

@@ -36,3 +36,15 @@ def test_collate_refuses_two_objectives():
     decoder = Example(np.array([5]), np.array([6]), decoder_inputs=np.array([1]))
     with pytest.raises(ValueError, match="one objective"):
         collate([decoder, Example(np.array([5]), np.array([6]))], 0)
+
+
+def test_weights_count_targets():
+    one = Example(np.array([5, 4]), np.array([IGNORE, 6]), weights=np.array([0.0, 2.5]))
+    other = Example(np.array([5, 4, 4]), np.array([7, 6, IGNORE]))
+    batch = collate([one, other], 0)
+    assert batch.weights.tolist() == [[0, 2.5, 0], [1, 1, 1]]
+    assert (batch.target_weights.tolist(), batch.weight, batch.count) == ([2.5, 1, 1], 4.5, 3)
+    assert isolate([one, other]).weights.tolist() == [0, 2.5, 1, 1, 1]
+    plain = collate([other], 0)
+    assert plain.weights is None and isolate([other]).weights is None
+    assert (plain.target_weights.tolist(), plain.weight) == ([1, 1], 2.0)

@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from lmcompare import settings
 from lmcompare.errors import InputError
-from lmcompare.experiment import load, parse, plain
+from lmcompare.experiment import load, parse
+from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.mixture import Mixture, Part
+from lmcompare.objectives.schedule import Schedule, Stage
+from lmcompare.settings import plain
 from lmcompare.yamlfile import parse_yaml
 
 YAML = """\
@@ -146,9 +150,9 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
         ("training.betas=[0.9, x]", 'training.betas.1: wanted a number greater than 0 and less than 1, got "x"'),
         ("arms.masked.objective.whole_word=1", "arms.masked.objective.whole_word: wanted true or false, got 1"),
-        ("arms.causal.objective={rate: 0.2}", "arms.causal.objective.kind: missing; wanted one of causal, masked, "),
-        ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of causal, masked, "),
-        ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of causal, masked, "),
+        ("arms.causal.objective={rate: 0.2}", "arms.causal.objective.kind: missing; wanted one of bart, causal, "),
+        ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of bart, causal, "),
+        ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of bart, causal, "),
         ("arms.masked.objective.random=0.5", "arms.masked.objective.masked + random: wanted a sum of at most 1"),
         ("arms.masked=", "arms.masked: wanted a mapping of objective, network, training, got nothing"),
         ("arms={}", "arms: missing; wanted at least one"),
@@ -173,6 +177,61 @@ def test_each_problem_names_the_key_the_wanted_and_the_got(file: Path, change: s
     if change.startswith("tasks.prepare"):
         change = "tasks.prepare={kind: continuation}"
     assert any(problem.startswith(said) for problem in problems(file, change)), problems(file, change)
+
+
+NESTED = """
+arms:
+  ul2:
+    objective:
+      kind: mixture
+      answer: PART
+      parts:
+        - {objective: causal, weight: WEIGHT}
+        - {objective: {kind: masked, RATE: uniform}}
+        - {objective: {kind: schedule, stages: [{objective: FIRST, share: 0.25}, {objective: masked}]}}
+"""
+
+
+def nested(file: Path, part: str = "masked", weight: str = "3", rate: str = "rate", first: str = "causal") -> Path:
+    head, _, rest = file.read_text().partition("arms:\n")
+    text = NESTED.replace("PART", part).replace("WEIGHT", weight).replace("RATE", rate).replace("FIRST", first)
+    return written(file, f"{head}{text}tasks: {{}}\n")
+
+
+def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
+    experiment = load(nested(file))
+    schedule = Schedule((Stage(Causal(), 0.25), Stage(Masked())))
+    parts = (Part(Causal(), 3.0), Part(Masked("uniform")), Part(schedule))
+    assert experiment.arms["ul2"].objective == Mixture(parts, "masked")
+    assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rate": "rte"}, ["arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?"]),
+        ({"weight": "0"}, ["arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"]),
+        ({"part": "mask"}, ["arms.ul2.objective.answer: no part 'mask'; did you mean 'masked'?"]),
+        (
+            {"first": "causl", "rate": "rte", "weight": "x"},
+            [
+                'arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
+                "arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?",
+                "arms.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
+            ],
+        ),
+        (
+            {"first": "seq2seq"},
+            [
+                "arms.ul2.objective.parts.2.objective.stages.1.objective: wanted one that shares a network with "
+                "seq2seq (encoder-decoder), got masked (encoder); a decoder and an encoder are one stack under two "
+                "masks, an encoder-decoder goes with its like alone"
+            ],
+        ),
+    ],
+)
+def test_problems_of_nested_objectives_name_their_path(file: Path, change: dict[str, str], said: list[str]) -> None:
+    assert sorted(problems(nested(file, **change))) == said
 
 
 def test_quick_without_a_quick_section_is_said(file: Path) -> None:

@@ -17,11 +17,24 @@ from lmcompare import networks, settings
 from lmcompare.errors import LmcompareError
 from lmcompare.example import collate
 from lmcompare.networks import Tensors, evaluating
-from lmcompare.objectives import OBJECTIVES
+from lmcompare.objectives import OBJECTIVES, parse
 from lmcompare.train import Steps, Validation, optimizer_for, schedule, train
 
 SMALL = settings.Training(tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2)
 KINDS = ["causal", "masked", "seq2seq"]
+UNIFORM = {"kind": "masked", "rate": "uniform"}
+MIXTURE = {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": UNIFORM}, {"objective": "glm"}]}
+SCHEDULE = {"kind": "schedule", "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}]}
+UL2 = {
+    "kind": "mixture",
+    "parts": [
+        {"objective": "seq2seq"},
+        {"objective": {"kind": "seq2seq", "rate": 0.5}, "name": "much"},
+        {"objective": {"kind": "prefix", "network": "encoder-decoder"}},
+    ],
+    "answer": "prefix",
+}
+FURTHER = ["prefix", "glm", "bart", UNIFORM, MIXTURE, SCHEDULE, UL2]
 
 
 @pytest.fixture
@@ -35,8 +48,16 @@ def blocks(special):
     return SimpleNamespace(train=listed[:48], validation=listed[48:], unigram=np.log(counts / counts.sum()))
 
 
+@pytest.fixture(scope="session")
+def special(special):
+    """The ids of conftest, of which some end a sentence."""
+    ends = np.zeros(96, dtype=bool)
+    ends[[40, 60, 80]] = True
+    return replace(special, sentence_ends=ends)
+
+
 def run(kind, blocks, special, small, folder, training=SMALL, **others):
-    objective = OBJECTIVES[kind]()
+    objective = parse(kind)
     network = networks.build(small, objective.role, special, seed=1)
     trained = train(
         network, objective, blocks, special, training, shape=small, seed=3, folder=folder, device="cpu", **others
@@ -57,10 +78,22 @@ def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tm
     torch.testing.assert_close(weights(four), weights(one), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FURTHER, ids=str)
+def test_accumulation_changes_nothing_for_further_objectives(kind, blocks, special, small, tmp_path):
+    test_accumulation_changes_nothing(kind, False, blocks, special, small, tmp_path)
+
+
+def test_accumulation_changes_nothing_where_documents_are_isolated_and_targets_weighted(
+    blocks, special, small, tmp_path
+):
+    weighted = {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": UNIFORM}]}
+    test_accumulation_changes_nothing(weighted, True, blocks, special, small, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, UNIFORM], ids=str)
 def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(kind, blocks, special, small, tmp_path):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
-    objective = OBJECTIVES[kind]()
+    objective = parse(kind)
     training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
     ours, _ = run(kind, blocks, special, small, tmp_path, training)
     theirs = networks.build(small, objective.role, special, seed=1)
@@ -72,18 +105,61 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(kind, block
     if tensors.decoder_inputs is not None:
         inputs["decoder_input_ids"] = tensors.decoder_inputs
     logits = theirs.transformer(**inputs).logits
-    torch.nn.functional.cross_entropy(logits.flatten(0, 1), tensors.targets.flatten()).backward()
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tensors.targets.flatten(), reduction="none")
+    weights_of = torch.from_numpy(batch.targets >= 0 if batch.weights is None else batch.weights).flatten()
+    (losses @ weights_of.to(losses) / weights_of.sum()).backward()
     optimizer.step()
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *FURTHER], ids=str)
 def test_learns_what_the_rows_hold(kind, blocks, special, small, tmp_path):
     _, trained = run(kind, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 150))
     assert trained.gate["loss"] < trained.gate["unigram"] - 0.3
     assert trained.currencies["corpus_tokens"] == 32 * 8 * 150
     assert trained.currencies["unique_tokens"] == 32 * 48
     assert trained.currencies["epochs"] == pytest.approx(25)
+
+
+def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(blocks, special, small, tmp_path, monkeypatch):
+    seen = []
+    forward = networks.Network.forward
+
+    def watch(network, batch):
+        if network.training:
+            seen.append((bool((batch.prefix > 0).any()), bool((batch.inputs == special.mask).any())))
+        return forward(network, batch)
+
+    monkeypatch.setattr(networks.Network, "forward", watch)
+    _, trained = run(SCHEDULE, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 8))
+    assert seen == [(False, False)] * 2 + [(True, True)] * 6
+    points = [point for point in trained.curve if point["split"] == "train"]
+    assert points[-1]["targets"] < 2 * 32 * 8 + 6 * 32 * 8 * 0.25
+
+
+def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
+    schedule_, masked = (
+        Validation.of(blocks.validation, parse(kind), special, blocks.unigram, blocks=8, batch=8, isolated=False)
+        for kind in (SCHEDULE, "masked")
+    )
+    assert (schedule_.batches[0].inputs == masked.batches[0].inputs).all()
+
+
+def test_validation_loss_weighs_its_targets(blocks, special, small):
+    network = networks.build(small, "encoder", special, seed=1)
+    found = [
+        Validation.of(
+            blocks.validation, parse(UNIFORM), special, blocks.unigram, blocks=16, batch=size, isolated=False
+        ).measure(network)
+        for size in (16, 5)
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    examples = [parse(UNIFORM).learn(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
+                for i, row in enumerate(blocks.validation)]  # fmt: skip
+    with evaluating(network):
+        sums = [float((network(Tensors.of(collate([e], 0))).numpy() * e.weights[e.asked]).sum()) for e in examples]
+    text = sum(int((~special.is_special(np.array(row["tokens"]))).sum()) for row in blocks.validation)
+    assert found[0]["loss"] == found[0]["text_loss"] == pytest.approx(sum(sums) / text, abs=1e-5)
 
 
 def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special):
@@ -180,20 +256,20 @@ import json, pickle, sys
 from pathlib import Path
 import torch
 from lmcompare import networks
-from lmcompare.objectives import OBJECTIVES
+from lmcompare.objectives import OBJECTIVES, parse
 from lmcompare.train import train
 
 folder = Path({str(tmp_path)!r})
 blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
-for kind in {KINDS!r}:
-    objective = OBJECTIVES[kind]()
+for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
+    objective = parse(kind)
     network = networks.build(small, objective.role, special, seed=1)
     trained = train(network, objective, blocks, special, training, shape=small, seed=3,
-                    folder=folder / kind, device="cpu")
+                    folder=folder / str(number), device="cpu")
     rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
-    torch.save(weights, folder / f"{{kind}}-{{rank}}.pt")
-    (folder / f"{{kind}}-{{rank}}.json").write_text(json.dumps(
+    torch.save(weights, folder / f"{{number}}-{{rank}}.pt")
+    (folder / f"{{number}}-{{rank}}.json").write_text(json.dumps(
         {{"world": world, "curve": trained.curve, "currencies": trained.currencies}}))
 torch.distributed.destroy_process_group()
 """
@@ -205,15 +281,17 @@ torch.distributed.destroy_process_group()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    for kind in KINDS:
-        network, one = run(kind, blocks, special, small, tmp_path / f"{kind}-one")
+    for number, kind in enumerate([*KINDS, MIXTURE]):
+        network, one = run(kind, blocks, special, small, tmp_path / f"{number}-one")
         for rank in (0, 1):
-            two = json.loads((tmp_path / f"{kind}-{rank}.json").read_text())
+            two = json.loads((tmp_path / f"{number}-{rank}.json").read_text())
             assert two["world"] == 2
             assert [p["loss"] for p in two["curve"]] == pytest.approx([p["loss"] for p in one.curve], abs=1e-5)
             assert two["currencies"]["targets"] == one.currencies["targets"]
             assert two["currencies"]["training_flops"] == pytest.approx(one.currencies["training_flops"])
-            torch.testing.assert_close(torch.load(tmp_path / f"{kind}-{rank}.pt"), weights(network), rtol=0, atol=1e-4)
+            torch.testing.assert_close(
+                torch.load(tmp_path / f"{number}-{rank}.pt"), weights(network), rtol=0, atol=1e-4
+            )
 
 
 def test_dropout_is_off_while_validating(blocks, special, small):

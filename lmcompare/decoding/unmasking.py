@@ -1,14 +1,16 @@
-"""Iterative unmasking, for masked language models."""
+"""Iterative unmasking of what follows a prompt, for masked language models."""
 
-import time
 from collections.abc import Sequence
 
-import numpy as np
-
-from lmcompare.decoding import Decoded, gumbel
-from lmcompare.example import Ids, Special, collate
-from lmcompare.networks import Network, Tensors, evaluating
+from lmcompare.decoding import Decoded
+from lmcompare.decoding.filling import STRATEGIES, fill
+from lmcompare.decoding.left_to_right import check
+from lmcompare.errors import InputError
+from lmcompare.example import Ids, Special
+from lmcompare.networks import Network
 from lmcompare.objectives import Objective
+
+__all__ = ["STRATEGIES", "unmasking"]
 
 
 def unmasking(
@@ -17,54 +19,50 @@ def unmasking(
     prompts: Sequence[Ids],
     special: Special,
     *,
-    length: int,
+    length: int | Sequence[int],
+    strategy: str = "confidence",
     steps: int | None = None,
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 32,
 ) -> Decoded:
-    """Continue each prompt by ``length`` ordinary tokens, the surest first (Chang et al. 2022, section 3.2).
+    """Continue each prompt by ``length`` ordinary tokens, by default the surest first.
 
-    In each step every masked place draws a token; those whose token was likeliest are kept, as many as leave the same
-    share for each of the steps that remain, and the others stay masked.
+    With several lengths, each prompt is continued by each of them, and the one whose tokens have the highest mean log
+    p (nats) when drawn is kept: a masked LM says nothing of the length itself, and this mean favours texts that are
+    easy to guess. The calls are then those of all lengths together.
 
     Args:
         network: an encoder with a masked-LM head.
         objective: says how decoding begins.
         prompts: (n,) tokens each; they may differ in length.
         special: of the vocabulary; no special token is drawn.
-        length: new tokens.
-        steps: calls of the network; one for each new token if None.
+        length: new tokens, or the lengths to choose from.
+        strategy: one of ``STRATEGIES``.
+        steps: calls of the network; what the strategy says if None.
         temperature: 0 takes the best token, 1 samples from the network's own distribution.
-        seed: of the sampling.
-        batch: prompts at a time.
+        seed: of the sampling; row i draws from a generator of (seed, i).
+        batch: prompts at a time; it changes no result.
+
+    Raises:
+        InputError: no such strategy, or impossible numbers.
     """
-    steps = min(steps or length, length)
-    rng = np.random.default_rng(seed)
-    rows: list[Ids] = [np.array([], dtype=np.int64)] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    start = time.perf_counter()
-    with evaluating(network):
-        for first in range(0, len(order), batch):
-            group = order[first : first + batch]
-            begun = collate([objective.begin(prompts[i], length, special) for i in group], special.pad)
-            masked = begun.inputs == special.mask
-            for step in range(steps):
-                tensors = Tensors.of(begun, network.device)
-                where = masked & (begun.inputs == special.mask)
-                logits = network.logits(tensors, tensors.inputs == special.mask)
-                scores = logits.double().cpu().numpy()[:, special.ordinary]
-                scores -= scores.max(-1, keepdims=True)
-                noisy = scores / temperature + gumbel(scores.shape, rng) if temperature else scores
-                drawn = noisy.argmax(-1)
-                log_p = scores[np.arange(len(drawn)), drawn] - np.log(np.exp(scores).sum(-1))
-                sure = np.full(where.shape, -np.inf)
-                sure[where] = log_p
-                tokens = begun.inputs.copy()
-                tokens[where] = special.ordinary[drawn]
-                left = length * (steps - step - 1) // steps
-                keep = np.argsort(-sure, axis=1, kind="stable")[:, : int(where[0].sum()) - left]
-                np.put_along_axis(begun.inputs, keep, np.take_along_axis(tokens, keep, axis=1), axis=1)
-            for row, i in enumerate(group):
-                rows[i] = begun.inputs[row, masked[row]]
-    return Decoded(rows, calls=steps, seconds=time.perf_counter() - start)
+    lengths = [length] if isinstance(length, int) else list(length)
+    if not lengths:
+        raise InputError("length: wanted a number, or some to choose from; got none")
+    tried = []
+    for size in lengths:
+        check(size, temperature, steps)
+        begun = [objective.begin(prompt, size, special) for prompt in prompts]
+        tried.append(
+            fill(network, begun, special, strategy=strategy, steps=steps, temperature=temperature, seed=seed,
+                 batch=batch)
+        )  # fmt: skip
+    best = [max(tried, key=lambda one: float(one.scores[i].mean())) for i in range(len(prompts))]  # noqa: B023
+    return Decoded(
+        tokens=[one.tokens[i] for i, one in enumerate(best)],
+        calls=sum(one.calls for one in tried),
+        seconds=sum(one.seconds for one in tried),
+        scores=[one.scores[i] for i, one in enumerate(best)],
+        exactness="chain" if all(one.exactness == "chain" for one in tried) else "pseudo",
+    )

@@ -1,27 +1,41 @@
 """What the network is asked: one objective a file, all of them in the shape of ``Example``."""
 
-from typing import ClassVar, Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
+from lmcompare.errors import InputError
 from lmcompare.example import Example, Ids, Special, isolate
 from lmcompare.registry import Registry
 
 Role = Literal["decoder", "encoder", "encoder-decoder"]
+Family = Literal["autoregressive", "denoising", "mixed"]
 
 
 class Objective(Protocol):
-    """Three questions, one shape (and a fourth: how a text is read to represent it).
-
-    Attributes:
-        kind: the YAML word.
-        role: the role of the block: 'decoder' (causal mask), 'encoder' (full mask), 'encoder-decoder'.
-        exactness: of ``score``: 'exact', or 'chain' (a proper likelihood given the length).
-    """
+    """Three questions, one shape (and a fourth: how a text is read to represent it)."""
 
     kind: ClassVar[str]
-    role: ClassVar[Role]
-    exactness: ClassVar[str]
+    """The YAML word."""
+
+    @property
+    def role(self) -> Role:
+        """The role of the block: 'decoder' (causal mask), 'encoder' (full mask), 'encoder-decoder'."""
+
+    @property
+    def family(self) -> Family:
+        """What is asked for: 'autoregressive' (how a text goes on), 'denoising' (what corruption took), 'mixed'."""
+
+    @property
+    def exactness(self) -> str:
+        """Of ``score``: 'exact', or 'chain' (a proper likelihood given the length)."""
+
+    @property
+    def share(self) -> float:
+        """Targets that are text for each token of the corpus, on average over long blocks."""
 
     def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
         """Return what a block of the corpus, (n,) tokens, asks of the network."""
@@ -39,12 +53,147 @@ class Objective(Protocol):
 OBJECTIVES: Registry[Objective] = Registry("objective", "lmcompare.objectives")
 
 
+class Composed(ABC):
+    """An objective made of others on one network: one of them asks about each block, one of them answers."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def pick(self, rng: np.random.Generator, progress: float) -> Objective:
+        """Return which objective asks about a block when a share ``progress`` (0 to 1) of the steps is done."""
+
+    @property
+    @abstractmethod
+    def answering(self) -> Objective:
+        """Which objective scores, decodes and reads."""
+
+    @property
+    @abstractmethod
+    def family(self) -> Family:
+        """That of all, or 'mixed'."""
+
+    @property
+    @abstractmethod
+    def share(self) -> float:
+        """The mean over training."""
+
+    @property
+    def role(self) -> Role:
+        """That of the objective that answers."""
+        return self.answering.role
+
+    @property
+    def exactness(self) -> str:
+        """That of the objective that answers."""
+        return self.answering.exactness
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Ask as at the end of training."""
+        return learn_block(self, tokens, special, rng, isolated=False)
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask as the objective that answers does."""
+        return self.answering.score(prompt, completion, special)
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Begin as the objective that answers does."""
+        return self.answering.begin(prompt, length, special)
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read as the objective that answers does."""
+        return self.answering.read(tokens, special)
+
+
 def learn_block(
-    objective: Objective, tokens: Ids, special: Special, rng: np.random.Generator, *, isolated: bool
+    objective: Objective,
+    tokens: Ids,
+    special: Special,
+    rng: np.random.Generator,
+    *,
+    isolated: bool,
+    progress: float = 1.0,
 ) -> Example:
-    """Ask ``objective`` about one block; if ``isolated``, about each of its documents (which end in eos) apart."""
+    """Ask ``objective`` about one block.
+
+    Args:
+        objective: what asks; of a composed one, the part that its turn falls on, for the whole block.
+        tokens: (n,) the block.
+        special: of the vocabulary.
+        rng: of the corruption.
+        isolated: ask about each of the block's documents (which end in eos) apart.
+        progress: share of the steps of training that is done, 0 to 1: what a schedule goes by.
+    """
+    while isinstance(objective, Composed):
+        objective = objective.pick(rng, progress)
     if not isolated:
         return objective.learn(tokens, special, rng)
     ends = np.flatnonzero(tokens == special.eos) + 1
     documents = [part for part in np.split(tokens, ends) if len(part)]
     return isolate([objective.learn(document, special, rng) for document in documents])
+
+
+def check_one_network(objectives: Sequence[Objective], key: str) -> None:
+    """Refuse objectives that one network cannot serve.
+
+    Decoders and encoders may be mixed: they are one stack of the same block under two masks, and each Example says
+    which. An encoder-decoder has weights that those lack, so it goes with its like alone.
+
+    Raises:
+        InputError: naming the first that does not fit, as ``<key>.<number>.objective``.
+    """
+    for number, objective in enumerate(objectives):
+        if not isinstance(getattr(type(objective), "kind", None), str):
+            raise InputError(f"{key}.{number}.objective: wanted an objective, got {objective!r}")
+    two = [objective.role == "encoder-decoder" for objective in objectives]
+    if len(set(two)) > 1:
+        odd = two.index(not two[0])
+        raise InputError(
+            f"{key}.{odd}.objective: wanted one that shares a network with {objectives[0].kind} "
+            f"({objectives[0].role}), got {objectives[odd].kind} ({objectives[odd].role}); a decoder and an encoder "
+            "are one stack under two masks, an encoder-decoder goes with its like alone"
+        )
+
+
+def family_of(objectives: Sequence[Objective]) -> Family:
+    """Return the family that all objectives have, or 'mixed'."""
+    families = {objective.family for objective in objectives}
+    return families.pop() if len(families) == 1 else "mixed"
+
+
+def parse(given: Any, path: str = "objective") -> Objective:
+    """Return the objective that a bare word or a mapping with its ``kind`` describes, those inside it too.
+
+    Raises:
+        InputError: with the path of each key that is wrong.
+    """
+    settings = dict(given) if isinstance(given, Mapping) else {"kind": given}
+    kind = settings.pop("kind", None)
+    if not isinstance(kind, str):
+        raise InputError(f"{path}.kind: wanted one of {', '.join(OBJECTIVES)}, got {kind!r}")
+    cls = OBJECTIVES[kind]
+    try:
+        made: Objective = TypeAdapter(cls).validate_python(with_parts(settings, path, parse))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        raise InputError(*(f"{path}.{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from error
+    except InputError as error:
+        raise InputError(*(p if p.startswith(f"{path}.") else f"{path}.{p}" for p in error.problems)) from error
+    return made
+
+
+def with_parts(settings: Mapping[str, Any], path: str, resolve: Callable[[Any, str], Any]) -> dict[str, Any]:
+    """Return the settings of an objective with each ``objective`` in its lists of parts resolved.
+
+    >>> with_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
+    {'parts': [{'objective': 'objective.parts.0.objective = causal'}]}
+    """
+
+    def row(given: Any, where: str) -> Any:
+        if not isinstance(given, Mapping) or given.get("objective") is None:
+            return given
+        return {**given, "objective": resolve(given["objective"], f"{where}.objective")}
+
+    return {
+        key: [row(item, f"{path}.{key}.{i}") for i, item in enumerate(value)] if isinstance(value, list) else value
+        for key, value in settings.items()
+    }

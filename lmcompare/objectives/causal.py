@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.example import IGNORE, Example, Ids, Special
-from lmcompare.objectives import OBJECTIVES, Role
+from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.settings import STRICT
 
 
@@ -23,7 +23,9 @@ class Causal:
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
     role: ClassVar[Role] = "decoder"
+    family: ClassVar[Family] = "autoregressive"
     exactness: ClassVar[str] = "exact"
+    share: ClassVar[float] = 1.0
 
     def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
         """Ask for every token."""

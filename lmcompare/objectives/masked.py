@@ -1,7 +1,7 @@
 """Masked-token prediction."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Example, Ids, Special
-from lmcompare.objectives import OBJECTIVES, Role
+from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.settings import STRICT, Share
 
 
@@ -24,35 +24,76 @@ class Masked:
     >>> example = Masked(rate=0.3, masked=1.0, random=0.0).learn(np.array([5, 6, 7]), special, rng)   # mask is 4
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
+
+    ``rate: uniform`` is the masked diffusion LM (Sahoo et al. 2024, section 3; Nie et al. 2025, section 2): of a
+    block's n tokens, k are masked, k drawn uniformly from 1 to n, and each counts n / k. The weighted sum is then an
+    unbiased estimate of an upper bound, in nats, on -log p of the block given its length: the mean over all orders of
+    -log p in that order (Hoogeboom et al. 2022, section 3). The weights of a block add up to n.
+
+    >>> example = Masked(rate="uniform").learn(np.array([5, 6, 7]), special, rng)   # k came out as 2
+    >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
+    ([4, 6, 4], [5, -100, 7], [1.5, 0.0, 1.5])
+
+    ``shifted`` asks for a token where the one before it is read, as a causal LM does, so that both can share one
+    stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
+
+    >>> example = Masked(rate=0.3, masked=1.0, random=0.0, shifted=True).learn(np.array([5, 6, 7]), special, rng)
+    >>> example.inputs.tolist(), example.targets.tolist()
+    ([1, 5, 4], [-100, 6, -100])
     """
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
     role: ClassVar[Role] = "encoder"
+    family: ClassVar[Family] = "denoising"
     exactness: ClassVar[str] = "chain"
 
-    rate: Share = 0.15
-    """share of the tokens asked for"""
-    masked: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """share of the asked tokens that the mask replaces"""
-    random: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """share of the asked tokens that a random token replaces; the rest stay as they are"""
+    rate: Share | Literal["uniform"] = 0.15
+    """share of the tokens asked for; uniform: drawn anew for each block, each target weighted by 1 / rate"""
+    masked: Annotated[float, Field(ge=0, le=1)] | None = None
+    """share of the asked tokens that the mask replaces; 0.8 if left out, 1 where the rate is uniform"""
+    random: Annotated[float, Field(ge=0, le=1)] | None = None
+    """share of the asked tokens that a random token replaces, the rest stay; 0.1 if left out, uniform: 0"""
     whole_word: bool = False
     """ask for all the tokens of a word or none (Cui et al. 2021, section 3.1)"""
+    shifted: bool = False
+    """ask for a token one place to its left, as a causal LM does, for a mixture with one; cannot decode by unmasking"""
 
     def __post_init__(self) -> None:
-        if self.masked + self.random > 1 + 1e-9:
-            raise InputError(f"masked + random: wanted a sum of at most 1, got {self.masked + self.random:g}")
+        uniform = self.rate == "uniform"
+        if self.masked is None:
+            object.__setattr__(self, "masked", 1.0 if uniform else 0.8)
+        if self.random is None:
+            object.__setattr__(self, "random", 0.0 if uniform else 0.1)
+        masked, random = self._shares
+        if uniform and (masked < 1 or random > 0):
+            got = f"{masked:g} and {random:g}"
+            raise InputError(f"masked: wanted 1, and random: 0, where the rate is uniform (else no bound), got {got}")
+        if uniform and self.whole_word:
+            raise InputError("whole_word: wanted false where the rate is uniform (else no bound), got true")
+        if masked + random > 1 + 1e-9:
+            raise InputError(f"masked + random: wanted a sum of at most 1, got {masked + random:g}")
+
+    @property
+    def share(self) -> float:
+        """The rate; a half if it is uniform."""
+        return 0.5 if isinstance(self.rate, str) else self.rate
 
     def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
         """Ask for ``rate`` of the ordinary tokens, at least one if there is any."""
+        masked, random = self._shares
         asked = self._choose(tokens, special, rng)
         draw = rng.random(len(tokens))
         inputs = tokens.astype(np.int64)
-        inputs[asked & (draw < self.masked)] = special.mask
-        replaced = asked & (draw >= self.masked) & (draw < self.masked + self.random)
+        inputs[asked & (draw < masked)] = special.mask
+        replaced = asked & (draw >= masked) & (draw < masked + random)
         inputs[replaced] = rng.choice(special.ordinary, int(replaced.sum()))
-        return Example(inputs, np.where(asked, tokens, IGNORE).astype(np.int64), visible="all")
+        weights = None
+        if self.rate == "uniform":
+            text = int((~special.is_special(tokens)).sum())
+            weights = np.where(asked, text / max(1, int(asked.sum())), 0.0)
+        targets = np.where(asked, tokens, IGNORE).astype(np.int64)
+        return Example(self._read(inputs, special), targets, visible="all", weights=weights)
 
     def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
         """Ask for each token of the completion with all later ones masked: the chain, one example a token.
@@ -66,26 +107,46 @@ class Masked:
             inputs, targets = whole.copy(), np.full(len(whole), IGNORE)
             inputs[t:] = special.mask
             targets[t] = whole[t]
-            examples.append(Example(inputs, targets, visible="all"))
+            examples.append(Example(self._read(inputs, special), targets, visible="all"))
         return examples
 
     def begin(self, prompt: Ids, length: int, special: Special) -> Example:
-        """Read the prompt and ``length`` masks."""
+        """Read the prompt and ``length`` masks.
+
+        Raises:
+            InputError: ``shifted``: the answer to a mask does not stand at the mask.
+        """
+        if self.shifted:
+            raise InputError("shifted: wanted false to decode by unmasking, got true; let a causal part answer")
         inputs = np.concatenate([prompt, np.full(length, special.mask)]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
     def read(self, tokens: Ids, special: Special) -> Example:
         """Read the text and eos."""
-        inputs = np.concatenate([tokens, [special.eos]]).astype(np.int64)
+        inputs = np.concatenate([[special.bos] if self.shifted else [], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
+    @property
+    def _shares(self) -> tuple[float, float]:
+        return self.masked or 0.0, self.random or 0.0
+
+    def _read(self, inputs: Ids, special: Special) -> Ids:
+        """Put bos before the text, and leave out its last token, if what comes next is asked for at each place."""
+        return np.concatenate([[special.bos], inputs[:-1]]) if self.shifted else inputs
+
     def _choose(self, tokens: Ids, special: Special, rng: np.random.Generator) -> NDArray[np.bool_]:
-        """Draw the positions asked for: rate x n of them, rounded at random so that it is right on average."""
+        """Draw the positions asked for: rate x n of them, rounded at random so that it is right on average.
+
+        If the rate is uniform, their number is: each from 1 to n is equally likely.
+        """
         asked = np.zeros(len(tokens), dtype=bool)
         places = np.flatnonzero(~special.is_special(tokens))
         if not len(places):
             return asked
-        count = max(1, int(self.rate * len(places) + rng.random()))
+        if isinstance(self.rate, str):
+            count = int(rng.integers(len(places))) + 1
+        else:
+            count = max(1, int(self.rate * len(places) + rng.random()))
         if not self.whole_word:
             asked[rng.permutation(places)[:count]] = True
             return asked

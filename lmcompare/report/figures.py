@@ -19,7 +19,7 @@ from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito (2008), 'Color Universal Design', without the yellow that white swallows."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES = ("-", (0, (6, 2)), (0, (6, 2, 1.5, 2)), (0, (2, 1.5)), "-", (0, (6, 2)), (0, (6, 2, 1.5, 2)))
 GREY = "#595959"
 GATE = 0.3
@@ -313,11 +313,8 @@ def below_unigram(rows: Rows) -> bytes | None:
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
         panels[0].set_ylim(*_window(frame["minus_unigram"].dropna()))
         panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
-        panels[0].annotate(
-            f"gate: {GATE} nats below", (1, -GATE), xycoords=("axes fraction", "data"), xytext=(-4, 3),
-            textcoords="offset points", ha="right", fontsize=8.5, color=GREY,
-        )  # fmt: skip
         keys = panels[0].get_legend_handles_labels()[0]
+        keys.append(Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"))
         keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one seed"))
         columns = max(1, 110 // (max(len(arm) for arm in rows.arms) + 10))
         figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8)

@@ -72,3 +72,78 @@ def test_chain_masks_what_comes_later(special):
 def test_shares_above_one_are_refused():
     with pytest.raises(InputError, match=r"masked \+ random: wanted a sum of at most 1, got 1.2"):
         Masked(masked=0.8, random=0.4)
+
+
+# rate: uniform
+
+
+@given(tokens=BLOCK, seed=st.integers(0, 99))
+def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
+    example = Masked(rate="uniform").learn(tokens, special, np.random.default_rng(seed))
+    asked = example.asked
+    assert np.where(asked, example.targets, example.inputs).tolist() == tokens.tolist()
+    assert (example.inputs[asked] == special.mask).all()
+    assert (example.weights[~asked] == 0).all()
+    text = int((~special.is_special(tokens)).sum())
+    assert example.weights.sum() == pytest.approx(text)
+    assert np.unique(example.weights[asked]).tolist() == ([text / asked.sum()] if text else [])
+
+
+def test_docstring_of_the_uniform_rate(special):
+    found = [Masked("uniform").learn(np.array([35, 36, 37]), special, np.random.default_rng(i)) for i in range(60)]
+    one = next(e for e in found if e.inputs.tolist() == [4, 36, 4])
+    assert (one.targets.tolist(), one.weights.tolist()) == ([35, IGNORE, 37], [1.5, 0.0, 1.5])
+
+
+def test_every_number_of_masks_is_equally_likely(special):
+    rng = np.random.default_rng(0)
+    counts = [Masked("uniform").learn(np.arange(40, 50), special, rng).asked.sum() for _ in range(5000)]
+    share = np.bincount(counts, minlength=11) / 5000
+    assert share[0] == 0 and share[1:] == pytest.approx(np.full(10, 0.1), abs=0.02)
+    assert Masked("uniform").share == 0.5
+
+
+def test_weighted_loss_is_the_mean_over_all_orders(special):
+    """With a made-up log p(token | which are masked), the expectation over masks equals that over orders."""
+    from itertools import combinations, permutations
+
+    tokens, rng = np.array([40, 41, 42]), np.random.default_rng(0)
+    nats = {(i, m): rng.random() for k in (1, 2, 3) for m in combinations(range(3), k) for i in m}
+    orders = [sum(nats[o[t], tuple(sorted(o[t:]))] for t in range(3)) for o in permutations(range(3))]
+    examples = [Masked("uniform").learn(tokens, special, rng) for _ in range(8000)]
+    sums = []
+    for example in examples:
+        masked = tuple(np.flatnonzero(example.asked).tolist())
+        sums.append(sum(example.weights[i] * nats[i, masked] for i in masked))
+    assert np.mean(sums) == pytest.approx(np.mean(orders), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"masked": 0.8}, "masked: wanted 1, and random: 0"), ({"random": 0.1}, "masked: wanted 1, and random: 0")]
+    + [({"whole_word": True}, "whole_word: wanted false where the rate is uniform")],
+)
+def test_what_would_not_be_a_bound_is_refused(fields, said):
+    with pytest.raises(InputError, match=said):
+        Masked("uniform", **fields)
+
+
+# shifted
+
+
+@given(tokens=BLOCK, seed=st.integers(0, 99))
+def test_shifted_asks_one_place_to_the_left(special, tokens, seed):
+    plain = Masked(0.4).learn(tokens, special, np.random.default_rng(seed))
+    shifted = Masked(0.4, shifted=True).learn(tokens, special, np.random.default_rng(seed))
+    assert shifted.targets.tolist() == plain.targets.tolist()
+    assert shifted.inputs.tolist() == [special.bos, *plain.inputs[:-1].tolist()]
+
+
+def test_shifted_scores_reads_and_does_not_decode(special):
+    shifted = Masked(shifted=True)
+    examples = shifted.score(np.array([35]), np.array([36, 37]), special)
+    assert [e.inputs.tolist() for e in examples] == [[1, 35, 4], [1, 35, 36]]
+    assert [e.targets.tolist() for e in examples] == [[-100, 36, -100], [-100, -100, 37]]
+    assert shifted.read(np.array([35]), special).inputs.tolist() == [1, 35, 2]
+    with pytest.raises(InputError, match="shifted: wanted false to decode by unmasking"):
+        shifted.begin(np.array([35]), 2, special)

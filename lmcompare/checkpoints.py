@@ -1,0 +1,226 @@
+"""Checkpoints of the hub or a folder: which class reads them, and what is refused, not scored with random weights."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
+from transformers.utils import logging as library_logging
+
+from lmcompare.errors import InputError, nearest
+from lmcompare.families import Frame, objective_of
+from lmcompare.networks import Network
+from lmcompare.objectives import Objective, Role
+from lmcompare.vocabulary import Vocabulary
+
+AUTO: dict[Role, Any] = {
+    "decoder": AutoModelForCausalLM,
+    "encoder": AutoModelForMaskedLM,
+    "encoder-decoder": AutoModelForSeq2SeqLM,
+}
+NAMES: dict[Role, Any] = {
+    "decoder": MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    "encoder": MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "encoder-decoder": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+}
+FACE: dict[Role, str] = {"decoder": "CausalLM", "encoder": "MaskedLM", "encoder-decoder": "Seq2SeqLM"}
+
+GONE = {
+    "transfo-xl": "transformers 5 no longer has Transformer-XL; XLNet (`xlnet`) is the nearest living model with long "
+    "memory (`mems`), which transformers runs and lmcompare does not score",
+    "xlnet": "XLNet predicts in a permuted order, through a mask of its own (`perm_mask`), which lmcompare does not "
+    "ask; its plain forward sees what follows",
+    "nezha": "transformers 5 no longer has Nezha; BERT (`bert`) is the nearest",
+}
+"""Model types that are refused, and why."""
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "auto": "auto"}
+
+
+def dtype_of(name: str) -> Any:
+    """Return torch's dtype of that name; 'auto' is that of the checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in DTYPES:
+        raise InputError(f"dtype: wanted one of {', '.join(DTYPES)}, got {name!r}{nearest(name, DTYPES)}")
+    return DTYPES[name]
+
+
+def role_of(config: Any, architecture: str) -> Role:
+    """Return what a model is, by the name of its class, else by its type.
+
+    >>> from types import SimpleNamespace as Config
+    >>> role_of(Config(model_type="bert", is_encoder_decoder=False), "BertForMaskedLM")
+    'encoder'
+    >>> role_of(Config(model_type="marian", is_encoder_decoder=True), "MarianMTModel")
+    'encoder-decoder'
+
+    Raises:
+        InputError: transformers knows no language model of that type.
+    """
+    kind = config.model_type
+    if kind in GONE:
+        raise InputError(GONE[kind])
+    if getattr(config, "is_encoder_decoder", False):
+        return "encoder-decoder"
+    if architecture.endswith("ForMaskedLM"):
+        return "encoder"
+    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+        if getattr(config, "is_causal", True) is False:
+            raise InputError(
+                f"{architecture}: its config says is_causal: false, so it sees what follows, and nothing says how it "
+                "was trained; wanted a causal network, or a folder with lmcompare.json"
+            )
+        return "decoder"
+    for role in ("encoder", "decoder"):
+        if kind in NAMES[role] and (role == "decoder" or not getattr(config, "is_decoder", False)):
+            return role
+    raise InputError(f"{architecture or kind}: wanted a language model that reads text alone, got {kind!r}")
+
+
+def is_local(name: str | Path) -> bool:
+    """Return whether ``name`` is a path, which is never looked for on a network: it exists, or looks like one."""
+    text = str(name)
+    return isinstance(name, Path) or Path(text).exists() or text.startswith((".", "/", "~")) or text.count("/") > 1
+
+
+def read(
+    name: str | Path,
+    *,
+    face: Role | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> tuple[Any, Any, Role]:
+    """Read a checkpoint and its tokenizer; a local one without a network.
+
+    Args:
+        name: a folder, or the name of a repository of the hub.
+        face: what the caller wants it to be; None: whatever it is.
+        dtype: 'float32', 'float16', 'bfloat16' or 'auto'.
+        trust_remote_code: run the code that comes with the checkpoint.
+        allow_pickle: read weights that are not safetensors, which may run code, too.
+
+    Returns:
+        The transformers model with its language-modelling head, the tokenizer, and the role of the network.
+
+    Raises:
+        InputError: one sentence about what is missing: the folder, the weights, the tokenizer, the head, the type.
+    """
+    path = str(Path(name).expanduser()) if is_local(name) else str(name)
+    if is_local(name) and not (Path(path) / "config.json").is_file():
+        raise InputError(f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither")
+    where: dict[str, Any] = {"local_files_only": is_local(name), "trust_remote_code": trust_remote_code}
+    with _refusing(path), _quiet():
+        described, _ = PreTrainedConfig.get_config_dict(path, local_files_only=is_local(name))
+        kind = described.get("model_type", "")
+        if kind in GONE:
+            raise InputError(f"{path}: {GONE[kind]}")
+        if described.get("auto_map") and not trust_remote_code and kind not in _known_types():
+            raise InputError(
+                f"{path}: its model type {kind!r} is code of its own, which is not run unless trust_remote_code=True"
+            )
+        config = AutoConfig.from_pretrained(path, **where)
+        architecture = (getattr(config, "architectures", None) or [""])[0]
+        role = role_of(config, architecture)
+        if face not in (None, role):
+            raise InputError(
+                f"wanted a network for {FACE[face]} ({face}), got {architecture or kind} ({role}); `lmcompare.load` "
+                "picks the class by what it finds"
+            )
+        tokenizer = AutoTokenizer.from_pretrained(path, **where)
+        if not any((Path(path) / file).is_file() for file in _TOKENIZER_FILES) and is_local(name):
+            raise InputError("wanted a tokenizer beside the weights (tokenizer.json), got none")
+        model, report = AUTO[role].from_pretrained(
+            path,
+            config=config,
+            dtype=dtype_of(dtype),
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
+            **where,
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise InputError(
+            f"{path}: {architecture or kind} holds no weights for {len(missing)} parts of a {type(model).__name__} "
+            f"({missing[0]}, ...), which would be random; wanted a checkpoint saved with its language-modelling head"
+        )
+    return model.eval(), tokenizer, role
+
+
+def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Vocabulary, Objective]:
+    """Return the network, the vocabulary and the objective of a checkpoint.
+
+    Raises:
+        InputError: a model without a language-modelling head, or a tokenizer that does not go with it.
+    """
+    name = type(transformer).__name__
+    if transformer.get_output_embeddings() is None:
+        raise InputError(f"{name}: wanted a model with a language-modelling head, got one without")
+    size = int(transformer.get_input_embeddings().weight.shape[0])
+    vocabulary = Vocabulary.wrap(tokenizer, size)
+    if vocabulary.size > size:
+        raise InputError(f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}")
+    objective = objective_of(
+        transformer.config,
+        role,
+        Frame(*vocabulary.frame),
+        vocabulary.special,
+        getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
+    )
+    return Network(transformer, role), vocabulary, objective
+
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+)
+
+
+def _known_types() -> set[str]:
+    return {kind for names in NAMES.values() for kind in names}
+
+
+@contextmanager
+def _refusing(path: str) -> Iterator[None]:
+    """Say in one sentence what the library says in a traceback."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(*(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)) from error
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        hint = "; allow_pickle=True reads weights that are not safetensors" if "safetensors" in said else ""
+        raise InputError(f"{path}: cannot be read: {said}{hint}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's own report of missing weights back: here it is an error."""
+    before = library_logging.get_verbosity()
+    library_logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(before)

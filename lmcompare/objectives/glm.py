@@ -1,0 +1,78 @@
+"""Autoregressive blank infilling."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.objectives.spans import cut_spans
+from lmcompare.settings import STRICT, Share
+
+
+@OBJECTIVES.register("glm")
+@dataclass(frozen=True)
+class GLM:
+    """Write the spans cut out of a text, in any order, on one stack (Du et al. 2022, section 2.1).
+
+    Part A, the text with holes, sees itself whole. Part B, the spans in random order, sees Part A and what of Part B
+    came before. A span begins with the name of its hole and ends with eos, which is asked for. Special tokens are
+    never cut out.
+
+    >>> example = GLM(rate=0.34, mean_span=1).learn(np.array([5, 6, 7]), special, rng)   # eos 2, sentinel 9
+    >>> example.inputs.tolist(), example.targets.tolist(), example.visible
+    ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
+
+    It differs from the paper in two ways. Our block knows positions in the order of the row, not GLM's pairs (which
+    hole, where in the span), so what links a span to its hole is that each hole has a sentinel of its own instead of
+    one mask for all. And the lengths of the spans are drawn as for span corruption, not from Poisson(3).
+    """
+
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str]
+    role: ClassVar[Role] = "decoder"
+    family: ClassVar[Family] = "denoising"
+    exactness: ClassVar[str] = "exact"
+
+    rate: Share = 0.15
+    """share of the tokens cut out"""
+    mean_span: Annotated[float, Field(ge=1)] = 3.0
+    """mean length of a span, in tokens"""
+
+    @property
+    def share(self) -> float:
+        """The rate; the end of each span comes on top."""
+        return self.rate
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Cut spans out of the text and ask for them in random order."""
+        holed, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
+        return self._ask(holed, [spans[i] for i in rng.permutation(len(spans))], special)
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for the completion as the one span cut from the end of the prompt; that it ends is not asked."""
+        hole = special.sentinels[0]
+        whole = self._ask(np.append(prompt, hole), [np.concatenate([[hole], completion])], special)
+        return [Example(whole.inputs[:-1], whole.targets[:-1], visible=whole.visible)]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Read the prompt and a hole, and the hole's name once more, after which its span is written."""
+        hole = special.sentinels[0]
+        inputs = np.concatenate([prompt, [hole, hole]]).astype(np.int64)
+        return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs) - 1)
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read the text and eos, all of it visible."""
+        inputs = np.append(tokens, special.eos).astype(np.int64)
+        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+
+    @staticmethod
+    def _ask(holed: Ids, spans: list[Ids], special: Special) -> Example:
+        targets = [np.append(span[1:], special.eos) for span in spans]
+        return Example(
+            np.concatenate([holed, *spans]).astype(np.int64),
+            np.concatenate([np.full(len(holed), IGNORE), *targets]).astype(np.int64),
+            visible=len(holed),
+        )

@@ -1,0 +1,74 @@
+"""Prefix language modelling."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.settings import STRICT
+
+
+@OBJECTIVES.register("prefix")
+@dataclass(frozen=True)
+class Prefix:
+    """Predict how a text goes on after a prefix that sees itself whole (Raffel et al. 2020, sections 3.2.1 and 3.3.1).
+
+    It is UniLM's sequence-to-sequence mask too (Dong et al. 2019, section 2.3). The prefix of each block is drawn
+    uniformly from 1 token to all but one; only the rest is asked for, a half on average. As for a causal LM, the eos
+    between documents is asked for.
+
+    >>> example = Prefix().learn(np.array([5, 6, 7]), special, rng)   # bos is 1; the prefix came out as 5
+    >>> example.inputs.tolist(), example.targets.tolist(), example.visible
+    ([1, 5, 6], [-100, 6, 7], 2)
+
+    With ``network: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
+
+    >>> example = Prefix(network="encoder-decoder").learn(np.array([5, 6, 7]), special, rng)
+    >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
+    ([1, 5], [1, 6], [6, 7])
+    """
+
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str]
+    family: ClassVar[Family] = "autoregressive"
+    exactness: ClassVar[str] = "exact"
+    share: ClassVar[float] = 0.5
+
+    network: Literal["decoder", "encoder-decoder"] = "decoder"
+    """one stack with a mask, or two, where the encoder reads the prefix"""
+
+    @property
+    def role(self) -> Role:
+        """What ``network`` says."""
+        return self.network
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Ask for what follows a random prefix."""
+        return self._ask(tokens, int(rng.integers(1, len(tokens))) if len(tokens) > 1 else 0, special)
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for the completion after the prompt as prefix, in one pass."""
+        return [self._ask(np.concatenate([prompt, completion]), len(prompt), special)]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Read the prompt, which sees itself whole."""
+        inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
+        if self.network == "decoder":
+            return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs))
+        return Example(inputs, np.array([IGNORE]), np.array([special.bos], dtype=np.int64))
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read the text between bos and eos, all of it visible."""
+        inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
+        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+
+    def _ask(self, tokens: Ids, prefix: int, special: Special) -> Example:
+        inputs = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
+        targets = tokens.astype(np.int64)
+        if self.network == "decoder":
+            targets[:prefix] = IGNORE
+            return Example(inputs, targets, visible=prefix + 1)  # bos belongs to the prefix
+        decoder = np.concatenate([[special.bos], targets[prefix:-1]])
+        return Example(inputs[: prefix + 1], targets[prefix:], decoder)

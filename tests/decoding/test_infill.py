@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from lmcompare import networks
+from lmcompare.decoding.holes import Typed, parse
+from lmcompare.decoding.infill import BY_THE_WHOLE, FROM_THE_LEFT, infill
+from lmcompare.errors import InputError
+from lmcompare.example import IGNORE, Example, collate
+from lmcompare.networks import Tensors, evaluating
+from lmcompare.objectives import OBJECTIVES
+
+KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
+NOTES = "今天天气很[MASK]，适合出去玩"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request, small, vocabulary):
+    objective = OBJECTIVES[request.param]()
+    network = networks.build(small, objective.role, vocabulary.special, seed=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(3)
+    return network, objective, vocabulary
+
+
+def log_p(network, inputs, targets, decoder=None, visible="all"):
+    example = Example(np.array(inputs), np.array(targets), None if decoder is None else np.array(decoder), visible)
+    with evaluating(network):
+        return -network(Tensors.of(collate([example], 0))).sum().item()
+
+
+def test_docstrings():
+    assert parse("the film was <mask> [MASK], a <hole>.") == Typed(
+        parts=["the film was", ", a", "."], spaces=[" ", " "], sizes=[2, None]
+    )
+    assert Typed(["the film was", "!"], [" "], [1]).filled([" good"]) == "the film was good!"
+    assert parse("a{M}b", "{M}").sizes == [1]
+
+
+def test_the_sentence_of_the_notes(model):
+    filled = infill(*model, NOTES)
+    assert filled.text == f"今天天气很{filled.fills[0]}，适合出去玩"
+    assert [len(row) for row in filled.tokens] == [1]
+    assert np.isin(filled.tokens[0], model[2].special.ordinary).all()
+    assert filled.score < 0
+    assert filled.calls >= 1
+    assert filled.handicap == (FROM_THE_LEFT if model[1].kind in ("causal", "prefix") else "")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_exactly_the_holes_are_filled(model, temperature):
+    text = "the <mask> [MASK] was<hole>, <mask>and never <hole>."
+    filled = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
+    again = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
+    assert (again.text, again.score, again.calls) == (filled.text, pytest.approx(filled.score), filled.calls)
+    assert [len(row) for row in filled.tokens[::2]] == [2, 1]
+    assert all(1 <= len(row) <= 3 for row in filled.tokens)
+    assert np.isin(np.concatenate(filled.tokens), model[2].special.ordinary).all()
+    kept = Typed(["the", " was", ",", "and never", "."], [" ", "", " ", " "], [2, None, 1, None])
+    assert filled.text == kept.filled(filled.fills)
+
+
+def test_the_score_is_that_of_plain_questions(model):
+    """One mask in the middle: log p of the token found, by one question written out by hand."""
+    network, objective, vocabulary = model
+    special = vocabulary.special
+    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    filled = infill(*model, "the film <mask> was good")
+    (token,) = filled.tokens[0].tolist()
+    none, s0 = IGNORE, special.sentinels[0]
+    if objective.kind == "masked":
+        inputs = [*left, special.mask, *right, special.eos]
+        expected = log_p(network, inputs, [token if i == special.mask else none for i in inputs])
+        assert filled.score >= expected - 1e-5  # among text alone
+        with evaluating(network):
+            batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), none))], 0))
+            (logits,) = network.logits(batch, batch.inputs == special.mask)
+        assert token == special.ordinary[int(logits[special.ordinary].argmax())]
+        return
+    if objective.kind in ("causal", "prefix"):
+        visible = "past" if objective.kind == "causal" else len(left) + 1
+        expected = log_p(network, [special.bos, *left], [none] * len(left) + [token], visible=visible)
+    elif objective.kind == "seq2seq":
+        inputs = [*left, s0, *right, special.eos]
+        expected = log_p(network, inputs, [none, token], [special.bos, s0])
+    elif objective.kind == "glm":
+        part = [*left, s0, *right, special.eos]
+        expected = log_p(network, [*part, s0], [none] * len(part) + [token], visible=len(part))
+    else:
+        inputs = [*left, special.mask, *right, special.eos]
+        expected = log_p(network, inputs, [none] * len(left) + [token], [special.bos, *left])
+    assert filled.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_choices(model):
+    filled = infill(*model, "the film was <hole>.", choices=["good", "bad"])
+    assert filled.text in ("the film was good.", "the film was bad.")
+    one = [infill(*model, "the film was <hole>.", choices=[choice]) for choice in ("good", "bad")]
+    assert filled.score == pytest.approx(max(each.score for each in one), abs=1e-4)
+    assert filled.handicap == (BY_THE_WHOLE if model[1].kind in ("causal", "prefix") else "")
+    with pytest.raises(InputError, match="choices: wanted some, for a text with one hole"):
+        infill(*model, "<hole> <mask> a <mask>", choices=["a"])
+
+
+def test_no_hole(model):
+    with pytest.raises(InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"):
+        infill(*model, "the film")

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from lmcompare.errors import InputError
+from lmcompare.objectives import learn_block
+from lmcompare.objectives.bart import Bart
+from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.glm import GLM
+from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.mixture import Mixture, Part
+from lmcompare.objectives.prefix import Prefix
+from lmcompare.objectives.seq2seq import Seq2Seq
+
+TOKENS = np.arange(40, 60)
+
+
+def test_docstring(special):
+    mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), answer="masked")
+    assert (mixture.role, mixture.exactness, mixture.family) == ("encoder", "chain", "mixed")
+    assert round(mixture.share, 4) == 0.7875
+    assert mixture.part("causal") == Causal()
+
+
+def test_a_part_asks_as_often_as_its_weight_says(special):
+    mixture = Mixture((Part(Causal(), weight=3), Part(Masked())))
+    rng = np.random.default_rng(0)
+    causal = [mixture.learn(TOKENS, special, rng).visible == "past" for _ in range(2000)]
+    assert np.mean(causal) == pytest.approx(0.75, abs=0.03)
+
+
+def test_the_first_part_answers_unless_another_is_named(special):
+    parts = (Part(Prefix()), Part(Masked(), name="bert"), Part(GLM()))
+    prompt, completion = TOKENS[:4], TOKENS[4:6]
+    for answer, objective in (("", Prefix()), ("bert", Masked()), ("glm", GLM())):
+        mixture = Mixture(parts, answer)
+        assert (mixture.role, mixture.exactness) == (objective.role, objective.exactness)
+        ours, theirs = mixture.score(prompt, completion, special), objective.score(prompt, completion, special)
+        assert [e.inputs.tolist() for e in ours] == [e.inputs.tolist() for e in theirs]
+        assert mixture.begin(prompt, 2, special).inputs.tolist() == objective.begin(prompt, 2, special).inputs.tolist()
+        assert mixture.read(prompt, special).inputs.tolist() == objective.read(prompt, special).inputs.tolist()
+
+
+def test_one_part_asks_about_all_documents_of_a_block(special):
+    mixture = Mixture((Part(Causal()), Part(Masked(rate=0.9, masked=1, random=0))))
+    block = np.array([40, 41, 2, 50, 51, 2, 60])
+    for seed in range(20):
+        example = learn_block(mixture, block, special, np.random.default_rng(seed), isolated=True)
+        causal = example.visible == "past"
+        assert (example.inputs == special.mask).any() != causal
+        assert (example.inputs == special.bos).sum() == (3 if causal else 0)
+
+
+def test_what_one_network_cannot_serve_is_refused():
+    Mixture((Part(Seq2Seq()), Part(Bart()), Part(Prefix("encoder-decoder"))))
+    with pytest.raises(InputError, match=r"^parts\.1\.objective: wanted one that shares a network with causal \(dec"):
+        Mixture((Part(Causal()), Part(Bart())))
+    with pytest.raises(InputError, match=r"^parts\.0\.objective: wanted an objective, got 'causal'"):
+        Mixture((Part("causal"), Part(Bart())))
+    with pytest.raises(InputError, match="^parts: wanted at least two, got 1"):
+        Mixture((Part(Causal()),))
+
+
+def test_answers_of_no_or_of_many_parts_are_refused():
+    with pytest.raises(InputError, match=r"^answer: no part 'mask'; did you mean 'masked'\?"):
+        Mixture((Part(Causal()), Part(Masked())), answer="mask")
+    with pytest.raises(InputError, match="^answer: wanted the name of one part, got 'masked', which 2 have"):
+        Mixture((Part(Masked(0.1)), Part(Masked(0.5))), answer="masked")
+    assert Mixture((Part(Masked(0.1)), Part(Masked(0.5), name="much")), answer="much").answering == Masked(0.5)

@@ -1,0 +1,53 @@
+"""Objectives of objectives survive the trip to JSON; wrong keys are named by their path."""
+
+import json
+
+import pytest
+
+from lmcompare.errors import InputError
+from lmcompare.objectives import OBJECTIVES, parse, with_parts
+from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.mixture import Mixture, Part
+from lmcompare.objectives.schedule import Schedule, Stage
+from lmcompare.settings import plain
+
+NESTED = Schedule((Stage(Causal(), 0.25), Stage(Mixture((Part(Masked("uniform"), 2.0, "all"), Part(Causal())), "all"))))
+
+
+@pytest.mark.parametrize("objective", [NESTED, Causal(), Masked(0.3, shifted=True)])
+def test_there_and_back(objective):
+    assert parse(json.loads(json.dumps(plain(objective)))) == objective
+
+
+def test_docstrings():
+    assert plain(Masked(rate=0.3, masked=1.0, random=0.0)) == {
+        "kind": "masked", "rate": 0.3, "masked": 1.0, "random": 0.0, "whole_word": False, "shifted": False
+    }  # fmt: skip
+    resolved = with_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
+    assert resolved == {"parts": [{"objective": "objective.parts.0.objective = causal"}]}
+
+
+@pytest.mark.parametrize("kind", [k for k in OBJECTIVES if k not in ("mixture", "schedule")])
+def test_every_objective_says_what_it_is(kind):
+    objective = parse(kind)
+    assert objective.role in ("decoder", "encoder", "encoder-decoder")
+    assert objective.family in ("autoregressive", "denoising")
+    assert objective.exactness in ("exact", "chain")
+    assert 0 < objective.share <= 1
+    assert parse(plain(objective)) == objective
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "masked", "rte": 3}, r"^objective\.rte: "),
+        ({"rate": 3}, r"^objective\.kind: wanted one of bart, causal, glm, masked, "),
+        ("causl", "no objective 'causl'; did you mean 'causal'"),
+        ({"kind": "masked", "masked": 0.9, "random": 0.9}, r"^objective\.masked \+ random: wanted a sum"),
+        ({"kind": "mixture", "parts": [{"objective": {"kind": "glm", "rte": 1}}]}, r"^objective\.parts\.0\.obj.*\.rte"),
+    ],
+)  # fmt: skip
+def test_wrong_keys_are_named(given, said):
+    with pytest.raises(InputError, match=said):
+        parse(given)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcompare.objectives.prefix import Prefix
+
+BLOCK = st.lists(st.sampled_from([2, *range(32, 96)]), min_size=1, max_size=60).map(np.array)
+TOKENS = np.array([5, 6, 7])
+
+
+def drawn(objective, special, tokens=TOKENS, times=50):
+    return [objective.learn(tokens, special, np.random.default_rng(i)) for i in range(times)]
+
+
+def test_docstring(special):
+    found = drawn(Prefix(), special)
+    one = next(e for e in found if e.visible == 2)
+    assert one.inputs.tolist() == [1, 5, 6]
+    assert one.targets.tolist() == [-100, 6, 7]
+    assert {e.visible for e in found} == {2, 3}
+    two = next(e for e in drawn(Prefix(network="encoder-decoder"), special) if len(e.inputs) == 2)
+    assert (two.inputs.tolist(), two.decoder_inputs.tolist(), two.targets.tolist()) == ([1, 5], [1, 6], [6, 7])
+
+
+@given(tokens=BLOCK, seed=st.integers(0, 99))
+def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
+    rng = np.random.default_rng
+    one = Prefix().learn(tokens, special, rng(seed))
+    two = Prefix(network="encoder-decoder").learn(tokens, special, rng(seed))
+    assert np.where(one.asked, one.targets, tokens).tolist() == tokens.tolist()
+    assert one.inputs.tolist() == [special.bos, *tokens[:-1].tolist()]
+    assert not one.asked[: one.visible - 1].any() and one.asked[one.visible - 1 :].all()
+    assert [*two.inputs[1:], *two.targets] == tokens.tolist()
+    assert two.decoder_inputs.tolist() == [special.bos, *two.targets[:-1].tolist()]
+    assert len(two.targets) == one.asked.sum() >= 1
+
+
+def test_share(special):
+    tokens = np.full(128, 40)
+    assert np.mean([e.asked.mean() for e in drawn(Prefix(), special, tokens, 2000)]) == pytest.approx(0.5, abs=0.02)
+    assert (Prefix().share, Prefix().family, Prefix().exactness) == (0.5, "autoregressive", "exact")
+    assert (Prefix().role, Prefix("encoder-decoder").role) == ("decoder", "encoder-decoder")
+
+
+def test_score_begin_and_read(special):
+    (example,) = Prefix().score(np.array([5, 6]), np.array([7, 8]), special)
+    assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [-100, -100, 7, 8])
+    assert example.visible == 3
+    (example,) = Prefix("encoder-decoder").score(np.array([5, 6]), np.array([7, 8]), special)
+    assert (example.inputs.tolist(), example.decoder_inputs.tolist()) == ([1, 5, 6], [1, 7])
+    assert example.targets.tolist() == [7, 8]
+    begun = Prefix().begin(TOKENS, 4, special)
+    assert (begun.inputs.tolist(), begun.visible) == ([1, 5, 6, 7], 4)
+    assert Prefix("encoder-decoder").begin(TOKENS, 4, special).decoder_inputs.tolist() == [1]
+    assert Prefix().read(TOKENS, special).inputs.tolist() == [1, 5, 6, 7, 2]

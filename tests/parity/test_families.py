@@ -1,0 +1,140 @@
+"""Each family, saved to and loaded from disk, beside plain transformers: no batch, full logits."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import FAMILIES
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+import lmcompare
+from lmcompare.model import CausalLM, MaskedLM, Seq2SeqLM
+
+CAUSAL = ["gpt2", "llama", "qwen3", "gpt_neox", "glm4", "modernbert_decoder"]
+MASKED = ["bert", "roberta", "electra", "modernbert"]
+SEQ2SEQ = ["t5", "bart", "marian", "t5gemma"]
+AUTO = {
+    **dict.fromkeys(CAUSAL, AutoModelForCausalLM),
+    **dict.fromkeys(MASKED, AutoModelForMaskedLM),
+    **dict.fromkeys(SEQ2SEQ, AutoModelForSeq2SeqLM),
+}
+FACE = {**dict.fromkeys(CAUSAL, CausalLM), **dict.fromkeys(MASKED, MaskedLM), **dict.fromkeys(SEQ2SEQ, Seq2SeqLM)}
+PAIRS = [
+    ("the film was", " unbelievably good"),
+    ("an actor who never", " lost heart."),
+    ("", "a story"),
+    ("今天天气很", "好，"),
+    ("well ", "played 😀"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(family, folders):
+    return lmcompare.load(folders(family))
+
+
+def theirs(name, folder, prompt, completion):
+    """log p of each token, the inputs written out for each family."""
+    plain, tokenizer = AUTO[name].from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    spaces = prompt[len(prompt.rstrip()) :]
+    prompt, completion = prompt.rstrip(), spaces + completion
+
+    def bare(text):
+        return tokenizer(text, add_special_tokens=False).input_ids
+
+    ids = tokenizer.convert_tokens_to_ids
+    found: list[float] = []
+    if name in SEQ2SEQ:
+        said = bare(completion)
+        encoder = {
+            "t5": lambda: [*bare(prompt), ids("<extra_id_0>"), ids("</s>")],
+            "bart": lambda: [ids("<s>"), *bare(prompt), ids("</s>")],
+            "marian": lambda: [*bare(prompt), ids("</s>")],
+            "t5gemma": lambda: [ids("<bos>"), *bare(prompt)],
+        }[name]()
+        begun = {
+            "t5": ["<pad>", "<extra_id_0>"], "bart": ["</s>", "<s>"], "marian": ["<pad>"], "t5gemma": ["<bos>"],
+        }[name]  # fmt: skip
+        start = [ids(token) for token in begun]
+        with torch.no_grad():
+            decoder = torch.tensor([[*start, *said[:-1]]])
+            logits = plain(input_ids=torch.tensor([encoder]), decoder_input_ids=decoder).logits[0, len(start) - 1 :]
+        return logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0].tolist()
+    head = bare(prompt)
+    said = bare(prompt + completion)[len(head) :]
+    cls = {"bert": "[CLS]", "electra": "[CLS]", "modernbert": "[CLS]", "roberta": "<s>"}.get(name)
+    sep = {"bert": "[SEP]", "electra": "[SEP]", "modernbert": "[SEP]", "roberta": "</s>"}.get(name)
+    always = {"llama": ["<s>"], "glm4": ["[gMASK]"], "modernbert_decoder": ["[CLS]"]}.get(name, [])
+    if name in CAUSAL and not always and not head:
+        always = ["<|endoftext|>"]
+    if name in CAUSAL:
+        inputs = [*(ids(one) for one in always), *head, *said[:-1]]
+        with torch.no_grad():
+            logits = plain(input_ids=torch.tensor([inputs])).logits[0, -len(said) :]
+        return logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0].tolist()
+    for t, token in enumerate(said):
+        inputs = [ids(cls), *head, *said[:t], *[tokenizer.mask_token_id] * (len(said) - t), ids(sep)]
+        with torch.no_grad():
+            logits = plain(input_ids=torch.tensor([inputs])).logits[0, 1 + len(head) + t]
+        found.append(logits.log_softmax(-1)[token].item())
+    return found
+
+
+def test_every_family_has_its_row():
+    assert set(FAMILIES) == set(AUTO)
+
+
+def test_the_door_picks_the_face(family, model, folders):
+    assert type(model) is FACE[family]
+    assert type(FACE[family].from_pretrained(folders(family))) is FACE[family]
+
+
+def test_log_likelihood_equals_plain_transformers(family, model, folders):
+    scores = model.log_likelihood(*zip(*PAIRS, strict=True))
+    for (prompt, completion), score in zip(PAIRS, scores, strict=True):
+        assert score.tokens == pytest.approx(theirs(family, folders(family), prompt, completion), abs=1e-4)
+        assert score.exactness == ("chain" if family in MASKED else "exact")
+
+
+def test_a_batch_of_one_is_a_batch_of_many(model):
+    prompts, completions = zip(*PAIRS, strict=True)
+    together = model.log_likelihood(prompts, completions)
+    for i, pair in enumerate(PAIRS):
+        (alone,) = model.log_likelihood(pair[:1], pair[1:])
+        assert alone.tokens == pytest.approx(together[i].tokens, abs=1e-5)
+
+
+def test_every_next_token_has_a_share_of_one(model):
+    """Conditionals are over all ids that the network has, and add up."""
+    prompt = np.array(model.vocabulary.encode("the film"))
+    pairs = [(prompt, np.array([token])) for token in range(model.vocabulary.size)]
+    model.batch_tokens = 2**16
+    assert np.exp(np.concatenate(model.score_tokens(pairs))).sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_saved_again_it_is_a_plain_checkpoint(family, model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert not (tmp_path / "lmcompare.json").exists()
+    again = lmcompare.load(tmp_path)
+    before, after = (m.log_likelihood(*zip(*PAIRS, strict=True)) for m in (model, again))
+    assert [one.sum for one in after] == pytest.approx([one.sum for one in before], abs=1e-6)
+
+
+def test_states_are_those_of_plain_transformers(family, model, folders):
+    plain = AUTO[family].from_pretrained(folders(family)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folders(family))
+    text = "the film was unbelievably good"
+    encoded = {"input_ids": torch.tensor([tokenizer(text).input_ids])}
+    module = plain.get_encoder() if family in SEQ2SEQ else plain.base_model
+    with torch.no_grad():
+        output = module(**encoded, output_hidden_states=True)
+    ours = model.embed([text, "a much longer text, which is there for its length alone"])[0]
+    assert ours == pytest.approx(output.last_hidden_state[0].mean(0).numpy(), abs=1e-5)
+    (layer,) = model.embed([text], layer=1, pooling="first")
+    assert layer == pytest.approx(output.hidden_states[1][0, 0].numpy(), abs=1e-5)
+
+
+def test_words_have_vectors(model):
+    first, second = model.embed_tokens(["the film was unbelievably good", "今天 好"])
+    assert first.words == ["the", "film", "was", "unbelievably", "good"]
+    assert first.vectors.shape == (5, 32)
+    assert np.isfinite(first.vectors).all() and len(second.words) == len(second.vectors)

@@ -1,0 +1,118 @@
+"""The verbs of the three faces, on networks of our own."""
+
+import numpy as np
+import pytest
+import torch
+
+from lmcompare import networks
+from lmcompare.errors import InputError
+from lmcompare.example import collate
+from lmcompare.model import LanguageModel, load
+from lmcompare.networks import Tensors, evaluating
+from lmcompare.objectives import OBJECTIVES, learn_block
+
+TEXTS = ["the film was good.", "an actor who played it well"]
+
+
+@pytest.fixture(params=["causal", "masked", "seq2seq"])
+def model(request, vocabulary, small):
+    objective = OBJECTIVES[request.param]()
+    network = networks.build(small, objective.role, vocabulary.special, seed=1)
+    return LanguageModel(network, vocabulary, objective)
+
+
+def test_rank(model):
+    prompt, choices = "the film was", [" good", " unbelievably long", "", " bad"]
+    with pytest.raises(InputError, match="empty"):
+        model.rank(prompt, choices)
+    choices.remove("")
+    scores = model.log_likelihood([prompt] * 3, choices)
+    before = model.log_likelihood([""] * 3, choices)
+    expected = {
+        "sum": [one.sum for one in scores],
+        "token": [one.tokens.mean() for one in scores],
+        "byte": [one.sum / len(text.encode()) for one, text in zip(scores, choices, strict=True)],
+        "unconditional": [one.sum - two.sum for one, two in zip(scores, before, strict=True)],
+    }
+    for normalise, values in expected.items():
+        ranked = model.rank(prompt, choices, normalise=normalise)
+        assert [one.index for one in ranked] == np.argsort(-np.array(values)).tolist()
+        assert [one.score for one in ranked] == pytest.approx(sorted(values, reverse=True))
+        assert [one.text for one in ranked] == [choices[one.index] for one in ranked]
+
+
+def test_bits_per_byte_and_surprisal_say_the_same(model):
+    density = model.bits_per_byte(TEXTS)
+    for text, bits in zip(TEXTS, density.bits, strict=True):
+        frame = model.surprisal(text)
+        assert frame.surprisal.sum() == pytest.approx(bits, abs=1e-4)
+        spelt = "".join(text[start:end] for start, end in zip(frame.start, frame.end, strict=True))
+        assert spelt == text.replace(" ", "")
+        assert frame.attrs["exactness"] == model.objective.exactness
+    assert density.value == pytest.approx(density.bits.sum() / sum(len(text) for text in TEXTS))
+    with pytest.raises(InputError, match=r"texts\[1\]: wanted a text"):
+        model.bits_per_byte(["a", ""])
+
+
+def test_a_text_longer_than_the_context(model):
+    text = " ".join(TEXTS * 3)
+    whole = model.bits_per_byte([text]).bits.sum()
+    model.context = 8
+    windowed = model.bits_per_byte([text], stride=2)
+    assert windowed.context == 8 and windowed.bits.sum() != pytest.approx(whole)
+    with pytest.raises(InputError, match=r"completions\[0\]: wanted at most"):
+        model.log_likelihood([""], [text])
+
+
+def test_loss_is_that_of_training(model):
+    special = model.vocabulary.special
+    examples = [
+        learn_block(
+            model.objective, np.array([*model.vocabulary.encode(text), special.eos]), special,
+            np.random.default_rng([3, i]), isolated=False,
+        )
+        for i, text in enumerate(TEXTS)
+    ]  # fmt: skip
+    batch = collate(examples, special.pad)
+    with evaluating(model.network):
+        nats = model.network(Tensors.of(batch)).double().numpy()
+    assert model.loss(TEXTS, seed=3) == pytest.approx((nats * batch.target_weights).sum() / batch.weight, abs=1e-5)
+
+
+def test_layers(model):
+    with pytest.raises(InputError, match="layer: wanted one from -3 to 2"):
+        model.embed(TEXTS, layer=7)
+    first, last = model.embed(TEXTS, layer=0), model.embed(TEXTS)
+    assert first.shape == last.shape == (2, 32) and not np.allclose(first, last)
+
+
+def test_words_have_the_mean_of_their_tokens(model):
+    (words,) = model.embed_tokens(["the film"])
+    assert words.words == ["the", "film"] and words.spans.tolist() == [[0, 3], [4, 8]]
+    ids = np.array(model.vocabulary.encode("the film"))
+    assert len(ids) == 2
+    example = model.objective.read(ids, model.vocabulary.special)
+    with evaluating(model.network):
+        states = model.network.states(Tensors.of(collate([example], 0)))[0]
+    head = example.inputs.tolist().index(ids[0])
+    mean = states[head : head + 2].mean(0)
+    assert torch.tensor(words.vectors).mean(0) == pytest.approx(mean, abs=1e-5)
+
+
+def test_generate_says_what_it_cost(model):
+    made = model.generate(["the film"], length=4, temperature=0)
+    assert len(made) == 1 and isinstance(made[0], str) and made.calls == 4
+    assert len(made.decoded.tokens[0]) == 4
+
+
+def test_a_bare_model_that_is_loaded_has_its_face(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert type(load(tmp_path)).face == model.objective.role
+
+
+def test_a_score_leaves_dropout_as_it_was(model):
+    for training in (True, False):
+        model.network.train(training)
+        model.log_likelihood([""], ["film"])
+        assert model.network.transformer.training is training
+    assert not networks.Network(model.network.transformer.eval(), model.network.role).training
