@@ -11,8 +11,8 @@ from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective
 from lmcompare.scoring import Asked, Pair, ask_pair
 
-LOGITS = 2**26
-"""Most logits of one forward pass over several examples: 256 MiB in float32."""
+LOGITS = {"cpu": 2**22, "other": 2**26}
+"""Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches hold no more."""
 
 AHEAD = 64
 """How many full batches of examples are made before they are asked: more are sorted better, fewer take less memory."""
@@ -25,9 +25,10 @@ def ask(
 
     Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one example.
     """
+    most = LOGITS["cpu" if network.device.type == "cpu" else "other"]
     answers: list[NDArray[np.float64]] = [np.array([])] * len(examples)
     with evaluating(network):
-        for group in groups(examples, batch_tokens, len(special.word_starts)):
+        for group in groups(examples, batch_tokens, len(special.word_starts), most):
             batch = collate([examples[i] for i in group], special.pad)
             losses = network(Tensors.of(batch, network.device)).double().cpu().numpy()
             ends = np.cumsum((batch.targets != IGNORE).sum(1))[:-1]
@@ -36,8 +37,12 @@ def ask(
     return answers
 
 
-def groups(examples: Sequence[Example], batch_tokens: int, vocabulary: int) -> list[list[int]]:
-    """Group examples of like length so that a batch, padding included, holds at most ``batch_tokens`` positions.
+def groups(
+    examples: Sequence[Example], batch_tokens: int, vocabulary: int = 0, most: int = LOGITS["cpu"]
+) -> list[list[int]]:
+    """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and ``most`` logits.
+
+    Padding counts as positions; ``vocabulary`` logits are computed for each target.
 
     >>> groups([Example(np.arange(n), np.arange(n)) for n in (5, 2, 2)], 4, 100)
     [[1, 2], [0]]
@@ -48,7 +53,7 @@ def groups(examples: Sequence[Example], batch_tokens: int, vocabulary: int) -> l
     logits = 0
     for i in sorted(range(len(examples)), key=lengths.__getitem__):
         logits += wanted[i]
-        if found and (len(found[-1]) + 1) * lengths[i] <= batch_tokens and logits <= LOGITS:
+        if found and (len(found[-1]) + 1) * lengths[i] <= batch_tokens and logits <= most:
             found[-1].append(i)
         else:
             found.append([i])
@@ -106,7 +111,7 @@ def reading(
 ) -> Iterator[tuple[list[int], Tensors]]:
     """Yield batches of examples of like length with their places, the network in evaluation."""
     with evaluating(network):
-        for group in groups(examples, batch_tokens, 0):
+        for group in groups(examples, batch_tokens):
             yield group, Tensors.of(collate([examples[i] for i in group], special.pad), network.device)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the hub or a folder: which class reads them, and what is refused, not scored with random weights."""
+"""Checkpoints of the hub or a folder: which class reads them, and what is refused, not scored at random."""
 
 import logging
 from collections.abc import Iterator

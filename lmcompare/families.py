@@ -31,7 +31,8 @@ from lmcompare.objectives.seq2seq import Seq2Seq
 
 
 def _ids(*parts: Sequence[int] | Ids) -> Ids:
-    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
+    # An empty tuple would count as floats.
+    return np.concatenate(parts, dtype=np.int64, casting="unsafe")
 
 
 def _nothing(count: int) -> Ids:
@@ -302,7 +303,7 @@ def context_of(config: Any) -> int | None:
     """
     if config.model_type in RELATIVE:
         return None
-    found = []
+    found: list[int] = []
     parts: list[Any] = [config, getattr(config, "encoder", None), getattr(config, "decoder", None)]
     for part in parts:
         names = ("max_position_embeddings", "n_positions", "n_ctx")

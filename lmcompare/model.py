@@ -147,7 +147,7 @@ class LanguageModel:
         seed: int = 0,
         cut: bool = False,
     ) -> list[Scores]:
-        """Return log p(completion given prompt) for each pair, in nats a token; the type says what kind it is.
+        """Return log p(completion given prompt) for each pair, in nats a token; the type says what the number is.
 
         Causal: exact. Seq2seq: exact, given what the encoder reads; after span corruption the completion is the span
         cut from the end of the prompt, else what the decoder says to the prompt. Masked: by ``method``.
@@ -259,10 +259,11 @@ class LanguageModel:
         )
 
     def surprisal(self, text: str, *, stride: int | None = None, method: Method | None = None) -> "DataFrame":
-        """Return a frame, one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end``, ``surprisal``.
+        """Return a pandas frame, one row a token.
 
-        ``surprisal`` is -log2 p in bits (for a pseudo method, -log2 of the pseudo-likelihood), ``start`` and ``end``
-        are characters of the text. ``frame.attrs["exactness"]`` says what it is. Sum over ``word_number`` for words.
+        Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
+        a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text.
+        ``frame.attrs["exactness"]`` says what it is. Sum over ``word_number`` for words.
 
         Raises:
             InputError: as ``bits_per_byte``.

@@ -139,8 +139,9 @@ def ask_pair(
         for draw in range(draws):
             masked = 1 + int(count * (draw + rng.random()) / draws)
             places = np.sort(rng.permutation(count)[:masked])
-            question = _mask(template, first, pair.completion, places, places, special)
-            yield Asked(question, places, count / masked / draws)
+            yield Asked(
+                _mask(template, first, pair.completion, places, places, special), places, count / masked / draws
+            )
         return
     if method == "pll-whole-word":
         for word in np.unique(pair.words):
@@ -159,7 +160,9 @@ def _template(objective: Objective, pair: Pair, special: Special) -> tuple[Ids, 
     first = int(np.flatnonzero(example.asked)[0])
     inputs, stop = example.inputs.copy(), first + len(pair.completion)
     if not (inputs[first:stop] == special.mask).all() or stop > len(inputs):
-        raise InputError(f"method: {objective.kind!r} does not ask where its masks stand; wanted None or 'chain'")
+        raise InputError(
+            f"method: {objective.kind!r} does not ask where its masks stand; wanted method None or 'chain'"
+        )
     inputs[first:stop] = pair.completion
     return inputs, first
 

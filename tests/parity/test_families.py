@@ -120,8 +120,10 @@ def test_saved_again_it_is_a_plain_checkpoint(family, model, tmp_path):
 
 
 def test_states_are_those_of_plain_transformers(family, model, folders):
-    plain = AUTO[family].from_pretrained(folders(family)).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folders(family))
+    plain, tokenizer = (
+        AUTO[family].from_pretrained(folders(family)).eval(),
+        AutoTokenizer.from_pretrained(folders(family)),
+    )
     text = "the film was unbelievably good"
     encoded = {"input_ids": torch.tensor([tokenizer(text).input_ids])}
     module = plain.get_encoder() if family in SEQ2SEQ else plain.base_model

@@ -78,7 +78,7 @@ MINICONS = {"pll": "original", "pll-word-l2r": "within_word_l2r"}
 def test_pseudo_log_likelihood_is_that_of_minicons(name, method):
     scorer = pytest.importorskip("minicons.scorer")
     model, tokenizer = build(name)
-    # minicons 0.3.39 encodes with `batch_encode_plus`, which transformers 5 has no more: it is given what it returned.
+    # minicons 0.3.39 calls `batch_encode_plus`, which transformers 5 has no more: it is given what that returned.
     encoded = tokenizer(SENTENCES, padding="longest", return_attention_mask=True)
     theirs = scorer.MaskedLMScorer(model, "cpu", tokenizer=tokenizer).sequence_score(
         encoded, reduction=lambda scores: scores.sum().item(), PLL_metric=MINICONS[method]

@@ -83,8 +83,9 @@ def _framed(tokenizer, first, last, roles):
         pair = [(token, tokenizer.token_to_id(token)) for token in {first, last} - {""}]
         template = f"{first} $A {last}".strip()
         tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=pair)
-    names = {f"{role}_token": token for role, token in roles.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in roles.items()}
+    )
 
 
 def _gpt2_tokenizer():
