@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lmcompare import settings
 from lmcompare.budget import Meter, peak_memory, reset_peak_memory
-from lmcompare.errors import LmcompareError
+from lmcompare.errors import InputError, LmcompareError
 from lmcompare.example import IGNORE, Batch, Ids, Special, collate
 from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective, learn_block
@@ -252,6 +252,11 @@ def train(
         KeyboardInterrupt: after a checkpoint was saved.
     """
     accelerator = accelerator_for(training, device, trackers, folder)
+    if training.batch < accelerator.num_processes:
+        raise InputError(
+            f"training.batch: wanted at least one block for each of {accelerator.num_processes} processes, "
+            f"got {training.batch}"
+        )
     steps = Steps(
         blocks.train, objective, special, training, seed, isolated, accelerator.process_index, accelerator.num_processes
     )
