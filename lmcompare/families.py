@@ -86,7 +86,7 @@ class CausalFrame:
 
     def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
         """Ask for every token, the first one after ``start`` or the frame."""
-        return self.score(_ids(), tokens, special)[0]
+        return self.score(tokens[:0], tokens, special)[0]
 
     def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
         """Ask for the completion after the prompt, in one pass."""

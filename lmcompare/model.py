@@ -17,14 +17,14 @@ from lmcompare.decoding.left_to_right import left_to_right
 from lmcompare.decoding.unmasking import unmasking
 from lmcompare.errors import InputError
 from lmcompare.example import Example, Ids
-from lmcompare.families import FRAMED, context_of
+from lmcompare.families import FRAMED, PlainFrame, context_of
 from lmcompare.likelihood import Choice, Density, Method, Scores, exactness_of, result
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role, learn_block, parse
 from lmcompare.reading import Pooling, Words, pool, surprisal_frame, words_of
 from lmcompare.scoring import PSEUDO, Pair, Room, pairs_of
 from lmcompare.settings import plain
-from lmcompare.visibility import Visibility, visibility
+from lmcompare.visibility import Visibility, visibility, visibility_of
 from lmcompare.vocabulary import Pieces, Vocabulary
 
 if TYPE_CHECKING:
@@ -262,8 +262,8 @@ class LanguageModel:
         """Return a pandas frame, one row a token.
 
         Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
-        a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text.
-        ``frame.attrs["exactness"]`` says what it is. Sum over ``word_number`` for words.
+        a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text. Sum over
+        ``word_number`` for words. ``frame.attrs["exactness"]`` says what the numbers are.
 
         Raises:
             InputError: as ``bits_per_byte``.
@@ -401,9 +401,15 @@ class LanguageModel:
         """Do what ``generate`` does, on ids, and say what it cost.
 
         Raises:
-            InputError: a setting of the other way of decoding.
+            InputError: a setting of the other way of decoding, or more tokens than the context holds.
         """
         network, objective, special = self.network, self.objective, self.vocabulary.special
+        most = self._most_new(prompts)
+        if most < (1 if length is None else length):
+            raise InputError(
+                f"length: wanted at most {max(most, 0)} new tokens, which is what the context of {self.context} holds "
+                f"after the longest prompt, got {length or 1}"
+            )
         if objective.role == "encoder":
             if stop or beams != 1 or top_k or top_p != 1:
                 raise InputError("generate: stop, beams, top_k and top_p are for decoding from left to right")
@@ -412,7 +418,7 @@ class LanguageModel:
                 objective,
                 prompts,
                 special,
-                length=LENGTHS if length is None else length,
+                length=[n for n in LENGTHS if n <= most] if length is None else length,
                 strategy=strategy,
                 steps=steps,
                 temperature=temperature,
@@ -423,7 +429,7 @@ class LanguageModel:
             objective,
             prompts,
             special,
-            length=64 if length is None else length,
+            length=min(64, most) if length is None else length,
             temperature=temperature,
             seed=seed,
             beams=beams,
@@ -445,11 +451,15 @@ class LanguageModel:
         return infill(self.network, self.objective, self.vocabulary, text, **settings)
 
     def visibility(self, text: str) -> Visibility:
-        """Measure which output sees which input on what training asks of this text: see ``lmcompare.visibility``."""
+        """Measure which output sees which input on what training asks of this text: see ``lmcompare.visibility``.
+
+        An encoder-decoder of the plain form is asked for the text, given the text.
+        """
         (tokens,) = self._encode([text])
-        special = self.vocabulary.special
-        example = learn_block(self.objective, tokens, special, np.random.default_rng(0), isolated=False)
-        return visibility(self.network, example, special, batch_tokens=self.batch_tokens)
+        if isinstance(self.objective, PlainFrame):
+            (example,) = self.objective.score(tokens, tokens, self.vocabulary.special)
+            return visibility(self.network, example, self.vocabulary.special, batch_tokens=self.batch_tokens)
+        return visibility_of(self.network, self.objective, tokens, self.vocabulary.special)
 
     # On ids
 
@@ -498,6 +508,15 @@ class LanguageModel:
         answers = iter(self._score(pairs, method))
         found = [np.concatenate([next(answers)[0] for _ in several]) for several in windows]
         return list(zip(pieces, found, strict=True))
+
+    def _most_new(self, prompts: Sequence[Ids]) -> int:
+        """Return how many new tokens the context holds after the longest prompt."""
+        if self.context is None or not len(prompts):
+            return 2**31
+        begun = self.objective.begin(max(prompts, key=len), 1, self.vocabulary.special)
+        if begun.decoder_inputs is None:
+            return self.context + 1 - len(begun.inputs)
+        return self.context + 1 - len(begun.decoder_inputs) if len(begun.inputs) <= self.context else 0
 
     def _encode(self, texts: Sequence[str]) -> list[Ids]:
         return ids_of(self.vocabulary.encode_batch(list(texts)))

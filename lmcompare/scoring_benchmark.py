@@ -158,8 +158,7 @@ def main() -> None:
         return
     print(
         f"{arguments['items']} pairs, GPT-2 of width {arguments['width']}, {arguments['layers']} layers, vocabulary "
-        f"{arguments['vocabulary']}, {torch.get_num_threads()} threads; each peer at the best of the batch sizes "
-        f"{BATCHES}\n"
+        f"{arguments['vocabulary']}, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n"
     )
     print("| tool | seconds | pairs a second | ours is | largest difference, nats |\n|---|---:|---:|---:|---:|")
     base, ours = found["ours"]

@@ -7,6 +7,7 @@ from tiny import FAMILIES
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 import lmcompare
+from lmcompare.errors import InputError
 from lmcompare.model import CausalLM, MaskedLM, Seq2SeqLM
 
 CAUSAL = ["gpt2", "llama", "qwen3", "gpt_neox", "glm4", "modernbert_decoder"]
@@ -140,3 +141,32 @@ def test_words_have_vectors(model):
     assert first.words == ["the", "film", "was", "unbelievably", "good"]
     assert first.vectors.shape == (5, 32)
     assert np.isfinite(first.vectors).all() and len(second.words) == len(second.vectors)
+
+
+def test_new_tokens_fit_into_the_context(family, model):
+    if model.context is None:
+        return
+    made = model.generate(["the film"], temperature=0)
+    assert len(made.decoded.tokens[0]) <= 64
+    with pytest.raises(InputError, match="length: wanted at most"):
+        model.generate(["the film"], length=65)
+
+
+def test_holes_are_filled_and_masks_measured(family, model):
+    filled = model.infill("今天天气很[MASK]，适合出去玩") if family != "marian" and family != "t5gemma" else None
+    if filled is not None:
+        assert filled.text.startswith("今天天气很") or family in MASKED + ["modernbert_decoder", "t5"]
+    if family in ("bart", "marian", "t5gemma"):
+        with pytest.raises(InputError, match="no training loss on texts alone"):
+            model.loss(["the film was good"])
+    else:
+        assert 0 < model.loss(["the film was good", "a story"]) < 50
+    seen = model.visibility("the film was good")
+    own = np.asarray(seen.own)
+    if family in CAUSAL:
+        assert (own == np.tril(np.ones_like(own))).all()
+    else:
+        assert own.all()
+    assert (seen.decoder is not None) == (family in SEQ2SEQ)
+    if family in SEQ2SEQ:
+        assert (seen.decoder == np.tril(np.ones_like(seen.decoder))).all() and seen.cross.all()
