@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.cells import Cell
+from lmcompare.errors import InputError
 from lmcompare.experiment import Experiment
 from lmcompare.settings import plain
 
@@ -29,7 +30,7 @@ def plan(experiment: Experiment) -> list[Cell]:
     experiment and of its arms are not in it: experiments share cells.
 
     Raises:
-        InputError: a source is missing or cannot be read.
+        InputError: sources are missing or cannot be read: all of them at once.
     """
     cells: list[Cell] = []
 
@@ -41,9 +42,18 @@ def plan(experiment: Experiment) -> list[Cell]:
         cells.append(Cell(name=name, kind=kind, needs=tuple(need.name for need in needs), key=key, **names))
         return cells[-1]
 
-    shared = {"corpus": _content(experiment.corpus), "vocabulary": plain(experiment.vocabulary)}
+    parts = {"corpus": experiment.corpus, **{f"tasks.{name}": task for name, task in experiment.tasks.items()}}
+    contents, problems = {}, []
+    for path, part in parts.items():
+        try:
+            contents[path] = _content(part)
+        except InputError as error:
+            problems += [f"{path}.source: {problem}" for problem in error.problems]
+    if problems:
+        raise InputError(*problems)
+    shared = {"corpus": contents["corpus"], "vocabulary": plain(experiment.vocabulary)}
     prepare = add("prepare", "prepare", shared | {"blocks": plain(experiment.blocks)}, [])
-    tasks = {name: _content(task) for name, task in experiment.tasks.items()}
+    tasks = {name: contents[f"tasks.{name}"] for name in experiment.tasks}
     for task in tasks:
         add("control", f"{task}/control", tasks[task], [prepare], task=task, condition="control")
     for seed in experiment.seeds:

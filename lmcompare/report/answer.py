@@ -134,8 +134,8 @@ def _weight(lead: Lead) -> str:
 def _pretraining(found: Findings) -> list[str]:
     if not found.gains:
         return []
-    beat = [lead for lead in found.gains if lead.difference.low > 0]
-    lost = [lead for lead in found.gains if lead.difference.high < 0]
+    beat = [lead for lead in found.gains if lead.told and lead.difference.value > 0]
+    lost = [lead for lead in found.gains if lead.told and lead.difference.value < 0]
     level = [lead for lead in found.gains if lead not in beat and lead not in lost]
     groups = (
         (beat, "**beat the same network from scratch** for"),
@@ -158,16 +158,30 @@ def _controls(found: Findings) -> list[str]:
         text = called(name)
         article = "" if text[:1].isupper() else "The "
         title = f"{article}{escape(text)} ({_value(found, found.measured[name, CONTROL])})"
-        wins = [code(lead.first) for lead in leads if lead.difference.low > 0]
-        loses = [code(lead.first) for lead in leads if lead.difference.high < 0]
-        level = [code(lead.first) for lead in leads if code(lead.first) not in wins + loses]
+        wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]
+        loses = [code(lead.first) for lead in leads if lead.told and lead.difference.value < 0]
+        above = [code(lead.first) for lead in leads if lead.clear and not lead.told and lead.difference.value > 0]
+        below = [code(lead.first) for lead in leads if lead.clear and not lead.told and lead.difference.value < 0]
+        level = [code(lead.first) for lead in leads if not lead.clear]
         if len(wins) == len(leads):
             lines.append((2, f"{title} is beaten by {_all(len(leads))}."))
             continue
         parts = [f"beats {_all(len(leads)) if len(loses) == len(leads) else joined(loses)}"] if loses else []
         parts += [f"cannot be told apart from {joined(level)}"] if level else []
+        parts += (
+            [f"is ahead of {joined(below)} by an interval without 0, yet not after Holm's correction"] if below else []
+        )
+        parts += (
+            [f"is behind {joined(above)} by an interval without 0, yet not after Holm's correction"] if above else []
+        )
         parts += [f"is beaten by {joined(wins)}"] if wins else []
-        lines.append((0 if loses else 1, f"**{title} {joined(parts)}.**"))
+        said = "; it ".join(parts)
+        if wins or above:
+            lines.append((0 if loses or below else 1, f"**{title}** {said}."))
+        elif len(loses) < len(leads):
+            lines.append((0, f"**{title} is beaten by no network**: it {said}."))
+        else:
+            lines.append((0, f"**{title} {said}.**"))
     return [line for _, line in sorted(lines, key=lambda pair: pair[0])]
 
 
@@ -215,7 +229,12 @@ def seeds_warning(rows: Rows) -> str:
     number = finished_seeds(rows)
     if number >= statistics.ENOUGH_SEEDS:
         return ""
-    smallest = f"A sign-flip test over {number} seeds cannot give p below {2 / 2**number:.3g}; " if number > 1 else ""
+    smallest = ""
+    if number > 1:
+        least = f"{2 / 2**number:.3g}"
+        smallest = (
+            f"A sign-flip test, which assumes nothing of how seeds vary, cannot give p below {least} with {number}; "
+        )
     return (
         f"With {counted(number, 'seed')} **no claim about objectives in general follows**: these are statements about "
         f"these networks. {smallest or 'Nothing is known of other seeds; '}"

@@ -175,7 +175,7 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
         places.append(y)
         d = lead.difference
         colour, marker = _look(arms, lead.first)
-        colour = colour if lead.clear else "#9A9A9A"
+        colour = colour if lead.told else "#9A9A9A"
         axes.plot([d.low * scale, d.high * scale], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot(
             [d.value * scale], [y], marker=marker, color=colour, markersize=7.5, linestyle="", zorder=4,
@@ -193,7 +193,7 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.margins(x=0.06)
     unit = found.metric.points
-    axes.set_xlabel(f"ahead by{', ' + unit if unit else ''} (grey: interval holds 0)")
+    axes.set_xlabel(f"ahead by{', ' + unit if unit else ''} (grey: not told apart)")
     axes.set_title("paired differences")
 
 

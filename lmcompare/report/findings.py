@@ -74,6 +74,11 @@ class Lead:
         """Whether the interval excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
+    @property
+    def told(self) -> bool:
+        """Whether the two can be told apart: the interval excludes 0, and p is small after Holm's correction too."""
+        return self.clear and not self.holm > 0.05 and self.verdict != "INCONCLUSIVE"
+
 
 @dataclass(frozen=True)
 class Findings:

@@ -96,6 +96,7 @@ class Page:
             "objectives": [f"**{escape(arm)}**: {answer.objective(rows, arm)}" for arm in rows.arms],
             "compared": answer.compared(rows),
             "answers": [answer.answer(found) for found in self.findings],
+            "tasks_asked": bool(self.rows.settings.get("tasks")),
             "gates": answer.gates(rows),
             "stamp": answer.stamp(rows),
             "seeds_warning": answer.seeds_warning(rows),
@@ -202,7 +203,8 @@ def _note(found: Findings) -> str:
     note = (
         "Brackets: 95% intervals over seeds and items (items resampled; the seeds' part from a two-way analysis of "
         "variance, which makes the interval wide where there are few seeds); a control has no seeds, so items alone. "
-        "*sd over seeds* and *se over items* show the two sources of error apart."
+        "*sd over seeds* and *se over items* show the two sources of error apart. In the tables below, *p* belongs to "
+        "the interval (it is below 0.05 where the interval excludes 0); Holm's correction is over the rows of a table."
     )
     kinds = {one.exactness for one in found.measured.values()} - {""}
     if "chain" in kinds:

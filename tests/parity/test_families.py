@@ -7,6 +7,7 @@ from tiny import FAMILIES
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 import lmcompare
+from lmcompare.decoding.left_to_right import left_to_right
 from lmcompare.errors import InputError
 from lmcompare.model import CausalLM, MaskedLM, Seq2SeqLM
 
@@ -141,6 +142,24 @@ def test_words_have_vectors(model):
     assert first.words == ["the", "film", "was", "unbelievably", "good"]
     assert first.vectors.shape == (5, 32)
     assert np.isfinite(first.vectors).all() and len(second.words) == len(second.vectors)
+
+
+@pytest.mark.parametrize("family", CAUSAL + SEQ2SEQ, scope="session")
+def test_decoding_with_cache_is_that_without(family, model):
+    """Unequal prompts in one batch, so that padding and positions count, too."""
+    prompts = [
+        np.array(ids) for ids in model.vocabulary.encode_batch(["the film was", "an actor who never lost heart"])
+    ]
+    cached, plain = (
+        left_to_right(
+            model.network, model.objective, prompts, model.vocabulary.special, length=8, temperature=0, cache=cache
+        )
+        for cache in (True, False)
+    )
+    for ours, theirs in zip(cached.tokens, plain.tokens, strict=True):
+        assert ours.tolist() == theirs.tolist()
+    for ours, theirs in zip(cached.scores, plain.scores, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
 
 
 def test_new_tokens_fit_into_the_context(family, model):

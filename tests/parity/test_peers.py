@@ -62,12 +62,13 @@ def test_a_prompt_that_does_not_fit_is_cut_as_there(harness):
 def test_bits_per_byte_is_loglikelihood_rolling(name, harness):
     """Texts of less than a context (64), and of several."""
     model, tokenizer = build(name)
+    model.double()  # in float32 the sum over a long text is itself uncertain by more than is asked here
     texts = [*SENTENCES, " ".join(SENTENCES * 5)]
     theirs = harness(model, tokenizer).loglikelihood_rolling(
         requests("loglikelihood_rolling", *((text,) for text in texts)), True
     )
     ours = lmcompare.wrap(model, tokenizer).bits_per_byte(texts)
-    assert (-ours.bits * 0.6931471805599453).tolist() == pytest.approx(theirs, abs=1e-3, rel=1e-5)
+    assert (-ours.bits * 0.6931471805599453).tolist() == pytest.approx(theirs, abs=1e-4, rel=0)
 
 
 MINICONS = {"pll": "original", "pll-word-l2r": "within_word_l2r"}

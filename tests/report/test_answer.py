@@ -19,13 +19,15 @@ def found(rows: Rows) -> Findings:
     return find(rows, rows.tasks[0])
 
 
-def moved(lead: Lead, value: float, width: float = 0.01) -> Lead:
-    return replace(lead, difference=replace(lead.difference, value=value, low=value - width, high=value + width))
+def moved(lead: Lead, value: float, width: float = 0.01, holm: float = 0.001) -> Lead:
+    there = replace(lead.difference, value=value, low=value - width, high=value + width)
+    return replace(lead, difference=there, holm=holm)
 
 
-def control_lines(found: Findings, values: list[float]) -> list[str]:
+def control_lines(found: Findings, values: list[float], holm: float = 0.001) -> list[str]:
     leads = [lead for lead in found.controls if lead.second.startswith("tf-idf")]
-    said = answer(replace(found, controls=[moved(lead, value) for lead, value in zip(leads, values, strict=True)]))
+    controls = [moved(lead, value, holm=holm) for lead, value in zip(leads, values, strict=True)]
+    said = answer(replace(found, controls=controls))
     return [line for line in said.lines if "TF-IDF" in line]
 
 
@@ -37,8 +39,20 @@ def test_a_control_that_wins_is_said_to_win(found: Findings) -> None:
     assert control_lines(found, [-0.1, -0.2, -0.3]) == [f"**{title} beats all three networks.**"]
     assert control_lines(found, [0.1, 0.2, 0.3]) == [f"{title} is beaten by all three networks."]
     assert control_lines(found, [-0.1, 0.0, 0.3]) == [
-        f"**{title} beats `causal`, cannot be told apart from `masked` and is beaten by `seq2seq`.**"
+        f"**{title}** beats `causal`; it cannot be told apart from `masked`; it is beaten by `seq2seq`."
     ]
+    assert control_lines(found, [-0.1, 0.0, -0.3]) == [
+        f"**{title} is beaten by no network**: it beats `causal` and `seq2seq`; it cannot be told apart from `masked`."
+    ]
+
+
+def test_what_holm_takes_back_is_not_claimed(found: Findings) -> None:
+    (line,) = control_lines(found, [-0.1, -0.2, -0.3], holm=0.11)
+    assert "is beaten by no network**: it is ahead of `causal`, `masked` and `seq2seq` by an interval without 0" in line
+    assert line.endswith("yet not after Holm's correction.")
+    gains = [moved(lead, 0.05, holm=0.11) for lead in found.gains]
+    (line,) = (x for x in answer(replace(found, gains=gains)).lines if x.startswith("Pretraining"))
+    assert line.startswith("Pretraining did **not clearly beat the same network from scratch** for `causal`")
 
 
 def test_pretraining_that_did_not_help_is_said_not_to(found: Findings) -> None:
