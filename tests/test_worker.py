@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def perform(experiment, cell, place):
     print("noise")
     place.progress({"done": 1, "total": 2, "stage": "work"})
     if experiment.description == "wait":
-        (place.cache / "began").touch()
         try:
+            (place.cache / "began").touch()
             time.sleep(60)
         finally:
             (place.cache / "saved").touch()
@@ -117,6 +118,8 @@ def test_a_worker_that_is_stopped_lets_its_cell_save(worker: "subprocess.Popen[s
     (tmp_path / "cache").mkdir()
     tell(worker, job(tmp_path, "wait"))
     assert hear(worker)["event"] == "progress"
+    while not (tmp_path / "cache" / "began").exists():
+        time.sleep(0.01)
     assert worker.stdin
     if how == "interrupted":
         worker.send_signal(signal.SIGINT)
@@ -124,4 +127,4 @@ def test_a_worker_that_is_stopped_lets_its_cell_save(worker: "subprocess.Popen[s
         worker.stdin.close()
     assert hear(worker) == {"event": "stopped"}
     assert worker.wait(timeout=300) == 130
-    assert (tmp_path / "cache" / "saved").exists() == (tmp_path / "cache" / "began").exists()
+    assert (tmp_path / "cache" / "saved").exists()
