@@ -1,4 +1,4 @@
-"""The figures: dots with intervals for each task, and the learning curves. White ground, Okabe-Ito colours, markers."""
+"""The figure of a task: dots with intervals. White ground, Okabe-Ito colours, markers."""
 
 import io
 from collections.abc import Sequence
@@ -6,24 +6,21 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
 from lmcompare.report.formats import called, plain, signed
-from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito (2008), 'Color Universal Design', without the yellow that white swallows."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES = ("-", (0, (6, 2)), (0, (6, 2, 1.5, 2)), (0, (2, 1.5)), "-", (0, (6, 2)), (0, (6, 2, 1.5, 2)))
 GREY = "#595959"
-GATE = 0.3
-"""Nats below the unigram loss at which a network counts as having learnt context."""
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -56,7 +53,8 @@ def png(figure: Figure) -> bytes:
     return held.getvalue()
 
 
-def _look(arms: Sequence[str], arm: str) -> tuple[str, str]:
+def look(arms: Sequence[str], arm: str) -> tuple[str, str]:
+    """Return the colour and the marker of an arm, by its place."""
     place = arms.index(arm)
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
@@ -108,7 +106,7 @@ def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[st
             colour, marker, face = GREY, "D", GREY
             labels.append(_broken(called(one.arm)))
         else:
-            colour, marker = _look(arms, one.arm)
+            colour, marker = look(arms, one.arm)
             face = colour if one.condition == PRETRAINED else "white"
             chain = " (chain)" if one.exactness == "chain" else ""
             labels.append(f"{one.arm}{chain}" if one.condition == PRETRAINED else one.condition)
@@ -174,7 +172,7 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
         labels.append(_pair(lead, gain=number >= len(found.leads)))
         places.append(y)
         d = lead.difference
-        colour, marker = _look(arms, lead.first)
+        colour, marker = look(arms, lead.first)
         colour = colour if lead.told else "#9A9A9A"
         axes.plot([d.low * scale, d.high * scale], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         axes.plot(
@@ -199,123 +197,3 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
 
 def _pair(lead: Lead, *, gain: bool) -> str:
     return f"{lead.first}\nover scratch" if gain else f"{lead.first}\nover {lead.second}"
-
-
-def curves(rows: Rows) -> pd.DataFrame:
-    """Return every point of every learning curve: arm, seed, split, tokens, flops, loss, text_loss, unigram, ...
-
-    ``loss`` is over all targets; ``text_loss`` leaves out those that are not text (sentinels), which the unigram model
-    cannot be asked for; ``minus_unigram`` is the distance of the latter from the unigram loss on the same targets.
-    """
-    points = []
-    for arm in rows.arms:
-        for run in rows.pretraining(arm):
-            unigram = float((run.notes.get("gate") or {}).get("unigram", np.nan))
-            for point in run.curve:
-                seen = {"text_loss": point["loss"], "unigram": unigram, **point}
-                seen["minus_unigram"] = seen["text_loss"] - seen["unigram"]
-                points.append({"arm": arm, "seed": run.seed, **seen})
-    return pd.DataFrame(points)
-
-
-def learning(rows: Rows) -> bytes | None:
-    """Draw the losses of each objective in a panel of its own, since they are not comparable; None without curves."""
-    frame = curves(rows)
-    if frame.empty:
-        return None
-    arms = [arm for arm in rows.arms if (frame["arm"] == arm).any()]
-    with mpl.rc_context(STYLE):
-        across = min(len(arms), 3)
-        down = -(-len(arms) // across)
-        figure = Figure(figsize=(9.6, 0.55 + 2.75 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False)
-        for spare in panels.flat[len(arms) :]:
-            spare.set_visible(False)
-        for axes, arm in zip(panels.flat, arms, strict=False):
-            _losses(axes, frame[frame["arm"] == arm], rows.arms, arm)
-        for axes in panels[:, 0]:
-            axes.set_ylabel("loss, nats per target")
-        keys = [
-            Line2D([], [], color=GREY, marker="o", markersize=4, linewidth=1.8, label="validation, text targets"),
-            Line2D([], [], color=GREY, linewidth=1, alpha=0.45, label="training, all targets"),
-            Line2D([], [], color=GREY, linewidth=1.2, linestyle="--", label="unigram model, text targets"),
-            Line2D([], [], color=GREY, linewidth=1.2, linestyle=":", label=f"gate: {GATE} nats below"),
-        ]
-        figure.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.5, columnspacing=1.5)
-        return png(figure)
-
-
-def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> None:
-    colour, marker = _look(arms, arm)
-    for _, part in frame.groupby("seed"):
-        train = part[part["split"] == "train"].sort_values("tokens")
-        axes.plot(train["tokens"], train["loss"], color=colour, linewidth=0.9, alpha=0.4)
-        validation = part[part["split"] == "validation"].sort_values("tokens")
-        axes.plot(
-            validation["tokens"], validation["text_loss"], color=colour, marker=marker, markersize=4, linewidth=1.6
-        )
-    unigram = float(frame["unigram"].mean())
-    if np.isfinite(unigram):
-        axes.axhline(unigram, color=GREY, linestyle="--", linewidth=1.2)
-        axes.axhline(unigram - GATE, color=GREY, linestyle=":", linewidth=1.2)
-    seen = frame[frame["split"] == "validation"]
-    if len(seen):
-        distance = seen["text_loss"] - (unigram if np.isfinite(unigram) else seen["text_loss"].max())
-        low, high = _window(distance)
-        axes.set_ylim(*(seen["text_loss"].iloc[0] - distance.iloc[0] + np.array([low, high])))
-    axes.set_title(arm, color=colour)
-    axes.set_xlim(0, 1.06 * float(frame["tokens"].max()))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-    axes.set_xlabel("corpus tokens read")
-
-
-def _window(distance: pd.Series) -> tuple[float, float]:
-    """Return the lowest and highest distance from the unigram loss to show.
-
-    All from the lower half of the points down, the unigram loss and the gate; of the first steps, which are at the loss
-    of a uniform guess and would flatten all that comes after, only what there is room for.
-    """
-    low = min(float(distance.min()), -GATE)
-    high = max(-0.4 * low, float(distance.median()), 0.0)
-    if float(distance.max()) < high + 0.25 * (high - low):
-        high = max(high, float(distance.max()))
-    room = 0.08 * (high - low)
-    return low - room, high + room
-
-
-def below_unigram(rows: Rows) -> bytes | None:
-    """Draw validation loss minus unigram loss against tokens and against FLOPs, all arms; None without curves."""
-    frame = curves(rows)
-    if frame.empty or not frame["minus_unigram"].notna().any():
-        return None
-    frame = frame[frame["split"] == "validation"]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, x, title in zip(panels, ("tokens", "flops"), ("corpus tokens read", "training FLOPs"), strict=True):
-            for arm in rows.arms:
-                colour, marker = _look(rows.arms, arm)
-                part = frame[frame["arm"] == arm]
-                for _, line in part.groupby("seed"):
-                    line = line.sort_values(x)
-                    axes.plot(line[x], line["minus_unigram"], color=colour, linewidth=1, alpha=0.5)
-                mean = part.groupby("step")[[x, "minus_unigram"]].mean().sort_values(x)
-                axes.plot(
-                    mean[x], mean["minus_unigram"], color=colour, marker=marker, markersize=5, linewidth=2,
-                    linestyle=DASHES[rows.arms.index(arm) % len(DASHES)], label=arm,
-                )  # fmt: skip
-            axes.axhline(0, color="#000000", linewidth=1)
-            axes.axhline(-GATE, color=GREY, linestyle=":", linewidth=1.4)
-            axes.set_xlabel(title)
-            axes.set_xlim(0, 1.05 * float(frame[x].max()))
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
-        panels[0].set_ylim(*_window(frame["minus_unigram"].dropna()))
-        panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
-        keys = panels[0].get_legend_handles_labels()[0]
-        keys.append(Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"))
-        keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one seed"))
-        columns = max(1, 110 // (max(len(arm) for arm in rows.arms) + 10))
-        figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8)
-        return png(figure)

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, figures, parity, samples, tables
+from lmcompare.report import answer, curves, figures, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -58,14 +58,15 @@ class Page:
             f"figures/{slug(found.task.name)}.png": figures.task(found, self.rows.arms) if found.measured else None
             for found in self.findings
         }
-        drawn["figures/pretraining-loss.png"] = figures.learning(self.rows)
-        drawn["figures/pretraining-below-unigram.png"] = figures.below_unigram(self.rows)
+        drawn["figures/pretraining-loss.png"] = curves.learning(self.rows)
+        drawn["figures/pretraining-below-unigram.png"] = curves.below_unigram(self.rows)
+        drawn["figures/learning-rates.png"] = curves.sensitivity(self.rows)
         return {name: content for name, content in drawn.items() if content is not None}
 
     def files(self) -> dict[str, bytes]:
         """Return the figures and the csv files by their path within the folder."""
         csv = {f"tables/{name}.csv": table.numbers.to_csv(index=False).encode() for name, table in self._tables.items()}
-        points = figures.curves(self.rows)
+        points = curves.points(self.rows)
         if not points.empty:
             csv["tables/learning.csv"] = points.to_csv(index=False).encode()
         return {**self._figures, **csv}
@@ -103,8 +104,10 @@ class Page:
             "sections": [self._section(found) for found in self.findings],
             "longest": samples.LONGEST,
             "gate": self._markdown("gate"),
+            "best": curves.best(rows),
             "learning": self._path("figures/pretraining-loss.png"),
             "below_unigram": self._path("figures/pretraining-below-unigram.png"),
+            "learning_rates": self._path("figures/learning-rates.png"),
             "budget": self._markdown("budget"),
             "budget_words": words.strip() or "One arm: nothing to set it against.",
             "adaptation": self._markdown("adaptation"),

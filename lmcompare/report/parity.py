@@ -13,6 +13,9 @@ from lmcompare.report.rows import Rows
 TOLERANCE = 0.05
 """Arms whose means differ by more than this share of the smallest are flagged."""
 
+WIDE = 9
+"""More arms than this do not fit side by side: the table names the smallest and the largest; the csv file has all."""
+
 CURRENCIES = {
     "parameters": ("parameters", ""),
     "parameters_without_embeddings": ("parameters without embeddings", ""),
@@ -82,7 +85,12 @@ def budget(rows: Rows) -> Table | None:
         else:
             flag = "equal" if apart < 1.0005 else f"within 5% ({apart:.3f} ×)"
         rendered.append([escape(title), *cells, flag if len(frame.columns) > 1 else NONE])
-    headings = ["currency (mean over seeds)", *(code(arm) for arm in frame.columns), "largest / smallest"]
+    if len(frame.columns) > WIDE:
+        rendered = [[row[0], *_ends(values, row[1:-1]), row[-1]] for (_, values), row in zip(
+            frame.iterrows(), rendered, strict=True)]  # fmt: skip
+        headings = ["currency (mean over seeds)", "smallest", "largest", "largest / smallest"]
+    else:
+        headings = ["currency (mean over seeds)", *(code(arm) for arm in frame.columns), "largest / smallest"]
     numbers = [
         {"arm": arm, "seed": run.seed, "currency": key, "value": value}
         for arm in rows.arms
@@ -90,6 +98,13 @@ def budget(rows: Rows) -> Table | None:
         for key, value in run.currencies.items()
     ]
     return Table("budget", headings, rendered, pd.DataFrame(numbers))
+
+
+def _ends(values: pd.Series, cells: list[str]) -> list[str]:
+    """Return the cells of the smallest and the largest value, each with its arm where they differ."""
+    if not differs(values):
+        return [cells[int(values.argmin())], cells[int(values.argmax())]]
+    return [f"{cells[i]} ({code(str(values.index[i]))})" for i in (int(values.argmin()), int(values.argmax()))]
 
 
 def matched(rows: Rows) -> tuple[list[str], list[str]]:
