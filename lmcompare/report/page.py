@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, curves, figures, parity, samples, tables
+from lmcompare.report import answer, compared, curves, figures, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -94,13 +94,13 @@ class Page:
             "missing": rows.missing,
             "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
             "wanted": len(rows.wanted),
-            "objectives": [f"**{escape(arm)}**: {answer.objective(rows, arm)}" for arm in rows.arms],
-            "compared": answer.compared(rows),
+            "objectives": [f"**{escape(arm)}**: {compared.objective(rows, arm)}" for arm in rows.arms],
+            "compared": compared.compared(rows),
             "answers": [answer.answer(found) for found in self.findings],
             "tasks_asked": bool(self.rows.settings.get("tasks")),
-            "gates": answer.gates(rows),
-            "stamp": answer.stamp(rows),
-            "seeds_warning": answer.seeds_warning(rows),
+            "gates": compared.gates(rows),
+            "stamp": compared.stamp(rows),
+            "seeds_warning": compared.seeds_warning(rows),
             "sections": [self._section(found) for found in self.findings],
             "longest": samples.LONGEST,
             "gate": self._markdown("gate"),
@@ -158,8 +158,8 @@ class Page:
 
     def _limits(self, apart: list[str]) -> list[str]:
         rows = self.rows
-        seeds = answer.finished_seeds(rows)
-        limits = [f"**Scale**: {answer.stamp(rows)}."]
+        seeds = compared.finished_seeds(rows)
+        limits = [f"**Scale**: {compared.stamp(rows)}."]
         if seeds < statistics.ENOUGH_SEEDS:
             limits.append(
                 f"**Seeds**: {counted(seeds, 'seed')}. The intervals resample seeds as well as items, but so few seeds "

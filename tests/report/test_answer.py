@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.report.answer import answer, gates, objective, seeds_warning, stamp
+from lmcompare.report.answer import answer
+from lmcompare.report.compared import gates, objective, seeds_warning, stamp
 from lmcompare.report.findings import Findings, Lead, find
 from lmcompare.report.parity import budget, matched
 from lmcompare.report.rows import Rows, read
