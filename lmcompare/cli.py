@@ -127,6 +127,10 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
 @app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+    html: Annotated[bool, typer.Option("--html", help="Write report.html, too: one file with its figures.")] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Write tables/*.tex, too: for a paper, with booktabs.")
+    ] = False,
 ) -> None:
     """Write the report again from the rows of a run alone."""
     from lmcompare.errors import InputError
@@ -134,7 +138,7 @@ def report(
 
     if not directory.is_dir():
         raise InputError(f"{directory}: no such folder; wanted the results of `lmcompare run`")
-    typer.echo(f"The whole report: {write_report(directory)}")
+    typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex)}")
 
 
 @app.command(name="list")

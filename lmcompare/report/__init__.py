@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from lmcompare.records import write_atomically
+from lmcompare.report import exports
 from lmcompare.report.findings import find
 from lmcompare.report.page import Page
 from lmcompare.report.rows import read
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
     """Write ``report.md``, ``figures/*.png`` and ``tables/*.csv`` into a folder of results, each atomically.
 
     Everything is made from ``experiment.yaml``, ``runs.jsonl`` and ``records.parquet`` in that folder: the same rows
@@ -16,6 +17,8 @@ def write(folder: Path) -> Path:
 
     Args:
         folder: what `lmcompare run` wrote, usually ``results/<experiment>``.
+        html: write ``report.html``, too: one file that holds its figures.
+        latex: write ``tables/*.tex``, too: the tables of the report, for a paper that uses the package booktabs.
 
     Returns:
         The path of ``report.md``.
@@ -26,8 +29,13 @@ def write(folder: Path) -> Path:
     """
     rows = read(folder)
     page = Page(rows, [find(rows, task) for task in rows.tasks])
-    for name, content in page.files().items():
+    files, markdown = page.files(), page.markdown()
+    if html:
+        files["report.html"] = exports.html(markdown, files).encode()
+    if latex:
+        files |= {f"tables/{name}.tex": f"{exports.latex(table)}\n".encode() for name, table in page.tables.items()}
+    for name, content in files.items():
         write_atomically(folder / name, content)
     path = folder / "report.md"
-    write_atomically(path, page.markdown().encode())
+    write_atomically(path, markdown.encode())
     return path

@@ -59,9 +59,13 @@ class Table:
     numbers: pd.DataFrame
 
     @property
+    def numeric(self) -> list[bool]:
+        """Whether a column holds numbers alone, which stand at the right."""
+        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.headings)
+        return [bool(column) and all(_NUMERIC.match(cell) for cell in column) for column in columns]
+
+    @property
     def markdown(self) -> str:
         """The table in GitHub markdown, without blank lines around it; columns of numbers stand at the right."""
-        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.headings)
-        numeric = [bool(column) and all(_NUMERIC.match(cell) for cell in column) for column in columns]
-        lines = [self.headings, ["---:" if right else "---" for right in numeric], *self.rows]
+        lines = [self.headings, ["---:" if right else "---" for right in self.numeric], *self.rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -29,7 +29,8 @@ class Page:
     findings: list[Findings]
 
     @cached_property
-    def _tables(self) -> dict[str, Table]:
+    def tables(self) -> dict[str, Table]:
+        """The tables by name, those that have anything to say."""
         rows, found = self.rows, list(self.findings)
         everything: list[Table | None] = [
             parity.gate(rows),
@@ -65,7 +66,7 @@ class Page:
 
     def files(self) -> dict[str, bytes]:
         """Return the figures and the csv files by their path within the folder."""
-        csv = {f"tables/{name}.csv": table.numbers.to_csv(index=False).encode() for name, table in self._tables.items()}
+        csv = {f"tables/{name}.csv": table.numbers.to_csv(index=False).encode() for name, table in self.tables.items()}
         points = curves.points(self.rows)
         if not points.empty:
             csv["tables/learning.csv"] = points.to_csv(index=False).encode()
@@ -116,23 +117,23 @@ class Page:
             "cells": len(rows.runs),
             "seconds": f"{sum(float(run.currencies.get('seconds', 0)) for run in rows.runs):,.0f} s",
             "details": [
-                {"title": title, "table": self._tables[name].markdown}
+                {"title": title, "table": self.tables[name].markdown}
                 for title, name in details.items()
-                if name in self._tables
+                if name in self.tables
             ],
             "files": ", ".join(f"[{name.split('/')[1]}]({name})" for name in names) or "none yet",
         }
         return environment.get_template("report.md.jinja").render(values).rstrip() + "\n"
 
     def _markdown(self, name: str) -> str:
-        return self._tables[name].markdown if name in self._tables else ""
+        return self.tables[name].markdown if name in self.tables else ""
 
     def _path(self, name: str) -> str:
         return name if name in self._figures else ""
 
     def _section(self, found: Findings) -> dict[str, Any]:
         name = slug(found.task.name)
-        trials = self._tables.get(f"trials-{name}")
+        trials = self.tables.get(f"trials-{name}")
         return {
             "title": escape(found.task.name),
             "description": escape(found.task.description[:1].upper() + found.task.description[1:]),
