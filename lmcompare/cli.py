@@ -141,6 +141,26 @@ def report(
     typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex)}")
 
 
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.", show_default=False)],
+    arms: Annotated[
+        list[str] | None,
+        typer.Option("--arms", metavar="A=B", help="Pair arm A of the first with arm B of the second; repeatable."),
+    ] = None,
+) -> None:
+    """Set two folders of results side by side, as markdown, with paired tests."""
+    from lmcompare.errors import InputError
+    from lmcompare.report import compare as compared
+
+    wrong = [pair for pair in arms or () if not all(pair.partition("="))]
+    if wrong:
+        raise InputError(*(f"--arms {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
+    said = dict(pair.split("=", 1) for pair in arms or ())
+    typer.echo(compared(first, second, said), nl=False)
+
+
 @app.command(name="list")
 def list_(
     kind: Annotated[Kind, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],

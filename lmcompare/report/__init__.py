@@ -4,9 +4,12 @@ from pathlib import Path
 
 from lmcompare.records import write_atomically
 from lmcompare.report import exports
+from lmcompare.report.comparison import compare
 from lmcompare.report.findings import find
 from lmcompare.report.page import Page
 from lmcompare.report.rows import read
+
+__all__ = ["compare", "write"]
 
 
 def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:

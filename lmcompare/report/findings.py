@@ -138,29 +138,39 @@ def _oriented(difference: statistics.Difference, better: str) -> statistics.Diff
     return difference if better == "higher" else turned(difference)
 
 
-def _leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool) -> list[Lead]:
+def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool) -> list[Lead]:
     """Return the comparisons that could be made, p-values corrected for being one family (Holm 1979)."""
-    leads = []
+    made = []
     for first, second, difference in pairs:
         if difference is None:
             continue
         seen = _oriented(difference, better)
         if best_first and seen.value < 0:
             first, second, seen = second, first, turned(seen)
-        leads.append(Lead(first, second, seen, seen.p))
-    known = [lead for lead in leads if np.isfinite(lead.difference.p)]
+        made.append(Lead(first, second, seen, seen.p))
+    known = [lead for lead in made if np.isfinite(lead.difference.p)]
     corrected = dict(zip(map(id, known), statistics.holm([lead.difference.p for lead in known]), strict=True))
-    return [replace(lead, holm=corrected.get(id(lead), float("nan"))) for lead in leads]
+    return [replace(lead, holm=corrected.get(id(lead), float("nan"))) for lead in made]
 
 
-def _judged(rows: Rows, lead: Lead, metric: Shown, sesoi: float) -> Lead:
-    """Return the comparison with its verdict, in the unit in which the metric is shown."""
+def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
+    """Return the comparison with its verdict, in the unit in which the metric is shown.
+
+    Args:
+        lead: what was compared.
+        metric: how its metric is shown.
+        sesoi: smallest effect of interest, in the metric's own unit.
+        passed: whether every network that it rests on passed the gate.
+    """
     d, scale = lead.difference, metric.scale
     seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
-    passed = all(rows.gate(arm) is not False for arm in (lead.first, lead.second))
     adjusted = lead.holm if np.isfinite(lead.holm) else None
     said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted)
     return replace(lead, verdict=said.word, reason=said.reason.replace("+-", "±"))
+
+
+def _passed(rows: Rows, lead: Lead) -> bool:
+    return all(rows.gate(arm) is not False for arm in (lead.first, lead.second))
 
 
 def find(rows: Rows, task: Task) -> Findings:
@@ -182,17 +192,17 @@ def find(rows: Rows, task: Task) -> Findings:
     both = [arm for arm in own if arm in scratch]
     gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
     better, sesoi = task.better, smallest_effect(task)
-    leads = _leads([(a, b, paired(own[a], own[b])) for a, b in combinations(own, 2)], better, best_first=True)
+    found = leads([(a, b, paired(own[a], own[b])) for a, b in combinations(own, 2)], better, best_first=True)
     gain_pairs = [(a, b, paired(gain[a], gain[b])) for a, b in combinations(both, 2)]
     return Findings(
         task=task,
         metric=metric,
         smallest_effect=sesoi,
         measured=measured,
-        leads=[_judged(rows, lead, metric, sesoi) for lead in leads],
-        gains=_leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
-        gain_leads=_leads(gain_pairs, better, best_first=True),
-        controls=_leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
+        leads=[judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found],
+        gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
+        gain_leads=leads(gain_pairs, better, best_first=True),
+        controls=leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
         others=_others(rows, task),
         judged=_by_judge(rows, task),
     )

@@ -97,14 +97,17 @@ def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
     return matrix.loc[:, np.isfinite(matrix.to_numpy(dtype=float)).all(axis=0)]
 
 
+def comparable(first: Outcome, second: Outcome) -> bool:
+    """Return whether two likelihoods are the same quantity, or both normalised probabilities."""
+    return first.exactness == second.exactness or {first.exactness, second.exactness} <= PROPER
+
+
 def paired(first: Outcome | None, second: Outcome | None) -> statistics.Difference | None:
     """Return first - second over the seeds and items that both have; None where they may not be compared.
 
     A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
     """
-    if first is None or second is None:
-        return None
-    if first.exactness != second.exactness and not {first.exactness, second.exactness} <= PROPER:
+    if first is None or second is None or not comparable(first, second):
         return None
     both = [one for one in (first, second) if one.condition != CONTROL]
     seeds = sorted(set.intersection(*(set(one.seeds) for one in both))) if both else [0]
