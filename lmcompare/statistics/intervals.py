@@ -189,8 +189,12 @@ def difference(
         upper_a.sum(axis=1) / lower_a.sum(axis=1) - upper_b.sum(axis=1) / lower_b.sum(axis=1), residuals
     )
     between, across, noise = mean_squares(residuals)
-    error = np.sqrt((max(between - noise, 0.0) + across) / (seeds * items))
-    detectable = float((high - low) / 2 + stats.norm.ppf(0.8) * error)
+    of_seeds = max(between - noise, 0.0)
+    error = np.sqrt((of_seeds + across) / (seeds * items))
+    # Few seeds tell their own spread badly: the power's quantile has the degrees of freedom of Satterthwaite (1946).
+    uncertain = of_seeds**2 / max(seeds - 1, 1) + across**2 / max(items - 1, 1)
+    degrees = (of_seeds + across) ** 2 / uncertain if uncertain else np.inf
+    detectable = float((high - low) / 2 + stats.t.ppf(0.8, degrees) * error)
     return Difference(value, low, high, p, seeds, items, detectable, seed_sd, item_se)
 
 

@@ -196,13 +196,15 @@ def test_a_difference_by_hand():
     assert got.value == 3.5
     assert got.seed_sd == pytest.approx(1 / math.sqrt(2), abs=1e-12)  # the seeds differ by 3 and by 4
     assert got.item_se == pytest.approx(1.5, abs=1e-12)  # the items by 2 and by 5
-    # Mean squares: seeds 1, items 9, rest 1. The seeds differ by no more than the rest explains.
-    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 0.8416 * math.sqrt(9 / 4), abs=1e-3)
+    # Mean squares: seeds 1, items 9, rest 1. The seeds differ by no more than the rest explains. One degree of freedom.
+    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 1.3764 * math.sqrt(9 / 4), abs=1e-3)
 
 
 def test_the_detectable_difference_holds_both_spreads():
-    got = difference([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]], [[0.0, 0.0, 0.0]])  # mean squares: seeds 1.5, items 8, rest 0
-    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 0.8416 * math.sqrt(9.5 / 6), abs=1e-3)
+    got = difference(
+        [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]], [[0.0, 0.0, 0.0]]
+    )  # mean squares: seeds 1.5, items 8, rest 0: 2.64 degrees
+    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 1.0003 * math.sqrt(9.5 / 6), abs=1e-3)
 
 
 def test_ratios_differ_as_ratios():
