@@ -182,7 +182,7 @@ def trials(rows: Rows) -> pd.DataFrame:
         if rate is None:
             continue
         said = {
-            f"{section} {key}" if section != "objective" else key: value
+            f"network {key}" if section == "network" else key: value
             for section in ("objective", "network", "training")
             for key, value in (runs[0].config.get(section) or {}).items()
             if key not in ("learning_rate", "kind")
@@ -242,11 +242,11 @@ def sensitivity(rows: Rows) -> bytes | None:
             rates = sorted(part["rate"].unique())
             axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
             axes.minorticks_off()
-            axes.set_ylim(min(0.0, 1.1 * float(part["margin"].min())), 1.15 * max(GATE, float(part["margin"].max())))
+            axes.set_ylim(min(0.0, 1.1 * float(part["margin"].min())), 1.45 * max(GATE, float(part["margin"].max())))
             axes.set_title(objective)
             axes.set_xlabel("peak learning rate")
             if any(series):
-                axes.legend(loc="lower center")
+                axes.legend(loc="upper center")
         panels[0].set_ylabel("nats below unigram")
         figure.legend(
             handles=[Line2D([], [], color=GREY, linestyle=":", linewidth=1.4, label=f"gate: {GATE} nats below")],
