@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lmcompare import settings
 from lmcompare.corpora import SOURCES
 from lmcompare.errors import InputError, nearest
+from lmcompare.hypotheses import Hypothesis, build
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.overrides import changed, pairs
 from lmcompare.settings import plain
@@ -28,6 +29,7 @@ KEYS = (
     "arms",
     "tasks",
     "seeds",
+    "hypotheses",
     "quick",
 )
 RESERVED = ("prepare", "pretrain", "pretraining")
@@ -50,6 +52,7 @@ class Experiment:
             ``training`` hold what it alone changes.
         tasks: what is measured, by name.
         seeds: one pretraining of each arm for each.
+        hypotheses: claims that the report judges, by name.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Experiment:
     arms: dict[str, settings.Arm]
     tasks: dict[str, Task]
     seeds: tuple[int, ...]
+    hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
 
     def network_of(self, arm: str) -> settings.Network:
         """Return the network of ``arm``: the shared settings and what the arm changes of them."""
@@ -157,9 +161,13 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
             problems.append(f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}")
         elif task:
             tasks[key] = task
+    conditions = {name: task.conditions for name, task in tasks.items()}
+    hypotheses = build(data.get("hypotheses"), arms, conditions, problems)
     if len(problems) > before or not (corpus and vocabulary and blocks and network and training):
         return None
-    return Experiment(str(name), description, corpus, vocabulary, blocks, network, training, arms, tasks, seeds)
+    return Experiment(
+        str(name), description, corpus, vocabulary, blocks, network, training, arms, tasks, seeds, hypotheses
+    )
 
 
 def _section(cls: type[T], data: Tree, key: str, problems: list[str]) -> T | None:

@@ -131,3 +131,9 @@ def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:
     if below is not None and (beneath is None or not np.array_equal(below, beneath)):
         return None
     return replace(one, numerators=one.numerators - other.numerators)
+
+
+def raised(one: Outcome, by: float) -> Outcome:
+    """Return the outcome with ``by`` added to its statistic: to each item in proportion to its denominator."""
+    below = 1.0 if one.denominators is None else one.denominators
+    return replace(one, numerators=one.numerators + by * below)

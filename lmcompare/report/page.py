@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, compared, curves, figures, parity, samples, tables
+from lmcompare.report import answer, compared, curves, figures, hypotheses, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -29,10 +29,16 @@ class Page:
     findings: list[Findings]
 
     @cached_property
+    def cards(self) -> list[hypotheses.Card]:
+        """The hypotheses of the experiment, judged."""
+        return hypotheses.cards(self.rows, self.findings)
+
+    @cached_property
     def tables(self) -> dict[str, Table]:
         """The tables by name, those that have anything to say."""
         rows, found = self.rows, list(self.findings)
         everything: list[Table | None] = [
+            hypotheses.table(self.cards),
             parity.gate(rows),
             parity.budget(rows),
             parity.adaptation(rows),
@@ -97,6 +103,11 @@ class Page:
             "wanted": len(rows.wanted),
             "objectives": [f"**{escape(arm)}**: {compared.objective(rows, arm)}" for arm in rows.arms],
             "compared": compared.compared(rows),
+            "hypotheses": self._markdown("hypotheses"),
+            "cards": [
+                {"name": escape(card.name), "claim": escape(card.said["claim"]), "lines": hypotheses.lines(card)}
+                for card in self.cards
+            ],
             "answers": [answer.answer(found) for found in self.findings],
             "tasks_asked": bool(self.rows.settings.get("tasks")),
             "gates": compared.gates(rows),

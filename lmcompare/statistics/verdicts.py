@@ -8,6 +8,7 @@ import numpy as np
 from lmcompare.errors import InputError
 from lmcompare.statistics.intervals import Difference
 
+Says = Literal["better", "not worse", "equal"]
 Word = Literal["SUPPORTED", "WEAKLY SUPPORTED", "REFUTED", "EQUIVALENT", "INCONCLUSIVE"]
 
 ENOUGH_SEEDS = 6
@@ -29,8 +30,9 @@ def verdict(
     seeds: int | None = None,
     *,
     adjusted_p: float | None = None,
+    says: Says = "better",
 ) -> Verdict:
-    """Say what a difference means for the claim 'the first is better'.
+    """Say what a difference means for the claim 'the first is better' (or 'not worse', or 'equal').
 
     ===================  =====================================================================
     SUPPORTED            the interval lies beyond +sesoi
@@ -39,6 +41,9 @@ def verdict(
     REFUTED              it excludes 0 against the claim
     INCONCLUSIVE         none of these, or a network that had not learnt from context yet
     ===================  =====================================================================
+
+    'Not worse' (non-inferiority) is SUPPORTED where the interval lies above -sesoi, REFUTED where it lies below;
+    'equal' is SUPPORTED where it lies inside +-sesoi, REFUTED where it lies outside (Lakens 2017).
 
     Fewer than 6 seeds never give more than WEAKLY SUPPORTED, and what else they show is INCONCLUSIVE; one seed is
     always INCONCLUSIVE, because its interval knows nothing of other seeds.
@@ -50,6 +55,7 @@ def verdict(
         seeds: number of independent pretraining seeds; default ``difference.seeds``.
         adjusted_p: the p-value after Holm's correction, where several claims are made together: above 0.05 the claim is
             neither supported nor refuted.
+        says: the claim.
 
     Raises:
         InputError: sesoi is not above 0.
@@ -64,7 +70,15 @@ def verdict(
         return Verdict("INCONCLUSIVE", "one seed and one value: there is nothing to judge the spread by")
     detectable = f"a true difference of {difference.detectable:.3g} would have been seen in 4 of 5 such experiments"
     word: Word
-    if low > sesoi:
+    if says != "better":
+        bounds = f"-{sesoi:.3g}" if says == "not worse" else f"+-{sesoi:.3g}"
+        if -sesoi < low and (says == "not worse" or high < sesoi):
+            word, reason = "SUPPORTED", f"the interval {range_} lies {_side(says, 'in')} {bounds}"
+        elif high < -sesoi or (says == "equal" and low > sesoi):
+            word, reason = "REFUTED", f"the interval {range_} lies {_side(says, 'out')} {bounds}"
+        else:
+            return Verdict("INCONCLUSIVE", f"the interval {range_} lies on both sides of {bounds}; {detectable}")
+    elif low > sesoi:
         word, reason = "SUPPORTED", f"the interval {range_} lies beyond the smallest effect of interest, {sesoi:.3g}"
     elif -sesoi < low and high < sesoi:
         word, reason = "EQUIVALENT", f"the interval {range_} lies inside +-{sesoi:.3g}, too small an effect to matter"
@@ -82,3 +96,9 @@ def verdict(
         word = "WEAKLY SUPPORTED" if word.endswith("SUPPORTED") else "INCONCLUSIVE"
         reason += f", but {seeds} seeds are fewer than the {ENOUGH_SEEDS} that a claim about objectives needs"
     return Verdict(word, reason)
+
+
+def _side(says: Says, where: Literal["in", "out"]) -> str:
+    if says == "not worse":
+        return "above" if where == "in" else "below"
+    return "inside" if where == "in" else "outside"

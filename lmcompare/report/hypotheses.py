@@ -1,0 +1,171 @@
+"""Verdict cards: each claim of the experiment with the contrast that decides it, and how sure that is."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmcompare import statistics
+from lmcompare.report.findings import Findings, decimals_of
+from lmcompare.report.formats import Shown, called, interval, plain, probability, shown
+from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
+
+
+@dataclass(frozen=True)
+class Card:
+    """One claim and what became of it.
+
+    Attributes:
+        name: its key in the YAML file.
+        said: the settings of the hypothesis.
+        contrast: what is set against what, in words.
+        metric: how the deciding metric is shown.
+        smallest_effect: in the metric's own unit.
+        difference: positive where the claim's first is better; None if it cannot be computed.
+        holm: p-value after Holm's correction over all hypotheses of the experiment.
+        verdict: a word and its reason.
+        plateau: whether every network of the contrast passed the gate.
+        controls: how the first stands to the controls of the task, in words.
+    """
+
+    name: str
+    said: dict[str, Any]
+    contrast: str
+    metric: Shown
+    smallest_effect: float
+    difference: statistics.Difference | None
+    holm: float
+    verdict: statistics.Verdict
+    plateau: bool
+    controls: str
+
+
+def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
+    """Judge every hypothesis of the experiment, p-values corrected for being one family (Holm 1979)."""
+    hypotheses = rows.settings.get("hypotheses") or {}
+    by_task = {found.task.name: found for found in findings}
+    made = [(name, said, *_difference(rows, by_task[said["task"]], said)) for name, said in hypotheses.items()]
+    known = [p for *_, p in made if np.isfinite(p)]
+    corrected = iter(statistics.holm(known)) if known else iter(())
+    found = []
+    for name, said, difference, p in made:
+        adjusted = next(corrected) if np.isfinite(p) else float("nan")
+        found.append(_card(rows, by_task[said["task"]], name, said, difference, adjusted))
+    return found
+
+
+def _card(
+    rows: Rows,
+    found: Findings,
+    name: str,
+    said: dict[str, Any],
+    difference: statistics.Difference | None,
+    adjusted: float,
+) -> Card:
+    metric = shown(said.get("metric") or found.task.primary, said.get("direction") or found.task.better)
+    sesoi = float(said.get("smallest_effect") or found.smallest_effect)
+    arms = [said["first"], *([said["second"]] if said.get("second") else [])]
+    plateau = all(rows.gate(arm) is not False for arm in arms)
+    if difference is None:
+        verdict = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
+    else:
+        d, scale = difference, metric.scale
+        seen = replace(
+            d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale
+        )
+        p = adjusted if np.isfinite(adjusted) else None
+        verdict = statistics.verdict(seen, sesoi * scale, plateau, adjusted_p=p, says=said.get("says") or "better")
+    against = said.get("second") or said.get("control")
+    second = "" if against is None else f" over {code(against) if said.get('second') else escape(called(against))}"
+    what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
+    contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
+    return Card(name, said, contrast, metric, sesoi, difference, adjusted, verdict, plateau, _controls(found, said))
+
+
+def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[statistics.Difference | None, float]:
+    """Return first - second, positive where the first is better, and the p-value of what the claim denies."""
+    task, name = found.task, str(said.get("metric") or found.task.primary)
+
+    def of(arm: str, condition: str) -> Outcome | None:
+        return outcome(rows, task.name, arm, condition, name)
+
+    def gain(arm: str) -> Outcome | None:
+        pretrained, scratch = of(arm, PRETRAINED), of(arm, SCRATCH)
+        return None if pretrained is None or scratch is None else gained(pretrained, scratch)
+
+    first, second = said["first"], said.get("second")
+    if said.get("of") == "gain":
+        one, other = (gain(first), gain(second)) if second else (of(first, PRETRAINED), of(first, SCRATCH))
+    else:
+        one = of(first, PRETRAINED)
+        other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
+    if (said.get("direction") or task.better) == "lower":
+        one, other = other, one
+    difference = paired(one, other)
+    if difference is None or one is None:
+        return None, float("nan")
+    sesoi, says = float(said.get("smallest_effect") or found.smallest_effect), said.get("says") or "better"
+    shifts = {"better": (0.0,), "not worse": (sesoi,), "equal": (sesoi, -sesoi)}[says]
+    moved = [difference if not shift else paired(raised(one, shift), other) for shift in shifts]
+    return difference, max(one.p for one in moved if one is not None)
+
+
+def _controls(found: Findings, said: dict[str, Any]) -> str:
+    """Return how the first arm stands to the controls of its task, in the task's primary metric."""
+    leads = [lead for lead in found.controls if lead.first == said["first"]]
+    if not leads:
+        return "none was measured"
+    words = []
+    for lead in leads:
+        word = "is not told from" if not lead.told else "beats" if lead.difference.value > 0 else "is behind"
+        words.append(f"{word} {escape(called(lead.second))}")
+    return "; ".join(words)
+
+
+def table(found: list[Card]) -> Table | None:
+    """The cards in one table, the numbers at full precision beside it; None without hypotheses."""
+    if not found:
+        return None
+    rows, numbers = [], []
+    for card in found:
+        d, scale = card.difference, card.metric.scale
+        value = p = "–"
+        if d is not None:
+            decimals = decimals_of(card.metric, [d])
+            value = interval(d.value * scale, d.low * scale, d.high * scale, decimals, sign=True)
+            p = probability(card.holm)
+        rows.append([escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**", value, p])
+        numbers.append(
+            {
+                "name": card.name,
+                "claim": card.said["claim"],
+                "verdict": card.verdict.word,
+                "reason": card.verdict.reason,
+                "difference": np.nan if d is None else d.value,
+                "low": np.nan if d is None else d.low,
+                "high": np.nan if d is None else d.high,
+                "p_holm": card.holm,
+                "detectable": np.nan if d is None else d.detectable,
+                "seeds": 0 if d is None else d.seeds,
+                "items": 0 if d is None else d.items,
+                "smallest_effect": card.smallest_effect,
+            }
+        )
+    headings = ["", "claim", "verdict", "first ahead by [95%]", "p (Holm)"]
+    return Table("hypotheses", headings, rows, pd.DataFrame(numbers))
+
+
+def lines(card: Card) -> list[str]:
+    """Return what stands on a card, a line each."""
+    d, scale = card.difference, card.metric.scale
+    said = [f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."]
+    said.append(f"**Verdict: {card.verdict.word}.** {escape(card.verdict.reason.replace('+-', '±'))}.")
+    if d is not None:
+        detectable = plain(d.detectable * scale, decimals_of(card.metric, [d]))
+        said.append(f"**On:** {d.seeds} paired seeds, {d.items:,} items; detectable in 4 of 5 cases: {detectable}.")
+    said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; the first {card.controls}.")
+    literature = [escape(card.said[key]) for key in ("citation", "found") if card.said.get(key)]
+    return [*said, *([f"**Literature:** {': '.join(literature)}."] if literature else [])]
