@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from lmcompare import settings
 from lmcompare.corpora import SOURCES
 from lmcompare.errors import InputError, nearest
+from lmcompare.grid import expanded
 from lmcompare.hypotheses import Hypothesis, build
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.overrides import changed, pairs
@@ -27,6 +28,7 @@ KEYS = (
     "network",
     "training",
     "arms",
+    "grid",
     "tasks",
     "seeds",
     "hypotheses",
@@ -134,6 +136,7 @@ def parse(data: Tree, sets: Mapping[str, str] | Iterable[str] = (), quick: bool 
 def _build(data: Tree, problems: list[str]) -> Experiment | None:
     """Return the experiment; None, and say each problem, if there is any."""
     before = len(problems)
+    data = expanded(data, problems)
     problems += [f"{key}: no such key{nearest(str(key), KEYS)}" for key in data if key not in KEYS]
     name, description = data.get("name"), data.get("description", "")
     if name is None:

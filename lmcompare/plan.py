@@ -16,8 +16,8 @@ from lmcompare.experiment import Experiment
 from lmcompare.settings import plain
 
 OUTSIDE = frozenset(
-    "statistics report yamlfile overrides validation hypotheses experiment cells plan machine state display pool run "
-    "worker cli benchmarks scoring_benchmark inspect __main__ __init__".split()
+    "statistics report yamlfile overrides grid validation hypotheses experiment cells plan machine state display pool "
+    "run worker cli benchmarks scoring_benchmark inspect __main__ __init__".split()
 )
 """Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
 

@@ -15,8 +15,8 @@ ROOT = Path(lmcompare.__file__).parent
 ORDER = (
     "errors registry settings example records objectives corpora vocabulary blocks families likelihood scoring "
     "networks asking checkpoints reading budget decoding visibility model train metrics judge baselines tasks "
-    "adapt evaluate statistics report yamlfile overrides validation hypotheses experiment cells plan machine state "
-    "display pool run worker inspect cli __main__ benchmarks scoring_benchmark"
+    "adapt evaluate statistics report yamlfile overrides grid validation hypotheses experiment cells plan machine "
+    "state display pool run worker inspect cli __main__ benchmarks scoring_benchmark"
 ).split()
 HEAVY = {"torch", "transformers", "evaluate", "sklearn", "matplotlib"}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
