@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from lmcompare import statistics
 from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
 from lmcompare.report.formats import plain
-from lmcompare.report.markdown import code
+from lmcompare.report.markdown import Table, code
 from lmcompare.report.rows import Rows
 
 GATE = 0.3
@@ -212,6 +213,31 @@ def best(rows: Rows) -> str:
         top = part.loc[part["margin"].idxmax()]
         words.append(f"{objective} {code(str(top['arm']))} ({plain(top['margin'], 3)}, of {len(part)} trials)")
     return f"Furthest below unigram, within each objective: {'; '.join(words)}."
+
+
+def expected(rows: Rows) -> Table | None:
+    """The margin to expect of the best of n trials, for each objective; None where no objective has several arms.
+
+    A search that is longer for one objective than for another flatters it; this says by how much (Dodge et al. 2019).
+    """
+    frame = trials(rows)
+    sizes = frame["objective"].value_counts()
+    if frame.empty or sizes.max() < 2:
+        return None
+    counts = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= sizes.max()]
+    numbers = [
+        {"objective": objective, "trials": n, "expected_margin": statistics.expected_maximum(part["margin"], n)}
+        for objective, part in frame.groupby("objective", sort=False)
+        for n in counts
+        if n <= len(part)
+    ]
+    values = pd.DataFrame(numbers).pivot(index="objective", columns="trials", values="expected_margin")
+    rendered = [
+        [code(str(objective)), str(sizes[objective]), *(plain(value, 3) for value in values.loc[objective])]
+        for objective in dict.fromkeys(frame["objective"])
+    ]
+    headings = ["objective", "trials made", *(f"best of {n}" for n in counts)]
+    return Table("trials", headings, rendered, pd.DataFrame(numbers))
 
 
 def sensitivity(rows: Rows) -> bytes | None:

@@ -40,6 +40,7 @@ class Page:
         everything: list[Table | None] = [
             hypotheses.table(self.cards),
             parity.gate(rows),
+            curves.expected(rows),
             parity.budget(rows),
             parity.adaptation(rows),
             parity.counts(rows),
@@ -117,6 +118,7 @@ class Page:
             "longest": samples.LONGEST,
             "gate": self._markdown("gate"),
             "best": curves.best(rows),
+            "expected": self._markdown("trials"),
             "learning": self._path("figures/pretraining-loss.png"),
             "below_unigram": self._path("figures/pretraining-below-unigram.png"),
             "learning_rates": self._path("figures/learning-rates.png"),

@@ -2,6 +2,7 @@
 
 from lmcompare.statistics.intervals import Difference, Estimate, clustered, difference, estimate
 from lmcompare.statistics.significance import (
+    expected_maximum,
     holm,
     interquartile_mean,
     mcnemar,
@@ -20,6 +21,7 @@ __all__ = [
     "clustered",
     "difference",
     "estimate",
+    "expected_maximum",
     "holm",
     "interquartile_mean",
     "mcnemar",

@@ -140,3 +140,25 @@ def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
     (first, _), (second, _) = pair("probability_of_improvement", a, None), pair("probability_of_improvement", b, None)
     gaps = first.reshape(-1, 1) - second.reshape(1, -1)
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
+
+
+def expected_maximum(values: ArrayLike, n: int) -> float:
+    """Return the best validation score to expect of n trials (Dodge et al. 2019, equation 5).
+
+    The trials are n draws, with replacement, from those that were made.
+
+    >>> expected_maximum([0.0, 1.0], 1), expected_maximum([0.0, 1.0], 2)
+    (0.5, 0.75)
+
+    Args:
+        values: a score of each trial, higher is better.
+        n: 1 or more.
+
+    Raises:
+        InputError: there is no value, or n is below 1.
+    """
+    sorted_ = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    if not len(sorted_) or n < 1:
+        raise InputError(f"expected_maximum: wanted values and n of at least 1, got {len(sorted_)} values and n = {n}")
+    below = (np.arange(len(sorted_) + 1) / len(sorted_)) ** n
+    return float((sorted_ * np.diff(below)).sum())

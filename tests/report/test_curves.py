@@ -55,6 +55,15 @@ def test_the_best_trial_of_each_objective_is_named_with_how_many_there_were(sear
     assert curves.best(rows) == ""
 
 
+def test_the_best_of_n_trials(searched: Rows, rows: Rows) -> None:
+    table = curves.expected(searched)
+    assert table is not None and curves.expected(rows) is None
+    assert table.headings == ["objective", "trials made", "best of 1", "best of 2", "best of 4", "best of 8"]
+    # Of 0.6, 0.6, 0.65, 0.65, 0.7 the best of 2 is (4 x 0.6 + 12 x 0.65 + 9 x 0.7) / 25.
+    causal = next(row for row in table.rows if row[0] == "`causal`")
+    assert causal == ["`causal`", "5", "0.640", "0.660", "0.678", "–"]
+
+
 def test_no_learning_rates_no_figure(rows: Rows) -> None:
     assert curves.sensitivity(rows) is None
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from lmcompare.errors import InputError
 from lmcompare.statistics import (
+    expected_maximum,
     holm,
     interquartile_mean,
     mcnemar,
@@ -81,3 +82,17 @@ def test_summaries_of_runs():
     assert interquartile_mean(range(8)) == 3.5
     assert probability_of_improvement([1, 1], [1, 1]) == 0.5
     assert probability_of_improvement([2, 3, 4], [1]) == 1
+
+
+def test_the_best_of_n_trials_is_what_drawing_gives():
+    values = np.random.default_rng(0).random(7)
+    drawn = np.random.default_rng(1).choice(values, (200_000, 3)).max(axis=1).mean()
+    assert expected_maximum(values, 3) == pytest.approx(drawn, abs=2e-3)
+    assert expected_maximum(values, 1) == pytest.approx(values.mean())
+    assert expected_maximum(values, 10_000) == pytest.approx(values.max())
+
+
+@pytest.mark.parametrize(("values", "n"), [([], 1), ([1.0], 0)])
+def test_no_trial_has_no_best(values, n):
+    with pytest.raises(InputError, match="wanted values and n of at least 1"):
+        expected_maximum(values, n)
