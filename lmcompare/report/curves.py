@@ -266,11 +266,11 @@ def sensitivity(rows: Rows) -> bytes | None:
             axes.axhline(GATE, color=GREY, linestyle=":", linewidth=1.4)
             axes.set_xscale("log")
             rates = sorted(part["rate"].unique())
-            axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+            axes.set_xticks(rates, [f"{1000 * rate:g}" for rate in rates])
             axes.minorticks_off()
             axes.set_ylim(min(0.0, 1.1 * float(part["margin"].min())), 1.45 * max(GATE, float(part["margin"].max())))
             axes.set_title(objective)
-            axes.set_xlabel("peak learning rate")
+            axes.set_xlabel("peak learning rate, thousandths")
             if any(series):
                 axes.legend(loc="upper center")
         panels[0].set_ylabel("nats below unigram")
