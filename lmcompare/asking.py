@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import Cache
 
+from lmcompare import sharing
 from lmcompare.example import IGNORE, Example, Ids, Special, collate
 from lmcompare.likelihood import Method
 from lmcompare.networks import Network, Tensors, evaluating
@@ -23,17 +25,35 @@ def ask(
 ) -> list[NDArray[np.float64]]:
     """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours.
 
+    A prompt that several examples share is read once: by an encoder in each batch, by a decoder if it is long enough
+    to pay (``sharing``).
+
     Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one example.
     """
     most = LOGITS["cpu" if network.device.type == "cpu" else "other"]
     answers: list[NDArray[np.float64]] = [np.array([])] * len(examples)
+
+    def grouped(places: Sequence[int]) -> Iterator[list[int]]:
+        for group in groups([examples[i] for i in places], batch_tokens, len(special.word_starts), most):
+            yield [places[i] for i in group]
+
+    def answer(places: Sequence[int], rows: Sequence[Example], past: Cache | None = None) -> None:
+        batch = collate(rows, special.pad)
+        losses = network(Tensors.of(batch, network.device), past).double().cpu().numpy()
+        ends = np.cumsum((batch.targets != IGNORE).sum(1))[:-1]
+        for i, part in zip(places, np.split(-losses, ends), strict=True):
+            answers[i] = part
+
+    alone = set(range(len(examples)))
     with evaluating(network):
-        for group in groups(examples, batch_tokens, len(special.word_starts), most):
-            batch = collate([examples[i] for i in group], special.pad)
-            losses = network(Tensors.of(batch, network.device)).double().cpu().numpy()
-            ends = np.cumsum((batch.targets != IGNORE).sum(1))[:-1]
-            for i, part in zip(group, np.split(-losses, ends), strict=True):
-                answers[i] = part
+        for size, sets in sharing.sets_of(network, examples, batch_tokens):
+            kept = sharing.Kept(network, np.stack([examples[places[0]].inputs[:size] for places in sets]))
+            prompt = {i: number for number, places in enumerate(sets) for i in places}
+            for group in grouped(list(prompt)):
+                answer(group, [sharing.after(examples[i], size) for i in group], kept.lent([prompt[i] for i in group]))
+            alone.difference_update(prompt)
+        for group in grouped(sorted(alone)):
+            answer(group, [examples[i] for i in group])
     return answers
 
 

@@ -25,7 +25,8 @@ from lmcompare.example import Special
 from lmcompare.machine import ALLOCATOR
 from lmcompare.networks import Tensors
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.train import Steps, train
+from lmcompare.steps import Steps
+from lmcompare.train import train
 
 RATES = {"causal": {}, "masked": {"rate": 0.3}, "seq2seq": {}}
 """Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""

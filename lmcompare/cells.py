@@ -16,37 +16,13 @@ from filelock import FileLock, Timeout
 
 from lmcompare.errors import InputError, LmcompareError
 from lmcompare.experiment import Experiment
+from lmcompare.records import Cell as Cell
 from lmcompare.records import Run, read_records, read_runs, to_frame, write_records, write_runs
 
 PERFORM = "lmcompare.evaluate:perform"
 """What does the work of a cell; its module also has the Place that it is given."""
 SMALLER = "lower training.batch, raise training.accumulation, or run with --workers 1"
 """What helps against too little memory."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One piece of work, done once and kept under its key.
-
-    Attributes:
-        name: 'prepare', 'pretrain/<arm>/<seed>', '<task>/<arm>/<seed>/<condition>' or '<task>/control'.
-        kind: which of the four.
-        arm: '' if the cell belongs to none.
-        seed: 0 if the cell has none.
-        task: '' if the cell belongs to none.
-        condition: 'pretrained', 'scratch', 'control' or ''.
-        needs: names of the cells that must be finished before.
-        key: content hash of all that decides the result.
-    """
-
-    name: str
-    kind: Literal["prepare", "pretrain", "task", "control"]
-    arm: str
-    seed: int
-    task: str
-    condition: str
-    needs: tuple[str, ...]
-    key: str
 
 
 @dataclass(frozen=True)

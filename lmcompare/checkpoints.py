@@ -1,8 +1,10 @@
 """Checkpoints of the hub or a folder: which class reads them, and what is refused, not scored at random."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from lmcompare.errors import InputError, nearest
 from lmcompare.families import Frame, objective_of
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role
+from lmcompare.translator import TranslatorVocabulary
 from lmcompare.vocabulary import Vocabulary
 
 AUTO: dict[Role, Any] = {
@@ -41,10 +44,11 @@ NAMES: dict[Role, Any] = {
 FACE: dict[Role, str] = {"decoder": "CausalLM", "encoder": "MaskedLM", "encoder-decoder": "Seq2SeqLM"}
 
 GONE = {
-    "transfo-xl": "transformers 5 no longer has Transformer-XL; XLNet (`xlnet`) is the nearest living model with long "
-    "memory (`mems`), which transformers runs and lmcompare does not score",
-    "xlnet": "XLNet predicts in a permuted order, through a mask of its own (`perm_mask`), which lmcompare does not "
-    "ask; its plain forward sees what follows",
+    "transfo-xl": "transformers 5 no longer has Transformer-XL; the nearest living models with long memory are Mamba "
+    "(`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`), which lmcompare scores exactly",
+    "xlnet": "XLNet predicts in a permuted order, by a second stream that asks at the place of the target itself "
+    "(`perm_mask`, `target_mapping`), which lmcompare does not ask; its plain forward sees what follows. Of models "
+    "with long memory, lmcompare scores Mamba (`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`)",
     "nezha": "transformers 5 no longer has Nezha; BERT (`bert`) is the nearest",
 }
 """Model types that are refused, and why."""
@@ -145,6 +149,11 @@ def read(
                 f"wanted a network for {FACE[face]} ({face}), got {architecture or kind} ({role}); `lmcompare.load` "
                 "picks the class by what it finds"
             )
+        if kind == "marian" and find_spec("sentencepiece") is None and not (Path(path) / "tokenizer.json").is_file():
+            raise InputError(
+                "wanted the package sentencepiece, which reads Marian's source.spm and target.spm; "
+                "`pip install 'lmcompare[translation]'` installs it"
+            )
         tokenizer = AutoTokenizer.from_pretrained(path, **where)
         if not any((Path(path) / file).is_file() for file in _TOKENIZER_FILES) and is_local(name):
             raise InputError("wanted a tokenizer beside the weights (tokenizer.json), got none")
@@ -158,9 +167,12 @@ def read(
         )
     missing = sorted(report["missing_keys"])
     if missing:
+        older = any(name.startswith("lm_predictions.") for name in report["unexpected_keys"])
+        hint = "; it has one under an older name, which 'legacy: false' in config.json reads" if older else ""
         raise InputError(
             f"{path}: {architecture or kind} holds no weights for {len(missing)} parts of a {type(model).__name__} "
             f"({missing[0]}, ...), which would be random; wanted a checkpoint saved with its language-modelling head"
+            f"{hint}"
         )
     return model.eval(), tokenizer, role
 
@@ -175,9 +187,15 @@ def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Voc
     if transformer.get_output_embeddings() is None:
         raise InputError(f"{name}: wanted a model with a language-modelling head, got one without")
     size = int(transformer.get_input_embeddings().weight.shape[0])
-    vocabulary = Vocabulary.wrap(tokenizer, size)
-    if vocabulary.size > size:
-        raise InputError(f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}")
+    vocabulary: Vocabulary
+    if type(tokenizer).__name__ == "MarianTokenizer":
+        vocabulary = TranslatorVocabulary(tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0])))
+    else:
+        vocabulary = Vocabulary.wrap(tokenizer, size)
+        if vocabulary.size > size:
+            raise InputError(
+                f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}"
+            )
     objective = objective_of(
         transformer.config,
         role,
@@ -195,6 +213,7 @@ _TOKENIZER_FILES = (
     "vocab.json",
     "tokenizer.model",
     "spiece.model",
+    "source.spm",
 )
 
 
@@ -217,10 +236,15 @@ def _refusing(path: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's own report of missing weights back: here it is an error."""
+    """Keep the library's own report of missing weights back: here it is an error; and its advice on sacremoses.
+
+    MarianTokenizer asks for that package and calls it nowhere.
+    """
     before = library_logging.get_verbosity()
     library_logging.set_verbosity(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+            yield
     finally:
         library_logging.set_verbosity(before)

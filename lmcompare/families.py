@@ -15,6 +15,10 @@ BART, Marian, T5Gemma     encoder: the prompt as the tokenizer frames it; decode
 
 The first two lines, and the plain form, are those of lm-evaluation-harness (`TemplateLM._encode_pair`, `HFLM`), but for
 BART, whose decoder was trained to read ``</s> <s>`` first; the third is that of minicons (`MaskedLMScorer`).
+
+Recurrent checkpoints (Mamba, and RecurrentGemma with its bos) are asked as in the first two lines. They keep what they
+have read in a state of fixed size, so no text is too long for them: they stand for Transformer-XL's long memory, which
+transformers 5 no longer has. XLNet, which inherited it, asks in another way and is refused (``checkpoints.GONE``).
 """
 
 from collections.abc import Sequence
@@ -207,6 +211,8 @@ class PlainFrame:
     frame: Frame
     start: tuple[int, ...]
     """what the decoder has read before it says anything"""
+    fills: bool = False
+    """whether its training let the encoder read masks and the decoder say the whole text (BART)"""
 
     kind: ClassVar[str] = "plain"
     role: ClassVar[Role] = "encoder-decoder"
@@ -220,7 +226,10 @@ class PlainFrame:
         Raises:
             InputError: always.
         """
-        raise InputError("loss: an encoder-decoder of the plain form has no training loss on texts alone")
+        raise InputError(
+            "loss: an encoder-decoder of the plain form has no training loss on texts alone (it was trained on pairs, "
+            "or on a noise that its files do not tell); log_likelihood(sources, targets) scores pairs"
+        )
 
     def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
         """Ask the decoder for the completion, the encoder having read the prompt."""
@@ -249,6 +258,10 @@ def _encoded(frame: Frame, tokens: Ids, special: Special) -> Example:
 
 SENTINEL_FAMILIES = frozenset({"t5", "mt5", "umt5", "longt5"})
 """Model types pretrained by span corruption with ``<extra_id_n>``."""
+
+FILLING_FAMILIES = frozenset({"bart", "mbart", "plbart"})
+"""Model types whose decoder learnt to say a whole text to one whose spans are each a mask (Lewis et al. 2020, section
+2.2; Liu et al. 2020, section 2.1; Ahmad et al. 2021, section 2.1)."""
 
 RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5", "bloom", "mpt"})
 """Model types whose positions are relative, so that no length is too long."""
@@ -281,7 +294,8 @@ def objective_of(config: Any, role: Role, frame: Frame, special: Special, start:
     if config.model_type in SENTINEL_FAMILIES and special.sentinels:
         return SentinelFrame(frame, (first,))
     # BART was trained on '</s> <s> text': its tokenizer's <s> is part of what the decoder says.
-    return PlainFrame(frame, (first,) if frame.before in ((), (first,)) else (first, *frame.before))
+    starts = (first,) if frame.before in ((), (first,)) else (first, *frame.before)
+    return PlainFrame(frame, starts, fills=config.model_type in FILLING_FAMILIES)
 
 
 def decoder_start(config: Any, special: Special) -> int:

@@ -1,8 +1,8 @@
-"""Networks: one block in three roles, or a checkpoint; what they read, and the one loss kernel."""
+"""Networks: one block in three roles, or a checkpoint; and the one loss kernel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from transformers import (
     AttentionMaskInterface,
     AutoConfig,
     AutoModelForSeq2SeqLM,
+    Cache,
     Gemma2Config,
     Gemma2ForCausalLM,
     PreTrainedModel,
@@ -27,35 +28,14 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lmcompare import settings
 from lmcompare.errors import InputError
-from lmcompare.example import IGNORE, Batch, Special
+from lmcompare.example import IGNORE, Special
 from lmcompare.objectives import Role
+from lmcompare.tensors import Tensors as Tensors
 
 # Gemma-2 refuses 'sdpa' by name because that kernel has no soft-capping. Our blocks have none, so it is right for them.
 FUSED = "fused"
 AttentionInterface.register(FUSED, sdpa_attention_forward)
 AttentionMaskInterface.register(FUSED, sdpa_mask)
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """A Batch on a device: shapes as there."""
-
-    inputs: Tensor
-    read: Tensor
-    targets: Tensor
-    decoder_inputs: Tensor | None
-    prefix: Tensor
-    segments: Tensor | None
-    decoder_segments: Tensor | None
-
-    @classmethod
-    def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "Tensors":
-        """Copy a batch to ``device``."""
-
-        def move(array: Any) -> Tensor | None:
-            return None if array is None else torch.from_numpy(array).to(device, non_blocking=True)
-
-        return cls(**{name: move(getattr(batch, name)) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
 
 class Network(nn.Module):
@@ -75,28 +55,33 @@ class Network(nn.Module):
         self._asked: Tensor | None = None
         transformer.get_output_embeddings().register_forward_pre_hook(self._keep_asked)
 
-    def forward(self, batch: Tensors) -> Tensor:
+    def forward(self, batch: Tensors, past: Cache | None = None) -> Tensor:
         """Return -log p (nats) of each target. Shape (targets,), in row-major order of where they stand.
 
         This is the one loss kernel: logits are computed only where something is asked, in float32.
+
+        Args:
+            batch: what is read and wanted.
+            past: of a decoder: the keys and values of what each row has read before; see ``sharing``.
         """
         asked = batch.targets != IGNORE
-        return F.cross_entropy(self.logits(batch, asked).float(), batch.targets[asked], reduction="none")
+        return F.cross_entropy(self.logits(batch, asked, past).float(), batch.targets[asked], reduction="none")
 
-    def logits(self, batch: Tensors, where: Tensor) -> Tensor:
+    def logits(self, batch: Tensors, where: Tensor, past: Cache | None = None) -> Tensor:
         """Return the logits at the positions where the mask (B, m) is true. Shape (true, vocabulary)."""
         self._asked = where
+        dtype = self.transformer.dtype
         try:
             if batch.decoder_inputs is None:
-                output = self.transformer(
-                    input_ids=batch.inputs, attention_mask=self._own_mask(batch), **_without_cache(self.transformer)
-                )
+                cache = _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                mask = batch.own_mask(self.role, dtype)
+                output = self.transformer(input_ids=batch.inputs, attention_mask=mask, **cache)
             else:
                 output = self.transformer(
-                    attention_mask=self._cross_mask(batch),
+                    attention_mask=batch.cross_mask(dtype),
                     encoder_outputs=self._encode(batch),
                     decoder_input_ids=batch.decoder_inputs,
-                    decoder_attention_mask=self._decoder_mask(batch),
+                    decoder_attention_mask=batch.decoder_mask(dtype),
                     use_cache=False,
                 )
         finally:
@@ -117,7 +102,8 @@ class Network(nn.Module):
         """
         module = self.transformer.get_encoder() if self.role == "encoder-decoder" else self.transformer.base_model
         wanted = _without_cache(module) if layer is None else _without_cache(module) | {"output_hidden_states": True}
-        output = module(input_ids=batch.inputs, attention_mask=self._own_mask(batch), **wanted)
+        mask = batch.own_mask(self.role, self.transformer.dtype)
+        output = module(input_ids=batch.inputs, attention_mask=mask, **wanted)
         if layer is None:
             states: Tensor = output.last_hidden_state
             return states
@@ -154,56 +140,19 @@ class Network(nn.Module):
 
     def _encode(self, batch: Tensors) -> Any:
         """Return what the encoder says of the inputs; of a prompt that several rows share, once."""
+        encoder, dtype = self.transformer.get_encoder(), self.transformer.dtype
         if not torch.is_inference_mode_enabled() or batch.segments is not None or len(batch.inputs) < 2:
-            return self.transformer.get_encoder()(input_ids=batch.inputs, attention_mask=self._own_mask(batch))
+            return encoder(input_ids=batch.inputs, attention_mask=batch.own_mask(self.role, dtype))
         rows = torch.cat([batch.inputs, batch.read, batch.prefix[:, None]], dim=1)
         unique, place = torch.unique(rows, dim=0, return_inverse=True)
         first = torch.full((len(unique),), len(rows), device=rows.device)
         first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
         once = replace(batch, inputs=batch.inputs[first], read=batch.read[first], prefix=batch.prefix[first])
-        output = self.transformer.get_encoder()(input_ids=once.inputs, attention_mask=self._own_mask(once))
+        output = encoder(input_ids=once.inputs, attention_mask=once.own_mask(self.role, dtype))
         return BaseModelOutput(last_hidden_state=output.last_hidden_state[place])
 
-    def _own_mask(self, batch: Tensors) -> Tensor | None:
-        """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest; or 4D."""
-        length = batch.inputs.shape[1]
-        own = 0 if self.role == "decoder" else length
-        if batch.segments is None and bool((batch.prefix == own).all()):
-            # On the right of a causal mask, padding is out of sight.
-            return None if self.role == "decoder" or bool(batch.read.all()) else batch.read.long()
-        place = torch.arange(length, device=batch.inputs.device)
-        seen = (place <= place[:, None]) | (place < batch.prefix[:, None, None])
-        seen = seen & batch.read[:, None, :]
-        if batch.segments is not None:
-            seen = seen & (batch.segments[:, :, None] == batch.segments[:, None, :])
-        return self._float_mask(seen)
 
-    def _decoder_mask(self, batch: Tensors) -> Tensor | None:
-        assert batch.decoder_inputs is not None
-        if batch.decoder_segments is None:
-            return torch.ones_like(batch.decoder_inputs)
-        place = torch.arange(batch.decoder_inputs.shape[1], device=batch.inputs.device)
-        same = batch.decoder_segments[:, :, None] == batch.decoder_segments[:, None, :]
-        return self._float_mask((place <= place[:, None]) & same)
-
-    def _cross_mask(self, batch: Tensors) -> Tensor | None:
-        if batch.decoder_segments is None or batch.segments is None:
-            return None if bool(batch.read.all()) else batch.read.long()
-        same = batch.decoder_segments[:, :, None] == batch.segments[:, None, :]
-        return self._float_mask(same & batch.read[:, None, :])
-
-    def _float_mask(self, seen: Tensor) -> Tensor:
-        """Turn 'who sees whom' (B, queries, keys) into what attention adds. Shape (B, 1, queries, keys).
-
-        A boolean 4D mask would be added as 0 and 1 by eager attention. A row that sees nothing (padding) sees itself
-        or all, so that no softmax is over an empty set.
-        """
-        blind = ~seen.any(-1, keepdim=True)
-        mask = torch.zeros(seen.shape, dtype=self.transformer.dtype, device=seen.device)
-        return mask.masked_fill(~(seen | blind), torch.finfo(mask.dtype).min)[:, None]
-
-
-def _without_cache(module: nn.Module) -> dict[str, bool]:
+def _without_cache(module: nn.Module) -> dict[str, Any]:
     """Return how a module is told to keep no cache: BERT-like encoders keep none and do not know the word."""
     return {"use_cache": False} if "use_cache" in signature(module.forward).parameters else {}
 

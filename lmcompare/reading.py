@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmcompare.example import Ids
-from lmcompare.vocabulary import Pieces
+from lmcompare.pieces import Pieces
 
 if TYPE_CHECKING:
     from pandas import DataFrame

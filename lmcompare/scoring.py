@@ -38,7 +38,7 @@ def pairs_of(
     White space at the end of a prompt goes to its completion. ``together`` (one stream of tokens: decoders, encoders):
     prompt and completion are tokenised as one text and cut after as many tokens as the prompt alone has; but if the
     prompt's own tokens do not begin that text, because a token reaches across the seam, they are tokenised apart. An
-    encoder-decoder reads two texts: always apart.
+    encoder-decoder reads two texts: always apart, a translator's completion by its target side.
 
     Args:
         vocabulary: cuts texts.
@@ -51,6 +51,7 @@ def pairs_of(
     moved = [prompt[len(kept) :] + text for prompt, kept, text in zip(prompts, bare, completions, strict=True)]
     heads = _arrays(vocabulary.encode_batch(bare))
     wholes = [kept + text for kept, text in zip(bare, moved, strict=True)] if together else moved
+    vocabulary = vocabulary if together else vocabulary.said
     if words:
         pieces = vocabulary.pieces(wholes)
         ids, numbers = [piece.ids for piece in pieces], [piece.words for piece in pieces]

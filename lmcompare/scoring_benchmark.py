@@ -1,8 +1,8 @@
 """``python -m lmcompare.scoring_benchmark``: our scorer beside minicons and lm-evaluation-harness, in one process.
 
-The same small random network, the same items, one after the other, several times;
-each is credited with its best time. Only ratios within one run on one machine mean anything. The peers are the optional
-group ``peers``; one that is not installed is left out and said so.
+For each of ``--sizes``: the same random network, the same items, one tool after the other, several times; each is
+credited with its best time. Only ratios within one run on one machine mean anything. The peers are the optional group
+``peers``; one that is not installed is left out and said so.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -25,6 +26,33 @@ from lmcompare.model import wrap
 
 BATCHES = (16, 64, 256)
 """Batch sizes that the peers are tried with; each is credited with its best. Ours is left at its default."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A network, and how much it is asked.
+
+    Attributes:
+        width: of the states.
+        layers: blocks.
+        vocabulary: ids.
+        short: pairs of 4 to 12 words and 1 to 5, two completions a prompt.
+        long: pairs of 60 to 120 words and 1 to 5, eight completions a prompt.
+    """
+
+    width: int
+    layers: int
+    vocabulary: int
+    short: int
+    long: int
+
+
+SIZES = {
+    "tiny": Size(64, 2, 4_096, 2_000, 800),
+    "small": Size(256, 6, 8_192, 800, 160),
+    "gpt2": Size(768, 12, 16_384, 160, 32),
+}
+"""The named sizes; the last has GPT-2's width and layers, with fewer ids."""
 
 WORDS = "the a of film was good bad dull long short story with an actor who played it well and never lost heart".split()
 
@@ -54,12 +82,12 @@ def tokenizer_of(size: int, *, framed: bool) -> Any:
     return wrapper(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **roles)
 
 
-def items(count: int) -> tuple[list[str], list[str]]:
-    """Return pairs of 4 to 12 and 1 to 5 words; two choices share each prompt."""
+def items(count: int, words: tuple[int, int], choices: int) -> tuple[list[str], list[str]]:
+    """Return prompts of so many words, ``choices`` completions of 1 to 5 words sharing each."""
     rng = np.random.default_rng(1)
-    prompts = [" ".join(rng.choice(WORDS, rng.integers(4, 13))) for _ in range(count // 2)]
-    completions = [" " + " ".join(rng.choice(WORDS, rng.integers(1, 6))) for _ in range(count)]
-    return [prompt for prompt in prompts for _ in range(2)], completions
+    prompts = [" ".join(rng.choice(WORDS, rng.integers(words[0], words[1] + 1))) for _ in range(count // choices)]
+    completions = [" " + " ".join(rng.choice(WORDS, rng.integers(1, 6))) for _ in range(count // choices * choices)]
+    return [prompt for prompt in prompts for _ in range(choices)], completions
 
 
 def best(work: Callable[[], Sequence[float]], repeats: int) -> tuple[float, list[float]]:
@@ -80,18 +108,24 @@ def peer(name: str) -> Any:
         return None
 
 
-def pairs_by(size: dict[str, int]) -> dict[str, tuple[float, list[float]]]:
-    """Score pairs by a causal network; return seconds and sums of nats of each tool."""
-    tokenizer = tokenizer_of(size["vocabulary"], framed=False)
+def pairs_by(size: Size, repeats: int) -> dict[str, dict[str, tuple[float, list[float]]]]:
+    """Score short and long pairs by a causal network; return seconds and sums of nats of each tool for each kind."""
+    tokenizer = tokenizer_of(size.vocabulary, framed=False)
     config = GPT2Config(
-        vocab_size=len(tokenizer), n_embd=size["width"], n_layer=size["layers"], n_head=4, bos_token_id=1,
-        eos_token_id=2, pad_token_id=0,
+        vocab_size=len(tokenizer), n_embd=size.width, n_layer=size.layers, n_head=4, bos_token_id=1, eos_token_id=2,
+        pad_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
     model: Any = GPT2LMHeadModel(config)
     model.eval()
-    prompts, completions = items(size["items"])
-    ours, repeats = wrap(model, tokenizer), size["repeats"]
+    asked = {"short": items(size.short, (4, 12), 2), "long": items(size.long, (60, 120), 8)}
+    return {kind: _by_each(model, tokenizer, *pairs, repeats) for kind, pairs in asked.items() if pairs[0]}
+
+
+def _by_each(
+    model: Any, tokenizer: Any, prompts: list[str], completions: list[str], repeats: int
+) -> dict[str, tuple[float, list[float]]]:
+    ours = wrap(model, tokenizer)
     found = {"ours": best(lambda: [one.sum for one in ours.log_likelihood(prompts, completions)], repeats)}
     if huggingface := peer("lm_eval.models.huggingface"):
         instance = import_module("lm_eval.api.instance").Instance
@@ -120,12 +154,12 @@ def pairs_by(size: dict[str, int]) -> dict[str, tuple[float, list[float]]]:
     return found
 
 
-def pseudo(size: dict[str, int]) -> dict[str, float]:
+def pseudo(size: Size, repeats: int) -> dict[str, float]:
     """Score one sentence of 60 tokens by its pseudo-log-likelihood; return seconds and positions of the widest pass."""
-    tokenizer = tokenizer_of(size["vocabulary"], framed=True)
+    tokenizer = tokenizer_of(size.vocabulary, framed=True)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=size["width"], num_hidden_layers=size["layers"], num_attention_heads=4,
-        intermediate_size=4 * size["width"], pad_token_id=0,
+        vocab_size=len(tokenizer), hidden_size=size.width, num_hidden_layers=size.layers, num_attention_heads=4,
+        intermediate_size=4 * size.width, pad_token_id=0,
     )  # fmt: skip
     model = wrap(BertForMaskedLM(config), tokenizer, batch_tokens=1024)
     widest = 0
@@ -138,40 +172,57 @@ def pseudo(size: dict[str, int]) -> dict[str, float]:
     ids = model.vocabulary.encode(" ".join(WORDS * 9))[:60]
     text = model.vocabulary.decode(ids)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, _ = best(lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], size["repeats"])
+    seconds, _ = best(lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], repeats)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"tokens": len(ids), "seconds": seconds, "positions": widest, "grown_kib": grown}
 
 
 def main() -> None:
-    """Print a Markdown table: items a second of each tool and our ratio to it; then the pseudo-likelihood's memory."""
+    """Print a Markdown table: pairs a second of each tool and our ratio to it; then the pseudo-likelihood's memory."""
     parser = argparse.ArgumentParser(prog="python -m lmcompare.scoring_benchmark", description=__doc__)
-    sizes = {"items": 2000, "width": 64, "layers": 2, "vocabulary": 4096, "repeats": 3}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["tiny"], help="default: tiny")
+    for name in Size.__dataclass_fields__:
+        parser.add_argument(f"--{name}", type=int, help=f"of each size, instead of its own {name}")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = vars(parser.parse_args())
+    changed = {name: arguments[name] for name in Size.__dataclass_fields__ if arguments[name] is not None}
     warnings.simplefilter("ignore")
-    found, memory = pairs_by(arguments), pseudo(arguments)
+    made: list[dict[str, Any]] = []
+    memory: list[dict[str, Any]] = []
+    tools: set[str] = set()
+    if not arguments["json"]:
+        print(f"GPT-2 at each size, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n")
+        print("| size | width x layers | pairs | tool | seconds | a second | ours is | largest difference, nats |")
+        print("|---|---:|---|---|---:|---:|---:|---:|")
+    for name in arguments["sizes"]:
+        size = replace(SIZES[name], **changed)
+        for kind, found in pairs_by(size, arguments["repeats"]).items():
+            base, ours = found["ours"]
+            for tool, (seconds, sums) in found.items():
+                tools.add(tool)
+                apart = float(np.abs(np.array(sums) - ours).max())
+                made.append({"size": name, "pairs": kind, "tool": tool, "seconds": seconds, "apart": apart})
+                if not arguments["json"]:
+                    print(
+                        f"| {name} | {size.width} x {size.layers} | {len(sums)} {kind} | {tool} | {seconds:.2f} | "
+                        f"{len(sums) / seconds:,.0f} | {seconds / base:.2f} times as fast | {apart:.1e} |",
+                        flush=True,
+                    )
+        memory.append({"size": name, **pseudo(size, arguments["repeats"])})
     if arguments["json"]:
-        print(json.dumps({"seconds": {name: seconds for name, (seconds, _) in found.items()}, "pseudo": memory}))
+        sizes = {name: asdict(replace(SIZES[name], **changed)) for name in arguments["sizes"]}
+        print(json.dumps({"sizes": sizes, "pairs": made, "pseudo": memory}))
         return
-    print(
-        f"{arguments['items']} pairs, GPT-2 of width {arguments['width']}, {arguments['layers']} layers, vocabulary "
-        f"{arguments['vocabulary']}, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n"
-    )
-    print("| tool | seconds | pairs a second | ours is | largest difference, nats |\n|---|---:|---:|---:|---:|")
-    base, ours = found["ours"]
-    for name, (seconds, sums) in found.items():
-        apart = np.abs(np.array(sums) - ours).max()
-        rate = arguments["items"] / seconds
-        print(f"| {name} | {seconds:.2f} | {rate:,.0f} | {seconds / base:.2f} times as fast | {apart:.1e} |")
-    for name in {"lm-evaluation-harness", "minicons"} - set(found):
-        print(f"{name} is not installed: pip install lmcompare[peers]", file=sys.stderr)
-    print(
-        f"\nPLL (word-l2r) of a sentence of {memory['tokens']} tokens at batch_tokens=1024: {memory['seconds']:.3f} s, "
-        f"at most {memory['positions']} positions a pass, the process grew by {memory['grown_kib'] / 1024:.1f} MiB"
-    )
+    for tool in {"lm-evaluation-harness", "minicons"} - tools:
+        print(f"{tool} is not installed: pip install lmcompare[peers]", file=sys.stderr)
+    print()
+    for one in memory:
+        print(
+            f"{one['size']}: PLL (word-l2r) of a sentence of {one['tokens']} tokens at batch_tokens=1024: "
+            f"{one['seconds']:.3f} s, at most {one['positions']} positions a pass, the process grew by "
+            f"{one['grown_kib'] / 1024:.1f} MiB"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging as library_logging
 
 import lmcompare
 from lmcompare import networks, settings
 from lmcompare.errors import InputError
-from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load, pool
+from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load
 from lmcompare.objectives import OBJECTIVES
+from lmcompare.reading import pool
 
 FACES = {"causal": CausalLM, "masked": MaskedLM, "seq2seq": Seq2SeqLM}
 PAIRS = [
@@ -84,6 +87,20 @@ def test_saved_and_read_back(model, tmp_path):
         again.log_likelihood(prompts, completions), model.log_likelihood(prompts, completions), strict=True
     ):
         assert ours.tokens.tolist() == before.tokens.tolist()
+
+
+def test_loading_shows_no_bar_and_leaves_the_user_s_switch(model, tmp_path, capsys):
+    library_logging.enable_progress_bar()
+    model.save_pretrained(tmp_path)
+    capsys.readouterr()
+    load(tmp_path)
+    (tmp_path / "lmcompare.json").unlink()  # the same weights as a plain checkpoint
+    if model.objective.kind == "causal":
+        load(tmp_path)
+        assert capsys.readouterr().err == ""
+        AutoModelForCausalLM.from_pretrained(tmp_path)
+        assert "Loading weights" in capsys.readouterr().err, "theirs shows one, then as before"
+    assert capsys.readouterr().err == "" and library_logging.is_progress_bar_enabled()
 
 
 def test_wrong_face_is_refused(model, tmp_path):

@@ -6,9 +6,9 @@ from lmcompare.errors import InputError
 from lmcompare.example import Example
 from lmcompare.likelihood import LogLikelihood, exactness_of
 from lmcompare.objectives.masked import Masked
+from lmcompare.pieces import Pieces
 from lmcompare.reading import surprisal_frame, word_spans
 from lmcompare.scoring import Pair, Room, ask_pair, pairs_of
-from lmcompare.vocabulary import Pieces
 
 
 def test_docstring_of_ask_pair(special):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-import lmcompare.vocabulary
-from lmcompare import settings
+from lmcompare import pieces, settings
 from lmcompare.errors import InputError
-from lmcompare.vocabulary import Vocabulary, word_starts
+from lmcompare.pieces import word_starts
+from lmcompare.vocabulary import Vocabulary
 
 SENTENCES = [
     "The cat sat on the mat.",
@@ -55,7 +55,7 @@ def test_every_text_comes_back_and_never_turns_special(text: str) -> None:
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
-    results = doctest.testmod(lmcompare.vocabulary)
+    results = doctest.testmod(pieces)
     assert results.attempted and not results.failed
 
 

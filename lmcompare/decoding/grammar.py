@@ -1,5 +1,6 @@
 """What a decoder may write next while it fills holes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,16 +12,16 @@ from lmcompare.decoding import gumbel
 from lmcompare.example import Ids, Special
 
 
-class Grammar(LogitsProcessor):
+class Grammar(LogitsProcessor, ABC):
     """Lets only some ids be written next; draws among them at a temperature, in float64."""
 
     def __init__(self, special: Special, temperature: float, rng: np.random.Generator) -> None:
         self.special, self._temperature, self._rng = special, temperature, rng
         self._written = 0
 
+    @abstractmethod
     def allowed(self) -> Ids:
         """Return the ids that may come next."""
-        raise NotImplementedError
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Leave the chosen token alone possible. Shape (1, vocabulary), in and out."""

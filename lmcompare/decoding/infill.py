@@ -1,5 +1,6 @@
 """Holes in a text, filled: by unmasking, by a sentinel's span, or (handicapped) from the left."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,12 +13,16 @@ from lmcompare.decoding.holes import Holes, parse
 from lmcompare.decoding.left_to_right import Sampling, again, begun_with, check, generate, left_to_right
 from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Example, Ids, Special, collate
+from lmcompare.families import PlainFrame
 from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Composed, Objective
 from lmcompare.vocabulary import Vocabulary
 
 FROM_THE_LEFT = "proposed from the left alone"
 BY_THE_WHOLE = "ranked by the whole text"
+
+JOINT = 64
+"""Most combinations of lengths that a masked model tries at once; of more, one hole is sized after another."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,13 @@ def infill(
     ``[MASK]``, ``<mask>`` and the vocabulary's own mask stand for one token each, ``<hole>`` for some. Spaces before a
     hole belong to its first token (in most vocabularies a word's token brings its space).
 
-    - *masked*: masks, filled by ``strategy``; a hole of unknown length is tried at each of ``lengths`` (one hole after
-      another), and the length with the best log p a token is kept.
+    - *masked*: masks, filled by ``strategy``; holes of unknown length are tried at all combinations of ``lengths``, and
+      that with the best log p a token is kept. Beyond ``JOINT`` combinations, one hole after another, from the left,
+      is tried at each length, those to come being as short as may be: then their order counts.
     - *seq2seq* by sentinels: the decoder writes each hole's tokens after its sentinel, up to the next one or eos.
     - *glm*: the stack writes each hole after the text with holes, up to its eos.
     - *any other encoder-decoder*: the encoder reads the mask; the decoder is led along the text and is free in the
-      holes. The length is the one whose whole text has the highest log p.
+      holes. The length, one for all holes of unknown length, is that whose whole text has the highest log p.
     - *causal*: each hole is continued from its left; among ``lengths``, the one whose whole text is likeliest is kept.
       Labelled as handicapped: nothing that stands to the right has a say in which tokens are proposed.
 
@@ -87,12 +93,18 @@ def infill(
         seed: of the sampling.
 
     Raises:
-        InputError: there is no hole, or the network cannot read one.
+        InputError: there is no hole, or the network did not learn to read one (a translator, T5Gemma).
     """
     check(min(lengths, default=0), temperature, steps)
     special = vocabulary.special
     while isinstance(objective, Composed):
         objective = objective.answering
+    if isinstance(objective, PlainFrame) and not objective.fills:
+        raise InputError(
+            "infill: wanted a model that learnt to fill holes (masked, T5's sentinels, BART) or continues a text "
+            "(causal), got a translator (Marian) or an encoder-decoder whose files do not tell how a hole was marked "
+            "(T5Gemma); `rank` compares whole texts that its decoder may say"
+        )
     typed = parse(text, getattr(vocabulary.tokenizer, "mask_token", None))
     holes, sizes = typed.ids(vocabulary), typed.sizes
     ask = _Asking(network, objective, special, strategy, steps, temperature, seed)
@@ -139,13 +151,17 @@ class _Asking:
     # -- masked
 
     def unmask(self, holes: Holes, lengths: list[int]) -> Found:
-        """Put masks in the holes and fill them; try the lengths of the unknown ones, one hole after another."""
+        """Put masks in the holes and fill them; try the lengths of the unknown ones, together if they are few."""
         sizes = [min(lengths) if size is None else size for size in holes.sizes]
         calls = 0
         best = None
         unknown = [i for i, size in enumerate(holes.sizes) if size is None]
-        for hole in unknown or [-1]:
-            tried = [[*sizes[:hole], length, *sizes[hole + 1 :]] for length in lengths] if unknown else [sizes]
+        together = len(lengths) ** len(unknown) <= JOINT
+        for group in [unknown] if together else [[hole] for hole in unknown]:
+            tried = []
+            for chosen in itertools.product(lengths, repeat=len(group)):
+                new = dict(zip(group, chosen, strict=True))
+                tried.append([new.get(i, size) for i, size in enumerate(sizes)])
             decoded = fill(
                 self.network,
                 [self._masked(holes, these) for these in tried],

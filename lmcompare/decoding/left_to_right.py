@@ -96,7 +96,9 @@ def left_to_right(
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(prompts)
     calls, start = 0, time.perf_counter()
     suppressed = np.setdiff1d(np.arange(len(special.word_starts)), special.ordinary)
-    for group in _groups(begun, batch):
+    # What a recurrent network has read of padding on the left stays in its state.
+    alike = bool(getattr(network.transformer, "_is_stateful", False))
+    for group in _groups(begun, batch, alike):
         examples = [begun[i] for i in group]
         sampling = Sampling(temperature, top_k, top_p, [np.random.default_rng([seed, i]) for i in group])
         if not _by_generate(network, examples[0], cache):
@@ -131,12 +133,16 @@ def left_to_right(
     return Decoded(rows, calls=calls, seconds=time.perf_counter() - start)
 
 
-def _groups(begun: Sequence[Example], batch: int) -> list[list[int]]:
-    """Group like lengths, at most ``batch`` at a time; what decoders have read must be of one length in a group."""
+def _groups(begun: Sequence[Example], batch: int, alike: bool = False) -> list[list[int]]:
+    """Group like lengths, at most ``batch`` at a time; what decoders have read must be of one length in a group.
+
+    So must be the inputs if ``alike``: then there is no padding.
+    """
     sizes = [(0 if e.decoder_inputs is None else len(e.decoder_inputs), len(e.inputs)) for e in begun]
     groups: list[list[int]] = []
     for i in sorted(range(len(begun)), key=sizes.__getitem__):
-        if groups and len(groups[-1]) < batch and sizes[groups[-1][0]][0] == sizes[i][0]:
+        same = bool(groups) and sizes[groups[-1][0]][: 1 + alike] == sizes[i][: 1 + alike]
+        if same and len(groups[-1]) < batch:
             groups[-1].append(i)
         else:
             groups.append([i])

@@ -1,12 +1,17 @@
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from lmcompare import networks
+from lmcompare.decoding import Decoded
 from lmcompare.decoding.holes import Typed, parse
 from lmcompare.decoding.infill import BY_THE_WHOLE, FROM_THE_LEFT, infill
 from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Example, collate
+from lmcompare.families import Frame, PlainFrame
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES
 
@@ -106,3 +111,42 @@ def test_choices(model):
 def test_no_hole(model):
     with pytest.raises(InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"):
         infill(*model, "the film")
+
+
+@pytest.mark.parametrize("model", ["masked"], indirect=True)
+def test_holes_of_unknown_length_are_sized_together(model):
+    """The best of all combinations, each written out."""
+    lengths = [1, 2, 4]
+    for text in ("the<hole> was<hole>.", "a<hole> story with<hole> and never"):
+        parts, best = text.split("<hole>"), -np.inf
+        for sizes in itertools.product(lengths, repeat=len(parts) - 1):
+            written = "".join(part + " <mask>" * size for part, size in zip(parts, (*sizes, 0), strict=True))
+            found = infill(*model, written)
+            best = max(best, found.score / sum(map(len, found.tokens)))
+        together = infill(*model, text, lengths=lengths)
+        assert together.score / sum(map(len, together.tokens)) == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", ["masked"], indirect=True)
+def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypatch):
+    nats = {(1, 1): -1.0, (1, 2): -2.0, (2, 1): -2.0, (2, 2): -0.5}
+
+    def fill(network, examples, special, **_):
+        masked = [example.inputs == special.mask for example in examples]
+        sizes = [tuple(map(len, np.split(i := np.flatnonzero(m), np.flatnonzero(np.diff(i) > 1) + 1))) for m in masked]
+        rows = [np.full(sum(each), special.ordinary[0]) for each in sizes]
+        return Decoded(rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain")
+
+    monkeypatch.setattr("lmcompare.decoding.infill.fill", fill)
+    for joint, expected in ((64, [2, 2]), (3, [1, 1])):
+        monkeypatch.setattr("lmcompare.decoding.infill.JOINT", joint)
+        found = infill(*model, "the<hole> was<hole>.", lengths=[1, 2])
+        assert [len(row) for row in found.tokens] == expected
+
+
+def test_a_translator_is_not_asked_to_fill(small, vocabulary):
+    network = networks.build(small, "encoder-decoder", vocabulary.special, seed=1)
+    translator = PlainFrame(Frame(), (vocabulary.special.bos,))
+    with pytest.raises(InputError, match="learnt to fill holes .* got a translator .* `rank` compares"):
+        infill(network, translator, vocabulary, NOTES)
+    assert infill(network, replace(translator, fills=True), vocabulary, NOTES).exactness == "exact"

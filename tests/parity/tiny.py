@@ -1,5 +1,11 @@
 """Tiny random checkpoints of each family, with a tokenizer that follows its conventions."""
 
+import io
+import json
+import tempfile
+import warnings
+from pathlib import Path
+
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
@@ -7,6 +13,8 @@ from transformers import (
     BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
+    DebertaV2Config,
+    DebertaV2ForMaskedLM,
     ElectraConfig,
     ElectraForMaskedLM,
     Glm4Config,
@@ -17,6 +25,10 @@ from transformers import (
     GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    Mamba2Config,
+    Mamba2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     MarianConfig,
     MarianMTModel,
     ModernBertConfig,
@@ -26,6 +38,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
+    RecurrentGemmaConfig,
+    RecurrentGemmaForCausalLM,
     RobertaConfig,
     RobertaForMaskedLM,
     T5Config,
@@ -118,6 +132,36 @@ def _marian_tokenizer():
     return metaspace("</s>", ["</s>", "<unk>", "<pad>"], pad="<pad>", eos="</s>", unk="<unk>")
 
 
+def translator(separate=False):
+    """Marian's own: a sentencepiece model for each side, whose pieces have other ids in vocab.json."""
+    import sentencepiece
+    from transformers import MarianTokenizer
+
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+        files, tables = {}, []
+        for side, size, kind in (("source", 55, "unigram"), ("target", 70, "bpe")):
+            model = io.BytesIO()
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=size, model_type=kind, minloglevel=2
+            )
+            files[side] = Path(name) / f"{side}.spm"
+            files[side].write_bytes(model.getvalue())
+            read = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+            tables.append([read.id_to_piece(i) for i in reversed(range(3, read.get_piece_size()))])
+        if not separate:
+            tables = [[*dict.fromkeys(tables[0] + tables[1])]]
+        paths = []
+        for i, pieces in enumerate(tables):
+            tokens = ["</s>", "<unk>", *pieces, *([] if i else [">>fra<<"]), "<pad>"]
+            paths.append(Path(name) / f"{i}.json")
+            paths[i].write_text(json.dumps({token: n for n, token in enumerate(tokens)}))
+        return MarianTokenizer(
+            str(files["source"]), str(files["target"]), str(paths[0]),
+            target_vocab_file=str(paths[-1]) if separate else None, separate_vocabs=separate,
+        )  # fmt: skip
+
+
 def _gemma_tokenizer():
     return byte_level(
         ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"], "<bos>", pad="<pad>", eos="<eos>", bos="<bos>", unk="<unk>"
@@ -153,7 +197,20 @@ def _config(name, n, special):
         "gpt_neox": lambda: GPTNeoXConfig(**SIZES, **long),
         "glm4": lambda: Glm4Config(**GROUPED, **long),
         "modernbert_decoder": lambda: ModernBertDecoderConfig(**SIZES, **long),
+        "mamba": lambda: MambaConfig(vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, **ids),
+        "mamba2": lambda: Mamba2Config(
+            vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, num_heads=4, head_dim=16, n_groups=1,
+            chunk_size=8, **ids,
+        ),
+        "recurrent_gemma": lambda: RecurrentGemmaConfig(
+            **SIZES | {"num_hidden_layers": 3, "intermediate_size": 96}, num_key_value_heads=1, lru_width=32,
+            attention_window_size=8, vocab_size=n, **ids,
+        ),
         "bert": lambda: BertConfig(**SIZES, **long),
+        "deberta_v2": lambda: DebertaV2Config(
+            **SIZES, **long, relative_attention=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
+            norm_rel_ebd="layer_norm", share_att_key=True, position_buckets=8, type_vocab_size=0,
+        ),
         "roberta": lambda: RobertaConfig(**SIZES, **long),
         "electra": lambda: ElectraConfig(**SIZES, **long, embedding_size=16),
         "modernbert": lambda: ModernBertConfig(
@@ -164,6 +221,10 @@ def _config(name, n, special):
         ),
         "bart": lambda: BartConfig(vocab_size=n, decoder_start_token_id=2, forced_eos_token_id=2, **BART, **ids),
         "marian": lambda: MarianConfig(
+            vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"], forced_eos_token_id=0,
+            **BART, **ids,
+        ),
+        "marian_spm": lambda: MarianConfig(
             vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"], forced_eos_token_id=0,
             **BART, **ids,
         ),
@@ -178,13 +239,18 @@ FAMILIES = {
     "gpt_neox": (GPTNeoXForCausalLM, _gpt2_tokenizer),
     "glm4": (Glm4ForCausalLM, _glm_tokenizer),
     "modernbert_decoder": (ModernBertDecoderForCausalLM, word_piece),
+    "mamba": (MambaForCausalLM, _gpt2_tokenizer),
+    "mamba2": (Mamba2ForCausalLM, _gpt2_tokenizer),
+    "recurrent_gemma": (RecurrentGemmaForCausalLM, _gemma_tokenizer),
     "bert": (BertForMaskedLM, word_piece),
+    "deberta_v2": (DebertaV2ForMaskedLM, word_piece),
     "roberta": (RobertaForMaskedLM, _roberta_tokenizer),
     "electra": (ElectraForMaskedLM, word_piece),
     "modernbert": (ModernBertForMaskedLM, word_piece),
     "t5": (T5ForConditionalGeneration, _t5_tokenizer),
     "bart": (BartForConditionalGeneration, _roberta_tokenizer),
     "marian": (MarianMTModel, _marian_tokenizer),
+    "marian_spm": (MarianMTModel, translator),
     "t5gemma": (T5GemmaForConditionalGeneration, _gemma_tokenizer),
 }
 

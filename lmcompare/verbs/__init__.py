@@ -1,0 +1,34 @@
+"""What a model is asked, one plain function a question; ``LanguageModel`` has them as its methods."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare import asking
+from lmcompare.example import Example
+from lmcompare.networks import Network
+from lmcompare.objectives import Objective
+from lmcompare.scoring import Room
+from lmcompare.vocabulary import Vocabulary
+
+
+class Model(Protocol):
+    """What a verb reads of a model; see ``model.LanguageModel``."""
+
+    network: Network
+    vocabulary: Vocabulary
+    objective: Objective
+    batch_tokens: int
+    context: int | None
+
+
+def room(model: Model) -> Room:
+    """Return how many tokens of text fit into the context."""
+    return Room.of(model.objective, model.vocabulary.special, model.context)
+
+
+def ask(model: Model, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
+    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours."""
+    return asking.ask(model.network, model.vocabulary.special, examples, model.batch_tokens)

@@ -1,0 +1,55 @@
+"""States of a network for texts and their words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare import asking
+from lmcompare.example import Ids
+from lmcompare.reading import Pooling, Words, pool, words_of
+from lmcompare.verbs import Model
+
+
+def embed(
+    model: Model, texts: Sequence[str], *, pooling: Pooling = "mean", layer: int | None = None
+) -> NDArray[np.float32]:
+    """Return one vector a text, pooled from the states (of the encoder, if there is one): (texts, width).
+
+    Args:
+        model: which is asked.
+        texts: read as the objective reads them, with bos, eos, [CLS] or [SEP] where they belong.
+        pooling: 'mean' over all inputs but padding, 'last' the state at the last input (eos, [SEP]), 'first' the
+            state at the first ([CLS]).
+        layer: None for the last states after the final norm; 0 for the embeddings, k for what leaves layer k.
+    """
+    rows = asking.ids_of(model.vocabulary.encode_batch(list(texts)))
+    return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
+
+
+def embed_tokens(model: Model, texts: Sequence[str], *, layer: int | None = None) -> list[Words]:
+    """Return, for each text, its words, where they stand, and the mean of the states of each word's tokens.
+
+    Words are those of ``vocabulary.Pieces``; ``layer`` is that of ``embed``.
+    """
+    pieces = model.vocabulary.pieces(texts)
+    examples = [model.objective.read(piece.ids, model.vocabulary.special) for piece in pieces]
+    found: list[Words | None] = [None] * len(texts)
+    for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
+        states = model.network.states(batch, layer).float().cpu().numpy()
+        for i, row in zip(group, states, strict=True):
+            found[i] = words_of(texts[i], pieces[i], examples[i].inputs, row)
+    return [words for words in found if words is not None]
+
+
+def pool_rows(
+    model: Model, rows: Sequence[Ids], *, poolings: Sequence[Pooling], layer: int | None = None
+) -> dict[Pooling, NDArray[np.float32]]:
+    """Return for each pooling one vector a row of ids, from one pass. Shape (rows, width) each."""
+    examples = [model.objective.read(row, model.vocabulary.special) for row in rows]
+    found = {pooling: np.zeros((len(rows), model.network.width), dtype=np.float32) for pooling in poolings}
+    for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
+        states = model.network.states(batch, layer)
+        for pooling in poolings:
+            found[pooling][group] = pool(states, batch.read, pooling).float().cpu().numpy()
+    return found

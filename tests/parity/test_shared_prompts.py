@@ -1,0 +1,36 @@
+"""A prompt that several completions share is read once, by every causal family, and nothing else changes."""
+
+import numpy as np
+import pytest
+from tiny import FAMILIES
+
+import lmcompare
+from lmcompare import sharing
+
+CAUSAL = [name for name, (cls, _) in FAMILIES.items() if cls.__name__.endswith(("ForCausalLM", "LMHeadModel"))]
+STATEFUL = {"mamba", "mamba2", "recurrent_gemma"}
+"""What they have read is a state, not a list of keys and values: they read a prompt as often as it is given."""
+
+PROMPT = "the film was a good bad dull long short story with an actor who played it well and never lost heart, and"
+CHOICES = [" good", " unbelievably long", " a story", " 😀 今天"]
+
+
+@pytest.mark.parametrize("family", CAUSAL, scope="session")
+def test_shared_is_unshared(family, folders, monkeypatch):
+    model = lmcompare.load(folders(family))
+    assert sharing.lends(model.network) == (family not in STATEFUL)
+    if family in STATEFUL:
+        return
+    tokens = np.tile(model.vocabulary.encode(PROMPT), 2)[:45]
+    pairs = [(tokens, np.array(model.vocabulary.encode(choice))) for choice in CHOICES]
+    read = []
+    model.network.transformer.base_model.register_forward_pre_hook(
+        lambda _, args, given: read.append((*args, given.get("input_ids"))[0].shape), with_kwargs=True
+    )
+    ours = model.score_tokens(pairs)
+    assert read[0] == (1, 32), "the beginning, once"
+    monkeypatch.setattr(sharing, "LEAST", 10_000)
+    theirs = model.score_tokens(pairs)
+    assert sum(map(np.prod, read[:2])) < np.prod(read[2])
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
