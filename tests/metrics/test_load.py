@@ -9,9 +9,11 @@ import pytest
 from lmcompare import metrics
 from lmcompare.errors import InputError
 
-NAMES = ["accuracy", "bits_per_byte", "brier", "distinct_n", "ece", "f1", "matthews", "nll", "repetition"]
 ROWS = {"brier", "ece", "nll"}
-TEXTS = {"distinct_n", "repetition"}
+TEXTS = {"distinct_n", "repetition", "self_bleu"}
+PAIRS = {"bleu", "cer", "chrf", "exact_match", "rouge", "squad_f1", "ter", "wer"}
+NUMBERS = {"accuracy", "bits_per_byte", "f1", "matthews", "pearson", "spearman"}
+NAMES = sorted(ROWS | TEXTS | PAIRS | NUMBERS | {"seqeval"})
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +126,11 @@ def test_each_file_also_loads_by_its_path(name, scripts):
     assert type(by_path).__module__.startswith("evaluate_modules")
     given = {"predictions": [[0.75, 0.25], [0.5, 0.5]] if name in ROWS else [1, 0], "references": [0, 1]}
     if name in TEXTS:
-        given = {"predictions": ["a b a b a b a", "c d"]}
+        given = {"predictions": ["a b a b a b a", "c d a b a b"]}
+    if name in PAIRS:
+        given = {"predictions": ["a b c", "d"], "references": ["a b d", "d"]}
+    if name == "seqeval":
+        given = {"predictions": [["B-A", "O"]], "references": [["B-A", "B-B"]]}
     assert by_path.compute(**given) == metrics.load(name).compute(**given)
 
 
