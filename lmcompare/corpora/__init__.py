@@ -2,6 +2,18 @@
 
 from lmcompare.corpora.build import Corpus, build_corpus
 from lmcompare.corpora.labelled import Item, Labelled, build_labelled
+from lmcompare.corpora.paired import Entry, Items, build_items
 from lmcompare.corpora.source import SOURCES, Source
 
-__all__ = ["SOURCES", "Corpus", "Item", "Labelled", "Source", "build_corpus", "build_labelled"]
+__all__ = [
+    "SOURCES",
+    "Corpus",
+    "Entry",
+    "Item",
+    "Items",
+    "Labelled",
+    "Source",
+    "build_corpus",
+    "build_items",
+    "build_labelled",
+]

@@ -2,12 +2,17 @@
 
 import codecs
 import glob
+import gzip
 import hashlib
+import io
+import os
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from lmcompare.corpora.cache import digest
 from lmcompare.corpora.source import Row
@@ -16,12 +21,33 @@ from lmcompare.errors import InputError, nearest
 Paths = str | tuple[str, ...]
 
 _CHUNK = 1 << 20
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+def expanded(path: str) -> Path:
+    """Return the path with ``~`` and every ``${NAME}`` of the environment filled in.
+
+    Raises:
+        InputError: a variable is not set.
+    """
+    for name in _VARIABLE.findall(path):
+        if name not in os.environ:
+            raise InputError(
+                f"{path}: the environment variable {name} is not set; wanted e.g. `export {name}=/folder/of/the/data`"
+            )
+    return Path(_VARIABLE.sub(lambda match: os.environ[match[1]], path)).expanduser()
+
+
+def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a file ends in one of the suffixes, in either case, or in one of them and ``.gz``."""
+    return path.name.lower().removesuffix(".gz").endswith(suffixes)
 
 
 def find(path: Paths, suffixes: tuple[str, ...]) -> list[Path]:
     """Return the files that ``path`` names: a file, a pattern (``*``, ``**``), a folder, or several of them, in order.
 
-    Of a folder, the files with one of these suffixes count, in the folders below it, too.
+    Of a folder, the files with one of these suffixes count, packed with gzip (``.txt.gz``) or not, in the folders below
+    it, too. ``${NAME}`` in a path is a variable of the environment.
 
     Raises:
         InputError: one of them names no file; all that do not are listed.
@@ -29,9 +55,9 @@ def find(path: Paths, suffixes: tuple[str, ...]) -> list[Path]:
     files: list[Path] = []
     problems = []
     for name in (path,) if isinstance(path, str) else path:
-        place = Path(name).expanduser()
+        place = expanded(name)
         if place.is_dir():
-            found = [file for file in place.rglob("*") if file.is_file() and file.suffix.lower() in suffixes]
+            found = [file for file in place.rglob("*") if file.is_file() and has_suffix(file, suffixes)]
             missing = f"{name}: the folder has no file with suffix {' or '.join(suffixes)}"
         elif place.is_file():
             found = [place]
@@ -70,28 +96,43 @@ def fingerprint(kind: str, files: list[Path], *settings: Any) -> str:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say as an InputError that a file cannot be opened or read."""
+    """Say as an InputError that a file cannot be opened, read or unpacked."""
     try:
         yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-@contextmanager
-def opened(path: Path, encoding: str) -> Iterator[TextIO]:
-    """Open a file as text, with its newlines as they are and without a byte-order mark.
+def codec(path: Path, encoding: str) -> str:
+    """Return Python's name of an encoding; of UTF-8, the one that passes over a byte-order mark.
 
     Raises:
-        InputError: it cannot be opened, there is no such encoding, or (from inside the block) bytes are not of it: it
-            names the file and the offset of the first such byte.
+        InputError: there is no such encoding.
     """
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
         raise InputError(f"{path}: no encoding {encoding!r}; wanted one that Python knows, such as 'utf-8'") from None
-    name = "utf-8-sig" if name == "utf-8" else name
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """Open a file's bytes, those of a ``.gz`` file unpacked."""
+    packed = path.suffix.lower() == ".gz"
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
+
+
+@contextmanager
+def opened(path: Path, encoding: str) -> Iterator[TextIO]:
+    """Open a file as text, with its newlines as they are and without a byte-order mark; a ``.gz`` file unpacked.
+
+    Raises:
+        InputError: it cannot be opened, there is no such encoding, or (from inside the block) bytes are not of it: it
+            names the file and the offset of the first such byte.
+    """
+    name = codec(path, encoding)
     try:
-        with readable(path), path.open(encoding=name, newline="") as file:
+        with readable(path), unpacked(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as file:
             yield file
     except UnicodeError:
         offset, byte = _first_bad_byte(path, name)
@@ -104,7 +145,7 @@ def _first_bad_byte(path: Path, encoding: str) -> tuple[int, int]:
     # utf-8-sig counts its errors from behind the byte-order mark; utf-8 from the start of the file.
     decoder = codecs.getincrementaldecoder(encoding.removesuffix("-sig"))()
     read = 0
-    with path.open("rb") as file:
+    with unpacked(path) as file:
         while True:
             chunk = file.read(_CHUNK)
             waiting = len(decoder.getstate()[0])

@@ -22,7 +22,7 @@ class Jsonl:
     kind: ClassVar[str]
 
     path: files.Paths
-    """a file, a pattern such as `data/*.jsonl`, a folder (its .jsonl and .ndjson files), or a list of them"""
+    """a file, a pattern such as `data/*.jsonl`, a folder (its .jsonl and .ndjson files), or a list; .gz is unpacked"""
     column: str = "text"
     """name of the key with the text"""
     encoding: str = "utf-8"

