@@ -7,13 +7,46 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import normalize
 
 
 def majority(labels: Sequence[int], classes: int, items: int) -> NDArray[np.float64]:
     """Return for every item the shares of the classes among the training labels. Shape (items, classes)."""
     shares = np.bincount(labels, minlength=classes) / len(labels)
     return np.tile(shares, (items, 1))
+
+
+WORD = r"(?u)\w+|[^\w\s]"
+"""One-letter words count: many languages have them."""
+
+
+def tfidf_cosine(train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """Return the cosine of the TF-IDF vectors of the two texts of each pair, from 0 to 1. Shape (pairs,).
+
+    Features are words, and characters and pairs of them, so that texts without spaces share something, too.
+    Weights are those of the training texts; a text without a feature known from there has cosine 0.
+    """
+    model = make_union(
+        TfidfVectorizer(sublinear_tf=True, token_pattern=WORD),
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w"),
+    )
+    model.fit(train)
+    first, second = (normalize(model.transform([pair[side] for pair in pairs])) for side in (0, 1))
+    found: NDArray[np.float64] = np.asarray(first.multiply(second).sum(axis=1), dtype=np.float64).ravel()
+    return found
+
+
+def nearest(known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number of the known text that is most like each asked one. Shape (asked,).
+
+    Likeness is the cosine of TF-IDF vectors of words, each Han character or kana being one; of equals, the first.
+    """
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern="(?u)[\u3040-\u9fff]|[^\\W\u3040-\u9fff]+|[^\\w\\s]")
+    vectors = vectorizer.fit_transform(known)
+    likeness = vectorizer.transform(asked) @ vectors.T
+    found: NDArray[np.int64] = np.asarray(likeness.argmax(axis=1), dtype=np.int64).ravel()
+    return found
 
 
 def tfidf(
@@ -30,8 +63,7 @@ def tfidf(
     fitted = {}
     for strength in strengths:
         model = make_pipeline(
-            # One-letter words count: many languages have them.
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|[^\w\s]"),
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD),
             LogisticRegression(C=strength, max_iter=1000),
         )
         model.fit(*train)

@@ -172,7 +172,7 @@ def _measured(
     experiment: Experiment, cell: Cell, measurement: Measurement, notes: dict[str, Any]
 ) -> tuple[Run, list[Outcome]]:
     task = experiment.tasks[cell.task]
-    said = ("kind", "primary_metric", "better", "family", "conditions", "smallest_effect")
+    said = ("kind", "primary_metric", "better", "family", "conditions", "smallest_effect", "per_item")
     about = {name: getattr(task, name) for name in said}
     run = _run(
         experiment,

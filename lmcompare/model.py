@@ -14,7 +14,7 @@ from lmcompare.families import FRAMED, context_of
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role, parse
 from lmcompare.settings import plain
-from lmcompare.verbs import scores, states, texts
+from lmcompare.verbs import gaps, scores, states, texts
 from lmcompare.verbs.texts import Generated as Generated
 from lmcompare.vocabulary import Vocabulary
 
@@ -119,6 +119,8 @@ class LanguageModel:
     score_tokens = scores.score_tokens
     pool_rows = states.pool_rows
     decode = texts.decode
+    score_gaps = gaps.score_gaps
+    fill_gaps = gaps.fill_gaps
 
 
 class CausalLM(LanguageModel):

@@ -100,7 +100,7 @@ class Network(nn.Module):
         Raises:
             InputError: there is no such layer.
         """
-        module = self.transformer.get_encoder() if self.role == "encoder-decoder" else self.transformer.base_model
+        module = self.reader
         wanted = _without_cache(module) if layer is None else _without_cache(module) | {"output_hidden_states": True}
         mask = batch.own_mask(self.role, self.transformer.dtype)
         output = module(input_ids=batch.inputs, attention_mask=mask, **wanted)
@@ -111,6 +111,11 @@ class Network(nn.Module):
         if not -len(layers) <= layer < len(layers):
             raise InputError(f"layer: wanted one from {-len(layers)} to {len(layers) - 1} (0: embeddings), got {layer}")
         return layers[layer]
+
+    @property
+    def reader(self) -> Any:
+        """The transformers model whose output the states are: the encoder, if there is one, else all but the head."""
+        return self.transformer.get_encoder() if self.role == "encoder-decoder" else self.transformer.base_model
 
     @property
     def device(self) -> torch.device:

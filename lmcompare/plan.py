@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.cells import Cell
-from lmcompare.errors import InputError
+from lmcompare.errors import InputError, nearest
 from lmcompare.experiment import Experiment
 from lmcompare.settings import plain
 
@@ -49,6 +49,8 @@ def plan(experiment: Experiment) -> list[Cell]:
             contents[path] = _content(part)
         except InputError as error:
             problems += [f"{path}.source: {problem}" for problem in error.problems]
+    for name, asked in experiment.tasks.items():
+        problems += [] if f"tasks.{name}" not in contents else _without_column(f"tasks.{name}", asked)
     if problems:
         raise InputError(*problems)
     shared = {"corpus": contents["corpus"], "vocabulary": plain(experiment.vocabulary)}
@@ -75,6 +77,19 @@ def plan(experiment: Experiment) -> list[Cell]:
                     decides = network | {"task": settings, "condition": condition}
                     add("task", name, decides, needs, arm=arm, seed=seed, task=task, condition=condition)
     return cells
+
+
+def _without_column(path: str, task: Any) -> list[str]:
+    """Return which columns that a task names are not in the first row of its source."""
+    try:
+        row = next(iter(task.source.rows()), None) if task.columns else None
+    except InputError as error:
+        return [f"{path}.source: {problem}" for problem in error.problems]
+    return [
+        f"{path}.{key}: the source has no column {name!r}{nearest(name, row)}"
+        for key, name in ((key, getattr(task, key)) for key in task.columns)
+        if row is not None and name not in row
+    ]
 
 
 def _content(part: Any) -> Any:

@@ -60,11 +60,20 @@ def word_spans(pieces: Pieces) -> Ids:
     return found
 
 
+def place_of(tokens: Ids, inputs: Ids) -> int:
+    """Return where in what is read (n,) the tokens of the text begin.
+
+    >>> place_of(np.array([5, 6]), np.array([1, 5, 6, 2]))
+    1
+    """
+    count = len(tokens)
+    return next(i for i in range(len(inputs) - count + 1) if np.array_equal(inputs[i : i + count], tokens))
+
+
 def words_of(text: str, pieces: Pieces, inputs: Ids, states: NDArray[np.float32]) -> Words:
     """Average the states (n, width) of the inputs (n,) that are the text's tokens over its words."""
     spans, count = word_spans(pieces), len(pieces.ids)
-    places = (i for i in range(len(inputs) - count + 1) if np.array_equal(inputs[i : i + count], pieces.ids))
-    first = next(places)
+    first = place_of(pieces.ids, inputs)
     vectors = np.zeros((len(spans), states.shape[1]), dtype=np.float32)
     np.add.at(vectors, pieces.words, states[first : first + count])
     vectors /= np.bincount(pieces.words, minlength=len(spans))[:, None]

@@ -98,12 +98,20 @@ class Adaptation:
 
     __pydantic_config__ = STRICT
 
+    method: Literal["finetune", "probe", "lora"] = "finetune"
+    """what is trained: all weights; the head alone, on a frozen network; the head and low-rank additions (by peft)"""
+    rank: Positive = 8
+    """of the additions of LoRA"""
+    alpha: Positive = 16
+    """of LoRA: its additions are scaled by alpha / rank"""
     learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
-    """one trial each"""
+    """one trial each; a probe and LoRA want higher ones than fine-tuning all weights does, e.g. [3e-3, 1e-2]"""
     pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = ("mean", "last", "first")
-    """how token states become one state; the best linear probe on validation decides, before the trials"""
+    """how the states of a text (or word) become one; the best linear probe on validation decides, before the trials"""
     epochs: Positive = 3
-    """passes over the training items"""
+    """passes over the training items, at most"""
+    patience: Positive | None = None
+    """epochs in a row without a better score on validation after which a trial ends; none does if left out"""
     batch: Positive = 32
     """items in a step"""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -1,6 +1,6 @@
 """What the work of a cell is given: the settings, the shared data, and the Bench that tasks measure on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import baselines, metrics, settings
-from lmcompare.adapt import Adapted, Texts, finetune
+from lmcompare.adapt import Adapted, Pair, Span, Texts, Words, adapt, finetune
+from lmcompare.answering import Answered, Pairs, answer
 from lmcompare.blocks import Blocks, build_blocks
+from lmcompare.choosing import Chosen, choose
 from lmcompare.corpora import Corpus, Labelled, build_corpus
 from lmcompare.example import Ids
 from lmcompare.judge import Trigram
+from lmcompare.pieces import Pieces
+from lmcompare.tasks.bench import Part
 from lmcompare.tasks.classification import labels_of
 from lmcompare.vocabulary import Vocabulary, build_vocabulary
 
@@ -96,11 +100,52 @@ class Tools:
             progress=self.progress,
         )
 
-    def metric(self, name: str, **inputs: Any) -> dict[str, float]:
+    def adapt(
+        self,
+        head: str,
+        parts: Mapping[str, Part],
+        adaptation: settings.Adaptation,
+        score: Callable[[list[NDArray[np.float64]]], float],
+        *,
+        by: str,
+        **options: int,
+    ) -> Adapted:
+        """Adapt the model through a head of ``adapt.heads`` and answer the test items."""
+        if head == "span":
+            menu: Any = {None: Span(**options)}
+        else:
+            kind: Any = {"words": Words, "pair": Pair}[head]
+            menu = {pooling: kind(pooling=pooling, **options) for pooling in adaptation.pooling}
+        return adapt(
+            self.model,
+            menu,
+            parts,
+            adaptation=adaptation,
+            score=score,
+            by=by,
+            seed=self.seed,
+            progress=self.progress,
+        )
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Return the tokens of each text, in the shared vocabulary, with the characters that they stand for."""
+        return self.data.vocabulary.pieces(texts)
+
+    def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> Answered:
+        """Fine-tune the model on pairs and let it answer the test prompts."""
+        parts = (pairs["train"], pairs["validation"], pairs["test"])
+        return answer(self.model, *parts, seed=self.seed, progress=self.progress, **settings)
+
+    def choose(self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any) -> Chosen:
+        """Fine-tune the model on pairs and let it choose an option for each test prompt."""
+        parts = (pairs["train"], pairs["validation"], pairs["test"])
+        return choose(self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings)
+
+    def metric(self, name: str, **inputs: Any) -> dict[str, Any]:
         """Compute one of ``metrics.METRICS``."""
         if name not in self._metrics:
             self._metrics[name] = metrics.load(name)
-        found: dict[str, float] = self._metrics[name].compute(**inputs)
+        found: dict[str, Any] = self._metrics[name].compute(**inputs)
         return found
 
     def unigram(self) -> NDArray[np.float64]:
@@ -126,6 +171,14 @@ class Tools:
             for name in ("train", "validation")
         }
         return baselines.tfidf(pairs["train"], pairs["validation"], [item.text for item in data.test])
+
+    def tfidf_cosine(self, train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return how much the texts of each pair share."""
+        return baselines.tfidf_cosine(train, pairs)
+
+    def nearest(self, known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
+        """Return which known text is most like each asked one."""
+        return baselines.nearest(known, asked)
 
     def majority(self, data: Labelled, split: str) -> NDArray[np.float64]:
         """Return what the majority control says of each item of a split."""

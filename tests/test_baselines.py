@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmcompare.baselines import majority, tfidf
+from lmcompare.baselines import majority, nearest, tfidf, tfidf_cosine
 
 
 def test_majority_gives_the_shares_of_the_training_labels():
@@ -18,3 +18,16 @@ def test_tfidf_learns_words_and_chooses_on_validation():
     assert validation.sum(1) == pytest.approx(1)
     best = max(notes["trials"], key=lambda trial: trial["validation_accuracy"])
     assert notes["chosen"]["C"] == best["C"]
+
+
+def test_the_cosine_of_tf_idf_is_of_shared_words_and_characters():
+    train = ["a long film", "a short story", "北京的电影", "a dull film"]
+    found = tfidf_cosine(train, [("a long film", "a long film"), ("long film", "short story"), ("北京", "北京的")])
+    assert found[0] == pytest.approx(1)
+    assert 0 <= found[1] < found[2] < 1
+    assert tfidf_cosine(train, [("", "film"), ("Ω", "Ω")]).tolist() == [0, 0]
+
+
+def test_the_nearest_text_shares_the_rarest_words_in_any_script():
+    known = ["a long film", "a short story", "北京的电影", "上海的书"]
+    assert nearest(known, ["the story of a", "film film", "看电影", "Ω"]).tolist() == [1, 0, 2, 0]

@@ -25,6 +25,8 @@ def small(sentences, tmp_path_factory):
     (folder / "text.txt").write_text("\n".join(sentences))
     rows = [f"{sentence.replace(',', '')},{'good' in sentence}" for sentence in sentences]
     (folder / "labels.csv").write_text("\n".join(["text,label", *rows]))
+    turned = [f"{' '.join(words)},{' '.join(words[::-1])}" for words in (s[:-1].split()[:3] for s in sentences[:120])]
+    (folder / "pairs.csv").write_text("\n".join(["prompt,answer", *turned]))
     tree = TREE | {
         "corpus": {"source": {"kind": "text", "path": str(folder / "text.txt")}, "validation": 0.1, "test": 0.1},
         "tasks": {
@@ -32,6 +34,23 @@ def small(sentences, tmp_path_factory):
                 "kind": "classification",
                 "source": {"kind": "csv", "path": str(folder / "labels.csv")},
                 "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+            },
+            "turning": {
+                "kind": "transduction",
+                "source": {"kind": "csv", "path": str(folder / "pairs.csv")},
+                "metric": "exact_match",
+                "metrics": ["chrf"],
+                "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+            },
+            **{
+                route: {
+                    "kind": "classification",
+                    "source": {"kind": "csv", "path": str(folder / "labels.csv")},
+                    "items": 100,
+                    "route": route,
+                    "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+                }
+                for route in ("ranking", "text")
             },
             "continuing": {"kind": "continuation", "items": 6, "prefix": 8, "suffix": 4, "samples": 2},
         },
@@ -103,10 +122,37 @@ def test_continuation_of_each_arm(small, pretrained):
     assert len(found.samples) == 2
 
 
+def test_transduction_of_each_arm(small, pretrained):
+    run, _, folders = pretrained
+    name = f"turning/{run.arm}/1/pretrained"
+    (found, records), _ = work(small, cell(name, "task", run.arm, 1, "turning", "pretrained"), folders)
+    items = [r for r in records if r.metric == "exact_match" and r.item]
+    assert len(items) == found.notes["counts"]["test_items"] > 5
+    assert found.notes["task"]["primary_metric"] == "exact_match"
+    assert found.notes["task"]["per_item"]["bits_per_byte"] == ("bits", "bytes")
+    assert {r.exactness for r in records if r.metric == "bits"} == {"chain" if run.arm == "masked" else "exact"}
+    assert {"validation_loss", "chrf", "bits_per_byte", "calls_per_answer"} <= {r.metric for r in records}
+    assert len(found.samples) == 3
+
+
+@pytest.mark.parametrize("route", ["ranking", "text"])
+def test_label_words_of_each_arm(small, pretrained, route):
+    run, _, folders = pretrained
+    name = f"{route}/{run.arm}/1/pretrained"
+    (found, records), _ = work(small, cell(name, "task", run.arm, 1, route, "pretrained"), folders)
+    assert len([r for r in records if r.metric == "correct"]) == found.notes["counts"]["test_items"] == 10
+    assert found.notes["completions"] == [" False", " True"]
+    assert found.notes["truncated"] > 0
+
+
 def test_controls_have_their_own_names(small):
     for task, arms in (
         ("sorting", {"majority", "tf-idf + logistic regression"}),
         ("continuing", {"unigram", "trigram", "reference text"}),
+        (
+            "turning",
+            {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"},
+        ),
     ):
         (_, records), _ = work(small, cell(f"{task}/control", "control", task=task, condition="control"))
         assert {record.arm for record in records} == arms

@@ -29,7 +29,8 @@ def test_the_plan_says_what_needs_what(make: Make) -> None:
 
 
 def test_scratch_does_not_wait_for_pretraining(make: Make, tmp_path: Path) -> None:
-    source = {"kind": "csv", "path": str(tmp_path / "text.txt")}
+    (tmp_path / "labels.csv").write_text("text,label\nfine,1\n")
+    source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
     cells = {cell.name: cell for cell in plan(make(tasks={"labels": {"kind": "classification", "source": source}}))}
     assert cells["labels/causal/1/scratch"].needs == ("prepare",)
 
@@ -58,3 +59,15 @@ def test_a_source_that_is_missing_is_said_before_anything_runs(make: Make, tmp_p
     (tmp_path / "text.txt").unlink()
     with pytest.raises(InputError, match=r"text\.txt"):
         plan(experiment)
+
+
+def test_a_column_that_is_missing_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("text,lable\nfine,1\n")
+    source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
+    task = {"kind": "classification", "source": source, "text": "txet"}
+    with pytest.raises(InputError) as caught:
+        plan(make(tasks={"labels": task}))
+    assert list(caught.value.problems) == [
+        "tasks.labels.text: the source has no column 'txet'; did you mean 'text'?",
+        "tasks.labels.label: the source has no column 'label'; did you mean 'lable'?",
+    ]

@@ -94,6 +94,7 @@ class Findings:
         gain_leads: each pair of arms: by how much more pretraining brought the first.
         controls: each pretrained arm ('first') over each control ('second'); positive: the arm is ahead.
         others: by metric: columns arm, condition, seed, value of the whole cell.
+        parts: the same of metrics of a part of the items, which are called ``<metric>/<kind of part>/<part>``.
         judged: the judge's bits per byte of the generations, with an interval, by arm.
     """
 
@@ -106,6 +107,7 @@ class Findings:
     gain_leads: list[Lead] = field(default_factory=list)
     controls: list[Lead] = field(default_factory=list)
     others: dict[str, pd.DataFrame] = field(default_factory=dict)
+    parts: dict[str, pd.DataFrame] = field(default_factory=dict)
     judged: dict[str, Measured] = field(default_factory=dict)
 
     def of(self, condition: str) -> list[Measured]:
@@ -192,6 +194,7 @@ def find(rows: Rows, task: Task) -> Findings:
     both = [arm for arm in own if arm in scratch]
     gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
     better, sesoi = task.better, smallest_effect(task)
+    whole = _others(rows, task)
     found = leads([(a, b, paired(own[a], own[b])) for a, b in combinations(own, 2)], better, best_first=True)
     gain_pairs = [(a, b, paired(gain[a], gain[b])) for a, b in combinations(both, 2)]
     return Findings(
@@ -203,7 +206,8 @@ def find(rows: Rows, task: Task) -> Findings:
         gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
         gain_leads=leads(gain_pairs, better, best_first=True),
         controls=leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
-        others=_others(rows, task),
+        others={metric: part for metric, part in whole.items() if "/" not in metric},
+        parts={metric: part for metric, part in whole.items() if "/" in metric},
         judged=_by_judge(rows, task),
     )
 

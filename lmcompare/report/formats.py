@@ -48,6 +48,14 @@ METRICS = {
     "ece": Shown("ECE", "%", 100, "lower", 1),
     "brier": Shown("Brier", better="lower"),
     "nll": Shown("NLL", "nats per item", better="lower"),
+    "accuracy_macro": Shown("accuracy, mean over paradigms", "%", 100, "higher", 1),
+    "accuracy_by_likelihood": Shown("accuracy by likelihood", "%", 100, "higher", 1),
+    "accuracy_equal_length": Shown("accuracy on pairs of equal length", "%", 100, "higher", 1),
+    "choice_accuracy": Shown("accuracy of choice", "%", 100, "higher", 1),
+    "token_accuracy": Shown("right tokens of the best fill", "%", 100, "higher", 1),
+    "wer": Shown("word error rate", "%", 100, "lower", 1),
+    "wer_by_likelihood": Shown("word error rate by likelihood", "%", 100, "lower", 1),
+    "bits_per_byte_left": Shown("bits per byte, given the left side alone", better="lower"),
     "bits_per_byte": Shown("bits per byte", "bits per byte", better="lower"),
     "distinct_1": Shown("distinct-1"),
     "distinct_2": Shown("distinct-2"),
@@ -171,5 +179,13 @@ def called(control: str) -> str:
     >>> called("tf-idf + logistic regression"), called("majority")
     ('TF-IDF + logistic regression', 'majority class')
     """
-    names = {"majority": "majority class", "unigram": "unigram model", "trigram": "trigram model"}
+    names = {
+        "majority": "majority class",
+        "unigram": "unigram model",
+        "trigram": "trigram model",
+        "chance": "chance level",
+        "1-best": "recogniser's first guess",
+        "random": "random guess",
+        "oracle": "oracle (the best guess of each list)",
+    }
     return names.get(control, control.replace("tf-idf", "TF-IDF"))

@@ -11,13 +11,6 @@ from lmcompare.report.rows import CONTROL, Rows
 
 Values = NDArray[np.float64]
 
-PER_ITEM = {
-    "accuracy": ("correct", ""),
-    "bits_per_byte": ("bits", "bytes"),
-    "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
-}
-"""Metric of a cell: the per-item records whose sums it is the ratio of; without a denominator the number of items."""
-
 PROPER = {"", "exact", "chain"}
 """The exactness under which a likelihood may be compared with another one: each is a normalised probability."""
 
@@ -64,17 +57,18 @@ class Outcome:
 def outcome(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Outcome | None:
     """Return the outcomes behind ``metric``: of the items that every seed answered, else of the whole cell as one item.
 
-    Items without a denominator (an empty generation has no bytes) are left out. None if nothing is known.
+    Which per-item records the metric is made of, the task says (``per_item``). It is a ratio of sums, so an item whose
+    denominator is 0 stays: an inserted word is an error even where the reference has none. If all are 0, there is no
+    ratio, and the value of the whole cell stands in. None if nothing is known.
     """
-    above, below = PER_ITEM.get(metric, (metric, ""))
+    above, below = rows.records_of(task, metric)
     frame = rows.values(task, arm, condition, above)
     top = _matrix(frame)
     bottom = _matrix(rows.values(task, arm, condition, below)) if below else None
     if bottom is not None:
-        bottom = bottom.loc[:, (bottom > 0).all()]
         seeds, items = top.index.intersection(bottom.index), top.columns.intersection(bottom.columns).sort_values()
         top, bottom = top.loc[seeds, items], bottom.loc[seeds, items]
-    if top.empty:
+    if top.empty or (bottom is not None and not (bottom.sum(axis=1) > 0).all()):
         frame = rows.values(task, arm, condition, metric)
         top, bottom = _matrix(frame, whole=True), None
     if top.empty:
@@ -117,20 +111,46 @@ def paired(first: Outcome | None, second: Outcome | None) -> statistics.Differen
     one, other = first.at(seeds, items), second.at(seeds, items)
     if one.denominators is None or other.denominators is None:
         return statistics.difference(one.numerators, other.numerators)
+    if not all((below.sum(axis=1) > 0).all() for below in (one.denominators, other.denominators)):
+        return None
     return statistics.difference(one.numerators, other.numerators, one.denominators, other.denominators)
 
 
 def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:
-    """Return the per-item gain of pretraining as an outcome of its own, if both divide by the same."""
+    """Return the per-item gain of pretraining as an outcome of its own.
+
+    Where the two divide by different things (F1: by what each has said), each item's share in either ratio is taken
+    (``linear``), so that their mean is the gain.
+    """
     seeds = sorted(set(pretrained.seeds) & set(scratch.seeds))
     items = sorted(set(pretrained.items) & set(scratch.items))
     if not seeds or not items:
         return None
     one, other = pretrained.at(seeds, items), scratch.at(seeds, items)
-    below, beneath = one.denominators, other.denominators
-    if below is not None and (beneath is None or not np.array_equal(below, beneath)):
-        return None
-    return replace(one, numerators=one.numerators - other.numerators)
+    if one.denominators is None or other.denominators is None:
+        same = one.denominators is other.denominators
+    else:
+        same = np.array_equal(one.denominators, other.denominators)
+    if same:
+        return replace(one, numerators=one.numerators - other.numerators)
+    return replace(one, numerators=linear(one) - linear(other), denominators=None)
+
+
+def linear(one: Outcome) -> Values:
+    """Return values of which each seed's mean is its ratio, by the ratio's derivative in each item: (S, I).
+
+    An item gives ratio + (above - ratio x below) / mean of below (the delta method; Cochran 1977, section 6.3).
+
+    >>> ratio = Outcome("a", "pretrained", "", (1,), ("x", "y"), np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]]))
+    >>> linear(ratio).tolist()
+    [[0.5, 1.0]]
+    """
+    if one.denominators is None:
+        return one.numerators
+    below = one.denominators.mean(axis=1, keepdims=True)
+    ratio = one.numerators.mean(axis=1, keepdims=True) / below
+    shares: Values = ratio + (one.numerators - ratio * one.denominators) / below
+    return shares
 
 
 def raised(one: Outcome, by: float) -> Outcome:

@@ -56,6 +56,7 @@ class Page:
                 tables.comparisons(one, one.controls, "controls"),
                 tables.others(one),
                 tables.generation(one),
+                tables.parts(one),
                 tables.trials(rows, one.task.name),
             ]
         return {table.name: table for table in everything if table is not None}
@@ -150,6 +151,7 @@ class Page:
         return {
             "title": escape(found.task.name),
             "description": escape(found.task.description[:1].upper() + found.task.description[1:]),
+            "routes": self._routes(found),
             "smallest_effect": _smallest(found),
             "figure": self._path(f"figures/{name}.png"),
             "alt": f"{escape(found.metric.title)} of each arm and control with 95% intervals, and paired differences",
@@ -165,10 +167,20 @@ class Page:
             "controls": self._markdown(f"controls-{name}"),
             "others": self._markdown(f"metrics-{name}"),
             "generation": self._markdown(f"generation-{name}"),
+            "parts": self._markdown(f"parts-{name}"),
             "samples": samples.sampled(self.rows, found.task.name),
             "trials": trials.markdown if trials else "",
             "trials_count": len(trials.rows) if trials else 0,
         }
+
+    def _routes(self, found: Findings) -> list[str]:
+        """Say how each arm was asked, where a task says so in ``notes["route"]``; arms asked alike share a line."""
+        said: dict[str, list[str]] = {}
+        for arm in self.rows.arms:
+            notes = [run.notes for run in self.rows.cells(found.task.name, arm) if run.notes.get("route")]
+            if notes:
+                said.setdefault(str(notes[0]["route"]), []).append(code(arm))
+        return [f"{joined(arms)}: {escape(route)}." for route, arms in said.items()]
 
     def _limits(self, apart: list[str]) -> list[str]:
         rows = self.rows

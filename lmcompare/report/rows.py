@@ -1,7 +1,8 @@
 """The rows that a run left in its folder, and what is missing among them."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Task:
         description: one line.
         conditions: what each arm is asked under ('pretrained', 'scratch').
         smallest_effect: the smallest effect of interest, in the metric's own unit; 0 if the task names none.
+        per_item: metric -> the per-item records whose sums it is the ratio of; '' below: the number of items.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Task:
     description: str
     conditions: tuple[str, ...]
     smallest_effect: float = 0.0
+    per_item: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,11 @@ class Rows:
         asked = self.settings["tasks"][name]
         notes: dict[str, Any] = {}
         for run in cells:
-            if not {"primary_metric", "better"} <= set(run.notes.get("task") or {}):
-                raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted primary_metric and better, got neither")
+            lacking = [
+                key for key in ("primary_metric", "better", "per_item") if key not in (run.notes.get("task") or {})
+            ]
+            if lacking:
+                raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted {', '.join(lacking)}, got none")
             notes = run.notes["task"]
         found = {run.condition for run in cells} - {CONTROL}
         conditions = notes.get("conditions") or sorted(found) or [PRETRAINED]
@@ -95,7 +101,13 @@ class Rows:
             description=str(notes.get("description", "")),
             conditions=tuple(str(condition) for condition in conditions if condition != CONTROL),
             smallest_effect=float(notes.get("smallest_effect") or 0),
+            per_item={str(metric): (above, below) for metric, (above, below) in notes.get("per_item", {}).items()},
         )
+
+    def records_of(self, task: str, metric: str) -> tuple[str, str]:
+        """Return the per-item records whose sums a metric is the ratio of; of one that does not say, its own mean."""
+        found = next((one.per_item for one in self.tasks if one.name == task), {})
+        return found.get(metric, (metric, ""))
 
     def pretraining(self, arm: str) -> list[Run]:
         """Return the pretraining cells of ``arm``, by seed."""

@@ -8,7 +8,7 @@ import pandas as pd
 from lmcompare.report.findings import COSTS, GENERATION, SECONDARY, Findings, Lead, Measured, decimals_of
 from lmcompare.report.formats import NONE, Shown, called, interval, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape, slug
-from lmcompare.report.rows import CONTROL, SCRATCH, Rows
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
 
 EXACTNESS = {"": "", "exact": "exact", "chain": "chain (exact given the length)"}
 
@@ -131,6 +131,27 @@ def others(found: Findings) -> Table | None:
 def generation(found: Findings) -> Table | None:
     """What the generations are like and cost, beside the reference text; None if the task generates nothing."""
     return _metrics(found, (*GENERATION, *COSTS), "generation")
+
+
+def parts(found: Findings) -> Table | None:
+    """The primary metric of each part of the items: mean over seeds ± standard deviation; None without parts."""
+    mine = {name: frame for name, frame in found.parts.items() if name.split("/")[0] == found.task.primary}
+    if not mine:
+        return None
+    everyone = list(found.measured)
+    rows = []
+    for name, frame in mine.items():
+        _, kind, part = name.split("/", 2)
+        cells = [escape(f"{kind}: {part}".replace("_", " "))]
+        for arm, condition in everyone:
+            values = frame.loc[(frame["arm"] == arm) & (frame["condition"] == condition), "value"]
+            cells.append(_spread(values, found.metric) if len(values) else NONE)
+        rows.append(cells)
+    headings = ["part"]
+    headings += [who(arm, c) + (f" ({c})" if c not in (PRETRAINED, CONTROL) else "") for arm, c in everyone]
+    numbers = pd.concat([frame.assign(metric=name) for name, frame in mine.items()], ignore_index=True)
+    columns = ["arm", "condition", "seed", "metric", "value"]
+    return Table(f"parts-{slug(found.task.name)}", headings, rows, numbers[columns])
 
 
 def comparisons(

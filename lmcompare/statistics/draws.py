@@ -16,7 +16,7 @@ _CHUNK = 4_000_000
 
 
 def pair(name: str, numerators: ArrayLike, denominators: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Return both as matrices (seeds, items), checked."""
+    """Return both as matrices (seeds, items), checked; an item may have a denominator of 0, a seed may not."""
     upper = np.atleast_2d(np.asarray(numerators, dtype=np.float64))
     lower = np.ones_like(upper) if denominators is None else np.atleast_2d(np.asarray(denominators, dtype=np.float64))
     if upper.ndim != 2 or upper.size == 0:
@@ -27,9 +27,17 @@ def pair(name: str, numerators: ArrayLike, denominators: ArrayLike | None) -> tu
         raise InputError(f"{name}: wanted denominators of shape {upper.shape}, as the numerators, got {lower.shape}")
     if not (np.isfinite(upper).all() and np.isfinite(lower).all()):
         raise InputError(f"{name}: wanted finite numbers, got {int((~np.isfinite(upper + lower)).sum())} that are not")
-    if not (lower > 0).all():
-        raise InputError(f"{name}: wanted denominators above 0, got {lower.min():g}")
+    if not (lower >= 0).all():
+        raise InputError(f"{name}: wanted denominators of 0 or more, got {lower.min():g}")
+    if not (lower.sum(axis=1) > 0).all():
+        raise InputError(f"{name}: wanted denominators that add up to more than 0 for each seed, got 0")
     return upper, lower
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Return above / below of some draws, NaN where nothing was drawn to divide by."""
+    ratios: Floats = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    return ratios
 
 
 def resample(totals: Floats, resamples: int, rng: np.random.Generator) -> Floats:
@@ -93,5 +101,7 @@ def randomised(totals: Floats, resamples: int, rng: np.random.Generator) -> floa
         size = (min(step, resamples - start), items)
         moved = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64) @ moves.T  # (draws, 2)
         (up_a, down_a), (up_b, down_b) = (sums[:2] + moved).T, (sums[2:] - moved).T
-        extreme += int((np.abs(up_a / down_a - up_b / down_b) >= observed * (1 - 1e-9) - 1e-15).sum())
+        # An exchange that leaves one side nothing to divide by has no value; it counts as extreme, which is cautious.
+        apart = np.nan_to_num(np.abs(ratio(up_a, down_a) - ratio(up_b, down_b)), nan=np.inf)
+        extreme += int((apart >= observed * (1 - 1e-9) - 1e-15).sum())
     return (1 + extreme) / (1 + resamples)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.errors import InputError
-from lmcompare.statistics.draws import Floats, draw_deviations, mean_squares, pair, randomised, resample
+from lmcompare.statistics.draws import Floats, draw_deviations, mean_squares, pair, randomised, ratio, resample
 from lmcompare.statistics.significance import wilson
 
 
@@ -96,13 +96,15 @@ def estimate(
 
     Args:
         numerators: (seeds, items), or (items,) for one seed.
-        denominators: as numerators, above 0, or one row for all seeds; None for the mean.
+        denominators: as numerators, or one row for all seeds; None for the mean. An item's may be 0 (an utterance in
+            which nothing was said has no words, but what was heard in it are errors); a seed's sum may not.
         level: of the interval.
         resamples: draws of items.
         seed: of the draws.
 
     Raises:
-        InputError: nothing given, unequal shapes, a number that is not finite, or a denominator that is not above 0.
+        InputError: nothing given, unequal shapes, a number that is not finite, denominators below 0, or ones
+            that add up to 0.
     """
     upper, lower = pair("estimate", numerators, denominators)
     seeds, items = upper.shape
@@ -111,7 +113,7 @@ def estimate(
     totals = np.stack([upper.sum(axis=0), lower.sum(axis=0)])
     rng = np.random.default_rng(seed)
     above, below = resample(totals, resamples, rng)
-    deviations = draw_deviations(above / below - value, residuals, level, rng)
+    deviations = draw_deviations(_drawn(ratio(above, below)) - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)
     if denominators is None and bool(np.isin(upper, (0, 1)).all()):
         if items > 1 and (seeds == 1 or not upper.std()):  # no spread to draw from says little: 20 of 20 is not 100%
@@ -176,7 +178,8 @@ def difference(
     totals = np.stack([x.sum(axis=0) for x in (upper_a, lower_a, upper_b, lower_b)])
     rng = np.random.default_rng(seed)
     drawn = resample(totals, resamples, rng)
-    deviations = draw_deviations(drawn[0] / drawn[1] - drawn[2] / drawn[3] - value, residuals, level, rng)
+    apart = _drawn(ratio(drawn[0], drawn[1]) - ratio(drawn[2], drawn[3]))
+    deviations = draw_deviations(apart - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)
     binary = denominators_a is None and bool(np.isin(upper_a, (0, 1)).all() and np.isin(upper_b, (0, 1)).all())
     if binary and items > 1 and not np.ptp(upper_a - upper_b):  # as in estimate: n agreements do not rule out the next
@@ -233,6 +236,11 @@ def _spread(by_seed: Floats, residuals: Floats) -> tuple[float, float]:
     seed_sd = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else float("nan")
     item_se = float(residuals.mean(axis=0).std(ddof=1) / np.sqrt(items)) if items > 1 else float("nan")
     return seed_sd, item_se
+
+
+def _drawn(values: Floats) -> Floats:
+    """Leave out draws of items that have nothing to divide by: where most items have denominators of 0, they occur."""
+    return values[np.isfinite(values)]
 
 
 def _ends(value: float, deviations: Floats, level: float) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """What the trained networks are compared on: one task a file, its settings a frozen dataclass."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
 
 from lmcompare.registry import Registry
@@ -15,15 +16,21 @@ class Task(Protocol):
         family: what the task asks for.
         primary_metric: the metric that the answer of the report rests on.
         better: whether more or less of it is better.
+        per_item: how metrics come from items: metric -> (record that is summed above, record that is summed below). An
+            empty second word: the number of items. ``{"accuracy": ("correct", ""), "wer": ("errors", "words")}``. The
+            intervals and tests of the report draw items from these; an item of which nothing is counted below stays.
         conditions: which networks are measured: 'pretrained', and 'scratch' for the same ones untrained. The controls
             of the task are a cell of their own.
+        columns: the fields of the task whose values are names of columns of its source.
     """
 
     kind: ClassVar[str]
     family: ClassVar[Literal["understanding", "generation"]]
     primary_metric: ClassVar[str]
     better: ClassVar[Literal["higher", "lower"]]
+    per_item: ClassVar[Mapping[str, tuple[str, str]]]
     conditions: ClassVar[tuple[str, ...]]
+    columns: ClassVar[tuple[str, ...]]
 
     @property
     def smallest_effect(self) -> float:

@@ -1,8 +1,8 @@
 """What a task may ask for while it measures a network, and how it says what it found."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lmcompare import settings
 from lmcompare.corpora import Labelled
 from lmcompare.example import Ids
+from lmcompare.pieces import Pieces
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Outcome:
     """One value; the fields are those of ``records.Record`` that a task decides.
 
     Attributes:
-        metric: what was measured.
+        metric: what was measured; ``<metric>/<kind of part>/<part>`` of a part of the items ('accuracy/field/syntax'),
+            which the report shows in a table of its own.
         value: in the metric's unit.
         item: id of the test item, or '' for a value of the whole task.
         split: where it was measured.
@@ -35,13 +37,39 @@ class Outcome:
 
 @dataclass
 class Measurement:
-    """What a task found: outcomes, what the report should say of them, generations, costs."""
+    """What a task found: outcomes, what the report should say of them, generations, costs.
+
+    The report prints ``notes["counts"]``, ``notes["trials"]`` with ``notes["chosen"]``, and ``notes["route"]``: one
+    line on how this network was asked, where networks are asked differently.
+    """
 
     outcomes: list[Outcome] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     currencies: dict[str, float] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The items of one split as a head is asked about them, in tokens.
+
+    Attributes:
+        rows: of each item, the tokens of its texts: one, or the two of a pair.
+        wanted: of each item: (words,) labels; a score; or the first and last token of the answer, (-1, -1) if it is
+            not there. Of test items it is not looked at.
+        marks: of each item, for each token of its one text: the number of its word, from 0; or 1 where an answer may
+            lie, else 0. Empty for pairs.
+    """
+
+    rows: list[tuple[Ids, ...]]
+    wanted: list[Any]
+    marks: list[Ids] = field(default_factory=list)
+
+
+def described(source: object) -> str:
+    """Return a source in a few words, for the line of a report: its kind and settings."""
+    return ", ".join(str(value) for value in {"kind": getattr(source, "kind", ""), **vars(source)}.values())
 
 
 class Bench(Protocol):
@@ -74,7 +102,48 @@ class Bench(Protocol):
     def finetune(self, data: Labelled, rows: dict[str, list[Ids]], adaptation: settings.Adaptation) -> Any:
         """Adapt the model and answer the test items: an ``adapt.Adapted``."""
 
-    def metric(self, name: str, **inputs: Any) -> dict[str, float]:
+    def adapt(
+        self,
+        head: Literal["words", "pair", "span"],
+        parts: Mapping[str, Part],
+        adaptation: settings.Adaptation,
+        score: Callable[[list[NDArray[np.float64]]], float],
+        *,
+        by: str,
+        **options: int,
+    ) -> Any:
+        """Adapt the model through a head of ``adapt.heads`` and answer the test items: an ``adapt.Adapted``.
+
+        Args:
+            head: which kind.
+            parts: train, validation and test.
+            adaptation: the settings.
+            score: of the answers to the validation items; higher is better.
+            by: what that score is called.
+            **options: of the head: ``outputs`` (labels) of words, ``longest`` (tokens) of a span.
+        """
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Return the tokens of each text, in the shared vocabulary, with the characters that they stand for."""
+
+    def answer(self, pairs: Mapping[str, Sequence[tuple[Ids, Ids]]], **settings: Any) -> Any:
+        """Fine-tune the model on pairs and let it answer the test prompts: an ``answering.Answered``.
+
+        Args:
+            pairs: prompts and answers of train, validation and test, in tokens.
+            **settings: ``length``, ``adaptation``, ``strategy``, ``steps``: see ``answering.answer``.
+        """
+
+    def choose(self, pairs: Mapping[str, Sequence[tuple[Ids, Ids]]], options: Sequence[Ids], **settings: Any) -> Any:
+        """Fine-tune the model on pairs and let it choose an option for each test prompt: a ``choosing.Chosen``.
+
+        Args:
+            pairs: prompts and answers of train, validation and test, in tokens.
+            options: the answers that there are.
+            **settings: ``adaptation``: see ``choosing.choose``.
+        """
+
+    def metric(self, name: str, **inputs: Any) -> dict[str, Any]:
         """Compute one of ``metrics.METRICS``."""
 
     def unigram(self) -> NDArray[np.float64]:
@@ -88,6 +157,12 @@ class Bench(Protocol):
 
     def tfidf(self, data: Labelled) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
         """Fit the linear control: see ``baselines.tfidf``."""
+
+    def tfidf_cosine(self, train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return how much the texts of each pair share: see ``baselines.tfidf_cosine``."""
+
+    def nearest(self, known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
+        """Return which known text is most like each asked one: see ``baselines.nearest``."""
 
     def majority(self, data: Labelled, split: str) -> NDArray[np.float64]:
         """Return what the majority control says of each item of a split. Shape (items, classes)."""

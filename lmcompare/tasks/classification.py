@@ -1,6 +1,6 @@
-"""One label for a text, by fine-tuning the same head on every network."""
+"""One label for a text: by the same head on every network, or by words for the labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,14 +10,21 @@ from pydantic import Field
 
 from lmcompare import settings
 from lmcompare.corpora import Item, Labelled, build_labelled
-from lmcompare.tasks import TASKS
+from lmcompare.errors import InputError
+from lmcompare.tasks import TASKS, label_words
 from lmcompare.tasks.bench import Bench, Measurement, Outcome
+from lmcompare.tasks.label_words import Worded
 
 
 @TASKS.register("classification")
 @dataclass(frozen=True)
 class Classification:
-    """One label for each text: each network fine-tuned with the same head, poolings and trials.
+    """One label for each text, by one of three routes, the same for every network.
+
+    - ``head``: fine-tuned with the same head, poolings and trials.
+    - ``ranking``: as it is, without a head: which label's word is likeliest after the text (Brown et al. 2020, section
+      2.4). A masked network is asked for its chain.
+    - ``text``: fine-tuned to answer with the label's word (Raffel et al. 2020, section 2.4); the likeliest word counts.
 
     Controls: the same network from random initialisation, the majority class, TF-IDF + logistic regression.
     """
@@ -27,7 +34,9 @@ class Classification:
     family: ClassVar[Literal["understanding", "generation"]] = "understanding"
     primary_metric: ClassVar[str] = "accuracy"
     better: ClassVar[Literal["higher", "lower"]] = "higher"
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"accuracy": ("correct", ""), "nll": ("nll", "")}
     conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
+    columns: ClassVar[tuple[str, ...]] = ("text", "label")
 
     source: object
     """where the labelled items come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
@@ -47,12 +56,40 @@ class Classification:
     """smallest difference in accuracy that would matter; verdicts need it, fixed beforehand"""
     adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
     """how the networks are fine-tuned"""
+    route: Literal["head", "ranking", "text"] = "head"
+    """a head on pooled states; label words ranked by the network as it is; label words as answers, fine-tuned"""
+    template: str = "{text}\nLabel: {label}"
+    """of ranking and text: how a text and its label's word are written"""
+    words: dict[str, str] = field(default_factory=dict)
+    """of ranking and text: label -> its word; the label itself where none is given"""
+    shots: Annotated[int, Field(ge=0)] = 0
+    """of ranking: solved training items before each text"""
+
+    def __post_init__(self) -> None:
+        """Refuse settings of another route.
+
+        Raises:
+            InputError: such a setting, or a template without {text} and {label}.
+        """
+        label_words.check(self.template)
+        if self.shots and self.route != "ranking":
+            raise InputError(f"shots: wanted 0 by the route {self.route!r} (they are for ranking), got {self.shots}")
+        if self.words and self.route == "head":
+            raise InputError("words: wanted none by the route 'head' (they are for ranking and text)")
+        if self.route == "text" and (self.adaptation.method == "probe" or self.adaptation.attention == "causal"):
+            raise InputError("adaptation: wanted neither a probe nor causal attention by the route 'text'")
 
     def describe(self) -> str:
         """Return one line for the report."""
         source = {"kind": getattr(self.source, "kind", ""), **vars(self.source)}
         where = ", ".join(str(value) for value in source.values())
-        return f"one label for each text ({where}), by fine-tuning ({self.adaptation.epochs} epochs at most)"
+        epochs = f"({self.adaptation.epochs} epochs at most)"
+        how = {
+            "head": f"by fine-tuning {epochs}",
+            "ranking": f"by ranking label words after {self.shots} solved items",
+            "text": f"by fine-tuning to answer with a word {epochs}",
+        }
+        return f"one label for each text ({where}), {how[self.route]}"
 
     def data(self) -> Labelled:
         """Return the items, split."""
@@ -67,8 +104,10 @@ class Classification:
         )
 
     def measure(self, bench: Bench) -> Measurement:
-        """Fine-tune the network under test and answer the test items."""
+        """Fine-tune the network under test (or take it as it is) and answer the test items."""
         data = self.data()
+        if self.route != "head":
+            return self._by_words(bench, data)
         rows, truncated = {}, 0
         for split in ("train", "validation", "test"):
             encoded = bench.encode([item.text for item in getattr(data, split)])
@@ -81,6 +120,21 @@ class Classification:
         notes = {"trials": adapted.trials, "chosen": adapted.chosen, "truncated": truncated, **_notes(data)}
         return Measurement(
             outcomes, notes, currencies={"seconds": adapted.seconds}, fingerprints={"items": data.fingerprint}
+        )
+
+    def _by_words(self, bench: Bench, data: Labelled) -> Measurement:
+        worded = Worded.of(self.template, self.words, data.labels)
+        said = (
+            label_words.rank(bench, data, worded, self.shots)
+            if self.route == "ranking"
+            else label_words.learn(bench, data, worded, self.adaptation)
+        )
+        outcomes = list(score(bench, data, said.probabilities))
+        if said.accuracy is not None:
+            outcomes.append(Outcome("accuracy", said.accuracy, split="validation"))
+        notes = {"route": self.route, "completions": worded.completions, **said.notes, **_notes(data)}
+        return Measurement(
+            outcomes, notes, currencies={"seconds": said.seconds}, fingerprints={"items": data.fingerprint}
         )
 
     def control(self, bench: Bench) -> Measurement:

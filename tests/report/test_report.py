@@ -257,7 +257,7 @@ def test_no_folder_is_an_input_error(tmp_path: Path) -> None:
 def test_a_task_that_does_not_say_its_metric_is_an_input_error(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=4)
     rows.runs[-1].notes["task"] = {"kind": "continuation"}
-    with pytest.raises(InputError, match="continuation/control: notes.task: wanted primary_metric and better"):
+    with pytest.raises(InputError, match="continuation/control: notes.task: wanted primary_metric, better, per_item"):
         write(rows.write(tmp_path / "x"))
 
 

@@ -133,7 +133,8 @@ def test_other_units_give_the_same_interval_in_other_units(rows, shift, scale):
         (np.zeros((2, 2, 2)), None, "wanted values of shape"),
         ([[1.0, float("nan")]], None, "wanted finite numbers, got 1 that are not"),
         ([[1.0, 2.0]], [[1.0]], "wanted denominators of shape"),
-        ([[1.0, 2.0]], [[1.0, 0.0]], "wanted denominators above 0, got 0"),
+        ([[1.0, 2.0]], [[1.0, -1.0]], "wanted denominators of 0 or more, got -1"),
+        ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 1.0], [0.0, 0.0]], "denominators that add up to more than 0 for each seed"),
     ],
 )
 def test_what_cannot_be_estimated(numerators, denominators, message):
@@ -186,6 +187,41 @@ def test_clusters_widen_the_interval():
     assert together.item_se == pytest.approx(apart.item_se * math.sqrt(5), rel=0.1)
     with pytest.raises(InputError, match="wanted a cluster for each of 200 items, got 3"):
         clustered(values, [1, 2, 3])
+
+
+# Items of which nothing is counted below
+
+
+def test_an_item_without_a_denominator_stays():
+    errors, words = [[1.0, 2.0, 3.0]], [[4.0, 4.0, 0.0]]  # three words were heard where none was said
+    assert estimate(errors, words).value == 6 / 8
+    assert estimate([errors[0][:2]], [words[0][:2]]).value == 3 / 8  # what leaving it out would say
+    assert difference(errors, [[0.0, 0.0, 0.0]], words).value == 6 / 8
+
+
+def test_leaving_such_items_out_would_miss_the_truth():
+    rng = np.random.default_rng(0)
+    held = {"in": 0, "out": 0}
+    for trial in range(100):
+        words = rng.poisson(6, 200) * (rng.random(200) < 0.7)
+        errors = rng.binomial(words, 0.1) + rng.poisson(0.5, 200)
+        truth = 0.1 + 0.5 / (0.7 * 6)
+        kept = words > 0
+        for name, of in (("in", np.ones(200, dtype=bool)), ("out", kept)):
+            got = estimate(errors[of], words[of], resamples=300, seed=trial)
+            held[name] += got.low <= truth <= got.high
+    assert held["in"] >= 90 > 50 > held["out"]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_denominator_among_many_items_is_enough(seeds):
+    words = np.zeros((seeds, 6))
+    words[:, 0] = 5.0
+    errors = np.ones((seeds, 6))
+    got = estimate(errors, words)
+    assert got.value == 6 / 5 and np.isfinite([got.low, got.high]).all()
+    gap = difference(errors, 0 * errors, words, np.roll(words, 1, axis=1))
+    assert gap.value == 6 / 5 and np.isfinite([gap.low, gap.high, gap.p]).all()
 
 
 # Differences

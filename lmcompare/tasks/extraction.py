@@ -1,0 +1,188 @@
+"""The answer to a question as a span of a passage, in the format of SQuAD."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from lmcompare import settings
+from lmcompare.corpora.paired import Entry, Items, build_items
+from lmcompare.errors import InputError
+from lmcompare.tasks import TASKS
+from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
+from lmcompare.tasks.windows import COLUMNS, Windows, answers_of, cut
+
+SPLITS = ("train", "validation", "test")
+
+
+@TASKS.register("extraction")
+@dataclass(frozen=True)
+class Extraction:
+    """The answer to a question as a span of a passage: F1 of its words and exact match, as SQuAD's script has them.
+
+    A head on the states of question and passage (an encoder-decoder's: of its encoder) points at the first and the last
+    token. A passage that does not fit is read in windows that overlap by half; the best span of all is the answer.
+    Where training questions without an answer are among the items, none is an answer, too. Controls: the same network
+    from random initialisation, a random span, the sentence that shares most words with the question.
+    """
+
+    __pydantic_config__ = settings.STRICT
+    kind: ClassVar[str]
+    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
+    primary_metric: ClassVar[str] = "f1"
+    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"f1": ("overlap", ""), "exact_match": ("exact", "")}
+    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    source: object
+    """where the items come from: `squad`, or rows with `context`, `question`, `answers` and `starts` (characters)"""
+    group: str | None = "document"
+    """a column whose items are never in two splits"""
+    validation: settings.Share = 0.1
+    """share of the items that chooses the trial"""
+    test: settings.Share = 0.1
+    """share of the items that is reported"""
+    items: Annotated[int, Field(gt=0)] | None = None
+    """at most so many items in all; every one if left out"""
+    seed: int = 0
+    """of the split and the random spans"""
+    longest: Annotated[int, Field(gt=0)] = 30
+    """tokens of an answer, at most"""
+    smallest_effect: Annotated[float, Field(gt=0)] = 0.02
+    """smallest difference in F1 that would matter; verdicts need it, fixed beforehand"""
+    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    """how the networks are adapted; `pooling` is of no use here"""
+
+    def describe(self) -> str:
+        """Return one line for the report."""
+        return f"answers as spans of a passage ({described(self.source)}), by a span head ({self.adaptation.method})"
+
+    def data(self) -> Items:
+        """Return the items, split; passages as they are, since answers point into them.
+
+        Raises:
+            InputError: answers and their places differ in number, or an answer does not stand at its place.
+        """
+        items = build_items(
+            self.source,  # type: ignore[arg-type]
+            COLUMNS,
+            validation=self.validation,
+            test=self.test,
+            items=self.items,
+            seed=self.seed,
+            unique=("context", "question"),
+            group=self.group,
+            as_is=("context",),
+            optional=("answers", "starts"),
+        )
+        for entry in (*items.train, *items.validation, *items.test):
+            answers, starts = entry.fields["answers"], entry.fields["starts"]
+            if not isinstance(answers, list) or not isinstance(starts, list) or len(answers) != len(starts):
+                raise InputError(
+                    f"row {entry.id} of the source: wanted lists of as many starts as answers, got {starts!r} and "
+                    f"{answers!r}"
+                )
+            for answer, start in zip(answers, starts, strict=True):
+                if not answer or entry.fields["context"][start : start + len(answer)] != answer:
+                    raise InputError(
+                        f"row {entry.id} of the source: wanted {answer!r} at character {start} of the context, got "
+                        f"{entry.fields['context'][start : start + len(answer)]!r}"
+                    )
+        if not any(entry.fields["answers"] for entry in items.train):
+            raise InputError("column 'answers': wanted training questions that have an answer, got none")
+        return items
+
+    def measure(self, bench: Bench) -> Measurement:
+        """Put the head on the network under test and answer the test questions."""
+        items = self.data()
+        none = any(not entry.fields["answers"] for entry in items.train)
+        cuts: dict[str, Windows] = {split: cut(bench, getattr(items, split)) for split in SPLITS}
+
+        def judge(answers: Sequence[Any]) -> float:
+            said = cuts["validation"].texts(items.validation, answers, none=none)
+            return float(np.mean(self._scores(bench, "squad_f1", items.validation, said)))
+
+        parts = {split: one.part for split, one in cuts.items()}
+        adapted = bench.adapt("span", parts, self.adaptation, judge, by="f1", longest=self.longest)
+        said = cuts["test"].texts(items.test, adapted.answers, none=none)
+        outcomes = [*self.score(bench, items.test, said), Outcome("f1", adapted.score, split="validation")]
+        notes: dict[str, Any] = {"trials": adapted.trials, "chosen": adapted.chosen, "counts": items.counts}
+        notes["windows"] = {split: len(one.part.rows) for split, one in cuts.items()}
+        notes["truncated"] = sum(one.truncated for one in cuts.values())
+        notes["answers_in_no_window"] = sum(one.lost for one in cuts.values())
+        shown = np.random.default_rng([self.seed, 1]).permutation(len(items.test))[:3]
+        samples = [
+            {
+                "item": items.test[i].id,
+                "prompt": items.test[i].fields["question"],
+                "text": said[i],
+                "reference": answers_of(items.test[i])[0],
+            }
+            for i in shown
+        ]
+        currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        return Measurement(outcomes, notes, samples, currencies, {"items": items.fingerprint})
+
+    def control(self, bench: Bench) -> Measurement:
+        """Answer the test questions without a network."""
+        items = self.data()
+        lengths = [len(_words(answer)) for entry in items.train for answer in entry.fields["answers"][:1]]
+        outcomes: list[Outcome] = []
+        for number, split in enumerate(("validation", "test")):
+            bench.progress({"done": number, "total": 2, "stage": split})
+            entries: list[Entry] = getattr(items, split)
+            rng = np.random.default_rng([self.seed, number])
+            said = {
+                "random span": [_random_span(entry.fields["context"], lengths, rng) for entry in entries],
+                "sentence nearest to the question": [_nearest_sentence(entry.fields) for entry in entries],
+            }
+            for arm, texts in said.items():
+                if split == "test":
+                    outcomes += self.score(bench, entries, texts, arm)
+                else:
+                    value = float(np.mean(self._scores(bench, "squad_f1", entries, texts)))
+                    outcomes.append(Outcome("f1", value, split=split, arm=arm))
+        return Measurement(outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint})
+
+    def score(self, bench: Bench, entries: Sequence[Entry], said: Sequence[str], arm: str = "") -> Iterator[Outcome]:
+        """Yield F1 ('overlap') and 'exact' of each item, and their means."""
+        for metric, record, name in (("f1", "overlap", "squad_f1"), ("exact_match", "exact", "exact_match")):
+            values = self._scores(bench, name, entries, said)
+            for entry, value in zip(entries, values, strict=True):
+                yield Outcome(record, value, entry.id, arm=arm)
+            yield Outcome(metric, float(np.mean(values)), arm=arm)
+
+    def _scores(self, bench: Bench, metric: str, entries: Sequence[Entry], said: Sequence[str]) -> list[float]:
+        references = [answers_of(entry) for entry in entries]
+        found: Any = bench.metric(metric, predictions=list(said), references=references, per_item=True)
+        return [float(value) for value in found["items"]]
+
+
+_WORD = re.compile(r"[\u3000-\u9fff]|[^\W\u3000-\u9fff]+")
+_SENTENCE = re.compile(r"[^.!?。！？…]*[.!?。！？…]*\s*")
+
+
+def _words(text: str) -> list[re.Match[str]]:
+    """Return words, each character of a script without spaces being one, where they stand."""
+    return list(_WORD.finditer(text))
+
+
+def _random_span(context: str, lengths: Sequence[int], rng: np.random.Generator) -> str:
+    """Return as many words of the context as a random training answer has, from a random place."""
+    words = _words(context)
+    length = min(max(int(rng.choice(lengths)), 1), len(words))
+    if not words:
+        return context
+    first = int(rng.integers(len(words) - length + 1))
+    return context[words[first].start() : words[first + length - 1].end()]
+
+
+def _nearest_sentence(fields: Mapping[str, Any]) -> str:
+    """Return the sentence of the context that holds most words of the question; of several, the first."""
+    asked = {word[0].casefold() for word in _words(fields["question"])}
+    sentences = [sentence.strip() for sentence in _SENTENCE.findall(fields["context"]) if sentence.strip()]
+    return max(sentences, key=lambda one: len(asked & {word[0].casefold() for word in _words(one)}), default="")

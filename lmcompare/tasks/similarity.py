@@ -1,0 +1,240 @@
+"""How alike two texts are: a number for a pair."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lmcompare import settings
+from lmcompare.corpora.paired import Entry, Items, build_items
+from lmcompare.errors import InputError
+from lmcompare.example import Ids
+from lmcompare.tasks import TASKS
+from lmcompare.tasks.bench import Bench, Measurement, Outcome, Part, described
+
+Values = NDArray[np.float64]
+
+SPLITS = ("train", "validation", "test")
+
+
+@TASKS.register("similarity")
+@dataclass(frozen=True)
+class Similarity:
+    """How alike two texts are, ranked as people ranked them (Spearman; Pearson beside it).
+
+    Routes: 'cosine' of the embeddings, with nothing trained, the pooling chosen on validation; 'regression', a head on
+    the pooled states u and v of both texts, each read by itself (``adapt.heads.Pair``). Controls: the same network from
+    random initialisation, the cosine of TF-IDF vectors, the difference in length.
+    """
+
+    __pydantic_config__ = settings.STRICT
+    kind: ClassVar[str]
+    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
+    primary_metric: ClassVar[str] = "spearman"
+    better: ClassVar[Literal["higher", "lower"]] = "higher"
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"spearman": ("jackknife", "")}
+    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
+    columns: ClassVar[tuple[str, ...]] = ("first", "second", "score")
+
+    source: object
+    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    route: Literal["cosine", "regression"] = "cosine"
+    """cosine: of embeddings, without training; regression: a head, adapted on the training items"""
+    first: str = "first"
+    """name of the column with one text"""
+    second: str = "second"
+    """name of the column with the other"""
+    score: str = "score"
+    """name of the column with the number: more is more alike"""
+    group: str | None = None
+    """a column such as `document`: its items are never in two splits"""
+    validation: settings.Share = 0.1
+    """share of the items that chooses the pooling and the trial"""
+    test: settings.Share = 0.1
+    """share of the items that is reported"""
+    items: Annotated[int, Field(gt=0)] | None = None
+    """at most so many items in all; every one if left out"""
+    seed: int = 0
+    """of the split"""
+    smallest_effect: Annotated[float, Field(gt=0)] = 0.02
+    """smallest difference in Spearman's correlation that would matter; verdicts need it, fixed beforehand"""
+    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    """how the networks are adapted; of the route 'cosine', `pooling` alone counts"""
+
+    def describe(self) -> str:
+        """Return one line for the report."""
+        how = "cosine of embeddings" if self.route == "cosine" else f"regression head, {self.adaptation.method}"
+        return f"how alike two texts are ({described(self.source)}), by {how}"
+
+    def data(self) -> Items:
+        """Return the items, split; the score of each is a number.
+
+        Raises:
+            InputError: a score is no number, or all of a split are the same.
+        """
+        items = build_items(
+            self.source,  # type: ignore[arg-type]
+            (self.first, self.second, self.score),
+            validation=self.validation,
+            test=self.test,
+            items=self.items,
+            seed=self.seed,
+            unique=(self.first, self.second),
+            group=self.group,
+        )
+        for split in SPLITS:
+            if len(set(self._wanted(getattr(items, split)))) < 2:
+                raise InputError(f"column {self.score!r}: wanted different scores in the {split} split, got one alone")
+        return items
+
+    def measure(self, bench: Bench) -> Measurement:
+        """Score the test pairs by the network under test."""
+        items = self.data()
+        rows, truncated = {}, 0
+        for split in SPLITS:
+            rows[split], over = self._encoded(bench, getattr(items, split))
+            truncated += over
+        notes: dict[str, Any] = {"route": self.route, "counts": items.counts, "truncated": truncated}
+        currencies: dict[str, float] = {}
+        if self.route == "cosine":
+            said, best, notes["trials"], notes["chosen"] = self._cosine(bench, items, rows)
+        else:
+            adapted = self._regression(bench, items, rows)
+            said, best = np.concatenate(adapted.answers), adapted.score
+            notes |= {"trials": adapted.trials, "chosen": adapted.chosen}
+            currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        outcomes = list(self.score_of(bench, items.test, said))
+        outcomes.append(Outcome("spearman", best, split="validation"))
+        return Measurement(outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint})
+
+    def control(self, bench: Bench) -> Measurement:
+        """Score the test pairs by the words they share, and by their lengths."""
+        items = self.data()
+        outcomes: list[Outcome] = []
+        for split in ("validation", "test"):
+            entries: list[Entry] = getattr(items, split)
+            pairs = [(entry.fields[self.first], entry.fields[self.second]) for entry in entries]
+            known = [entry.fields[name] for entry in items.train for name in (self.first, self.second)]
+            said = {
+                "TF-IDF cosine": bench.tfidf_cosine(known, pairs),
+                "difference in length": np.array([-abs(len(one) - len(other)) for one, other in pairs], dtype=float),
+            }
+            for arm, values in said.items():
+                if split == "test":
+                    outcomes += self.score_of(bench, entries, values, arm)
+                else:
+                    value = correlation(bench, "spearman", values, self._wanted(entries))
+                    outcomes.append(Outcome("spearman", value, split=split, arm=arm))
+        return Measurement(outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint})
+
+    def score_of(self, bench: Bench, entries: Sequence[Entry], said: Values, arm: str = "") -> Iterator[Outcome]:
+        """Yield what each item adds to Spearman's correlation, and the metrics of the split."""
+        wanted = self._wanted(entries)
+        for entry, value in zip(entries, jackknife(said, wanted), strict=True):
+            yield Outcome("jackknife", float(value), entry.id, arm=arm)
+        for metric in ("spearman", "pearson"):
+            yield Outcome(metric, correlation(bench, metric, said, wanted), arm=arm)
+
+    def _encoded(self, bench: Bench, entries: Sequence[Entry]) -> tuple[list[tuple[Ids, ...]], int]:
+        """Return the tokens of both texts of each item, and how many texts were cut; bos and eos stand around them."""
+        room = bench.context - 2
+        first, second = (bench.encode([entry.fields[name] for entry in entries]) for name in (self.first, self.second))
+        over = sum(len(row) > room for row in (*first, *second))
+        return [(one[:room], other[:room]) for one, other in zip(first, second, strict=True)], over
+
+    def _cosine(
+        self, bench: Bench, items: Items, rows: Mapping[str, list[tuple[Ids, ...]]]
+    ) -> tuple[Values, float, list[dict[str, Any]], dict[str, Any]]:
+        """Return the cosines of the test items, the validation score, and what was tried and chosen."""
+
+        def cosines(split: str, menu: Sequence[str]) -> dict[str, Values]:
+            sides = [bench.model.pool_rows([row[side] for row in rows[split]], poolings=menu) for side in (0, 1)]
+            return {pooling: cosine(sides[0][pooling], sides[1][pooling]) for pooling in menu}
+
+        wanted = self._wanted(items.validation)
+        trials: list[dict[str, Any]] = [
+            {"pooling": pooling, "validation_spearman": correlation(bench, "spearman", said, wanted)}
+            for pooling, said in cosines("validation", self.adaptation.pooling).items()
+        ]
+        chosen = max(trials, key=lambda trial: trial["validation_spearman"])
+        said = cosines("test", [chosen["pooling"]])[chosen["pooling"]]
+        return said, chosen["validation_spearman"], trials, chosen
+
+    def _regression(self, bench: Bench, items: Items, rows: Mapping[str, list[tuple[Ids, ...]]]) -> Any:
+        known, wanted = self._wanted(items.train), self._wanted(items.validation)
+        # Standardised by the training scores: one learning rate serves any scale of them.
+        parts = {
+            split: Part(rows[split], list((self._wanted(getattr(items, split)) - known.mean()) / known.std()))
+            for split in SPLITS
+        }
+
+        def judge(answers: Sequence[Values]) -> float:
+            return correlation(bench, "spearman", np.concatenate(answers), wanted)
+
+        return bench.adapt("pair", parts, self.adaptation, judge, by="spearman")
+
+    def _wanted(self, entries: Sequence[Entry]) -> Values:
+        """Return the scores. Shape (items,)."""
+        found = []
+        for entry in entries:
+            try:
+                found.append(float(entry.fields[self.score]))
+            except (TypeError, ValueError):
+                found.append(float("nan"))
+            if not np.isfinite(found[-1]):
+                raise InputError(
+                    f"row {entry.id} of the source: wanted a number in column {self.score!r}, got "
+                    f"{entry.fields[self.score]!r}"
+                )
+        return np.array(found)
+
+
+def cosine(first: NDArray[Any], second: NDArray[Any]) -> Values:
+    """Return the cosine of each row of ``first`` with that of ``second``. Shape (rows,)."""
+    one, other = (rows.astype(np.float64) for rows in (first, second))
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    found: Values = (one * other).sum(1) / np.maximum(lengths, 1e-12)
+    return found
+
+
+def correlation(bench: Bench, metric: str, said: Values, wanted: Values) -> float:
+    """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have 0."""
+    return float(bench.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric])
+
+
+def jackknife(said: Values, wanted: Values) -> Values:
+    """Return n numbers whose mean is Spearman's correlation r and whose spread over items is that of r.
+
+    r + (n - 1)(mean of r without one item - r without this item): the influence of each item (Efron & Tibshirani 1993,
+    section 11.5), so that a correlation, which is no mean of items, is drawn from items and paired as means are.
+
+    >>> jackknife(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 3.0])).round(3).tolist()
+    [1.55, 1.55, 0.05, 0.05]
+    """
+    n = len(said)
+    if n < 3 or np.ptp(said) == 0 or np.ptp(wanted) == 0:
+        return np.full(n, _pearson(_ranks(said), _ranks(wanted)))
+    ranks = [(values, _ranks(values)) for values in (said, wanted)]
+    without = np.empty(n)
+    for i in range(n):
+        # Without item i, those above it move down by one rank, those level with it by half a rank.
+        kept = [np.delete(rank - (values > values[i]) - (values == values[i]) / 2, i) for values, rank in ranks]
+        without[i] = _pearson(kept[0], kept[1])
+    found: Values = _pearson(ranks[0][1], ranks[1][1]) + (n - 1) * (without.mean() - without)
+    return found
+
+
+def _ranks(values: Values) -> Values:
+    """Return ranks from 1; equal values share their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Values = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
+
+
+def _pearson(one: Values, other: Values) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    below = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum()) / below if below else 0.0

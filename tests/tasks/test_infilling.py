@@ -1,0 +1,142 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lmcompare.decoding import Decoded
+from lmcompare.errors import InputError
+from lmcompare.judge import Trigram
+from lmcompare.tasks.infilling import Infilling
+
+LETTERS = "abcdefgh"
+SPECIAL = SimpleNamespace(mask=4)
+CAUSAL = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
+MASKED = SimpleNamespace(role="encoder", kind="masked", exactness="chain")
+
+
+class Model:
+    """Gives the true spans ``true`` nats a token and all others ``other``; writes what ``write`` says."""
+
+    vocabulary = SimpleNamespace(special=SPECIAL)
+
+    def __init__(self, task, objective=MASKED, true=-1.0, other=-2.0, writes=lambda span: span):
+        self.task, self.objective, self.values, self.writes = task, objective, (true, other), writes
+
+    def score_gaps(self, gaps, whole=False):
+        true = {q.gap.left.tobytes() + q.gap.span.tobytes() + q.gap.right.tobytes() for q in self.questions}
+        size = len(gaps[0].span) + (len(gaps[0].right) if whole and self.objective is CAUSAL else 0)
+        known = [gap.left.tobytes() + gap.span.tobytes() + gap.right.tobytes() in true for gap in gaps]
+        return [np.full(size, self.values[0] if right else self.values[1]) for right in known]
+
+    def score_tokens(self, pairs):
+        return [np.full(len(span), np.log(1 / 8)) for _, span in pairs]
+
+    def fill_gaps(self, contexts, *, length):
+        return Decoded([self.writes(q.gap.span) for q in self.questions], calls=length, seconds=2.0)
+
+
+class Bench:
+    context, seed = 16, 1
+
+    def __init__(self, task=None, **settings):
+        self.progress = lambda event: None
+        rng = np.random.default_rng(0)
+        texts = ["".join(rng.choice(list(LETTERS), 6 + i)) for i in range(20)]
+        self.documents = [{"document": i, "text": text} for i, text in enumerate(texts)]
+        if task is not None:
+            self.model = Model(task, **settings)
+            self.model.questions = task.questions(self)
+
+    def encode(self, texts):
+        return [np.array([LETTERS.index(c) for c in text], dtype=np.int64) for text in texts]
+
+    def decode(self, rows):
+        return ["".join(LETTERS[i] for i in row) for row in rows]
+
+    def byte_length(self, tokens):
+        return len(tokens)
+
+    def test_documents(self):
+        return self.documents
+
+    def trigram(self):
+        return Trigram(np.arange(100) % 8, 8)
+
+
+TASK = Infilling(items=8, left=4, span=3, right=4, choices=4, samples=2)
+
+
+def whole(found, arm=""):
+    return {o.metric: o.value for o in found.outcomes if not o.item and o.arm == arm}
+
+
+@pytest.mark.parametrize("objective", [CAUSAL, MASKED])
+def test_one_who_knows_chooses_writes_and_needs_no_bits(objective):
+    values = whole(TASK.measure(Bench(TASK, objective=objective, true=0.0)))
+    assert values["choice_accuracy"] == values["exact_match"] == values["token_accuracy"] == 1
+    assert values.get("bits_per_byte") == (0 if objective is MASKED else None)
+
+
+def test_one_who_errs_has_nothing():
+    values = whole(TASK.measure(Bench(TASK, true=-3.0, writes=lambda span: (span + 1) % 8)))
+    assert values["choice_accuracy"] == values["exact_match"] == values["token_accuracy"] == 0
+
+
+def test_who_cannot_tell_has_one_in_four_and_three_bits():
+    bench = Bench(TASK, true=np.log(1 / 8), other=np.log(1 / 8))
+    values = whole(TASK.measure(bench))
+    assert values["choice_accuracy"] == 0.25 == whole(TASK.control(bench), "chance")["choice_accuracy"]
+    assert values["bits_per_byte"] == pytest.approx(3) == values["bits_per_byte_left"]
+
+
+def test_bits_that_know_the_left_side_alone_are_never_called_those_of_both():
+    causal, masked = (TASK.measure(Bench(TASK, objective=objective)) for objective in (CAUSAL, MASKED))
+    assert {o.metric for o in causal.outcomes if "bits" in o.metric} == {"bits_left", "bits_per_byte_left"}
+    assert {o.exactness for o in causal.outcomes if "bits" in o.metric} == {"exact"}
+    assert {o.exactness for o in masked.outcomes if "bits" in o.metric} == {"chain"}
+    assert "a handicap" in causal.notes["route"] and "both sides" in masked.notes["route"]
+
+
+def test_the_sums_of_the_items_are_the_whole():
+    found = TASK.measure(Bench(TASK, writes=lambda span: np.array([span[0], (span[1] + 1) % 8, span[2]])))
+    assert whole(found)["exact_match"] == 0 and whole(found)["token_accuracy"] == pytest.approx(2 / 3)
+    for metric, (above, below) in Infilling.per_item.items():
+        total = [sum(o.value for o in found.outcomes if o.metric == name and o.item) for name in (above, below)]
+        assert total[0] / (total[1] if below else 8) == pytest.approx(whole(found)[metric])
+
+
+def test_questions_are_the_same_for_all_and_their_candidates_differ_in_nothing_but_what_they_say():
+    questions = TASK.questions(Bench())
+    assert len(questions) == 8
+    for one, again in zip(questions, TASK.questions(Bench()), strict=True):
+        assert one.id == again.id
+        assert np.array_equal(one.candidates, again.candidates)
+        assert np.array_equal(one.candidates[0], one.gap.span)
+        assert len({tuple(span) for span in one.candidates}) == 4
+        assert {len(span) for span in one.candidates} == {3}
+        whole_text = "".join(Bench().decode([one.gap.left, one.gap.span, one.gap.right]))
+        assert whole_text in Bench().documents[int(one.id)]["text"]
+    assert TASK.measure(Bench(TASK)).fingerprints == TASK.control(Bench()).fingerprints
+
+
+def test_the_trigram_control_weighs_what_stands_to_the_right():
+    bench = Bench()
+    bench.documents = [{"document": i, "text": ("abcdefgh" * 4)[i : i + 11]} for i in range(8)]
+    values = whole(TASK.control(bench), "trigram")
+    assert values["choice_accuracy"] == 1  # the cycle is all that it has read
+    assert values["bits_per_byte_left"] < 1
+
+
+def test_samples_show_the_gap():
+    first, second = (TASK.measure(Bench(TASK, objective=objective)).samples for objective in (CAUSAL, MASKED))
+    assert [s["item"] for s in first] == [s["item"] for s in second] and len(first) == 2
+    assert all(" ___ " in s["prompt"] and s["text"] == s["reference"] for s in first)
+
+
+def test_too_short_or_too_few():
+    with pytest.raises(InputError, match=r"left \+ span \+ right: wanted at most blocks.length less 2 \(14\) tokens"):
+        Infilling(left=8, span=4, right=4).questions(Bench())
+    with pytest.raises(InputError, match="wanted 4 different spans .* got 0"):
+        bench = Bench()
+        bench.documents = [{"document": 0, "text": "abc"}]
+        TASK.questions(bench)

@@ -1,0 +1,186 @@
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from lmcompare.errors import InputError
+from lmcompare.judge import Trigram
+from lmcompare.tasks.rescoring import Rescoring, word_errors
+
+SAID = ["the film was good", "a bad film", "who played it well", "", "never a dull film"]
+
+
+def listed(number):
+    """The first guess is wrong in one word (two where nothing was said), the third is right."""
+    said = SAID[number % len(SAID)]
+    near = f"{said} x".strip() if said else "x y"
+    return [{"text": near, "score": -1.0}, {"text": "x x x", "score": -1.5}, {"text": said, "score": -2.0}]
+
+
+ROWS = tuple(
+    {"id": f"u{n}", "ref": SAID[n % len(SAID)], "nbest": listed(n), "speaker": f"s{n // 10}"} for n in range(40)
+)
+
+
+@dataclass(frozen=True)
+class Toy:
+    kind: ClassVar[str] = "toy"
+    given: tuple = ROWS
+
+    def rows(self):
+        yield from self.given
+
+
+class Model:
+    objective = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
+    vocabulary = SimpleNamespace(special=SimpleNamespace(mask=-1))
+
+    def __init__(self, value):
+        self.value = value
+
+    def log_likelihood(self, prompts, texts, method=None):
+        assert all(texts)
+        return [SimpleNamespace(sum=self.value(text)) for text in texts]
+
+
+class Bench:
+    context, seed = 32, 1
+
+    def __init__(self, value=lambda text: 0.0):
+        self.model = Model(value)
+        self.progress = lambda event: None
+
+    def encode(self, texts):
+        return [np.array([ord(c) % 97 for c in text], dtype=np.int64) for text in texts]
+
+    def unigram(self):
+        return np.full(97, -np.log(97))
+
+    def trigram(self):
+        return Trigram(np.arange(500) % 97, 97)
+
+
+def hears(text):
+    return -10.0 * text.split().count("x")
+
+
+def whole(found, arm="", split="test"):
+    return {o.metric: o.value for o in found.outcomes if not o.item and o.arm == arm and o.split == split}
+
+
+def sums(found, metric, arm=""):
+    return sum(o.value for o in found.outcomes if o.metric == metric and o.item and o.arm == arm)
+
+
+def test_one_who_knows_reaches_the_oracle():
+    found, controls = Rescoring(Toy()).measure(Bench(hears)), Rescoring(Toy()).control(Bench())
+    assert whole(found)["wer"] == whole(found)["wer_by_likelihood"] == whole(controls, "oracle")["wer"] == 0
+    assert whole(found, split="validation")["wer"] == 0
+    assert whole(found)["weight"] > 0
+
+
+def test_one_who_knows_nothing_gets_no_weight_and_the_first_guess():
+    task = Rescoring(Toy(), bonuses=(0.0,))
+    found, controls = task.measure(Bench()), task.control(Bench())
+    assert whole(found)["weight"] == whole(found)["word_bonus"] == 0
+    assert whole(found)["wer"] == whole(controls, "1-best")["wer"] > 0
+
+
+def test_a_random_guess_has_its_expected_errors():
+    task = Rescoring(Toy())
+    controls = task.control(Bench())
+    _, test = task.split(task.utterances())
+    assert sums(controls, "errors", "random") == pytest.approx(sum(one.errors.mean() for one in test))
+    assert whole(controls, "oracle")["wer"] < whole(controls, "1-best")["wer"] < whole(controls, "random")["wer"]
+    assert {o.arm for o in controls.outcomes} == {"1-best", "random", "oracle", "unigram", "trigram"}
+
+
+def test_an_utterance_in_which_nothing_was_said_keeps_its_errors():
+    found = Rescoring(Toy(), bonuses=(0.0,)).measure(Bench())
+    words = {o.item: o.value for o in found.outcomes if o.metric == "words"}
+    errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
+    silent = [item for item, value in words.items() if value == 0]
+    assert silent and all(errors[item] == 2 for item in silent)
+    assert whole(found)["wer"] == sums(found, "errors") / sums(found, "words")
+    spoken = [item for item in words if words[item]]
+    dropped = sum(errors[item] for item in spoken) / sum(words[item] for item in spoken)
+    assert dropped < whole(found)["wer"]  # leaving them out would flatter
+
+
+def test_nothing_of_the_test_part_is_tuned_on():
+    task = Rescoring(Toy())
+    _, test = task.split(task.utterances())
+    changed = {one.id for one in test}
+    rows = tuple(
+        {**row, "ref": "x x x", "nbest": [*row["nbest"][1:], {"text": "x", "score": 9.0}]}
+        if row["id"] in changed
+        else row
+        for row in ROWS
+    )
+    before, after = task.measure(Bench(hears)), replace(task, source=Toy(rows)).measure(Bench(hears))
+    assert before.notes["mix"] == after.notes["mix"]
+    assert whole(before, split="validation") == whole(after, split="validation")
+    assert whole(before)["wer"] != whole(after)["wer"]
+
+
+def test_no_speaker_is_in_both_parts():
+    task = Rescoring(Toy(), group="speaker", validation=0.5)
+    validation, test = task.split(task.utterances())
+    assert {one.group for one in validation} | {one.group for one in test} == {"s0", "s1", "s2", "s3"}
+    assert not {one.group for one in validation} & {one.group for one in test}
+
+
+def test_a_list_that_does_not_fit_keeps_its_first_guess():
+    long = {"id": "long", "ref": "a", "nbest": [{"text": "x" * 31, "score": 0.0}, {"text": "a", "score": -1.0}]}
+    rows = (*ROWS, *({**long, "id": f"long {n}"} for n in range(10)))
+    found = Rescoring(Toy(rows)).measure(Bench(lambda text: hears(text) if len(text) < 31 else 1 / 0))
+    assert found.notes["counts"]["utterances"]["longer than the context"] == 10
+    errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
+    assert {value for item, value in errors.items() if item.startswith("long")} == {1.0}
+
+
+def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
+    row = {"ref": "a  b\r\n", "nbest": [{"text": " a  c", "score": -3}, {"text": "a\tb\r", "score": -2}]}
+    one, two = Rescoring(Toy((row, row))).utterances()
+    assert (one.id, two.id, one.texts, one.words) == ("0", "1", ["a b", "a c"], 2)
+    assert (one.errors.tolist(), one.sizes.tolist()) == ([0.0, 1.0], [2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"refs": "a", "nbest": []}, "no column 'ref'; did you mean 'refs'"),
+        ({"id": "u7", "ref": "a", "nbest": []}, "utterance 'u7': nbest: wanted a list of at least one guess"),
+        ({"ref": "a", "nbest": ["a"]}, "wanted mappings with a text and a finite score, got 'a'"),
+        ({"ref": "a", "nbest": [{"text": "a", "score": float("nan")}]}, "a finite score"),
+        ({"ref": "a", "nbest": [{"text": "a", "score": True}]}, "a finite score"),
+    ],
+)
+def test_rows_that_are_no_lists_are_refused(row, message):
+    with pytest.raises(InputError, match=message):
+        Rescoring(Toy((row,))).utterances()
+
+
+def test_too_few():
+    task = Rescoring(Toy(ROWS[:1]))
+    with pytest.raises(InputError, match="wanted at least 2 utterances"):
+        task.split(task.utterances())
+    with pytest.raises(InputError, match="'u0' twice"):
+        Rescoring(Toy((ROWS[0], ROWS[0]))).utterances()
+    silent = tuple({**row, "ref": ""} for row in ROWS)
+    with pytest.raises(InputError, match="wanted references with words in the test part"):
+        Rescoring(Toy(silent)).measure(Bench())
+    assert len(Rescoring(Toy(), items=7).utterances()) == 7
+
+
+def test_word_errors():
+    assert (word_errors("the film was good", "the films was"), word_errors("", "uh huh")) == (2, 2)
+
+
+def test_word_errors_are_those_of_jiwer():
+    jiwer = pytest.importorskip("jiwer")
+    pairs = [(guess["text"], row["ref"]) for row in ROWS for guess in row["nbest"] if row["ref"]]
+    ours = sum(word_errors(said, guess) for guess, said in pairs) / sum(len(said.split()) for _, said in pairs)
+    assert ours == pytest.approx(jiwer.wer([said for _, said in pairs], [guess for guess, _ in pairs]), abs=1e-12)

@@ -1,0 +1,163 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from lmcompare import networks
+from lmcompare.errors import InputError
+from lmcompare.evaluate import Tools
+from lmcompare.model import LanguageModel
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.settings import Adaptation
+from lmcompare.tasks.tagging import Tagging
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Names after 'the' are persons, of one word or two; the last sentences have a tag of their own if asked."""
+
+    kind: ClassVar[str] = "toy"
+    size: int = 60
+    tag: str = "B-PER"
+
+    def rows(self):
+        rng = np.random.default_rng(0)
+        for i in range(self.size):
+            words = [str(i), *rng.choice(["film", "story", "actor", "long"], rng.integers(2, 6)).tolist()]
+            tags = ["O"] * len(words)
+            words[1:1], tags[1:1] = (["who", "played"], ["B-PER", "I-PER"]) if i % 2 else (["heart"], [self.tag])
+            yield {"tokens": words, "tags": tags, "document": str(i)}
+
+    def fingerprint(self):
+        return "toy"
+
+
+class Perfect(Tools):
+    def adapt(self, head, parts, adaptation, score, *, by, **options):
+        self.parts, self.options = parts, {"head": head, **options}
+        eye = np.eye(options["outputs"] + 1)
+        found = {name: [eye[wanted][:, :-1] for wanted in part.wanted] for name, part in parts.items()}
+        return SimpleNamespace(
+            answers=found["test"], score=score(found["validation"]), trials=[{}], chosen={}, seconds=2.0, weights=3
+        )
+
+
+def bench(cls, vocabulary, model=None, context=64):
+    return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
+
+
+def whole(outcomes, arm="", split="test"):
+    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == split}
+
+
+def ratio(outcomes, task, metric, arm=""):
+    above, below = task.per_item[metric]
+    sums = {
+        name: sum(o.value for o in outcomes if o.item and o.metric == name and o.arm == arm) for name in (above, below)
+    }
+    return sums[above] / sums[below]
+
+
+def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
+    for context in (64, 10):
+        one = bench(Perfect, vocabulary, context=context)
+        found = Tagging(Toy()).measure(one)
+        assert set(whole(found.outcomes).values()) == {1.0}
+        assert whole(found.outcomes, split="validation") == {"f1": 1.0}
+        assert (found.notes["cut_in_two_or_more"] > 0) == (context == 10)
+        assert one.options == {"head": "words", "outputs": 3}
+        assert len({o.item for o in found.outcomes if o.item}) == 6
+    assert found.notes["truncated"] == 0
+    assert found.currencies == {"seconds": 2.0, "weights_trained": 3.0}
+
+
+def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):
+    task = Tagging(Toy(tag="O"))
+    outcomes = task.control(bench(Tools, vocabulary)).outcomes
+    arm = "most frequent tag of each word"
+    for metric in ("f1", "accuracy"):
+        assert ratio(outcomes, task, metric, arm) == pytest.approx(whole(outcomes, arm)[metric])
+
+
+def test_controls_score_their_chance_level(vocabulary):
+    task = Tagging(Toy())
+    outcomes = task.control(bench(Tools, vocabulary)).outcomes
+    assert {o.arm for o in outcomes} == {"most frequent tag of each word", "all O"}
+    constant = whole(outcomes, "all O")
+    tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
+    assert constant["f1"] == constant["recall"] == 0
+    assert constant["accuracy"] == pytest.approx(tags.count("O") / len(tags))
+    assert whole(outcomes, "most frequent tag of each word")["f1"] == 1  # no word has two tags here
+
+
+def test_words_are_scored_by_accuracy(vocabulary):
+    task = Tagging(Toy(), scheme="words")
+    assert (task.primary_metric, Tagging(Toy()).primary_metric) == ("accuracy", "f1")
+    found = task.measure(bench(Perfect, vocabulary))
+    assert whole(found.outcomes) == {"accuracy": 1.0}
+    controls = task.control(bench(Tools, vocabulary)).outcomes
+    assert {o.arm for o in controls} == {"most frequent tag of each word", "all O"}
+
+
+def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
+    tested = {entry.id for entry in Tagging(Toy()).data().test}
+
+    @dataclass(frozen=True)
+    class Late(Toy):
+        def rows(self):
+            for i, row in enumerate(super().rows()):
+                late = str(i) in tested
+                yield row | {"tags": ["B-NEW" if late and tag == "B-PER" else tag for tag in row["tags"]]}
+
+    task = Tagging(Late())
+    found = task.measure(bench(Perfect, vocabulary))
+    assert found.notes["unseen_tags"] == {"B-NEW": 6}
+    assert found.notes["labels"] == ["B-PER", "I-PER", "O"]
+    assert whole(found.outcomes)["f1"] == 0
+    assert 0 < whole(found.outcomes)["accuracy"] < 1
+
+
+def test_what_is_not_tagged_right_is_said(vocabulary):
+    @dataclass(frozen=True)
+    class Short(Toy):
+        def rows(self):
+            yield from ({"tokens": ["a", str(i)], "tags": ["O"]} for i in range(20))
+
+    with pytest.raises(InputError, match="as many tags as words"):
+        Tagging(Short()).data()
+
+    @dataclass(frozen=True)
+    class Nouns(Toy):
+        def rows(self):
+            yield from ({"tokens": ["a", str(i)], "tags": ["DT", "CD"]} for i in range(20))
+
+    with pytest.raises(InputError, match=r"wanted `scheme: words`"):
+        Tagging(Nouns()).data()
+    assert Tagging(Nouns(), scheme="words").data().test
+
+
+def test_describes_itself_in_one_line():
+    assert Tagging(Toy()).describe() == (
+        "the entities of each text (toy, 60, B-PER), by a head on the states of its words (finetune)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
+def test_each_objective_tags_and_test_items_decide_nothing(kind, vocabulary, small):
+    objective = OBJECTIVES[kind]()
+    model = LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
+    adaptation = Adaptation(learning_rates=(1e-2,), epochs=6, batch=8)
+    found = []
+    for tag in ("B-PER", "O"):
+        task = Tagging(Toy(), adaptation=adaptation)
+        data = task.data()
+        for entry in data.test if tag == "O" else ():
+            entry.fields["tags"] = ["O"] * len(entry.fields["tags"])
+            entry.fields["tokens"] = entry.fields["tokens"][::-1]
+        object.__setattr__(task, "data", lambda data=data: data)
+        found.append(task.measure(bench(Tools, vocabulary, model)))
+    assert found[0].notes["trials"] == found[1].notes["trials"]
+    assert whole(found[0].outcomes, split="validation") == whole(found[1].outcomes, split="validation")
+    assert whole(found[0].outcomes)["f1"] > 0.8 > whole(found[1].outcomes)["f1"]

@@ -1,0 +1,205 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from lmcompare import baselines, metrics
+from lmcompare.errors import InputError
+from lmcompare.settings import Adaptation
+from lmcompare.tasks.transduction import Transduction
+
+NUMBERS = "zero one two three four five six seven eight nine".split()
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Each prompt is four numbers in digits, its answer the same in words."""
+
+    kind: ClassVar[str] = "toy"
+    size: int = 60
+    several: bool = False
+
+    def rows(self):
+        for i in range(1000, 1000 + self.size):
+            words = " ".join(NUMBERS[int(digit)] for digit in str(i))
+            answer = [words, words.upper()] if self.several else words
+            yield {"prompt": " ".join(str(i)), "answer": answer, "language": "en", "document": str(i // 10)}
+
+    def fingerprint(self):
+        return "toy"
+
+
+class Bench:
+    """One token a character; answers with what ``says`` makes of the real one."""
+
+    seed, context = 1, 200
+    model = SimpleNamespace(objective=SimpleNamespace(exactness="exact"))
+
+    def __init__(self, says=lambda text: text):
+        self.says, self.progress = says, lambda event: None
+
+    def encode(self, texts):
+        return [np.array([ord(c) for c in text], dtype=np.int64) for text in texts]
+
+    def decode(self, rows):
+        return ["".join(map(chr, row)) for row in rows]
+
+    def byte_length(self, tokens):
+        return len(tokens)
+
+    def metric(self, name, **inputs):
+        return metrics.load(name).compute(**inputs)
+
+    def nearest(self, known, asked):
+        return baselines.nearest(known, asked)
+
+    def answer(self, pairs, *, length, adaptation, strategy, steps):
+        self.pairs, self.length = pairs, length
+        answers = self.encode([self.says(text) for text in self.decode([real for _, real in pairs["test"]])])
+        nats = [np.full(min(len(real) + 1, length), -np.log(2)) for _, real in pairs["test"]]
+        tuned = SimpleNamespace(loss=0.5, trials=[{}], chosen={}, seconds=2.0)
+        return SimpleNamespace(answers=answers, nats=nats, tuned=tuned, calls=7, seconds=3.0)
+
+
+def whole(outcomes, arm=""):
+    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == "test"}
+
+
+EVERY = ("chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter")
+
+
+@pytest.mark.parametrize("metric", ["chrf", "rouge", "exact_match", "squad_f1"])
+def test_a_perfect_answerer_scores_the_maximum(metric):
+    task = Transduction(Toy(), metric=metric, metrics=EVERY)
+    found = task.measure(Bench())
+    values = whole(found.outcomes)
+    for name, most in {"chrf": 100, "bleu": 100, "ter": 0, "rougeL": 1, "exact_match": 1, "squad_f1": 1}.items():
+        assert values[name] == pytest.approx(most)
+    items = [o.value for o in found.outcomes if o.metric == task.primary_metric and o.item]
+    assert len(items) == found.notes["counts"]["test_items"] == 6
+    assert np.mean(items) == values[task.primary_metric]
+    assert task.per_item[task.primary_metric] == (task.primary_metric, "")
+    assert set(found.notes["signatures"]) == {"chrf", "bleu", "ter"}
+
+
+@pytest.mark.parametrize("says", [lambda text: "", lambda text: "???"], ids=["nothing", "nonsense"])
+def test_no_answer_scores_the_minimum(says):
+    values = whole(Transduction(Toy(), metrics=EVERY).measure(Bench(says)).outcomes)
+    for name in ("chrf", "corpus_chrf", "rougeL", "exact_match", "squad_f1"):
+        assert values[name] == 0
+    assert values["bleu"] < 1
+    assert values["ter"] > 99
+
+
+def test_bits_of_the_real_answer_and_its_end():
+    found = Transduction(Toy(), length=200).measure(Bench())
+    bits = [o.value for o in found.outcomes if o.metric == "bits"]
+    size = [o.value for o in found.outcomes if o.metric == "bytes"]
+    assert [b - s for b, s in zip(bits, size, strict=True)] == pytest.approx([1] * 6)
+    assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(sum(bits) / sum(size))
+    assert {o.exactness for o in found.outcomes if o.metric == "bits"} == {"exact"}
+    assert found.currencies == {"seconds": 2.0, "generation_seconds": 3.0}
+    assert whole(found.outcomes)["calls_per_answer"] == 7
+
+
+def test_controls_are_far_from_the_maximum_and_have_names_of_their_own():
+    outcomes = Transduction(Toy(), metrics=EVERY).control(Bench()).outcomes
+    arms = {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"}
+    assert {o.arm for o in outcomes} == arms
+    for arm in arms:
+        assert whole(outcomes, arm)["exact_match"] == 0
+        assert whole(outcomes, arm)["chrf"] < 95
+    assert whole(outcomes, "answer of the nearest prompt")["chrf"] > whole(outcomes, "copy of the prompt")["chrf"]
+
+
+def test_a_copy_is_right_where_the_answer_is_the_prompt():
+    @dataclass(frozen=True)
+    class Same(Toy):
+        def rows(self):
+            for row in super().rows():
+                yield row | {"prompt": row["answer"]}
+
+    assert whole(Transduction(Same()).control(Bench()).outcomes, "copy of the prompt")["exact_match"] == 1
+
+
+def test_the_template_is_what_the_network_reads():
+    bench = Bench()
+    Transduction(Toy(), template="{language}: {prompt} ->").measure(bench)
+    prompt, answer = bench.pairs["train"][0]
+    assert bench.decode([prompt])[0].startswith("en: 1 ")
+    assert bench.decode([prompt])[0].endswith(" ->")
+    assert bench.decode([answer])[0].startswith("one ")
+
+
+def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
+    bench = Bench()
+    bench.context = 12
+    found = Transduction(Toy(), template="{prompt}=").measure(bench)
+    assert bench.length == 6  # half the context: the answers are longer
+    assert all(len(prompt) == 4 for prompt, _ in bench.pairs["train"])
+    assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["train"])
+    assert found.notes["truncated"] == 60
+    assert found.notes["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
+    assert {o.value for o in found.outcomes if o.metric == "bytes"} == {6}
+
+
+def test_no_prompt_is_in_two_splits_and_no_group_either():
+    data = Transduction(Toy(), group="document", validation=0.2, test=0.2).data()
+    tens = [{item.fields["prompt"][:5] for item in part} for part in (data.train, data.validation, data.test)]
+    assert not tens[0] & tens[1] | tens[0] & tens[2] | tens[1] & tens[2]
+
+
+def test_any_of_several_answers_is_right_and_the_first_is_learnt():
+    bench = Bench(lambda text: text.upper())
+    values = whole(Transduction(Toy(several=True), metrics=EVERY).measure(bench).outcomes)
+    assert values["chrf"] == pytest.approx(100)
+    assert bench.decode([bench.pairs["train"][0][1]])[0].startswith("one ")
+
+
+def test_samples_are_the_same_items_for_every_arm():
+    first, second = (Transduction(Toy()).measure(Bench(says)).samples for says in (str.upper, str.title))
+    assert [s["item"] for s in first] == [s["item"] for s in second]
+    assert len(first) == 3
+    assert all(s["text"] == s["reference"].upper() for s in first)
+
+
+def test_chinese_answers():
+    @dataclass(frozen=True)
+    class Chinese(Toy):
+        def rows(self):
+            for row in super().rows():
+                yield row | {"answer": "".join("零一二三四五六七八九"[int(d)] for d in row["prompt"].split()) + "好的"}
+
+    task = Transduction(Chinese(), metric="rouge", metrics=EVERY, chinese=True)
+    values = whole(task.measure(Bench()).outcomes)
+    assert (values["rougeL"], values["ter"]) == (1, 0)
+    assert values["bleu"] == pytest.approx(100)
+    assert 0 < whole(task.measure(Bench(lambda text: text[:2])).outcomes)["rougeL"] < 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"template": "no"}, r"template: wanted \{prompt\} in it, got 'no'"),
+        ({"template": "{prompt} {answer}"}, r"template: wanted none that tells the answer, got \{answer\}"),
+        ({"adaptation": Adaptation(attention="causal")}, "adaptation.attention: wanted own or bidirectional"),
+        ({"adaptation": Adaptation(method="probe")}, "adaptation.method: wanted finetune or lora"),
+    ],
+)
+def test_settings_that_cannot_be(more, message):
+    with pytest.raises(InputError, match=message):
+        Transduction(Toy(), **more)
+
+
+def test_the_smallest_effect_is_a_point_of_the_metric():
+    assert Transduction(Toy()).smallest_effect == 1
+    assert Transduction(Toy(), metric="rouge").smallest_effect == 0.01
+    assert Transduction(Toy(), smallest_effect=2.5).smallest_effect == 2.5
+
+
+def test_describes_itself_in_one_line():
+    assert Transduction(Toy()).describe() == (
+        "answer for each prompt (toy, 60, False), by fine-tuning (3 epochs at most); chrf of greedy answers"
+    )

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from lmcompare.errors import InputError
+from lmcompare.tasks.words import _rows, cut, spaced
+
+
+class Bench:
+    context = 8
+
+    def encode(self, texts):
+        return [np.arange(len(text)) + 10 for text in texts]
+
+
+def test_a_word_is_written_as_a_text_goes_on_with_it():
+    assert spaced(["I", "saw", "北", "京", "."]) == ["I", " saw", "北", "京", "."]
+    assert spaced(["we", "saw", "it", "."]) == ["we", " saw", " it", " ."]
+    assert spaced([]) == []
+
+
+def test_the_tokens_are_those_of_the_text_that_the_network_was_trained_on(vocabulary):
+    words = "the film was good , but long .".split()
+    pieces = [piece for word in spaced(words) for piece in vocabulary.encode(word)]
+    assert pieces == vocabulary.encode(" ".join(words))
+
+
+def test_rows_hold_whole_words():
+    assert _rows([2, 2, 1, 3], room=4) == [(0, 2), (2, 4)]
+    assert _rows([4, 4], room=4) == [(0, 1), (1, 2)]
+    assert _rows([1], room=4) == [(0, 1)]
+
+
+def test_a_long_item_has_several_rows_that_are_joined_again():
+    items = [["ab", "cd", "e"], ["fghijklmnop"], ["q"]]
+    labels = [np.array([3, 4, 5]), np.array([6]), np.array([7])]
+    found = cut(Bench(), items, labels)
+    assert found.owners == [0, 0, 1, 2]
+    assert [len(row) for (row,) in found.part.rows] == [5, 2, 6, 1]
+    assert [mark.tolist() for mark in found.part.marks] == [[0, 0, 1, 1, 1], [0, 0], [0] * 6, [0]]
+    assert (found.truncated, found.divided) == (1, 1)
+    joined = found.joined([np.array(wanted) for wanted in found.part.wanted])
+    assert [row.tolist() for row in joined] == [[3, 4, 5], [6], [7]]
+
+
+def test_a_word_without_tokens_is_refused():
+    with pytest.raises(InputError, match="makes no token"):
+        cut(Bench(), [[""]], [np.array([0])])
