@@ -30,6 +30,7 @@ from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role
 from lmcompare.translator import TranslatorVocabulary
 from lmcompare.vocabulary import Vocabulary
+from lmcompare.weights import GONE, TOKENIZER_FILES, is_local, role_by_name
 
 AUTO: dict[Role, Any] = {
     "decoder": AutoModelForCausalLM,
@@ -42,16 +43,6 @@ NAMES: dict[Role, Any] = {
     "encoder-decoder": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 }
 FACE: dict[Role, str] = {"decoder": "CausalLM", "encoder": "MaskedLM", "encoder-decoder": "Seq2SeqLM"}
-
-GONE = {
-    "transfo-xl": "transformers 5 no longer has Transformer-XL; the nearest living models with long memory are Mamba "
-    "(`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`), which lmcompare scores exactly",
-    "xlnet": "XLNet predicts in a permuted order, by a second stream that asks at the place of the target itself "
-    "(`perm_mask`, `target_mapping`), which lmcompare does not ask; its plain forward sees what follows. Of models "
-    "with long memory, lmcompare scores Mamba (`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`)",
-    "nezha": "transformers 5 no longer has Nezha; BERT (`bert`) is the nearest",
-}
-"""Model types that are refused, and why."""
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "auto": "auto"}
 
@@ -80,35 +71,22 @@ def role_of(config: Any, architecture: str) -> Role:
         InputError: transformers knows no language model of that type.
     """
     kind = config.model_type
-    if kind in GONE:
-        raise InputError(GONE[kind])
-    if getattr(config, "is_encoder_decoder", False):
-        return "encoder-decoder"
-    if architecture.endswith("ForMaskedLM"):
-        return "encoder"
-    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
-        if getattr(config, "is_causal", True) is False:
-            raise InputError(
-                f"{architecture}: its config says is_causal: false, so it sees what follows, and nothing says how it "
-                "was trained; wanted a causal network, or a folder with lmcompare.json"
-            )
-        return "decoder"
+    told = {"is_encoder_decoder": getattr(config, "is_encoder_decoder", False)}
+    told |= {"model_type": kind, "is_causal": getattr(config, "is_causal", True)}
+    named = role_by_name(told, architecture)
+    if named is not None:
+        return named
     for role in ("encoder", "decoder"):
         if kind in NAMES[role] and (role == "decoder" or not getattr(config, "is_decoder", False)):
             return role
     raise InputError(f"{architecture or kind}: wanted a language model that reads text alone, got {kind!r}")
 
 
-def is_local(name: str | Path) -> bool:
-    """Return whether ``name`` is a path, which is never looked for on a network: it exists, or looks like one."""
-    text = str(name)
-    return isinstance(name, Path) or Path(text).exists() or text.startswith((".", "/", "~")) or text.count("/") > 1
-
-
 def read(
     name: str | Path,
     *,
     face: Role | None = None,
+    revision: str | None = None,
     dtype: str = "float32",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
@@ -118,6 +96,7 @@ def read(
     Args:
         name: a folder, or the name of a repository of the hub.
         face: what the caller wants it to be; None: whatever it is.
+        revision: a branch, tag or commit of the hub's repository; None: its main branch.
         dtype: 'float32', 'float16', 'bfloat16' or 'auto'.
         trust_remote_code: run the code that comes with the checkpoint.
         allow_pickle: read weights that are not safetensors, which may run code, too.
@@ -132,18 +111,10 @@ def read(
     if is_local(name) and not (Path(path) / "config.json").is_file():
         raise InputError(f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither")
     where: dict[str, Any] = {"local_files_only": is_local(name), "trust_remote_code": trust_remote_code}
+    where |= {} if revision is None else {"revision": revision}
     with _refusing(path), _quiet():
-        described, _ = PreTrainedConfig.get_config_dict(path, local_files_only=is_local(name))
-        kind = described.get("model_type", "")
-        if kind in GONE:
-            raise InputError(f"{path}: {GONE[kind]}")
-        if described.get("auto_map") and not trust_remote_code and kind not in _known_types():
-            raise InputError(
-                f"{path}: its model type {kind!r} is code of its own, which is not run unless trust_remote_code=True"
-            )
-        config = AutoConfig.from_pretrained(path, **where)
-        architecture = (getattr(config, "architectures", None) or [""])[0]
-        role = role_of(config, architecture)
+        config, role = _typed(path, where)
+        kind, architecture = config.model_type, (getattr(config, "architectures", None) or [""])[0]
         if face not in (None, role):
             raise InputError(
                 f"wanted a network for {FACE[face]} ({face}), got {architecture or kind} ({role}); `lmcompare.load` "
@@ -155,7 +126,7 @@ def read(
                 "`pip install 'lmcompare[translation]'` installs it"
             )
         tokenizer = AutoTokenizer.from_pretrained(path, **where)
-        if not any((Path(path) / file).is_file() for file in _TOKENIZER_FILES) and is_local(name):
+        if not any((Path(path) / file).is_file() for file in TOKENIZER_FILES) and is_local(name):
             raise InputError("wanted a tokenizer beside the weights (tokenizer.json), got none")
         model, report = AUTO[role].from_pretrained(
             path,
@@ -175,6 +146,31 @@ def read(
             f"{hint}"
         )
     return model.eval(), tokenizer, role
+
+
+def check_type(folder: Path) -> Role:
+    """Return the role of the checkpoint in a folder, by its config alone.
+
+    Raises:
+        InputError: no class that ``read`` serves.
+    """
+    with _refusing(str(folder)), _quiet():
+        return _typed(str(folder), {"local_files_only": True, "trust_remote_code": False})[1]
+
+
+def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
+    """Return the config, and the role that the class named in it has."""
+    found = {key: value for key, value in where.items() if key != "trust_remote_code"}
+    described, _ = PreTrainedConfig.get_config_dict(path, **found)
+    kind = described.get("model_type", "")
+    if kind in GONE:
+        raise InputError(f"{path}: {GONE[kind]}")
+    if described.get("auto_map") and not where["trust_remote_code"] and kind not in _known_types():
+        raise InputError(
+            f"{path}: its model type {kind!r} is code of its own, which is not run unless trust_remote_code=True"
+        )
+    config = AutoConfig.from_pretrained(path, **where)
+    return config, role_of(config, (getattr(config, "architectures", None) or [""])[0])
 
 
 def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Vocabulary, Objective]:
@@ -206,17 +202,6 @@ def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Voc
     return Network(transformer, role), vocabulary, objective
 
 
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "spiece.model",
-    "source.spm",
-)
-
-
 def _known_types() -> set[str]:
     return {kind for names in NAMES.values() for kind in names}
 
@@ -231,6 +216,8 @@ def _refusing(path: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "; allow_pickle=True reads weights that are not safetensors" if "safetensors" in said else ""
+        if not hint and not is_local(path):
+            hint = "; a name of the hub needs the network, or an earlier download"
         raise InputError(f"{path}: cannot be read: {said}{hint}") from error
 
 

@@ -115,13 +115,15 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     """Check an experiment without doing anything: its settings and that its sources are there."""
     from lmcompare import cells
     from lmcompare.experiment import load
-    from lmcompare.plan import plan
+    from lmcompare.plan import plan, to_download
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
     done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
     sizes = f"{len(experiment.arms)} arms x {len(experiment.seeds)} seeds, {len(experiment.tasks)} tasks"
     typer.echo(f"{file}: valid; {sizes}: {len(all_cells)} cells, {done} of them done")
+    for line in to_download(experiment):
+        typer.echo(line)
 
 
 @app.command()

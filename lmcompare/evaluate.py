@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__, networks
 from lmcompare.budget import peak_memory, reset_peak_memory
-from lmcompare.model import LanguageModel
+from lmcompare.model import LanguageModel, load
 from lmcompare.objectives import Objective
 from lmcompare.records import Cell, Record, Run
 from lmcompare.settings import plain
@@ -22,6 +22,7 @@ from lmcompare.tasks.bench import Measurement, Outcome
 from lmcompare.tools import Data as Data
 from lmcompare.tools import Experiment, Tools
 from lmcompare.train import Progress, train
+from lmcompare.weights import downloaded, fingerprint, is_local
 
 GATE = 0.3
 """Nats per target by which the validation loss must lie below the unigram loss, else context was not learnt."""
@@ -153,6 +154,8 @@ def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> t
 
 
 def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    if experiment.arms[cell.arm].checkpoint is not None:
+        return _measure_checkpoint(experiment, cell, place, data)
     if cell.condition == "scratch":
         model = fresh(experiment, cell, data)
     else:
@@ -161,6 +164,32 @@ def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tu
     model.network.to(_device(place.device))
     tools = Tools(data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress)
     return _measured(experiment, cell, experiment.tasks[cell.task].measure(tools), {"role": model.objective.role})
+
+
+def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    side = experiment.arms[cell.arm]
+    model = load(side.checkpoint, revision=side.revision)
+    if cell.condition == "scratch":
+        network = networks.afresh(model.network, cell.seed)
+        model = type(model)(network, model.vocabulary, model.objective, context=model.context)
+    model.network.to(_device(place.device))
+    context = min(experiment.blocks.length, model.context or experiment.blocks.length)
+    tools = Tools(data, model, cell.seed, context, experiment.training.tokens, place.progress)
+    hub = None if is_local(side.checkpoint) else downloaded(side.checkpoint, side.revision)
+    notes = {
+        "class": type(model.network.transformer).__name__,
+        "vocabulary": model.vocabulary.size,
+        "shared_vocabulary": not tools.foreign,
+        "context": model.context,
+        "commit": None if hub is None else hub.name,
+        **model.network.parameters_counted(),
+    }
+    measurement = experiment.tasks[cell.task].measure(tools)
+    run, outcomes = _measured(experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes})
+    if is_local(side.checkpoint):
+        content = {"checkpoint": fingerprint(Path(side.checkpoint).expanduser())}
+        run = replace(run, fingerprints=content | run.fingerprints)
+    return replace(run, config={"checkpoint": side.checkpoint, "revision": side.revision}), outcomes
 
 
 def _control(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:

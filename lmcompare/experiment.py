@@ -15,7 +15,7 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.overrides import changed, pairs
 from lmcompare.settings import plain
 from lmcompare.tasks import TASKS, Task
-from lmcompare.validation import check, held, plugin
+from lmcompare.validation import check, filled, held, plugin
 from lmcompare.yamlfile import Tree, dump_yaml, read_mapping, shown
 
 T = TypeVar("T")
@@ -50,10 +50,10 @@ class Experiment:
         blocks: how documents become rows.
         network: the block that all roles share.
         training: the budget and the loop.
-        arms: the sides of the comparison, by name; the ``objective`` of each is an Objective, and ``network`` and
-            ``training`` hold what it alone changes.
+        arms: the sides of the comparison, by name. Of a fresh network, ``objective`` is an Objective, and ``network``
+            and ``training`` hold what it alone changes; else there is a ``checkpoint``.
         tasks: what is measured, by name.
-        seeds: one pretraining of each arm for each.
+        seeds: one pretraining of each fresh network for each; of a checkpoint they seed its adaptation alone.
         hypotheses: claims that the report judges, by name.
     """
 
@@ -81,7 +81,11 @@ class Experiment:
 
     def resolved(self) -> Tree:
         """Return all settings, defaults too, as plain mappings that ``parse`` reads back to the same experiment."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        said = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        for arm in said["arms"].values():
+            for key in [key for key, value in arm.items() if value is None]:
+                del arm[key]
+        return said
 
     def dump(self) -> str:
         """Return ``resolved`` as YAML that ``load`` reads back to the same experiment."""
@@ -192,16 +196,40 @@ def _corpus(data: Tree, problems: list[str]) -> settings.Corpus | None:
 
 
 def _arms(data: Tree, problems: list[str]) -> dict[str, settings.Arm]:
-    arms = {}
+    arms: dict[str, settings.Arm] = {}
     for key, value in _named_section(data, "arms", problems, least=1):
         path = f"arms.{key}"
-        objective, given = held(OBJECTIVES, value, "objective", path, problems)
+        if isinstance(value, Mapping) and value.get("checkpoint") is not None:
+            ready = _ready(value, path, problems)
+            arms |= {key: ready} if ready else {}
+            continue
+        missing = isinstance(value, Mapping) and value.get("objective") is None
+        found: list[str] = []
+        objective, given = held(OBJECTIVES, value, "objective", path, found)
+        other = f"; or {path}.checkpoint: a folder, or a name of the hub" if missing else ""
+        problems += [f"{said}{other}" for said in found]
         arm = check(settings.Arm, given, path, problems)
+        if arm and arm.revision is not None:
+            problems.append(f"{path}.revision: wanted only beside a checkpoint, got {shown(arm.revision)}")
         network = _override(settings.Network, data, value, "network", path, problems)
         training = _override(settings.Training, data, value, "training", path, problems)
         if arm and objective is not None:
-            arms[key] = settings.Arm(objective, network, training)
+            arms[key] = settings.Arm(objective, network=network, training=training)
     return arms
+
+
+def _ready(given: Mapping[str, Any], path: str, problems: list[str]) -> settings.Arm | None:
+    """Return an arm that is a checkpoint, or None and say why; whether it is there, ``plan`` asks."""
+    before = len(problems)
+    if given.get("objective") is not None:
+        got = f"{shown(given['objective'])} and {shown(given['checkpoint'])}"
+        problems.append(f"{path}: wanted either an objective or a checkpoint, got both: {got}")
+    for key in ("network", "training"):
+        if given.get(key):
+            problems.append(f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}")
+    said = {**given, "checkpoint": filled(given["checkpoint"], f"{path}.checkpoint", problems)}
+    arm = check(settings.Arm, {**said, "objective": None, "network": {}, "training": {}}, path, problems)
+    return arm if len(problems) == before else None
 
 
 def _override(cls: type[Any], data: Tree, arm: Any, key: str, path: str, problems: list[str]) -> Tree:

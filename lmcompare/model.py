@@ -17,9 +17,7 @@ from lmcompare.settings import plain
 from lmcompare.verbs import gaps, scores, states, texts
 from lmcompare.verbs.texts import Generated as Generated
 from lmcompare.vocabulary import Vocabulary
-
-OBJECTIVE_FILE = "lmcompare.json"
-"""Beside the weights of a network of ours: which objective trained them."""
+from lmcompare.weights import OBJECTIVE_FILE
 
 
 class LanguageModel:
@@ -147,6 +145,7 @@ FACES: dict[str, type[LanguageModel]] = {str(cls.face): cls for cls in (CausalLM
 def load(
     name_or_path: str | Path,
     *,
+    revision: str | None = None,
     device: str | None = None,
     dtype: str = "float32",
     batch_tokens: int = 16_384,
@@ -159,6 +158,7 @@ def load(
     Args:
         name_or_path: a folder that ``lmcompare run`` or ``save_pretrained`` wrote, one with a transformers checkpoint
             and its tokenizer, or a name of the hub. A path never touches the network.
+        revision: a branch, tag or commit of the hub's repository; None: its main branch.
         device: 'cpu', 'cuda', ...; None: the CPU.
         dtype: 'float32', 'float16', 'bfloat16', or 'auto' for that of the checkpoint.
         batch_tokens: positions that one forward pass may hold, padding included.
@@ -172,6 +172,7 @@ def load(
     return _open(
         LanguageModel,
         name_or_path,
+        revision=revision,
         device=device,
         dtype=dtype,
         batch_tokens=batch_tokens,
@@ -196,6 +197,7 @@ def _open(
     cls: type[Face],
     name_or_path: str | Path,
     *,
+    revision: str | None = None,
     dtype: str = "float32",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
@@ -208,7 +210,12 @@ def _open(
             network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
             return _as_face(cls, network, Vocabulary.load(folder), objective, **settings)
         transformer, tokenizer, role = checkpoints.read(
-            name_or_path, face=cls.face, dtype=dtype, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle
+            name_or_path,
+            face=cls.face,
+            revision=revision,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
         )
     return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role), **settings)
 

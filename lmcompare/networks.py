@@ -235,6 +235,24 @@ def build(network: settings.Network, role: Role, special: Special, seed: int) ->
     return Network(transformer, role)
 
 
+def afresh(network: Network, seed: int) -> Network:
+    """Return a network of the same class and config, from random initialisation: what it was before it was trained.
+
+    Args:
+        network: it stays as it is.
+        seed: of the initialisation.
+    """
+    old = network.transformer
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        made = type(old)._from_config(old.config, dtype=old.dtype, attn_implementation=old.config._attn_implementation)
+    if old.config.model_type == "t5gemma":
+        encoder, decoder = old.get_encoder(), old.get_decoder()
+        if encoder.embed_tokens.weight is decoder.embed_tokens.weight:
+            share_embeddings(made)
+    return Network(made.eval(), network.role).to(network.device)
+
+
 def share_embeddings(transformer: Any) -> None:
     """Let the encoder of a T5Gemma read with the decoder's table: one table, as in the other roles."""
     encoder, decoder = transformer.get_encoder(), transformer.get_decoder()

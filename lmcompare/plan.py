@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -13,7 +14,8 @@ from typing import Any
 from lmcompare.cells import Cell
 from lmcompare.errors import InputError, nearest
 from lmcompare.experiment import Experiment
-from lmcompare.settings import plain
+from lmcompare.settings import Arm, plain
+from lmcompare.weights import check, check_name, downloaded, fingerprint, is_local
 
 OUTSIDE = frozenset(
     "statistics report yamlfile overrides grid validation hypotheses experiment cells plan machine state display pool "
@@ -27,10 +29,11 @@ def plan(experiment: Experiment) -> list[Cell]:
 
     The key of a cell hashes the settings that decide its result, the content of its sources, the keys of the cells
     that it needs, the source files that compute, and the versions of torch and transformers. The names of the
-    experiment and of its arms are not in it: experiments share cells.
+    experiment and of its arms are not in it: experiments share cells. An arm that is a checkpoint has no pretraining;
+    its key has the hash of its files or, of the hub, its name and revision.
 
     Raises:
-        InputError: sources are missing or cannot be read: all of them at once.
+        InputError: sources or checkpoints are missing or cannot be read: all of them at once.
     """
     cells: list[Cell] = []
 
@@ -51,20 +54,30 @@ def plan(experiment: Experiment) -> list[Cell]:
             problems += [f"{path}.source: {problem}" for problem in error.problems]
     for name, asked in experiment.tasks.items():
         problems += [] if f"tasks.{name}" not in contents else _without_column(f"tasks.{name}", asked)
+    ready: dict[str, Any] = {}
+    for arm, side in experiment.arms.items():
+        if side.checkpoint is not None:
+            ready[arm] = _checkpoint(side, f"arms.{arm}", problems)
     if problems:
         raise InputError(*problems)
     shared = {"corpus": contents["corpus"], "vocabulary": plain(experiment.vocabulary)}
     prepare = add("prepare", "prepare", shared | {"blocks": plain(experiment.blocks)}, [])
     tasks = {name: contents[f"tasks.{name}"] for name in experiment.tasks}
     for task in tasks:
-        add("control", f"{task}/control", tasks[task], [prepare], task=task, condition="control")
+        # The n-gram controls read as many tokens as each network.
+        decides = {"task": tasks[task], "tokens": experiment.training.tokens}
+        add("control", f"{task}/control", decides, [prepare], task=task, condition="control")
     for seed in experiment.seeds:
         trained = {}
         networks = {
-            arm: {"objective": _content(side.objective), "network": plain(experiment.network_of(arm)), "seed": seed}
+            arm: {"checkpoint": ready[arm], "seed": seed}
+            if arm in ready
+            else {"objective": _content(side.objective), "network": plain(experiment.network_of(arm)), "seed": seed}
             for arm, side in experiment.arms.items()
         }
         for arm, network in networks.items():
+            if arm in ready:
+                continue
             training = plain(experiment.training_of(arm))
             del training["checkpoint_minutes"]
             decides = network | {"training": training}
@@ -72,7 +85,7 @@ def plan(experiment: Experiment) -> list[Cell]:
         for task, settings in tasks.items():
             for arm, network in networks.items():
                 for condition in experiment.tasks[task].conditions:
-                    needs = [prepare, trained[arm]] if condition == "pretrained" else [prepare]
+                    needs = [prepare, trained[arm]] if condition == "pretrained" and arm in trained else [prepare]
                     name = f"{task}/{arm}/{seed}/{condition}"
                     decides = network | {"task": settings, "condition": condition}
                     add("task", name, decides, needs, arm=arm, seed=seed, task=task, condition=condition)
@@ -101,6 +114,41 @@ def _content(part: Any) -> Any:
     if not module.startswith("lmcompare."):
         file = getattr(sys.modules.get(module), "__file__", None)
         said["code"] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else module
+    return said
+
+
+def _checkpoint(side: Arm, path: str, problems: list[str]) -> Any:
+    """Return what decides the answers of an arm that is a checkpoint, or None and say what is wrong with it."""
+    name = str(side.checkpoint)
+    try:
+        if not is_local(name):
+            check_name(name)
+            folder = downloaded(name, side.revision)
+        elif side.revision is not None:
+            problems.append(f"{path}.revision: wanted none beside a folder, got {side.revision!r}")
+            return None
+        else:
+            folder = Path(name).expanduser()
+        if folder is not None and not check(folder):
+            from lmcompare.checkpoints import check_type  # transformers: only where the name of the class says nothing
+
+            check_type(folder)
+    except InputError as error:
+        problems += [f"{path}.checkpoint: {problem}" for problem in error.problems]
+        return None
+    return fingerprint(folder) if folder and is_local(name) else {"name": name, "revision": side.revision or "main"}
+
+
+def to_download(experiment: Experiment) -> list[str]:
+    """Say which checkpoints a run must fetch from the hub first; nothing is fetched, and the hub is not asked."""
+    said = []
+    for arm, side in experiment.arms.items():
+        name = side.checkpoint
+        if name is not None and not is_local(name) and downloaded(name, side.revision) is None:
+            how = "which needs the network"
+            if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+                how += ", and HF_HUB_OFFLINE is set: unset it, or download the checkpoint before"
+            said.append(f"arms.{arm}.checkpoint: {name} is not on this machine; a run fetches it from the hub, {how}")
     return said
 
 

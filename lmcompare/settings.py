@@ -142,12 +142,16 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of the comparison: an objective, and what it changes of the shared settings."""
+    """One side of the comparison: a fresh network with its objective, or a checkpoint that is trained already."""
 
     __pydantic_config__ = STRICT
 
-    objective: object
+    objective: object = None
     """a word of `lmcompare list objectives`, or a mapping with its `kind` and settings"""
+    checkpoint: Annotated[str, Field(min_length=1)] | None = None
+    """instead of an objective: a folder with safetensors, config and tokenizer, or a name of the hub"""
+    revision: Annotated[str, Field(min_length=1)] | None = None
+    """of a name of the hub: its branch, tag or commit; the main branch, whatever it holds by then, if left out"""
     network: dict[str, object] = field(default_factory=dict)
     """settings of `network` that this arm alone changes"""
     training: dict[str, object] = field(default_factory=dict)

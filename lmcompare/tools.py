@@ -72,16 +72,27 @@ class Tools:
     progress: Callable[[dict[str, Any]], None]
     _metrics: dict[str, Any] = field(default_factory=dict)
 
-    def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the tokens of each text, in the shared vocabulary."""
-        return [np.array(row, dtype=np.int64) for row in self.data.vocabulary.encode_batch(list(texts))]
+    @cached_property
+    def foreign(self) -> bool:
+        """Whether the model is a checkpoint with tokens of its own."""
+        return self.model is not None and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
 
-    def decode(self, rows: Sequence[Ids]) -> list[str]:
-        """Return the text of each row of tokens."""
-        return [self.data.vocabulary.decode(row.tolist()) for row in rows]
+    def encode(self, texts: Sequence[str], shared: bool = False) -> list[Ids]:
+        """Return the tokens of each text: the model's own, or those of the shared vocabulary."""
+        return [np.array(row, dtype=np.int64) for row in self._vocabulary(shared).encode_batch(list(texts))]
 
-    def byte_length(self, tokens: Ids) -> int:
-        """Return how many UTF-8 bytes the tokens stand for; a byte-level token has one character a byte."""
+    def decode(self, rows: Sequence[Ids], shared: bool = False) -> list[str]:
+        """Return the text of each row of tokens, which are those of ``encode``."""
+        return [self._vocabulary(shared).decode(row.tolist()) for row in rows]
+
+    def _vocabulary(self, shared: bool) -> Vocabulary:
+        own: Vocabulary = self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
+        return own
+
+    def byte_length(self, tokens: Ids, shared: bool = False) -> int:
+        """Return how many UTF-8 bytes the tokens of ``encode`` stand for; a shared token has one character a byte."""
+        if self.foreign and not shared:
+            return len(self._vocabulary(shared).decode(tokens.tolist()).encode())
         return sum(map(len, self.data.vocabulary.tokenizer.convert_ids_to_tokens(tokens.tolist())))
 
     def test_documents(self) -> Any:
@@ -128,8 +139,8 @@ class Tools:
         )
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
-        """Return the tokens of each text, in the shared vocabulary, with the characters that they stand for."""
-        return self.data.vocabulary.pieces(texts)
+        """Return the tokens of each text, the model's own, with the characters that they stand for."""
+        return self._vocabulary(shared=False).pieces(texts)
 
     def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> Answered:
         """Fine-tune the model on pairs and let it answer the test prompts."""

@@ -68,7 +68,7 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
         problems += found
         return None
     if registry is SOURCES:
-        settings_given = _expand(settings_given, path, found)
+        settings_given = filled(settings_given, path, found)
     nested = {"source"} & {field.name for field in fields(cls)} & set(settings_given)  # type: ignore[arg-type]
     for key in nested:
         settings_given[key] = plugin(SOURCES, settings_given[key], f"{path}.{key}", found)
@@ -83,12 +83,12 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     return None if found else value
 
 
-def _expand(value: Any, path: str, problems: list[str]) -> Any:
-    """Fill environment variables into the texts of a source's settings."""
+def filled(value: Any, path: str, problems: list[str]) -> Any:
+    """Fill environment variables, and ``~``, into the texts of a source's settings, or into another path."""
     if isinstance(value, Mapping):
-        return {key: _expand(item, f"{path}.{key}", problems) for key, item in value.items()}
+        return {key: filled(item, f"{path}.{key}", problems) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expand(item, f"{path}.{i}", problems) for i, item in enumerate(value)]
+        return [filled(item, f"{path}.{i}", problems) for i, item in enumerate(value)]
     if not isinstance(value, str):
         return value
 

@@ -95,6 +95,26 @@ def test_numbers_may_be_quoted(file: Path) -> None:
     assert load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate == 3e-4
 
 
+def test_an_arm_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLDER", "/far")
+    experiment = load(file, ["arms.here={checkpoint: $FOLDER/bert}", "arms.hub={checkpoint: org/name, revision: v1}"])
+    assert experiment.arms["here"] == settings.Arm(checkpoint="/far/bert")
+    assert experiment.arms["hub"] == settings.Arm(checkpoint="org/name", revision="v1")
+    assert experiment.arms["causal"].objective == Causal()
+    assert parse(experiment.resolved()) == experiment
+    assert "checkpoint" not in experiment.resolved()["arms"]["causal"]
+    said = problems(file, "arms.causal.objective=")
+    assert said[0].endswith("; or arms.causal.checkpoint: a folder, or a name of the hub") and len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_experiments_that_ship_are_valid(path: Path) -> None:
+    for quick in (False, True):
+        assert load(path, quick=quick).name == path.stem
+
+
 def test_all_problems_are_said_at_once(file: Path) -> None:
     text = file.read_text()
     for old, new in (
@@ -154,13 +174,19 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of bart, causal, "),
         ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of bart, causal, "),
         ("arms.masked.objective.random=0.5", "arms.masked.objective.masked + random: wanted a sum of at most 1"),
-        ("arms.masked=", "arms.masked: wanted a mapping of objective, network, training, got nothing"),
+        ("arms.masked=", "arms.masked: wanted a mapping of objective, checkpoint, revision, network, "),
+        ("arms.causal.checkpoint=gpt2", 'arms.causal: wanted either an objective or a checkpoint, got both: "causal'),
+        ("arms.causal={checkpoint: [gpt2]}", 'arms.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
+        ("arms.causal={checkpoint: $NOWHERE/x}", "arms.causal.checkpoint: the environment variable NOWHERE is not set"),
+        ("arms.causal={checkpont: gpt2}", "arms.causal.checkpont: no such key; did you mean 'checkpoint'?"),
+        ("arms.causal.revision=main", 'arms.causal.revision: wanted only beside a checkpoint, got "main"'),
+        ("arms.causal={checkpoint: gpt2, training: {batch: 4}}", "arms.causal.training: wanted none: a checkpoint "),
         ("arms={}", "arms: missing; wanted at least one"),
         ("arms={a/b: {objective: causal}}", "arms.a/b: wanted a name of letters"),
         ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
         ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
         ("vocabulary.sentinels=200", "vocabulary.size: wanted at least 460 (256 bytes, 4 special tokens"),
-        ("corpus.source=", "corpus.source: missing; wanted one of csv, "),
+        ("corpus.source=", "corpus.source: missing; wanted one of blimp, "),
         ("corpus=", "corpus: missing; wanted where the text comes from"),
         ("seeds=[-1]", "seeds: wanted a list of integers from 0"),
         ("seeds=[true]", "seeds: wanted a list of integers from 0"),

@@ -8,7 +8,7 @@ import pytest
 from lmcompare import plan as planning
 from lmcompare.errors import InputError
 from lmcompare.experiment import Experiment
-from lmcompare.plan import plan
+from lmcompare.plan import plan, to_download
 
 Make = Callable[..., Experiment]
 
@@ -46,6 +46,81 @@ def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(make: 
     assert {name for name in usual if changed[name] != usual[name]} == {"pretrain/masked/1", "next/masked/1/pretrained"}
     (tmp_path / "text.txt").write_text("another text\n")
     assert not set(keys(make()).values()) & set(usual.values())
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_text("weights")
+    return folder
+
+
+def test_a_checkpoint_is_not_pretrained(make: Make, tmp_path: Path, weights: Path) -> None:
+    source = {"kind": "csv", "path": str(tmp_path / "text.txt")}
+    tasks = {"labels": {"kind": "classification", "source": source}}
+    arms = {"fresh": {"objective": "causal"}, "ready": {"checkpoint": str(weights)}}
+    cells = {cell.name: cell for cell in plan(make(arms=arms, tasks=tasks, seeds=(1, 2)))}
+    assert [name for name in cells if name.startswith("pretrain/")] == ["pretrain/fresh/1", "pretrain/fresh/2"]
+    for condition in ("pretrained", "scratch"):
+        assert cells[f"labels/ready/2/{condition}"].needs == ("prepare",)
+    assert cells["labels/fresh/2/pretrained"].needs == ("prepare", "pretrain/fresh/2")
+    assert len({cell.key for cell in cells.values()}) == len(cells)
+
+
+def test_the_content_of_a_checkpoint_is_part_of_its_key(make: Make, weights: Path) -> None:
+    def of(**arm: str) -> str:
+        return keys(make(arms={"ready": arm, "fresh": {"objective": "causal"}}))["next/ready/1/pretrained"]
+
+    here = of(checkpoint=str(weights))
+    moved = weights.rename(weights.with_name("moved"))
+    assert of(checkpoint=str(moved)) == here
+    (moved / "model.safetensors").write_text("other weights")
+    assert of(checkpoint=str(moved)) != here
+    hub = of(checkpoint="org/tiny-name")
+    assert of(checkpoint="org/tiny-name", revision="main") == hub
+    assert of(checkpoint="org/tiny-name", revision="v2") != hub != of(checkpoint="org/tiny-other")
+
+
+def test_checkpoints_that_are_wrong_are_said_before_anything_runs(make: Make, tmp_path: Path, weights: Path) -> None:
+    (weights / "model.safetensors").unlink()
+    arms = {
+        "gone": {"checkpoint": str(tmp_path / "weigths")},
+        "bare": {"checkpoint": str(weights)},
+        "odd": {"checkpoint": "org/a b"},
+        "pinned": {"checkpoint": str(weights), "revision": "v1"},
+    }
+    with pytest.raises(InputError) as caught:
+        plan(make(arms=arms))
+    assert caught.value.problems == [
+        f"arms.gone.checkpoint: {tmp_path}/weigths: wanted a folder with config.json, safetensors and a tokenizer, got "
+        f"no such folder; did you mean '{weights}'?",
+        f"arms.bare.checkpoint: {weights}: wanted weights that are safetensors, got none",
+        "arms.odd.checkpoint: wanted a folder that exists, or a name of the hub such as openai-community/gpt2, got "
+        "'org/a b'",
+        "arms.pinned.revision: wanted none beside a folder, got 'v1'",
+    ]
+
+
+def test_a_class_that_its_name_does_not_tell_is_asked_of_transformers(make: Make, weights: Path) -> None:
+    (weights / "config.json").write_text('{"model_type": "vit", "architectures": ["ViTModel"]}')
+    with pytest.raises(InputError, match=r"arms\.ready\.checkpoint: .*wanted a language model that reads text alone"):
+        plan(make(arms={"ready": {"checkpoint": str(weights)}}))
+
+
+def test_what_must_be_downloaded_is_said_and_not_fetched(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("touched the network"))
+    experiment = make(arms={"hub": {"checkpoint": "org/tiny-name"}, "fresh": {"objective": "causal"}})
+    plan(experiment)
+    (said,) = to_download(experiment)
+    assert said.startswith(
+        "arms.hub.checkpoint: org/tiny-name is not on this machine; a run fetches it from the hub, which"
+    )
+    assert "HF_HUB_OFFLINE is set" in said
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert to_download(experiment)[0].endswith("which needs the network")
 
 
 def test_the_code_that_computes_is_part_of_the_key(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

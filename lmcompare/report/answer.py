@@ -34,9 +34,19 @@ def answer(found: Findings) -> Answer:
     asked += f" on {items:,} held-out items" if items else ""
     asked += f", {found.task.better} is better"
     measured.sort(key=lambda one: one.estimate.value, reverse=found.task.better == "higher")
+    noun = "arm" if found.checkpoints else "objective"
     distances = _distances(found, measured[0].arm) if measured else []
     lines = [*distances, *_pretraining(found), *_controls(found)]
-    return Answer(escape(found.task.name), asked, _headline(found, measured), lines)
+    return Answer(escape(found.task.name), asked, _headline(found, measured, noun), [*_uncontrolled(found), *lines])
+
+
+def _uncontrolled(found: Findings) -> list[str]:
+    there = [code(one.arm) for one in found.of(PRETRAINED) if one.arm in found.checkpoints]
+    if not there:
+        return []
+    are, it = ("are checkpoints", "them") if len(there) > 1 else ("is a checkpoint", "it")
+    said = f"{joined(there)} {are}; a difference that involves {it} is no evidence about objectives alone."
+    return [f"**Not controlled:** {said}"]
 
 
 def _value(found: Findings, one: Measured) -> str:
@@ -57,7 +67,7 @@ def _by(found: Findings, lead: Lead) -> str:
     return f"{value}{unit} {bounds}".rstrip()
 
 
-def _headline(found: Findings, measured: list[Measured]) -> str:
+def _headline(found: Findings, measured: list[Measured], noun: str) -> str:
     """Say which objective is ahead, or that none can be told to be; ``measured`` is sorted, the best first."""
     if not measured:
         return "nothing has been measured yet."
@@ -73,6 +83,8 @@ def _headline(found: Findings, measured: list[Measured]) -> str:
     if len(ahead) == len(behind):
         words = [word for word in _WORDS if groups[word]]
         weight = words[0] if len(words) == 1 else joined([f"{word} over {joined(groups[word])}" for word in words])
+        if not all(lead.controlled for lead in behind):
+            weight += ", not controlled"
         return f"**{name} is ahead of {joined(ahead)}**: {weight}."
     parts = []
     if groups["EQUIVALENT"]:
@@ -83,10 +95,8 @@ def _headline(found: Findings, measured: list[Measured]) -> str:
         parts.append(f"ahead of {joined(ahead)}")
     if len(groups["INCONCLUSIVE"]) == len(behind):
         level = joined(groups["INCONCLUSIVE"], "or")
-        return (
-            f"**INCONCLUSIVE: no objective is clearly ahead.** {name} has the best value, not told apart from {level}."
-        )
-    return f"**no objective is clearly ahead of all others.** The best value is that of {name}: {joined(parts)}."
+        return f"**INCONCLUSIVE: no {noun} is clearly ahead.** {name} has the best value, not told apart from {level}."
+    return f"**no {noun} is clearly ahead of all others.** The best value is that of {name}: {joined(parts)}."
 
 
 _WORDS = ("SUPPORTED", "WEAKLY SUPPORTED", "EQUIVALENT", "INCONCLUSIVE", "REFUTED")
@@ -113,6 +123,10 @@ _MANY = 3
 
 
 def _weight(lead: Lead) -> str:
+    return _said(lead) + ("" if lead.controlled else "; not controlled")
+
+
+def _said(lead: Lead) -> str:
     if not lead.clear:
         return f"includes 0: {lead.verdict}"
     if lead.verdict == "EQUIVALENT":

@@ -7,7 +7,7 @@ import pandas as pd
 from lmcompare import statistics
 from lmcompare.report.formats import counted, engineering, joined
 from lmcompare.report.markdown import code, escape
-from lmcompare.report.parity import means
+from lmcompare.report.parity import means, sizes
 from lmcompare.report.rows import Rows
 
 _MANY = 4
@@ -22,7 +22,8 @@ def gates(rows: Rows) -> str:
     if not passed and not failed:
         return ""
     if not failed:
-        return f"Every network passed the gate (validation loss at least 0.3 nats below unigram): {joined(passed)}."
+        every = "Every network that was trained here" if rows.checkpoints else "Every network"
+        return f"{every} passed the gate (validation loss at least 0.3 nats below unigram): {joined(passed)}."
     text = f"**Gate not passed** by {joined(failed)}: validation loss less than 0.3 nats below unigram, "
     return text + "so every comparison that rests on it is INCONCLUSIVE."
 
@@ -32,8 +33,9 @@ def stamp(rows: Rows) -> str:
     frame = means(rows)
     parts = []
     for key, noun in (("parameters", "parameters"), ("corpus_tokens", "tokens")):
-        if key in frame.index:
-            parts.append(f"{_range(frame.loc[key], 2)} {noun}")
+        known = [part.loc[key] for part in (frame, sizes(rows)) if key in part.index]
+        if known:
+            parts.append(f"{_range(pd.concat(known), 2)} {noun}")
     parts.append(counted(finished_seeds(rows), "seed"))
     return ", ".join(parts) + ": do not extrapolate"
 
@@ -45,13 +47,13 @@ def _range(values: pd.Series, digits: int, unit: str = "") -> str:
 
 def finished_seeds(rows: Rows) -> int:
     """Return the number of seeds that every arm has finished."""
-    return min((len(rows.pretraining(arm)) for arm in rows.arms), default=0)
+    return min((rows.finished(arm) for arm in rows.arms), default=0)
 
 
 def seeds_warning(rows: Rows) -> str:
-    """Say what follows from having fewer than six seeds; '' with six or more."""
+    """Say what follows from having fewer than six seeds; '' with six or more, or of checkpoints alone."""
     number = finished_seeds(rows)
-    if number >= statistics.ENOUGH_SEEDS:
+    if number >= statistics.ENOUGH_SEEDS or not rows.fresh:
         return ""
     smallest = ""
     if number > 1:
@@ -66,16 +68,33 @@ def seeds_warning(rows: Rows) -> str:
     )
 
 
+def uncontrolled(rows: Rows) -> str:
+    """Say what a comparison with checkpoints cannot show; '' without any."""
+    there = [code(arm) for arm in rows.checkpoints]
+    if not there:
+        return ""
+    are, it = ("are checkpoints", "them") if len(there) > 1 else ("is a checkpoint", "it")
+    return (
+        f"**Not controlled:** {joined(there)} {are}, trained elsewhere: corpus, tokenizer, size and budget are not set "
+        f"by this experiment. A difference that involves {it} is **no evidence about objectives alone**."
+    )
+
+
 def compared(rows: Rows) -> list[str]:
     """Say what was compared: the networks, the corpus, the budget, the seeds."""
     settings = rows.settings
     network = settings.get("network") or {}
     corpus = settings.get("corpus") or {}
+    seeds = ", ".join(map(str, rows.seeds))
+    if rows.checkpoints:
+        seeds += "; of a checkpoint they seed its adaptation alone: it was pretrained once"
+    some = " (of the arms trained here)" if rows.checkpoints else ""
     lines = [
-        _line("Network", _network(network)),
-        _line("Corpus", _corpus(rows, corpus)),
-        _line("Budget", _budget(rows)),
-        _line("Seeds", ", ".join(map(str, rows.seeds))),
+        _line(f"Network{some}", _network(network) if rows.fresh else ""),
+        _line("Corpus" if rows.fresh else "Held-out text and judge", _corpus(rows, corpus)),
+        _line(f"Budget{some}", _budget(rows)),
+        _line("Seeds", seeds),
+        uncontrolled(rows),
     ]
     return [line for line in lines if line]
 
@@ -129,10 +148,26 @@ def _budget(rows: Rows) -> str:
     return ", ".join(parts) + ("; in the order of the arms" if any(" / " in part for part in parts) else "")
 
 
+def _checkpoint(rows: Rows, arm: str, given: dict[str, Any]) -> str:
+    said = rows.checkpoint(arm)
+    role = next((run.notes["role"] for run in rows.runs if run.arm == arm and run.notes.get("role")), "")
+    text = f"{escape(role)}, " if role else ""
+    text += f"checkpoint {code(given['checkpoint'])}"
+    named = given.get("revision") or said.get("commit")
+    text += f" at {code(named)}" if named else ""
+    if said:
+        own = f"a tokenizer of its own of {said['vocabulary']:,}"
+        own = "the shared tokenizer" if said["shared_vocabulary"] else own
+        text += f" ({escape(said['class'])}, {engineering(said['parameters'])} parameters, {own})"
+    return f"{text}, **not controlled**"
+
+
 def objective(rows: Rows, arm: str) -> str:
     """Describe an arm in one line: its objective, its role and what it changes of the shared settings."""
     given = rows.settings["arms"][arm]
     given = given if isinstance(given, dict) else {"objective": given}
+    if arm in rows.checkpoints:
+        return _checkpoint(rows, arm, given)
     asked = given.get("objective")
     asked = dict(asked) if isinstance(asked, dict) else {"kind": asked}
     kind = str(asked.pop("kind", arm))

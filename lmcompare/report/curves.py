@@ -125,10 +125,10 @@ def below_unigram(rows: Rows) -> bytes | None:
         figure = Figure(figsize=(9.6, 3.5), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         many = len(rows.arms) > MANY
-        objective = {arm: _objective(rows, arm) for arm in rows.arms}
+        objective = {arm: _objective(rows, arm) for arm in rows.fresh}
         groups = list(dict.fromkeys(objective.values())) if many else rows.arms
         for axes, x, title in zip(panels, ("tokens", "flops"), ("corpus tokens read", "training FLOPs"), strict=True):
-            for arm in rows.arms:
+            for arm in rows.fresh:
                 colour, marker = look(groups, objective[arm] if many else arm)
                 part = frame[frame["arm"] == arm]
                 for _, line in part.groupby("seed"):
@@ -148,7 +148,7 @@ def below_unigram(rows: Rows) -> bytes | None:
             axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
         panels[0].set_ylim(*_window(frame["minus_unigram"].dropna()))
         panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
-        keys = [_key(groups, group, line=many) for group in groups]
+        keys = [_key(groups, group, line=many) for group in groups if group not in rows.checkpoints]
         keys.append(Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"))
         keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one arm" if many else "one seed"))
         columns = max(1, 110 // (max(len(group) for group in groups) + 10))

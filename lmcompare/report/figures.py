@@ -109,6 +109,7 @@ def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[st
             colour, marker = look(arms, one.arm)
             face = colour if one.condition == PRETRAINED else "white"
             chain = " (chain)" if one.exactness == "chain" else ""
+            chain += "\nnot controlled" if one.arm in found.checkpoints else ""
             labels.append(f"{one.arm}{chain}" if one.condition == PRETRAINED else one.condition)
         if np.isfinite(e.low):
             axes.plot([e.low * scale, e.high * scale], [y, y], color=colour, linewidth=2, solid_capstyle="butt")

@@ -60,6 +60,7 @@ class Lead:
         holm: p-value after Holm's correction over the comparisons of the same table.
         verdict: a word of ``statistics.verdict``, '' where no claim about objectives is made.
         reason: one line.
+        controlled: whether both were trained here, so that they differ in what the experiment says alone.
     """
 
     first: str
@@ -68,6 +69,12 @@ class Lead:
     holm: float
     verdict: str = ""
     reason: str = ""
+    controlled: bool = True
+
+    @property
+    def label(self) -> str:
+        """The verdict, labelled where it says nothing of objectives: a checkpoint is one of the two."""
+        return self.verdict if self.controlled else f"{self.verdict}, **not controlled**".removeprefix(", ")
 
     @property
     def clear(self) -> bool:
@@ -96,6 +103,7 @@ class Findings:
         others: by metric: columns arm, condition, seed, value of the whole cell.
         parts: the same of metrics of a part of the items, which are called ``<metric>/<kind of part>/<part>``.
         judged: the judge's bits per byte of the generations, with an interval, by arm.
+        checkpoints: the arms that came trained: not controlled.
     """
 
     task: Task
@@ -109,6 +117,7 @@ class Findings:
     others: dict[str, pd.DataFrame] = field(default_factory=dict)
     parts: dict[str, pd.DataFrame] = field(default_factory=dict)
     judged: dict[str, Measured] = field(default_factory=dict)
+    checkpoints: tuple[str, ...] = ()
 
     def of(self, condition: str) -> list[Measured]:
         """Return what was measured under one condition."""
@@ -153,6 +162,11 @@ def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: st
     known = [lead for lead in made if np.isfinite(lead.difference.p)]
     corrected = dict(zip(map(id, known), statistics.holm([lead.difference.p for lead in known]), strict=True))
     return [replace(lead, holm=corrected.get(id(lead), float("nan"))) for lead in made]
+
+
+def _labelled(rows: Rows, made: list[Lead]) -> list[Lead]:
+    """Return comparisons of arms, those that involve a checkpoint marked."""
+    return [replace(lead, controlled=not {lead.first, lead.second} & {*rows.checkpoints}) for lead in made]
 
 
 def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
@@ -202,13 +216,14 @@ def find(rows: Rows, task: Task) -> Findings:
         metric=metric,
         smallest_effect=sesoi,
         measured=measured,
-        leads=[judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found],
+        leads=_labelled(rows, [judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]),
         gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
-        gain_leads=leads(gain_pairs, better, best_first=True),
+        gain_leads=_labelled(rows, leads(gain_pairs, better, best_first=True)),
         controls=leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
         others={metric: part for metric, part in whole.items() if "/" not in metric},
         parts={metric: part for metric, part in whole.items() if "/" in metric},
         judged=_by_judge(rows, task),
+        checkpoints=tuple(rows.checkpoints),
     )
 
 

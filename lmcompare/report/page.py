@@ -87,7 +87,8 @@ class Page:
             loader=PackageLoader("lmcompare.report", ""), undefined=StrictUndefined, autoescape=False
         )
         agree, apart = parity.matched(rows)
-        words = f"The arms agree within 5% in: {joined(agree)}. " if agree else ""
+        arms = "arms trained here" if rows.checkpoints else "arms"
+        words = f"The {arms} agree within 5% in: {joined(agree)}. " if agree else ""
         words += f"They **differ** in: {joined(apart)}." if apart else ""
         names = sorted(name for name in self.files() if name.endswith(".csv"))
         shown = [code(name) for name in rows.missing[:_MISSING_SHOWN]]
@@ -124,7 +125,8 @@ class Page:
             "below_unigram": self._path("figures/pretraining-below-unigram.png"),
             "learning_rates": self._path("figures/learning-rates.png"),
             "budget": self._markdown("budget"),
-            "budget_words": words.strip() or "One arm: nothing to set it against.",
+            "budget_words": _budget_words(words.strip(), rows),
+            "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
             "limits": self._limits(apart),
             "command": rows.command.replace("```", ""),
@@ -159,7 +161,7 @@ class Page:
             "results_note": _note(found),
             "differences": self._markdown(f"differences-{name}"),
             "reasons": [
-                f"{code(lead.first)} over {code(lead.second)}: {lead.verdict}: {escape(lead.reason)}."
+                f"{code(lead.first)} over {code(lead.second)}: {lead.label}: {escape(lead.reason)}."
                 for lead in found.leads
             ],
             "gains": self._markdown(f"gains-{name}"),
@@ -191,10 +193,24 @@ class Page:
                 f"**Seeds**: {counted(seeds, 'seed')}. The intervals resample seeds as well as items, but so few seeds "
                 "say little about how much another one would differ."
             )
-        limits.append(
-            "**One setting**: one corpus, one tokenizer, one block, one schedule. An objective that is behind here may "
-            "be ahead with more data, a larger network or another learning rate."
-        )
+        if rows.checkpoints:
+            limits.append(
+                f"{compared.uncontrolled(rows)} What a checkpoint was trained on is not known here: it may hold these "
+                "test items, or texts like them. Its seeds are of adaptation alone; where nothing is adapted or drawn, "
+                "every seed has the same value."
+            )
+        lost = {run.arm: int(run.notes["left_out"]) for run in rows.runs if run.notes.get("left_out")}
+        if lost:
+            said = joined([f"{code(arm)} ({counted(number, 'passage')})" for arm, number in lost.items()])
+            limits.append(
+                f"**Left out**: {said}: tokens that lose case, white space or characters do not hold such a text "
+                "whole, so its likelihood is not known. Two arms are compared on the items that both have."
+            )
+        if rows.fresh:
+            limits.append(
+                "**One setting**: one corpus, one tokenizer, one block, one schedule. An objective that is behind here "
+                "may be ahead with more data, a larger network or another learning rate."
+            )
         if apart:
             limits.append(
                 "**Matching**: nothing matches everything. This run gives each arm the same corpus tokens; they "
@@ -212,8 +228,16 @@ class Page:
         if any(found.judged for found in self.findings):
             limits.append("**Judge**: judges have tastes: a left-to-right judge favours text written left to right.")
         if any(found.of(SCRATCH) for found in self.findings):
-            limits.append("**Adaptation**: one fine-tuning for each pretraining seed; its own spread is not separated.")
+            each = "pretraining seed" if rows.fresh else "seed"
+            limits.append(f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated.")
         return limits
+
+
+def _budget_words(words: str, rows: Rows) -> str:
+    if not rows.checkpoints:
+        return words or "One arm: nothing to set it against."
+    alone = "One arm was trained here: nothing to set it against." if rows.fresh else "Nothing was trained here."
+    return f"{words or alone} Of what a checkpoint cost, its size alone is known here."
 
 
 def _names(arms: list[str]) -> str:

@@ -51,8 +51,12 @@ def differs(values: Iterable[float]) -> bool:
     return ratio(values) > 1 + TOLERANCE
 
 
+SIZES = ("parameters", "parameters_without_embeddings")
+"""All that is known of what a checkpoint cost."""
+
+
 def means(rows: Rows) -> pd.DataFrame:
-    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: arms."""
+    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: arms trained here."""
     frame = pd.DataFrame(
         {
             arm: pd.DataFrame([run.currencies for run in rows.pretraining(arm)]).mean()
@@ -64,9 +68,18 @@ def means(rows: Rows) -> pd.DataFrame:
     return frame.loc[[*order, *(key for key in frame.index if key not in CURRENCIES)]]
 
 
+def sizes(rows: Rows) -> pd.DataFrame:
+    """Return the sizes of the checkpoints. Rows: as far as they are known, those of ``SIZES``; columns: arms."""
+    known = {arm: rows.checkpoint(arm) for arm in rows.checkpoints}
+    return pd.DataFrame({arm: {key: said[key] for key in SIZES if key in said} for arm, said in known.items() if said})
+
+
 def budget(rows: Rows) -> Table | None:
-    """The parity table: every currency of pretraining, and how far apart the arms are."""
-    frame = means(rows)
+    """The parity table: every currency of pretraining, and how far apart the arms are; of checkpoints, their size."""
+    frame = means(rows).join(sizes(rows), how="outer", sort=False)
+    order = [key for key in CURRENCIES if key in frame.index]
+    frame = frame.loc[[*order, *(key for key in frame.index if key not in CURRENCIES)]]
+    frame = frame[[arm for arm in rows.arms if arm in frame.columns]]
     if frame.empty:
         return None
     rendered = []
@@ -84,7 +97,7 @@ def budget(rows: Rows) -> Table | None:
             flag = f"**differs: {apart:.2f} ×**"
         else:
             flag = "equal" if apart < 1.0005 else f"within 5% ({apart:.3f} ×)"
-        rendered.append([escape(title), *cells, flag if len(frame.columns) > 1 else NONE])
+        rendered.append([escape(title), *cells, flag if values.notna().sum() > 1 else NONE])
     if len(frame.columns) > WIDE:
         rendered = [[row[0], *_ends(values, row[1:-1]), row[-1]] for (_, values), row in zip(
             frame.iterrows(), rendered, strict=True)]  # fmt: skip
@@ -96,6 +109,11 @@ def budget(rows: Rows) -> Table | None:
         for arm in rows.arms
         for run in rows.pretraining(arm)
         for key, value in run.currencies.items()
+    ]
+    numbers += [
+        {"arm": arm, "seed": None, "currency": key, "value": value}
+        for arm, values in sizes(rows).items()
+        for key, value in values.items()
     ]
     return Table("budget", headings, rendered, pd.DataFrame(numbers))
 
@@ -198,7 +216,7 @@ def counts(rows: Rows) -> Table | None:
             seen |= flattened(run.notes.get("counts") or {})
             for note, value in run.notes.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    key = f"{note} ({run.arm or 'controls'})" if note == "truncated" else note
+                    key = f"{note} ({run.arm or 'controls'})" if note in ("truncated", "left_out") else note
                     seen[key] = max(value, seen.get(key, value))
         found += [(task.name, key, value) for key, value in seen.items()]
     if not found:
@@ -231,6 +249,9 @@ def fingerprints(rows: Rows) -> Table | None:
     found: dict[tuple[str, str], None] = {}
     for run in rows.runs:
         for key, value in run.fingerprints.items():
+            if key == "checkpoint":
+                found[f"checkpoint: {run.arm}", value] = None
+                continue
             found[f"{run.task}: {key}" if run.task and run.cell != "prepare" and _own(rows, key) else key, value] = None
     if not found:
         return None

@@ -69,9 +69,20 @@ class Rows:
         """Names of the arms, in the order of the YAML file."""
         return list(self.settings["arms"])
 
+    @cached_property
+    def checkpoints(self) -> list[str]:
+        """Names of the arms that came trained: their corpus, tokenizer, size and budget are not controlled."""
+        given = self.settings["arms"]
+        return [arm for arm in self.arms if isinstance(given[arm], dict) and given[arm].get("checkpoint")]
+
+    @cached_property
+    def fresh(self) -> list[str]:
+        """Names of the arms that were trained here."""
+        return [arm for arm in self.arms if arm not in self.checkpoints]
+
     @property
     def seeds(self) -> list[int]:
-        """The pretraining seeds that were asked for."""
+        """The seeds that were asked for: of pretraining; of a checkpoint's adaptation."""
         return [int(seed) for seed in self.settings["seeds"]]
 
     @cached_property
@@ -114,6 +125,17 @@ class Rows:
         cells = [run for run in self.runs if run.cell.startswith("pretrain/") and run.arm == arm]
         return sorted(cells, key=lambda run: run.seed)
 
+    def checkpoint(self, arm: str) -> dict[str, Any]:
+        """Return what the cells of an arm that is a checkpoint say of it: its class, its size, its vocabulary."""
+        said = [run.notes["checkpoint"] for run in self.runs if run.arm == arm and run.notes.get("checkpoint")]
+        return said[0] if said else {}
+
+    def finished(self, arm: str) -> int:
+        """Return how many seeds of ``arm`` are there: pretrained ones; of a checkpoint, those that a task has."""
+        if arm not in self.checkpoints:
+            return len(self.pretraining(arm))
+        return len({run.seed for run in self.runs if run.arm == arm and run.condition == PRETRAINED})
+
     def cells(self, task: str, arm: str | None = None, condition: str | None = None) -> list[Run]:
         """Return the cells of ``task`` (of one arm, of one condition) by arm, as the YAML file has them, and seed."""
         order = {name: place for place, name in enumerate(self.arms)}
@@ -144,7 +166,7 @@ class Rows:
     @cached_property
     def wanted(self) -> list[str]:
         """Names of all cells of the experiment."""
-        names = ["prepare", *(f"pretrain/{arm}/{seed}" for arm in self.arms for seed in self.seeds)]
+        names = ["prepare", *(f"pretrain/{arm}/{seed}" for arm in self.fresh for seed in self.seeds)]
         for task in self.tasks:
             for arm in self.arms:
                 names += [f"{task.name}/{arm}/{seed}/{c}" for seed in self.seeds for c in task.conditions]

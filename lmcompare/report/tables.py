@@ -42,7 +42,8 @@ def results(found: Findings) -> Table:
         e = one.estimate
         value = interval(e.value * scale, e.low * scale, e.high * scale, decimals)
         sign = {"bound": "≤ "}.get(one.exactness, "")
-        cells = [who(one.arm, one.condition), one.condition]
+        mark = " (not controlled)" if one.arm in found.checkpoints and one.condition != CONTROL else ""
+        cells = [who(one.arm, one.condition) + mark, one.condition]
         cells += [EXACTNESS.get(one.exactness, escape(one.exactness))] if labelled else []
         cells += [value if _proper(one) else NONE]
         cells += [sign + value if one.exactness == kind else NONE for kind in improper]
@@ -179,9 +180,10 @@ def comparisons(
         control = (lead.second, CONTROL) in found.measured
         second = who(lead.second, CONTROL if control else "")
         cells = [code(lead.first) + (f" over {second}" if lead.second != SCRATCH else "")]
+        cells[0] += "" if lead.controlled or verdicts else f", {lead.label}"
         cells += [interval(d.value * scale, d.low * scale, d.high * scale, decimals, sign=True)]
         cells += ["yes" if lead.clear else "no", probability(d.p), probability(lead.holm)]
-        cells += [plain(d.detectable * scale, decimals), *([f"{lead.verdict}"] if verdicts else [])]
+        cells += [plain(d.detectable * scale, decimals), *([lead.label] if verdicts else [])]
         rows.append(cells)
         numbers.append(
             {
@@ -197,6 +199,7 @@ def comparisons(
                 "seeds": d.seeds,
                 "items": d.items,
                 "verdict": lead.verdict,
+                "controlled": lead.controlled,
                 "reason": lead.reason,
             }
         )

@@ -79,22 +79,24 @@ class Bench(Protocol):
         model: the network under test, a ``LanguageModel``; for a control there is none.
         seed: of the cell.
         context: tokens that a network may read at once.
+        foreign: whether the model is a checkpoint with tokens of its own, not those of the shared vocabulary.
         progress: is told {"done", "total", "stage"}.
     """
 
     model: Any
     seed: int
     context: int
+    foreign: bool
     progress: Callable[[dict[str, Any]], None]
 
-    def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the tokens of each text, in the shared vocabulary."""
+    def encode(self, texts: Sequence[str], shared: bool = False) -> list[Ids]:
+        """Return the tokens of each text: the model's own; of a control, and if ``shared``, the shared vocabulary's."""
 
-    def decode(self, rows: Sequence[Ids]) -> list[str]:
-        """Return the text of each row of tokens."""
+    def decode(self, rows: Sequence[Ids], shared: bool = False) -> list[str]:
+        """Return the text of each row of tokens, which are those of ``encode``."""
 
-    def byte_length(self, tokens: Ids) -> int:
-        """Return how many UTF-8 bytes the tokens stand for."""
+    def byte_length(self, tokens: Ids, shared: bool = False) -> int:
+        """Return how many UTF-8 bytes the tokens of ``encode`` stand for: those of their text."""
 
     def test_documents(self) -> Any:
         """Return the held-out documents of the corpus: rows with ``document`` and ``text``."""
@@ -147,10 +149,10 @@ class Bench(Protocol):
         """Compute one of ``metrics.METRICS``."""
 
     def unigram(self) -> NDArray[np.float64]:
-        """Return log p (nats) of each id in the train split. Shape (vocabulary,)."""
+        """Return log p (nats) of each id of the shared vocabulary in the train split. Shape (vocabulary,)."""
 
     def judge(self) -> Any:
-        """Return the n-gram model of the train split that judges generations: a ``judge.Trigram``."""
+        """Return the n-gram model of the train split that judges generations, in shared tokens: a ``judge.Trigram``."""
 
     def trigram(self) -> Any:
         """Return the same model of only as many tokens as each network reads: a control."""

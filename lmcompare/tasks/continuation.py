@@ -10,13 +10,14 @@ from pydantic import Field
 from lmcompare import settings
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
+from lmcompare.scoring import Pair
 from lmcompare.tasks import TASKS
 from lmcompare.tasks.bench import Bench, Measurement, Outcome
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A held-out document, cut into what is given and what is asked."""
+    """A held-out document, cut into what is given and what is asked, in tokens."""
 
     id: str
     prefix: Ids
@@ -32,6 +33,9 @@ class Continuation:
     masked by its chain (a proper likelihood given the length). Generations are drawn at one temperature; the judge is
     a trigram model of the train split, which none of the networks resembles. Controls: a unigram model of the train
     split, a trigram model of as many tokens as each network reads, and the real text in the place of a generation.
+
+    Passages are cut by the shared vocabulary. A checkpoint with tokens of its own is given the same text in those, and
+    what it says is judged in the shared ones; passages that its tokens do not hold whole have no bits.
     """
 
     __pydantic_config__ = settings.STRICT
@@ -77,7 +81,7 @@ class Continuation:
             InputError: the context or the documents are too short.
         """
         wanted = self.prefix + self.suffix
-        if wanted > bench.context:
+        if wanted > bench.context and not bench.foreign:
             raise InputError(
                 "tasks: continuation: prefix + suffix: wanted at most "
                 f"blocks.length ({bench.context}) tokens, got {wanted}"
@@ -86,7 +90,7 @@ class Continuation:
         found: list[Passage] = []
         for i in np.random.default_rng(self.seed).permutation(len(documents)):
             row = documents[int(i)]
-            tokens = bench.encode([row["text"]])[0]
+            tokens = bench.encode([row["text"]], shared=True)[0]
             if len(tokens) >= wanted:
                 found.append(Passage(str(row["document"]), tokens[: self.prefix], tokens[self.prefix : wanted]))
                 if len(found) == self.items:
@@ -100,24 +104,39 @@ class Continuation:
 
     def measure(self, bench: Bench) -> Measurement:
         """Score the real suffixes and generate others."""
-        passages = self.passages(bench)
+        drawn = passages = asked = self.passages(bench)
         prompts = [passage.prefix for passage in passages]
+        pairs = [(passage.prefix, passage.suffix) for passage in passages]
+        if bench.foreign:
+            own = [said for said in (_translated(bench, passage, self.suffix) for passage in drawn) if said is not None]
+            if not own:
+                raise InputError("tasks: continuation: every passage is cut within a character; wanted another prefix")
+            passages, prompts = [said.passage for said in own], [said.prompt for said in own]
+            pairs = [said.pair for said in own if said.whole]
+            asked = [said.passage for said in own if said.whole]
         bench.progress({"done": 0, "total": 2, "stage": "likelihood"})
-        scores = bench.model.score_tokens([(passage.prefix, passage.suffix) for passage in passages])
-        outcomes = _bits(bench, passages, scores, bench.model.objective.exactness)
+        scores = bench.model.score_tokens(pairs)
+        outcomes = _bits(bench, asked, scores, bench.model.objective.exactness)
         bench.progress({"done": 1, "total": 2, "stage": "generation"})
         decoded = bench.model.decode(
             prompts, length=self.suffix, temperature=self.temperature, steps=self.steps, seed=bench.seed
         )
         texts = bench.decode(decoded.tokens)
-        outcomes += self._judge(bench, passages, decoded.tokens)
+        rows = decoded.tokens
+        if bench.foreign:
+            rows = [row[: self.suffix] for row in bench.encode(texts, shared=True)]
+        outcomes += self._judge(bench, passages, rows)
         outcomes.append(Outcome("calls_per_token", decoded.calls / self.suffix))
         outcomes.append(Outcome("seconds_per_generation", decoded.seconds / len(passages)))
         # The same passages for every arm, so that a reader compares like with like.
-        shown = np.random.default_rng([self.seed, 1]).permutation(len(passages))[: self.samples]
-        given, real = bench.decode(prompts), bench.decode([passage.suffix for passage in passages])
-        samples = [{"item": passages[i].id, "prompt": given[i], "text": texts[i], "reference": real[i]} for i in shown]
-        return Measurement(outcomes, self._notes(passages), samples, {"generation_seconds": decoded.seconds})
+        shown = np.random.default_rng([self.seed, 1]).permutation(len(drawn))[: self.samples]
+        said = dict(zip([passage.id for passage in passages], texts, strict=True))
+        samples = []
+        for passage in [drawn[i] for i in shown if drawn[i].id in said]:
+            given, real = bench.decode([passage.prefix, passage.suffix], shared=True)
+            samples.append({"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real})
+        notes = self._notes(asked) | ({"left_out": len(drawn) - len(asked)} if bench.foreign else {})
+        return Measurement(outcomes, notes, samples, {"generation_seconds": decoded.seconds})
 
     def control(self, bench: Bench) -> Measurement:
         """Score the suffixes by n-gram models, and the real text as if it had been generated."""
@@ -133,7 +152,7 @@ class Continuation:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
         outcomes, bits, size = [], 0.0, 0
         for passage, row, scores in zip(passages, rows, _judged(bench.judge(), passages, rows), strict=True):
-            item_bits, item_bytes = -float(scores.sum()) / np.log(2), bench.byte_length(row)
+            item_bits, item_bytes = -float(scores.sum()) / np.log(2), bench.byte_length(row, shared=True)
             outcomes.append(Outcome("judge_bits", item_bits, passage.id, arm=arm))
             outcomes.append(Outcome("judge_bytes", item_bytes, passage.id, arm=arm))
             bits, size = bits + item_bits, size + item_bytes
@@ -149,6 +168,43 @@ class Continuation:
         return {"passages": len(passages), "wanted": self.items}
 
 
+@dataclass(frozen=True)
+class Translated:
+    """A passage in the tokens of a network that has its own.
+
+    Attributes:
+        passage: as the shared vocabulary cuts it.
+        pair: prefix and suffix; the start of the prefix is dropped where both together do not fit into the context.
+        prompt: the prefix, so that the tokens to be generated fit, too.
+        whole: whether these tokens hold the text whole, so that their likelihood is that of the text. Tokens that lose
+            case, white space or unknown characters stand for many texts, which together are likelier.
+    """
+
+    passage: Passage
+    pair: tuple[Ids, Ids]
+    prompt: Ids
+    whole: bool
+
+
+def _translated(bench: Bench, passage: Passage, new: int) -> Translated | None:
+    """Return a passage in the network's own tokens; None if it is cut within a character, so that it is no text.
+
+    As in ``scoring.pairs_of``, prefix and suffix are one text, cut after as many tokens as the prefix alone has; if
+    these do not begin it, because a token reaches across the seam, the two stand apart.
+    """
+    joined = np.concatenate([passage.prefix, passage.suffix])
+    prefix, suffix, text = bench.decode([passage.prefix, passage.suffix, joined], shared=True)
+    if prefix + suffix != text or text.endswith("\ufffd"):
+        return None
+    head, row, alone = bench.encode([prefix, text, suffix])
+    together = len(row) > len(head) and np.array_equal(row[: len(head)], head)
+    tail = row[len(head) :] if together else alone
+    whole = len(tail) > 0 and bench.decode([np.concatenate([head, tail])]) == [text]
+    pairs = [Pair(head, row, np.arange(len(row))) for row in (tail, np.zeros(new, dtype=np.int64))]
+    scored, begun = bench.model.room.check(pairs, cut=True)
+    return Translated(passage, (scored.prompt, scored.completion), begun.prompt, whole)
+
+
 def _judged(judge: Any, passages: Sequence[Passage], rows: Sequence[Ids]) -> list[Any]:
     """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram model."""
     return [
@@ -160,9 +216,11 @@ def _judged(judge: Any, passages: Sequence[Passage], rows: Sequence[Ids]) -> lis
 def _bits(
     bench: Bench, passages: Sequence[Passage], scores: Sequence[Any], exactness: str, arm: str = ""
 ) -> list[Outcome]:
-    """Return bits and bytes of each suffix, and bits per byte of all."""
+    """Return bits and bytes of each suffix, and bits per byte of all; nothing for no suffixes."""
+    if not passages:
+        return []
     bits = [-float(score.sum()) / np.log(2) for score in scores]
-    size = [bench.byte_length(passage.suffix) for passage in passages]
+    size = [bench.byte_length(passage.suffix, shared=True) for passage in passages]
     outcomes = [Outcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness, arm=arm)]
     for passage, item_bits, item_bytes in zip(passages, bits, size, strict=True):
         outcomes.append(Outcome("bits", item_bits, passage.id, exactness=exactness, arm=arm))

@@ -126,6 +126,11 @@ class Infilling:
 
     def measure(self, bench: Bench) -> Measurement:
         """Let the network under test choose, say and write the spans."""
+        if bench.foreign:
+            raise InputError(
+                "tasks: infilling: wanted networks that read the shared vocabulary, whose tokens cut the gaps and the "
+                "spans of equal length, got a checkpoint with tokens of its own; leave the task or that arm out"
+            )
         model, questions = bench.model, self.questions(bench)
         gaps = [question.gap for question in questions]
         both = reads_right(model.objective, model.vocabulary.special)

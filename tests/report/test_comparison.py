@@ -90,7 +90,7 @@ def test_items_go_by_their_fingerprint(synthetic: Callable[..., Any], tmp_path: 
 
 
 def per_token(first_and_second: Any) -> None:
-    about = {"kind": "x", "primary_metric": "perplexity", "better": "lower", "family": "generation"}
+    about = {"kind": "x", "primary_metric": "perplexity", "better": "lower", "family": "generation", "per_item": {}}
     first_and_second.runs = [
         replace(run, notes={**run.notes, "task": about}) if run.task == "continuation" else run
         for run in first_and_second.runs

@@ -7,6 +7,7 @@ from lmcompare import metrics
 from lmcompare.decoding import Decoded
 from lmcompare.errors import InputError
 from lmcompare.judge import Trigram
+from lmcompare.scoring import Room
 from lmcompare.tasks.continuation import Continuation
 
 LETTERS = "abcdefgh"
@@ -28,7 +29,7 @@ class Model:
 
 
 class Bench:
-    context, seed = 16, 1
+    context, seed, foreign = 16, 1, False
 
     def __init__(self, p=0.5, documents=20):
         self.progress = lambda event: None
@@ -40,13 +41,13 @@ class Bench:
     def metric(self, name, **inputs):
         return metrics.load(name).compute(**inputs)
 
-    def encode(self, texts):
+    def encode(self, texts, shared=False):
         return [np.array([LETTERS.index(c) for c in text], dtype=np.int64) for text in texts]
 
-    def decode(self, rows):
+    def decode(self, rows, shared=False):
         return ["".join(LETTERS[i] for i in row) for row in rows]
 
-    def byte_length(self, tokens):
+    def byte_length(self, tokens, shared=False):
         return len(tokens)
 
     def test_documents(self):
@@ -113,3 +114,83 @@ def test_too_short():
         Continuation(prefix=14, suffix=4).passages(Bench())
     with pytest.raises(InputError, match="no test document has the 12 tokens"):
         TASK.passages(Bench(documents=5))
+
+
+class Foreign(Bench):
+    """Reads in tokens of its own: capital letters are lost, and every letter is two tokens but 'b', which is one."""
+
+    foreign = True
+
+    class Model(Model):
+        def __init__(self, p, most=None):
+            super().__init__(p)
+            self.room, self.asked = Room(None, most, None), []
+
+        def score_tokens(self, pairs):
+            self.asked = pairs
+            return super().score_tokens(pairs)
+
+    def __init__(self, p=0.5, documents=20, most=None):
+        super().__init__(p, documents)
+        self.model = self.Model(p, most)
+
+    def encode(self, texts, shared=False):
+        if shared:
+            return [np.array([LETTERS.index(c.lower()) + 8 * c.isupper() for c in text]) for text in texts]
+        return [np.array([i for c in text.lower() for i in ([ord(c)] if c == "b" else [1, ord(c)])]) for text in texts]
+
+    def decode(self, rows, shared=False):
+        if shared:
+            return ["".join((LETTERS + LETTERS.upper())[i] for i in row) for row in rows]
+        return ["".join(chr(i) for i in row if i > 1) for row in rows]
+
+    def judge(self):
+        return Trigram(np.arange(100) % 16, 16)
+
+
+def test_a_checkpoint_is_given_the_text_in_its_own_tokens():
+    bench = Foreign(p=1 / 4)
+    found = TASK.measure(bench)
+    sizes = [o.value for o in found.outcomes if o.metric == "bytes"]
+    assert sizes == [4] * 5 and found.notes == {"passages": 5, "wanted": 5, "left_out": 0}
+    tokens = [len(suffix) for _, suffix in bench.model.asked]
+    assert 4 <= min(tokens) <= max(tokens) <= 8
+    assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(2 * sum(tokens) / 20)
+    assert [s["item"] for s in found.samples] == [s["item"] for s in TASK.measure(Bench()).samples]
+    assert [s["reference"] for s in found.samples] == [s["reference"] for s in TASK.measure(Bench()).samples]
+
+
+def test_a_text_that_its_tokens_do_not_hold_has_no_bits_but_is_continued():
+    bench = Foreign()
+    for row in bench.documents[::2]:
+        row["text"] = row["text"].upper()
+    found = TASK.measure(bench)
+    asked = [o.item for o in found.outcomes if o.metric == "bits"]
+    assert 0 < len(asked) < 5 and all(int(item) % 2 for item in asked)
+    assert found.notes["left_out"] == 5 - len(asked)
+    assert len([o for o in found.outcomes if o.metric == "judge_bits"]) == 5
+    for row in bench.documents:
+        row["text"] = row["text"].upper()
+    found = TASK.measure(bench)
+    assert "bits_per_byte" not in whole(found.outcomes) and found.notes["left_out"] == 5
+
+
+def test_a_passage_that_is_cut_within_a_character_is_left_out():
+    bench = Foreign()
+    decode = bench.decode
+    first = TASK.passages(bench)[0]
+    broken = {tuple(first.prefix): "\ufffd", tuple(first.suffix): "\ufffd"}
+    bench.decode = lambda rows, shared=False: [
+        broken.get(tuple(row)) or text if shared else text for row, text in zip(rows, decode(rows, shared), strict=True)
+    ]
+    found = TASK.measure(bench)
+    assert first.id not in {o.item for o in found.outcomes} and found.notes["left_out"] == 1
+
+
+def test_a_prefix_that_does_not_fit_loses_its_beginning():
+    bench = Foreign(most=5)
+    TASK.measure(bench)
+    longer = Foreign()
+    TASK.measure(longer)
+    for (cut, _), (prefix, _) in zip(bench.model.asked, longer.model.asked, strict=True):
+        assert np.array_equal(cut, prefix[-5:])

@@ -36,7 +36,7 @@ class Model:
 
 
 class Bench:
-    context, seed = 16, 1
+    context, seed, foreign = 16, 1, False
 
     def __init__(self, task=None, **settings):
         self.progress = lambda event: None
@@ -140,3 +140,10 @@ def test_too_short_or_too_few():
         bench = Bench()
         bench.documents = [{"document": 0, "text": "abc"}]
         TASK.questions(bench)
+
+
+def test_a_checkpoint_with_tokens_of_its_own_is_refused():
+    bench = Bench()
+    bench.foreign = True
+    with pytest.raises(InputError, match="got a checkpoint with tokens of its own"):
+        TASK.measure(bench)
