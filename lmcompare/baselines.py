@@ -17,8 +17,8 @@ def majority(labels: Sequence[int], classes: int, items: int) -> NDArray[np.floa
     return np.tile(shares, (items, 1))
 
 
-WORD = r"(?u)\w+|[^\w\s]"
-"""One-letter words count: many languages have them."""
+WORD = "(?u)[\u3040-\u9fff]|[^\\W\u3040-\u9fff]+|[^\\w\\s]"
+"""One-letter words count: many languages have them. Each Han character or kana is one: no spaces part their words."""
 
 
 def tfidf_cosine(train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
@@ -42,7 +42,7 @@ def nearest(known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
 
     Likeness is the cosine of TF-IDF vectors of words, each Han character or kana being one; of equals, the first.
     """
-    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern="(?u)[\u3040-\u9fff]|[^\\W\u3040-\u9fff]+|[^\\w\\s]")
+    vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=WORD)
     vectors = vectorizer.fit_transform(known)
     likeness = vectorizer.transform(asked) @ vectors.T
     found: NDArray[np.int64] = np.asarray(likeness.argmax(axis=1), dtype=np.int64).ravel()

@@ -280,13 +280,15 @@ def default_output(file: Path, name: str, quick: bool) -> Path:
 
 def first_screen(report: Path, lines: int = 24) -> str:
     """Return the first lines of a report's answer (or of the report, if it has none), up to a picture or a heading."""
+    from lmcompare.report.markdown import unescape
+
     text = report.read_text(encoding="utf-8").splitlines()
     start = next((place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0)
     said = [text[start].lstrip("# ")]
     for line in text[start + 1 :]:
         if line.startswith(("![", "<img", "<details", "#")) or len(said) == lines:
             break
-        said.append(line.replace("**", ""))
+        said.append(unescape(line.replace("**", "")))
     return "\n".join(said).strip()
 
 

@@ -20,6 +20,14 @@ def test_tfidf_learns_words_and_chooses_on_validation():
     assert notes["chosen"]["C"] == best["C"]
 
 
+def test_tfidf_finds_words_in_a_script_without_spaces():
+    # As one word between two commas, each of these texts would be unlike every other.
+    labels = [i % 2 for i in range(120)]
+    texts = [f"第{chr(0x4E00 + i)}本书真的很{'差好'[label]}看" for i, label in enumerate(labels)]
+    test, _, _ = tfidf((texts[:80], labels[:80]), (texts[80:100], labels[80:100]), texts[100:])
+    assert (test.argmax(1) == labels[100:]).all()
+
+
 def test_the_cosine_of_tf_idf_is_of_shared_words_and_characters():
     train = ["a long film", "a short story", "北京的电影", "a dull film"]
     found = tfidf_cosine(train, [("a long film", "a long film"), ("long film", "short story"), ("北京", "北京的")])

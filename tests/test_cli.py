@@ -13,6 +13,7 @@ from lmcompare import __version__, cli
 from lmcompare import run as running
 from lmcompare.cli import default_output, first_screen, main
 from lmcompare.errors import LmcompareError
+from lmcompare.report.markdown import escape
 
 YAML = """\
 name: small
@@ -168,6 +169,8 @@ def test_the_first_screen_is_the_answer(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
     path.write_text("# x\n\nWhat.\n\n## The answer\n\n**None** is ahead.\n\n![figure](x.png)\n\nmore\n")
     assert first_screen(path) == "The answer\n\nNone is ahead."
+    path.write_text(f"## The answer\n\n**{escape('parts_of_speech')}** (p {escape('< 0.1')}) is ahead.\n")
+    assert first_screen(path) == "The answer\n\nparts_of_speech (p < 0.1) is ahead."
     path.write_text("# x\n\nWhat.\n\n## More\n")
     assert first_screen(path) == "x\n\nWhat."
     path.write_text("line\n" * 100)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 from lmcompare.corpora import archive
@@ -16,6 +17,7 @@ _DOCUMENT = re.compile(r"c[a-r]\d\d")
 _BASE = re.compile(r"(?:fw-)?(--|[^-+]+)")
 
 
+@cache
 def base(tag: str) -> str:
     """Return a tag without what says that a word is foreign, in a title or a headline, or two words in one.
 

@@ -5,11 +5,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lmcompare.errors import LmcompareError
 
+_Asked = ParamSpec("_Asked")
+_Built = TypeVar("_Built")
 _WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
@@ -53,3 +56,22 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
             f"{folder}: cannot be written ({error.strerror}); set LMCOMPARE_CACHE to another place"
         ) from error
     return folder
+
+
+def remembered(build: Callable[Concatenate[Any, _Asked], _Built]) -> Callable[Concatenate[Any, _Asked], _Built]:
+    """Let a builder of items, ``build(source, ...)``, keep its last result while the source holds the same content.
+
+    The cells of a task follow each other in a worker and ask for the same items, and a source may take half a minute to
+    read (the docstrings of five packages). Who asks must not change what is returned.
+    """
+    last: list[Any] = []
+
+    @wraps(build)
+    def ask(source: Any, /, *args: _Asked.args, **settings: _Asked.kwargs) -> _Built:
+        wanted = (source.fingerprint(), args, settings)
+        if not (last and last[0] is source and last[1] == wanted):
+            last[:] = source, wanted, build(source, *args, **settings)
+        built: _Built = last[2]
+        return built
+
+    return ask

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmcompare.corpora.build import split_sizes, text_of
-from lmcompare.corpora.cache import digest
+from lmcompare.corpora.cache import digest, remembered
 from lmcompare.corpora.cleaning import clean, folded
 from lmcompare.corpora.duplicates import hash64
 from lmcompare.corpora.source import Source
@@ -85,6 +85,7 @@ def _read(source: Source, text: str, label: str) -> tuple[list[tuple[str, str, s
     return kept, counts
 
 
+@remembered
 def build_labelled(
     source: Source, *, text: str, label: str, validation: float, test: float, items: int | None, seed: int
 ) -> Labelled:

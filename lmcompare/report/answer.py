@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import called, interval, joined, plain, probability
+from lmcompare.report.formats import CEILINGS, called, interval, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.rows import CONTROL, PRETRAINED
 from lmcompare.report.tables import EXACTNESS
@@ -32,7 +32,7 @@ def answer(found: Findings) -> Answer:
     items = max((one.estimate.items for one in measured), default=0)
     asked = found.metric.title
     asked += f" on {items:,} held-out items" if items else ""
-    asked += f", {found.task.better} is better"
+    asked = f"{asked}, {found.task.better} is better" if asked else found.task.kind
     measured.sort(key=lambda one: one.estimate.value, reverse=found.task.better == "higher")
     noun = "arm" if found.checkpoints else "objective"
     distances = _distances(found, measured[0].arm) if measured else []
@@ -94,8 +94,11 @@ def _headline(found: Findings, measured: list[Measured], noun: str) -> str:
     if ahead:
         parts.append(f"ahead of {joined(ahead)}")
     if len(groups["INCONCLUSIVE"]) == len(behind):
-        level = joined(groups["INCONCLUSIVE"], "or")
-        return f"**INCONCLUSIVE: no {noun} is clearly ahead.** {name} has the best value, not told apart from {level}."
+        equal = [code(one.arm) for one in measured if one.estimate.value == best.estimate.value]
+        said = f"{joined(equal)} ({_value(found, best)}) have" if len(equal) > 1 else f"{name} has"
+        level = joined([other for other in groups["INCONCLUSIVE"] if other not in equal], "or")
+        said += f" the best value, not told apart from {level}." if level else " the same value."
+        return f"**INCONCLUSIVE: no {noun} is clearly ahead.** {said}"
     return f"**no {noun} is clearly ahead of all others.** The best value is that of {name}: {joined(parts)}."
 
 
@@ -167,6 +170,9 @@ def _controls(found: Findings) -> list[str]:
         text = called(name)
         article = "" if text[:1].isupper() else "The "
         title = f"{article}{escape(text)} ({_value(found, found.measured[name, CONTROL])})"
+        if name in CEILINGS:
+            lines.append((2, f"{title} is a bound: no network can beat it."))
+            continue
         wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]
         loses = [code(lead.first) for lead in leads if lead.told and lead.difference.value < 0]
         above = [code(lead.first) for lead in leads if lead.clear and not lead.told and lead.difference.value > 0]

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import called, plain, signed
+from lmcompare.report.formats import CEILINGS, called, plain, signed
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -127,7 +127,7 @@ def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[st
             plain(e.value * scale, decimals), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
             textcoords="offset points", va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
         )  # fmt: skip
-    controls = [one.estimate.value * scale for one in rows if one.condition == CONTROL]
+    controls = [one.estimate.value * scale for one in rows if one.condition == CONTROL and one.arm not in CEILINGS]
     if controls:
         best = max(controls) if found.task.better == "higher" else min(controls)
         axes.axvline(best, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
@@ -191,6 +191,8 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
     axes.set_ylim(min(places) - 0.6, max(places) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.margins(x=0.06)
+    if max(map(abs, axes.get_xlim())) < 1e-9:  # all are 0, but for what floats are not exact in
+        axes.set_xlim(-scale / 1000, scale / 1000)
     unit = found.metric.points
     axes.set_xlabel(f"ahead by{', ' + unit if unit else ''} (grey: not told apart)")
     axes.set_title("paired differences")

@@ -14,7 +14,7 @@ from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
 
 SECONDARY = ("f1_macro", "f1_micro", "matthews", "ece", "brier", "nll")
 GENERATION = ("distinct_1", "distinct_2", "distinct_3", "repetition_4", "self_bleu")
-COSTS = ("calls_per_token", "seconds_per_generation")
+COSTS = ("calls_per_token", "calls_per_answer", "seconds_per_generation")
 
 
 SMALLEST_EFFECTS = {"accuracy": 0.01, "f1_macro": 0.01, "matthews": 0.02, "bits_per_byte": 0.02}
@@ -129,9 +129,11 @@ def measure(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Mea
     found = outcome(rows, task, arm, condition, metric)
     if found is None:
         return None
-    estimate = statistics.estimate(found.numerators, found.denominators)
-    items = 0 if found.items == ("",) else estimate.items
-    return Measured(arm, condition, found.exactness, found.seeds, found.per_seed, replace(estimate, items=items), found)
+    e = statistics.estimate(found.numerators, found.denominators)
+    least, most = shown(metric).limits
+    # Two seeds that differ make an interval as wide as a correlation cannot be.
+    estimate = replace(e, low=max(e.low, least), high=min(e.high, most), items=0 if found.items == ("",) else e.items)
+    return Measured(arm, condition, found.exactness, found.seeds, found.per_seed, estimate, found)
 
 
 def decimals_of(metric: Shown, sure: Iterable[statistics.Estimate | statistics.Difference]) -> int:

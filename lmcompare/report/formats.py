@@ -20,6 +20,7 @@ class Shown:
         scale: what a value is multiplied by before it is shown.
         better: 'higher', 'lower', or '' where neither is good in itself.
         decimals: digits after the point where no interval says how many are meant; where one does, the least, up to 2.
+        limits: the least and the greatest value that there can be, before scaling; no interval goes beyond them.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Shown:
     scale: float = 1.0
     better: str = ""
     decimals: int = 3
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def heading(self) -> str:
@@ -41,7 +43,10 @@ class Shown:
 
 
 METRICS = {
-    "accuracy": Shown("accuracy", "%", 100, "higher", 1),
+    "accuracy": Shown("accuracy", "%", 100, "higher", 1, limits=(0, 1)),
+    "f1": Shown("F1", "%", 100, "higher", 1, limits=(0, 1)),
+    "precision": Shown("precision", "%", 100, "higher", 1),
+    "recall": Shown("recall", "%", 100, "higher", 1),
     "f1_macro": Shown("macro F1", "%", 100, "higher", 1),
     "f1_micro": Shown("micro F1", "%", 100, "higher", 1),
     "matthews": Shown("MCC", better="higher"),
@@ -51,8 +56,19 @@ METRICS = {
     "accuracy_macro": Shown("accuracy, mean over paradigms", "%", 100, "higher", 1),
     "accuracy_by_likelihood": Shown("accuracy by likelihood", "%", 100, "higher", 1),
     "accuracy_equal_length": Shown("accuracy on pairs of equal length", "%", 100, "higher", 1),
-    "choice_accuracy": Shown("accuracy of choice", "%", 100, "higher", 1),
+    "choice_accuracy": Shown("accuracy of choice", "%", 100, "higher", 1, limits=(0, 1)),
     "token_accuracy": Shown("right tokens of the best fill", "%", 100, "higher", 1),
+    "spearman": Shown("Spearman's correlation", better="higher", limits=(-1, 1)),
+    "pearson": Shown("Pearson's correlation", better="higher", limits=(-1, 1)),
+    "rougeL": Shown("ROUGE-L", "%", 100, "higher", 1, limits=(0, 1)),
+    "rouge1": Shown("ROUGE-1", "%", 100, "higher", 1, limits=(0, 1)),
+    "rouge2": Shown("ROUGE-2", "%", 100, "higher", 1, limits=(0, 1)),
+    "exact_match": Shown("exact match", "%", 100, "higher", 1, limits=(0, 1)),
+    "squad_f1": Shown("word F1", "%", 100, "higher", 1),
+    "chrf": Shown("chrF", "", 1, "higher", 1),
+    "corpus_chrf": Shown("chrF of the whole", "", 1, "higher", 1),
+    "bleu": Shown("BLEU", "", 1, "higher", 1),
+    "ter": Shown("TER", "", 1, "lower", 1),
     "wer": Shown("word error rate", "%", 100, "lower", 1),
     "wer_by_likelihood": Shown("word error rate by likelihood", "%", 100, "lower", 1),
     "bits_per_byte_left": Shown("bits per byte, given the left side alone", better="lower"),
@@ -64,6 +80,7 @@ METRICS = {
     "self_bleu": Shown("self-BLEU"),
     "judge_bits_per_byte": Shown("judge, bits per byte", "bits per byte"),
     "calls_per_token": Shown("network calls per token", "", 1, "", 2),
+    "calls_per_answer": Shown("network calls for the longest answer", "", 1, "", 1),
     "seconds_per_generation": Shown("seconds per generation", "s", 1, "", 3),
 }
 """The metrics that have a name of their own; others are shown by their key."""
@@ -186,6 +203,10 @@ def called(control: str) -> str:
         "chance": "chance level",
         "1-best": "recogniser's first guess",
         "random": "random guess",
-        "oracle": "oracle (the best guess of each list)",
+        "oracle": "oracle, the best guess of each list",
     }
     return names.get(control, control.replace("tf-idf", "TF-IDF"))
+
+
+CEILINGS = ("oracle",)
+"""Controls that look at what is wanted: a bound of what can be had, which no network can beat."""

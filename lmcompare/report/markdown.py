@@ -1,5 +1,6 @@
 """Foreign text and tables in GitHub markdown."""
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -21,6 +22,15 @@ def escape(text: object) -> str:
     text = _PUNCTUATION.sub(r"\\\1", text).replace("|", "&#124;").replace("$", "&#36;")
     # A zero-width joiner between the slashes keeps an address from becoming a link.
     return text.replace("://", ":&#8203;//").replace("www.", "www&#8203;.")
+
+
+def unescape(text: str) -> str:
+    r"""Undo ``escape``, for a terminal.
+
+    >>> unescape(escape("parts_of_speech < 1"))
+    'parts_of_speech < 1'
+    """
+    return html.unescape(re.sub(r"\\" + _PUNCTUATION.pattern, r"\1", text)).replace("\u200b", "")
 
 
 def code(text: object) -> str:

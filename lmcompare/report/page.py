@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, compared, curves, figures, hypotheses, parity, samples, tables
+from lmcompare.report import answer, compared, curves, figures, hypotheses, overview, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -38,6 +38,7 @@ class Page:
         """The tables by name, those that have anything to say."""
         rows, found = self.rows, list(self.findings)
         everything: list[Table | None] = [
+            overview.table(found, rows.arms),
             hypotheses.table(self.cards),
             parity.gate(rows),
             curves.expected(rows),
@@ -106,6 +107,9 @@ class Page:
             "wanted": len(rows.wanted),
             "objectives": [f"**{escape(arm)}**: {compared.objective(rows, arm)}" for arm in rows.arms],
             "compared": compared.compared(rows),
+            "overview": self._markdown("overview"),
+            "overview_note": overview.note(self.findings),
+            "summary": overview.summary(self.findings),
             "hypotheses": self._markdown("hypotheses"),
             "cards": [
                 {"name": escape(card.name), "claim": escape(card.said["claim"]), "lines": hypotheses.lines(card)}
@@ -173,6 +177,7 @@ class Page:
             "samples": samples.sampled(self.rows, found.task.name),
             "trials": trials.markdown if trials else "",
             "trials_count": len(trials.rows) if trials else 0,
+            "probes": trials is not None and "pooling" in trials.headings,
         }
 
     def _routes(self, found: Findings) -> list[str]:
@@ -180,7 +185,7 @@ class Page:
         said: dict[str, list[str]] = {}
         for arm in self.rows.arms:
             notes = [run.notes for run in self.rows.cells(found.task.name, arm) if run.notes.get("route")]
-            if notes:
+            if notes and " " in str(notes[0]["route"]):  # a word of the YAML file is in the description already
                 said.setdefault(str(notes[0]["route"]), []).append(code(arm))
         return [f"{joined(arms)}: {escape(route)}." for route, arms in said.items()]
 
@@ -220,6 +225,8 @@ class Page:
         if failed:
             names = joined([code(arm) for arm in failed])
             limits.append(f"**Gate**: {names} had not learnt to use context when training ended.")
+        if cut := self._truncated():
+            limits.append(f"**Truncation**: what is longer than a network reads at once was cut: {joined(cut)}.")
         if any(one.exactness == "chain" for found in self.findings for one in found.measured.values()):
             limits.append(
                 "**Chain**: a masked LM's bits per byte are a chain of conditionals, the rest of the suffix masked: a "
@@ -231,6 +238,18 @@ class Page:
             each = "pretraining seed" if rows.fresh else "seed"
             limits.append(f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated.")
         return limits
+
+    def _truncated(self) -> list[str]:
+        """Say how often a text (of tagging: a word) of a task was cut, the most of any cell, and of how many items."""
+        said = []
+        for task in self.rows.tasks:
+            notes = [run.notes for run in self.rows.cells(task.name)]
+            most = max((one.get("truncated") or 0 for one in notes), default=0)
+            counts: dict[str, int] = next((one["counts"] for one in notes if one.get("counts")), {})
+            items = sum(counts.get(f"{split}_items", 0) for split in ("train", "validation", "test"))
+            if most:
+                said.append(f"{escape(task.name)} {most:,} times" + (f" in {counted(items, 'item')}" if items else ""))
+        return said
 
 
 def _budget_words(words: str, rows: Rows) -> str:

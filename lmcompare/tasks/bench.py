@@ -1,7 +1,8 @@
 """What a task may ask for while it measures a network, and how it says what it found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import PurePath
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -67,9 +68,19 @@ class Part:
     marks: list[Ids] = field(default_factory=list)
 
 
-def described(source: object) -> str:
-    """Return a source in a few words, for the line of a report: its kind and settings."""
-    return ", ".join(str(value) for value in {"kind": getattr(source, "kind", ""), **vars(source)}.values())
+def described(source: Any) -> str:
+    """Return a source in a few words, for the line of a report: its kind and what is not as by default.
+
+    Of a path its last part is said: where the rest lies is the machine's matter.
+    """
+    said = [str(source.kind)]
+    for setting in fields(source):
+        value = getattr(source, setting.name)
+        if value != setting.default:
+            paths = [value] if isinstance(value, str) else value
+            value = ", ".join(PurePath(path).name for path in paths) if setting.name == "path" else value
+            said.append(f"{setting.name}={value}" if value != "" else f"{setting.name}=''")
+    return " ".join(said)
 
 
 class Bench(Protocol):

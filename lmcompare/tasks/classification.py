@@ -12,7 +12,7 @@ from lmcompare import settings
 from lmcompare.corpora import Item, Labelled, build_labelled
 from lmcompare.errors import InputError
 from lmcompare.tasks import TASKS, label_words
-from lmcompare.tasks.bench import Bench, Measurement, Outcome
+from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
 from lmcompare.tasks.label_words import Worded
 
 
@@ -81,20 +81,18 @@ class Classification:
 
     def describe(self) -> str:
         """Return one line for the report."""
-        source = {"kind": getattr(self.source, "kind", ""), **vars(self.source)}
-        where = ", ".join(str(value) for value in source.values())
-        epochs = f"({self.adaptation.epochs} epochs at most)"
+        epochs = f"({self.adaptation.epochs} epoch{'s' * (self.adaptation.epochs > 1)} at most)"
         how = {
             "head": f"by fine-tuning {epochs}",
             "ranking": f"by ranking label words after {self.shots} solved items",
             "text": f"by fine-tuning to answer with a word {epochs}",
         }
-        return f"one label for each text ({where}), {how[self.route]}"
+        return f"one label for each text ({described(self.source)}), {how[self.route]}"
 
     def data(self) -> Labelled:
         """Return the items, split."""
         return build_labelled(
-            self.source,  # type: ignore[arg-type]
+            self.source,
             text=self.text,
             label=self.label,
             validation=self.validation,

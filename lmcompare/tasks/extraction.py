@@ -68,7 +68,7 @@ class Extraction:
             InputError: answers and their places differ in number, or an answer does not stand at its place.
         """
         items = build_items(
-            self.source,  # type: ignore[arg-type]
+            self.source,
             COLUMNS,
             validation=self.validation,
             test=self.test,

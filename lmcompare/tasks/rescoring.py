@@ -88,6 +88,8 @@ class Rescoring:
     """name of the column with what was said"""
     hypotheses: str = "nbest"
     """name of the column with the guesses"""
+    logarithm: bool = False
+    """take the logarithm of the scores: for a recogniser that gives probabilities, as PocketSphinx does"""
     group: str = ""
     """name of a column, such as the speaker's: utterances with the same value are in the same part"""
     validation: settings.Share = 0.3
@@ -218,16 +220,19 @@ def _utterance(id_: str, group: str, row: Mapping[str, Any], task: Rescoring) ->
     for guess in guesses:
         score = guess.get("score") if isinstance(guess, Mapping) else None
         good = isinstance(score, int | float) and not isinstance(score, bool) and np.isfinite(score)
+        good = good and (score > 0 or not task.logarithm)  # type: ignore[operator]
         if not good or not isinstance(guess.get("text"), str):
-            raise InputError(f"{where}: wanted mappings with a text and a finite score, got {guess!r}")
+            wanted = "a score above 0" if task.logarithm else "a finite score"
+            raise InputError(f"{where}: wanted mappings with a text and {wanted}, got {guess!r}")
     guesses = sorted(guesses, key=lambda guess: -guess["score"])
     texts = [" ".join(guess["text"].split()) for guess in guesses]
     said = str(row[task.reference] or "")
+    scores = np.array([guess["score"] for guess in guesses], dtype=float)
     return Utterance(
         id=id_,
         group=group,
         texts=texts,
-        scores=np.array([guess["score"] for guess in guesses], dtype=float),
+        scores=np.log(scores) if task.logarithm else scores,
         sizes=np.array([len(text.split()) for text in texts], dtype=float),
         errors=np.array([word_errors(said, text) for text in texts], dtype=float),
         words=len(said.split()),

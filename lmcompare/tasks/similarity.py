@@ -76,7 +76,7 @@ class Similarity:
             InputError: a score is no number, or all of a split are the same.
         """
         items = build_items(
-            self.source,  # type: ignore[arg-type]
+            self.source,
             (self.first, self.second, self.score),
             validation=self.validation,
             test=self.test,

@@ -81,7 +81,7 @@ class Tagging:
             InputError: words and tags differ in number, or no tag of an entity is there.
         """
         items = build_items(
-            self.source,  # type: ignore[arg-type]
+            self.source,
             (self.tokens, self.tags),
             validation=self.validation,
             test=self.test,
@@ -134,8 +134,9 @@ class Tagging:
             "counts": items.counts,
         }
         notes["truncated"] = sum(one.truncated for one in cuts.values())
-        notes["cut_in_two_or_more"] = sum(one.divided for one in cuts.values())
-        notes["unseen_tags"] = self._unseen(items.test, labels)
+        notes["items_in_several_rows"] = sum(one.divided for one in cuts.values())
+        notes["unseen_tags"] = unseen = self._unseen(items.test, labels)
+        notes["test_words_of_unseen_tags"] = sum(unseen.values())
         currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         return Measurement(outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint})
 
@@ -154,7 +155,7 @@ class Tagging:
         outcomes: list[Outcome] = []
         answers: dict[str, Any] = {
             "most frequent tag of each word": lambda word: of_word.get(word, often),
-            f"all {usual}": lambda word: usual,
+            f"tag {usual} throughout": lambda word: usual,
         }
         for done, (arm, answer) in enumerate(answers.items()):
             bench.progress({"done": done, "total": len(answers), "stage": arm})

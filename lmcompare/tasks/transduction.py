@@ -13,7 +13,7 @@ from lmcompare.corpora.paired import Entry, Items, build_items
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome
+from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
 from lmcompare.tasks.templates import Keep, fields_of, fit, length_for
 
 SPLITS = ("train", "validation", "test")
@@ -125,11 +125,10 @@ class Transduction:
 
     def describe(self) -> str:
         """Return one line for the report."""
-        source = {"kind": getattr(self.source, "kind", ""), **vars(self.source)}
-        where = ", ".join(str(value) for value in source.values() if value is not None)
+        name = {"rougeL": "ROUGE-L", "chrf": "chrF"}.get(self.primary_metric, self.primary_metric.replace("_", " "))
         return (
-            f"{self.answer} for each {self.prompt} ({where}), by fine-tuning ({self.adaptation.epochs} epochs at "
-            f"most); {self.primary_metric} of greedy answers"
+            f"{self.answer} for each {self.prompt} ({described(self.source)}), by fine-tuning "
+            f"({self.adaptation.epochs} epochs at most); {name} of greedy answers"
         )
 
     def data(self) -> Items:
@@ -137,7 +136,7 @@ class Transduction:
         names = [self.prompt if name == "prompt" else name for name in fields_of(self.template)]
         shown = tuple(dict.fromkeys(names))
         return build_items(
-            self.source,  # type: ignore[arg-type]
+            self.source,
             columns=(*shown, self.answer),
             unique=shown,
             as_is=self.as_is,
@@ -153,9 +152,10 @@ class Transduction:
         data = self.data()
         rows = {split: bench.encode([self._answers(item)[0] for item in getattr(data, split)]) for split in SPLITS}
         length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
+        most = bench.context - length - AROUND
         prompts, cut = {}, {}
         for split in SPLITS:
-            fitted = [self._fit(bench, item, bench.context - length - AROUND) for item in getattr(data, split)]
+            fitted = [self._fit(bench, item, most) for item in getattr(data, split)]
             prompts[split] = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
         pairs = {split: list(zip(bench.encode(prompts[split]), rows[split], strict=True)) for split in SPLITS}
@@ -177,13 +177,18 @@ class Transduction:
             }
             for i in shown
         ]
+        answers_cut = {split: sum(len(row) >= length for row in rows[split]) for split in SPLITS}
+        items = sum(map(len, rows.values()))
         notes = {
+            "route": f"prompts of at most {most} tokens ({sum(cut.values()):,} of {items:,} were cut), answers of at "
+            f"most {length} and their end among them ({sum(answers_cut.values()):,} of {items:,} are longer: learnt "
+            "without their end, but judged whole)",
             "trials": done.tuned.trials,
             "chosen": done.tuned.chosen,
             "length": length,
             "truncated": sum(cut.values()),
             "prompts_cut": cut,
-            "answers_cut": {split: sum(len(row) > length for row in rows[split]) for split in SPLITS},
+            "answers_cut": answers_cut,
             "signatures": signatures,
             "counts": data.counts,
         }

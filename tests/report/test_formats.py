@@ -75,5 +75,12 @@ def test_words() -> None:
 
 def test_headings_say_unit_and_direction() -> None:
     assert shown("accuracy").heading == "accuracy, % ↑" and shown("accuracy").points == "points"
+    assert shown("f1").heading == "F1, % ↑" and shown("recall").points == "points"
     assert shown("bits_per_byte").heading == "bits per byte ↓"
     assert shown("new_score", "lower").heading == "new score ↓"
+
+
+def test_every_metric_of_written_texts_has_a_name_and_a_direction() -> None:
+    better = {name: shown(name).better for name in ("chrf", "corpus_chrf", "bleu", "rougeL", "exact_match", "squad_f1")}
+    assert set(better.values()) == {"higher"}
+    assert (shown("chrf").title, shown("ter").heading) == ("chrF", "TER ↓")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lmcompare.report.markdown import Table, code, escape, slug
+from lmcompare.report.markdown import Table, code, escape, slug, unescape
 
 texts = st.text(st.sampled_from("ab |`*_~[]()<>&$#!\\\n:/.w"), max_size=30)
 
@@ -27,6 +27,11 @@ def test_escaped_text_stays_in_its_cell_and_shows_as_it_is(text: str) -> None:
     table = Table("x", ["a", "b"], [[escape("x" + text + "x"), "1"]], pd.DataFrame())
     seen = rendered(table.markdown).replace("\u200b", "")
     assert seen == "x" + text.replace("\n", " ") + "x"
+
+
+@given(texts)
+def test_unescaped_text_is_what_it_was(text: str) -> None:
+    assert unescape(escape(text)) == text.replace("\n", " ")
 
 
 @given(texts)

@@ -189,6 +189,18 @@ def test_one_seed_and_one_arm(synthetic: Maker, tmp_path: Path) -> None:
     assert "only `causal` has been measured" in report and "masked" not in report
 
 
+def test_cut_texts_are_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40)
+    for run in rows.runs:
+        if run.task == "sentiment":
+            run.notes["counts"] = {"train_items": 1200, "validation_items": 30, "test_items": 40}
+    report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    assert "reads at once was cut: sentiment 3 times in 1,270 items.\n" in report
+    for run in rows.runs:
+        run.notes["truncated"] = 0
+    assert "**Truncation**" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
+
+
 def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=40, gate=0.0)
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")

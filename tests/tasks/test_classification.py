@@ -97,4 +97,4 @@ def test_wrong_answers_by_hand():
 
 
 def test_describes_itself_in_one_line():
-    assert Classification(Toy()).describe() == "one label for each text (toy, 100), by fine-tuning (3 epochs at most)"
+    assert Classification(Toy()).describe() == "one label for each text (toy), by fine-tuning (3 epochs at most)"

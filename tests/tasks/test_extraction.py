@@ -124,7 +124,7 @@ def test_an_answer_that_does_not_stand_where_it_should_is_said():
 
 
 def test_describes_itself_in_one_line():
-    said = "answers as spans of a passage (toy, 60, False), by a span head (finetune)"
+    said = "answers as spans of a passage (toy), by a span head (finetune)"
     assert Extraction(Toy()).describe() == said
 
 

@@ -184,3 +184,16 @@ def test_word_errors_are_those_of_jiwer():
     pairs = [(guess["text"], row["ref"]) for row in ROWS for guess in row["nbest"] if row["ref"]]
     ours = sum(word_errors(said, guess) for guess, said in pairs) / sum(len(said.split()) for _, said in pairs)
     assert ours == pytest.approx(jiwer.wer([said for _, said in pairs], [guess for guess, _ in pairs]), abs=1e-12)
+
+
+def test_probabilities_are_mixed_by_their_logarithms():
+    rows = tuple(
+        {**row, "nbest": [{**guess, "score": float(np.exp(guess["score"]))} for guess in row["nbest"]]} for row in ROWS
+    )
+    plain, logs = Rescoring(Toy()), Rescoring(Toy(given=rows), logarithm=True)
+    for one, other in zip(plain.utterances(), logs.utterances(), strict=True):
+        assert one.texts == other.texts and np.allclose(one.scores, other.scores)
+    nothing = ({**ROWS[0], "nbest": [{"text": "a", "score": 0.0}]},)
+    assert Rescoring(Toy(given=nothing)).utterances()[0].scores == [0.0]
+    with pytest.raises(InputError, match="wanted mappings with a text and a score above 0, got"):
+        Rescoring(Toy(given=nothing), logarithm=True).utterances()

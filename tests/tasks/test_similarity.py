@@ -123,7 +123,7 @@ def test_text_beyond_the_context_is_cut_and_counted(vocabulary):
 
 
 def test_describes_itself_in_one_line():
-    assert Similarity(Toy()).describe() == "how alike two texts are (toy, 120), by cosine of embeddings"
+    assert Similarity(Toy()).describe() == "how alike two texts are (toy), by cosine of embeddings"
 
 
 @pytest.mark.parametrize("route", ["cosine", "regression"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmcompare import networks
+from lmcompare.corpora.conll import Conll
 from lmcompare.errors import InputError
 from lmcompare.evaluate import Tools
 from lmcompare.model import LanguageModel
@@ -66,7 +67,7 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
         found = Tagging(Toy()).measure(one)
         assert set(whole(found.outcomes).values()) == {1.0}
         assert whole(found.outcomes, split="validation") == {"f1": 1.0}
-        assert (found.notes["cut_in_two_or_more"] > 0) == (context == 10)
+        assert (found.notes["items_in_several_rows"] > 0) == (context == 10)
         assert one.options == {"head": "words", "outputs": 3}
         assert len({o.item for o in found.outcomes if o.item}) == 6
     assert found.notes["truncated"] == 0
@@ -84,8 +85,8 @@ def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):
 def test_controls_score_their_chance_level(vocabulary):
     task = Tagging(Toy())
     outcomes = task.control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in outcomes} == {"most frequent tag of each word", "all O"}
-    constant = whole(outcomes, "all O")
+    assert {o.arm for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
+    constant = whole(outcomes, "tag O throughout")
     tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
     assert constant["f1"] == constant["recall"] == 0
     assert constant["accuracy"] == pytest.approx(tags.count("O") / len(tags))
@@ -98,7 +99,7 @@ def test_words_are_scored_by_accuracy(vocabulary):
     found = task.measure(bench(Perfect, vocabulary))
     assert whole(found.outcomes) == {"accuracy": 1.0}
     controls = task.control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in controls} == {"most frequent tag of each word", "all O"}
+    assert {o.arm for o in controls} == {"most frequent tag of each word", "tag O throughout"}
 
 
 def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
@@ -113,7 +114,7 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
 
     task = Tagging(Late())
     found = task.measure(bench(Perfect, vocabulary))
-    assert found.notes["unseen_tags"] == {"B-NEW": 6}
+    assert found.notes["unseen_tags"] == {"B-NEW": 6} and found.notes["test_words_of_unseen_tags"] == 6
     assert found.notes["labels"] == ["B-PER", "I-PER", "O"]
     assert whole(found.outcomes)["f1"] == 0
     assert 0 < whole(found.outcomes)["accuracy"] < 1
@@ -140,8 +141,10 @@ def test_what_is_not_tagged_right_is_said(vocabulary):
 
 def test_describes_itself_in_one_line():
     assert Tagging(Toy()).describe() == (
-        "the entities of each text (toy, 60, B-PER), by a head on the states of its words (finetune)"
+        "the entities of each text (toy), by a head on the states of its words (finetune)"
     )
+    assert "(toy size=9)" in Tagging(Toy(9)).describe()
+    assert "(conll path=a.conll, b.conll joined='')" in Tagging(Conll(("/x/a.conll", "b.conll"), joined="")).describe()
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])

@@ -142,6 +142,8 @@ def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
     assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["train"])
     assert found.notes["truncated"] == 60
     assert found.notes["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
+    assert "prompts of at most 4 tokens (60 of 60 were cut)" in found.notes["route"]
+    assert "answers of at most 6 and their end among them (60 of 60 are longer" in found.notes["route"]
     assert {o.value for o in found.outcomes if o.metric == "bytes"} == {6}
 
 
@@ -201,5 +203,5 @@ def test_the_smallest_effect_is_a_point_of_the_metric():
 
 def test_describes_itself_in_one_line():
     assert Transduction(Toy()).describe() == (
-        "answer for each prompt (toy, 60, False), by fine-tuning (3 epochs at most); chrf of greedy answers"
+        "answer for each prompt (toy), by fine-tuning (3 epochs at most); chrF of greedy answers"
     )
