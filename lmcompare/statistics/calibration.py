@@ -1,6 +1,6 @@
 """Are the verdicts right as often as they say? Simulated experiments whose truth is known.
 
-``python -m lmcompare.statistics.calibration`` prints the table that README quotes.
+``python -m lmcompare.statistics.calibration`` prints a table.
 """
 
 import argparse

@@ -8,7 +8,8 @@ from rich.console import Console
 from lmcompare.cli import main
 from lmcompare.errors import InputError
 from lmcompare.inspect.figure import Letters, draw
-from lmcompare.inspect.panels import panels, pattern, word_vocabulary
+from lmcompare.inspect.panels import panels, word_vocabulary
+from lmcompare.inspect.seen import pattern
 from lmcompare.inspect.terminal import show
 
 NOTES = "今天天气很[MASK]，适合出去玩"
