@@ -118,7 +118,7 @@ def main() -> None:
     }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeats", type=int, default=3, help="each loop is credited with its best time")
+    parser.add_argument("--repeats", type=int, default=3, help="the loops take turns so often; medians are shown")
     parser.add_argument("--loop", choices=["ours", "plain"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.loop:
@@ -130,22 +130,28 @@ def main() -> None:
         "ours": ("ours", {}),
         "ours, allocator set (as `lmcompare run` does)": ("ours", ALLOCATOR),
     }
-    best: dict[str, dict[str, float]] = {way: dict.fromkeys(RATES, 0.0) for way in ways}
+    speeds: dict[str, dict[str, list[float]]] = {way: {kind: [] for kind in RATES} for way in ways}
     for _ in range(arguments.repeats):
         for way, (loop, environment) in ways.items():
             for kind, speed in _elsewhere(loop, arguments, environment).items():
-                best[way][kind] = max(best[way][kind], speed)
-    print(_table(best, vars(arguments)))
+                speeds[way][kind].append(speed)
+    print(_table(speeds, vars(arguments)))
 
 
-def _table(best: dict[str, dict[str, float]], size: dict[str, Any]) -> str:
+def _table(speeds: dict[str, dict[str, list[float]]], size: dict[str, Any]) -> str:
     head = f"width {size['width']}, {size['layers']} layers, vocabulary {size['vocabulary']}, "
     head += f"{size['batch']} blocks of {size['length']} a step, {torch.get_num_threads()} threads, {size['device']}\n"
     lines = [head, "| loop | " + " | ".join(RATES) + " |", "|---|" + "---:|" * len(RATES)]
-    for way, speeds in best.items():
-        cells = [f"{speeds[kind]:,.0f} tokens/s ({speeds[kind] / best['plain'][kind]:.2f})" for kind in RATES]
+    for way, measured in speeds.items():
+        cells = []
+        for kind in RATES:
+            # Paired by turn: a machine is faster at one time than at another.
+            ratios = np.array(measured[kind]) / np.array(speeds["plain"][kind])
+            cell = f"{np.median(measured[kind]):,.0f} tokens/s ({np.median(ratios):.2f}"
+            cells.append(cell + (")" if way == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f})"))
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "In brackets: the ratio to the plain loop of the same objective."])
+    said = "In brackets: the ratio to the plain loop of the same objective in the same turn, its median and its range."
+    return "\n".join([*lines, "", said])
 
 
 if __name__ == "__main__":
