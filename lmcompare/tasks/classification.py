@@ -149,13 +149,18 @@ class Classification:
 
 
 def score(bench: Bench, data: Labelled, probabilities: NDArray[np.float64], arm: str = "") -> Iterator[Outcome]:
-    """Yield 'correct' and 'nll' (nats) of each test item, and the metrics of the whole split."""
+    """Yield 'correct', 'confidence' and 'nll' (nats) of each test item, and the metrics of the split and its classes.
+
+    The confidence is the largest probability; 'accuracy/class/<label>' is the share of a label's items that are right.
+    """
     labels = labels_of(data.test)
     answers = probabilities.argmax(1)
     nll = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
     for item, answer, loss in zip(data.test, answers, nll, strict=True):
         yield Outcome("correct", float(answer == item.label), item.id, arm=arm)
         yield Outcome("nll", float(loss), item.id, arm=arm)
+    for item, share in zip(data.test, probabilities.max(1), strict=True):
+        yield Outcome("confidence", float(share), item.id, arm=arm)
     by_answer = {"predictions": answers.tolist(), "references": labels.tolist()}
     by_share = {"predictions": probabilities.tolist(), "references": labels.tolist()}
     values = {
@@ -166,6 +171,10 @@ def score(bench: Bench, data: Labelled, probabilities: NDArray[np.float64], arm:
         **bench.metric("brier", **by_share),
         "nll": float(nll.mean()),
     }
+    right = answers == labels
+    for number, label in enumerate(data.labels):
+        if (labels == number).any():
+            values[f"accuracy/class/{label}"] = right[labels == number].mean()
     for metric, value in values.items():
         yield Outcome(metric, float(value), arm=arm)
 

@@ -1,5 +1,6 @@
 """From the beginning of a held-out document to what follows: likelihood and generation."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -62,6 +63,8 @@ class Continuation:
     """calls of a masked network for a generation; one for each token if left out"""
     samples: Annotated[int, Field(ge=0)] = 3
     """generations shown in the report, drawn at random"""
+    timed: Annotated[int, Field(ge=0)] = 10
+    """prompts that are continued one by one, at three lengths, to time them; none if 0"""
     seed: int = 0
     """draws documents and samples"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
@@ -117,6 +120,8 @@ class Continuation:
         bench.progress({"done": 0, "total": 2, "stage": "likelihood"})
         scores = bench.model.score_tokens(pairs)
         outcomes = _bits(bench, asked, scores, bench.model.objective.exactness)
+        if not bench.foreign:
+            outcomes += _positions(scores, bench.model.objective.exactness)
         bench.progress({"done": 1, "total": 2, "stage": "generation"})
         decoded = bench.model.decode(
             prompts, length=self.suffix, temperature=self.temperature, steps=self.steps, seed=bench.seed
@@ -128,6 +133,7 @@ class Continuation:
         outcomes += self._judge(bench, passages, rows)
         outcomes.append(Outcome("calls_per_token", decoded.calls / self.suffix))
         outcomes.append(Outcome("seconds_per_generation", decoded.seconds / len(passages)))
+        outcomes += self._latencies(bench, prompts[: self.timed])
         # The same passages for every arm, so that a reader compares like with like.
         shown = np.random.default_rng([self.seed, 1]).permutation(len(drawn))[: self.samples]
         said = dict(zip([passage.id for passage in passages], texts, strict=True))
@@ -136,7 +142,9 @@ class Continuation:
             given, real = bench.decode([passage.prefix, passage.suffix], shared=True)
             samples.append({"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real})
         notes = self._notes(asked) | ({"left_out": len(drawn) - len(asked)} if bench.foreign else {})
-        return Measurement(outcomes, notes, samples, {"generation_seconds": decoded.seconds})
+        return Measurement(
+            outcomes, notes, samples, {"generation_seconds": decoded.seconds}, {"items": _fingerprint(bench, drawn)}
+        )
 
     def control(self, bench: Bench) -> Measurement:
         """Score the suffixes by n-gram models, and the real text as if it had been generated."""
@@ -146,7 +154,18 @@ class Continuation:
         suffixes = [passage.suffix for passage in passages]
         outcomes += _bits(bench, passages, _judged(bench.trigram(), passages, suffixes), "exact", "trigram")
         outcomes += self._judge(bench, passages, suffixes, "reference text")
-        return Measurement(outcomes, self._notes(passages))
+        return Measurement(outcomes, self._notes(passages), fingerprints={"items": _fingerprint(bench, passages)})
+
+    def _latencies(self, bench: Bench, prompts: Sequence[Ids]) -> list[Outcome]:
+        """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
+        outcomes = []
+        for length in sorted({max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()):
+            settings = {"length": length, "temperature": self.temperature, "steps": self.steps, "seed": bench.seed}
+            seconds = [bench.model.decode([prompt], **settings).seconds for prompt in prompts]
+            for share in (50, 95):
+                value = float(np.percentile(seconds, share))
+                outcomes.append(Outcome(f"latency_p{share}/tokens/{length}", value))
+        return outcomes
 
     def _judge(self, bench: Bench, passages: Sequence[Passage], rows: Sequence[Ids], arm: str = "") -> list[Outcome]:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
@@ -226,3 +245,22 @@ def _bits(
         outcomes.append(Outcome("bits", item_bits, passage.id, exactness=exactness, arm=arm))
         outcomes.append(Outcome("bytes", item_bytes, passage.id, exactness=exactness, arm=arm))
     return outcomes
+
+
+def _positions(scores: Sequence[Any], exactness: str) -> list[Outcome]:
+    """Return the mean bits of a token in each of at most eight stretches of the suffix, as the network cuts it."""
+    bits = -np.stack(scores) / np.log(2)
+    outcomes = []
+    for places in np.array_split(np.arange(bits.shape[1]), min(8, bits.shape[1])):
+        name = f"bits_per_token/position/{places[0] + 1}-{places[-1] + 1}"
+        outcomes.append(Outcome(name, float(bits[:, places].mean()), exactness=exactness))
+    return outcomes
+
+
+def _fingerprint(bench: Bench, passages: Sequence[Passage]) -> str:
+    """Return a hash of the text of the passages, which decides whether two results are of the same items."""
+    digest = hashlib.sha256()
+    for passage in passages:
+        for text in bench.decode([passage.prefix, passage.suffix], shared=True):
+            digest.update(text.encode() + b"\0")
+    return digest.hexdigest()

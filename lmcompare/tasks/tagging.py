@@ -173,13 +173,29 @@ class Tagging:
     def score(
         self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]], arm: str = ""
     ) -> Iterator[Outcome]:
-        """Yield the counts of each item that F1 and accuracy are the ratios of, and the metrics of the split."""
+        """Yield the counts of each item that F1 and accuracy are the ratios of, and the metrics of the split and parts.
+
+        The parts are the types of the entities, or the ten most frequent tags.
+        """
         for entry, counts in zip(entries, self._counts(bench, entries, said), strict=True):
             for metric, value in counts.items():
                 if metric not in ("said", "wanted"):
                     yield Outcome(metric, value, entry.id, arm=arm)
-        for metric, value in self._values(bench, entries, said).items():
+        for metric, value in (self._values(bench, entries, said) | self._parts(bench, entries, said)).items():
             yield Outcome(metric, value, arm=arm)
+
+    def _parts(self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Return F1 of each type of entity that is there, or the share of right words of each of the frequent tags."""
+        wanted: list[list[str]] = [entry.fields[self.tags] for entry in entries]
+        if self.scheme == "entities":
+            types = {tag[2:] for tags in wanted for tag in tags if tag != OUTSIDE}
+            found = bench.metric("seqeval", predictions=list(said), references=wanted, per_type=True)
+            return {f"f1/entity/{kind}": found[f"f1_{kind}"] for kind in sorted(types)}
+        right: Counter[str] = Counter()
+        for one, other in zip(said, wanted, strict=True):
+            right.update(b for a, b in zip(one, other, strict=True) if a == b)
+        totals = Counter(tag for tags in wanted for tag in tags)
+        return {f"accuracy/tag/{tag}": right[tag] / count for tag, count in totals.most_common(10)}
 
     def _counts(self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]]) -> list[dict[str, float]]:
         """Return the counts of each item."""

@@ -64,11 +64,14 @@ def test_a_perfect_answerer_scores_the_maximum():
     items = [o for o in found.outcomes if o.metric == "correct"]
     assert len(items) == 10
     assert {o.value for o in items} == {1.0}
+    assert [o.value for o in found.outcomes if o.metric == "confidence"] == [1.0] * 10
     assert found.currencies == {"seconds": 2.0}
 
 
 def test_a_constant_answerer_scores_its_chance_level():
     values = whole(Classification(Toy()).control(Bench()).outcomes, "majority")
+    assert values["accuracy/class/pos"] == 1
+    assert values["accuracy/class/neg"] == 0
     assert values["accuracy"] == 0.7 or values["accuracy"] == 0.8
     assert values["matthews"] == 0
 

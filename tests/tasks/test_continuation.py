@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -93,6 +94,30 @@ def test_a_loop_of_one_token_is_seen_as_one():
 def test_the_reference_is_judged_too():
     values = whole(TASK.control(Bench()).outcomes, "reference text")
     assert set(values) == {"judge_bits_per_byte", "distinct_1", "distinct_2", "repetition_4"}
+
+
+def test_the_positions_of_the_suffix_are_shown_apart():
+    bench = Bench()
+    bench.model.score_tokens = lambda pairs: [np.log([1.0, 1.0, 0.5, 0.25]) for _ in pairs]
+    values = whole(TASK.measure(bench).outcomes)
+    assert [values[f"bits_per_token/position/{i}-{i}"] for i in (1, 2, 3, 4)] == [0, 0, 1, 2]
+    assert values["bits_per_byte"] == 0.75
+
+
+def test_latencies_are_of_one_generation_alone():
+    values = whole(TASK.measure(Bench()).outcomes)
+    assert {name: value for name, value in values.items() if name.startswith("latency")} == {
+        f"latency_p{share}/tokens/{length}": 4.0 for share in (50, 95) for length in (1, 2, 4)
+    }
+    assert not [name for name in whole(replace(TASK, timed=0).measure(Bench()).outcomes) if "latency" in name]
+
+
+def test_arms_and_controls_say_that_they_answered_the_same_passages():
+    said = {TASK.measure(Bench(p)).fingerprints["items"] for p in (0.5, 0.25)} | {
+        TASK.control(Bench()).fingerprints["items"]
+    }
+    assert len(said) == 1
+    assert replace(TASK, seed=3).control(Bench()).fingerprints["items"] not in said
 
 
 def test_samples_are_the_same_passages_for_every_arm():

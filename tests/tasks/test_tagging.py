@@ -88,7 +88,7 @@ def test_controls_score_their_chance_level(vocabulary):
     assert {o.arm for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(outcomes, "tag O throughout")
     tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
-    assert constant["f1"] == constant["recall"] == 0
+    assert constant["f1"] == constant["recall"] == constant["f1/entity/PER"] == 0
     assert constant["accuracy"] == pytest.approx(tags.count("O") / len(tags))
     assert whole(outcomes, "most frequent tag of each word")["f1"] == 1  # no word has two tags here
 
@@ -97,9 +97,13 @@ def test_words_are_scored_by_accuracy(vocabulary):
     task = Tagging(Toy(), scheme="words")
     assert (task.primary_metric, Tagging(Toy()).primary_metric) == ("accuracy", "f1")
     found = task.measure(bench(Perfect, vocabulary))
-    assert whole(found.outcomes) == {"accuracy": 1.0}
+    assert whole(found.outcomes) == dict.fromkeys(
+        ("accuracy", *(f"accuracy/tag/{t}" for t in "O B-PER I-PER".split())), 1.0
+    )
     controls = task.control(bench(Tools, vocabulary)).outcomes
     assert {o.arm for o in controls} == {"most frequent tag of each word", "tag O throughout"}
+    constant = whole(controls, "tag O throughout")
+    assert [constant[f"accuracy/tag/{tag}"] for tag in ("O", "B-PER", "I-PER")] == [1, 0, 0]
 
 
 def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
