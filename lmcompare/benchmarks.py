@@ -1,18 +1,18 @@
 """``python -m lmcompare.benchmarks``: our loop beside a plain one that calls the same class with ``labels=``.
 
-Both train the same fresh network on the same batches of random tokens, one after the other, several times; each is
-credited with its best time. The plain loop is what one writes first: logits everywhere, the library's own attention for
-this class and its own loss, AdamW as torch has it. Only ratios within one run on one machine mean anything.
+Both train the same fresh network on the same batches of random tokens, in turns. The plain loop is what one writes
+first: logits everywhere, the library's own attention for this class and its own loss, AdamW as torch has it, one
+process with all cores. `lmcompare run` trains several networks side by side, each on its share of the cores: the last
+line is what all of them read together. Only ratios within one run on one machine mean anything.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 
 from lmcompare import networks, settings
 from lmcompare.example import Special
-from lmcompare.machine import ALLOCATOR
+from lmcompare.machine import ALLOCATOR, room_for, worker_environment
 from lmcompare.networks import Tensors
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.steps import Steps
@@ -30,6 +30,8 @@ from lmcompare.train import train
 
 RATES = {"causal": {}, "masked": {"rate": 0.3}, "seq2seq": {}}
 """Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""
+
+SIZES = {"width": 128, "layers": 4, "vocabulary": 4096, "length": 128, "batch": 16, "steps": 40}
 
 
 def special_ids(size: int, sentinels: int = 32) -> Special:
@@ -76,8 +78,8 @@ def our_seconds(kind: str, steps: Steps, network: settings.Network, special: Spe
     return trained.currencies["seconds"]
 
 
-def measure(loop: str, size: dict[str, int], device: str) -> dict[str, float]:
-    """Return tokens a second of one loop ('ours' or 'plain') for each objective."""
+def measure(loop: str, kind: str, size: dict[str, int], device: str) -> float:
+    """Return the tokens a second of one loop ('ours' or 'plain') with one objective."""
     special = special_ids(size["vocabulary"])
     rng = np.random.default_rng(0)
     rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
@@ -86,55 +88,67 @@ def measure(loop: str, size: dict[str, int], device: str) -> dict[str, float]:
         tokens=size["steps"] * size["batch"] * size["length"], batch=size["batch"], evaluations=1, validation_blocks=1
     )
     time_of = our_seconds if loop == "ours" else plain_seconds
-    found = {}
-    for kind, rate in RATES.items():
-        objective = OBJECTIVES[kind](**rate)
-        warm = Steps(rows, objective, special, replace(training, tokens=2 * size["batch"] * size["length"]), 1, False)
-        time_of(kind, warm, network, special, device)
-        found[kind] = training.tokens / time_of(kind, replace(warm, training=training), network, special, device)
-    return found
+    objective = OBJECTIVES[kind](**RATES[kind])
+    warm = Steps(rows, objective, special, replace(training, tokens=2 * size["batch"] * size["length"]), 1, False)
+    time_of(kind, warm, network, special, device)
+    return training.tokens / time_of(kind, replace(warm, training=training), network, special, device)
 
 
-def _elsewhere(loop: str, arguments: argparse.Namespace, environment: dict[str, str]) -> dict[str, float]:
-    """Measure in a process of its own, since the allocator is set before Python starts."""
-    command = [sys.executable, "-m", "lmcompare.benchmarks", "--loop", loop]
-    for name in ("width", "layers", "vocabulary", "length", "batch", "steps", "device"):
-        command += [f"--{name}", str(getattr(arguments, name))]
-    done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, check=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+@dataclass(frozen=True)
+class Way:
+    """One line of the table: a loop, the environment of its process, and how many of these run side by side."""
+
+    loop: str
+    environment: dict[str, str]
+    processes: int = 1
+
+    def speed(self, kind: str, arguments: argparse.Namespace) -> float:
+        """Measure in processes of their own, since the allocator is set before Python starts; return their sum."""
+        command = [sys.executable, "-m", "lmcompare.benchmarks", "--loop", self.loop, "--kind", kind]
+        for name in (*SIZES, "device"):
+            command += [f"--{name}", str(getattr(arguments, name))]
+        started = [
+            subprocess.Popen(command, env=os.environ | self.environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(self.processes)
+        ]
+        said = [process.communicate()[0] for process in started]
+        if any(process.returncode for process in started):
+            raise SystemExit(f"{self.loop}, {kind}: a process failed; see above")
+        return sum(float(line.splitlines()[-1]) for line in said)
+
+
+def ways(device: str) -> dict[str, Way]:
+    """Return the lines of the table by name."""
+    workers = room_for(device)
+    found = {
+        "plain": Way("plain", {}),
+        "plain, allocator set": Way("plain", ALLOCATOR),
+        "ours": Way("ours", {}),
+        "ours, allocator set": Way("ours", ALLOCATOR),
+    }
+    environment = worker_environment(workers, device)
+    return found | {f"`lmcompare run`: {workers} side by side, allocator set": Way("ours", environment, workers)}
 
 
 def main() -> None:
     """Print a Markdown table: tokens a second of both loops, with and without the allocator's settings, and ratios."""
     parser = argparse.ArgumentParser(prog="python -m lmcompare.benchmarks", description=__doc__)
-    for name, default in {
-        "width": 128,
-        "layers": 4,
-        "vocabulary": 4096,
-        "length": 128,
-        "batch": 16,
-        "steps": 40,
-    }.items():
+    for name, default in SIZES.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3, help="the loops take turns so often; medians are shown")
     parser.add_argument("--loop", choices=["ours", "plain"], help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=list(RATES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.loop:
-        print(json.dumps(measure(arguments.loop, vars(arguments), arguments.device)))
+        print(measure(arguments.loop, arguments.kind, vars(arguments), arguments.device))
         return
-    ways: dict[str, tuple[str, dict[str, str]]] = {
-        "plain": ("plain", {}),
-        "plain, allocator set": ("plain", ALLOCATOR),
-        "ours": ("ours", {}),
-        "ours, allocator set (as `lmcompare run` does)": ("ours", ALLOCATOR),
-    }
-    speeds: dict[str, dict[str, list[float]]] = {way: {kind: [] for kind in RATES} for way in ways}
+    every = ways(arguments.device)
+    speeds: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in RATES} for name in every}
     for _ in range(arguments.repeats):
-        for way, (loop, environment) in ways.items():
-            for kind, speed in _elsewhere(loop, arguments, environment).items():
-                speeds[way][kind].append(speed)
+        for kind in RATES:
+            for name, way in every.items():
+                speeds[name][kind].append(way.speed(kind, arguments))
     print(_table(speeds, vars(arguments)))
 
 

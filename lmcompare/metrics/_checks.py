@@ -1,6 +1,8 @@
 """What every metric asks of its answers before it counts them."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,40 @@ def distributions(
         row = int(outside.argmax())
         raise InputError(f"{metric}: row {row}: wanted a label from 0 to {classes - 1}, got {labels[row]}")
     return probabilities / sums[:, None], labels
+
+
+def checkpoint(metric: str, model: str | None) -> Path:
+    """Return the folder of the model that a metric asks.
+
+    Raises:
+        InputError: none was named, or there is none.
+    """
+    if model is None:
+        raise InputError(f"{metric}: model: missing; wanted the folder of a checkpoint")
+    folder = Path(model).expanduser()
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{metric}: model: wanted a folder with config.json and model.safetensors, got {model!r}")
+    return folder
+
+
+def judge(metric: str, model: str | None) -> Any:
+    """Return the ``LanguageModel`` that a metric asks; see ``checkpoint``."""
+    folder = checkpoint(metric, model)
+    from lmcompare.model import load  # torch: only where a model is asked
+
+    return load(folder)
+
+
+def package(metric: str, name: str) -> Any:
+    """Import the library that computes a metric.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(f"{metric}: {error}; `pip install 'lmcompare[judges]'` installs it") from None
 
 
 def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
