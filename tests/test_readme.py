@@ -1,0 +1,76 @@
+"""What README shows is tried as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lmcompare
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+TINY = {
+    "vocabulary.size": "400",
+    "blocks.length": "32",
+    "network": "{width: 16, layers: 1, heads: 2, feedforward: 2.0}",
+    "training": "{tokens: 1024, batch: 4, evaluations: 1, validation_blocks: 4}",
+    "corpus.validation": "0.1",
+    "corpus.test": "0.1",
+    "seeds": "[1]",
+}
+
+
+def block(language, word):
+    """The one fenced block of a language that holds a word."""
+    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in one]
+    return found
+
+
+@pytest.fixture
+def mine(tmp_path, sentences, monkeypatch):
+    """A folder with the texts and tables that README's experiment names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LMCOMPARE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "my" / "texts").mkdir(parents=True)
+    (tmp_path / "my" / "texts" / "one.txt").write_text("\n\n".join(sentences))
+    rows = [f"{i} {text},{'good' in text}" for i, text in enumerate(sentences[:60])]
+    (tmp_path / "my" / "labels.csv").write_text("\n".join(["text,label", *rows]))
+    pairs = [f"what {i},{text}" for i, text in enumerate(sentences[:60])]
+    (tmp_path / "my" / "pairs.csv").write_text("\n".join(["question,reply", *pairs]))
+    return tmp_path
+
+
+def report_of(folder, text):
+    """Write the experiment, run it at a tiny size as a user does, and return the report."""
+    (folder / "mine.yaml").write_text(text)
+    sets = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    command = [sys.executable, "-m", "lmcompare", "run", "mine.yaml", "--workers", "1", "--device", "cpu", *sets]
+    path = os.pathsep.join([str(folder), str(Path(lmcompare.__file__).parents[1])])
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return (folder / "results" / "mine" / "report.md").read_text()
+
+
+def test_nine_lines_of_yaml_compare_the_three_objectives_on_tables_of_ones_own(mine):
+    text = block("yaml", "my/texts")
+    assert len(text.splitlines()) <= 10
+    small = text.replace("answer: reply", "answer: reply, adaptation: {learning_rates: [1e-3], epochs: 1}")
+    small = small.replace("labels.csv}", "labels.csv}, adaptation: {learning_rates: [1e-3], epochs: 1}")
+    said = report_of(mine, small)
+    assert all(f"`{arm}`" in said for arm in ("causal", "masked", "seq2seq"))
+    assert "topics" in said and "replies" in said
+
+
+def test_a_task_of_ones_own_is_one_class_in_a_package_with_an_entry_point(mine):
+    (mine / "my_tasks.py").write_text(block("python", "TASKS.register"))
+    (group,) = re.findall(r'`\[project.entry-points."(lmcompare.tasks)"\]`', README)
+    (mine / "my_tasks-1.dist-info").mkdir()
+    (mine / "my_tasks-1.dist-info" / "METADATA").write_text("Name: my_tasks\nVersion: 1\n")
+    (mine / "my_tasks-1.dist-info" / "entry_points.txt").write_text(f"[{group}]\norder = my_tasks\n")
+    (line,) = re.findall("# in YAML: (.*)", README)
+    text = block("yaml", "my/texts").partition("tasks:")[0].replace("my/texts/*.txt", "my/texts/one.txt")
+    said = report_of(mine, f"{text}tasks:\n  {line.replace('my/texts.csv', 'my/labels.csv')}\n")
+    assert "a text or its halves swapped" in said, said
+    assert "chance" in said
