@@ -158,6 +158,16 @@ def compare(
     typer.echo(compared(first, second, said), nl=False)
 
 
+@app.command()
+def summary(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of results.")],
+) -> None:
+    """Set the tasks of several folders of results under one another, as markdown: task by objective."""
+    from lmcompare.report import summary as summed_up
+
+    typer.echo(summed_up(directories), nl=False)
+
+
 @app.command(name="list")
 def list_(
     kind: Annotated[Kind, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],

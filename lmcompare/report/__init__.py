@@ -1,15 +1,17 @@
 """The report: from the rows of a run to markdown, figures and tables, and from nothing else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from lmcompare.errors import InputError
 from lmcompare.records import write_atomically
-from lmcompare.report import exports
+from lmcompare.report import exports, overview
 from lmcompare.report.comparison import compare
 from lmcompare.report.findings import find
 from lmcompare.report.page import Page
 from lmcompare.report.rows import read
 
-__all__ = ["compare", "write"]
+__all__ = ["compare", "summary", "write"]
 
 
 def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
@@ -42,3 +44,26 @@ def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
     path = folder / "report.md"
     write_atomically(path, markdown.encode())
     return path
+
+
+def summary(folders: Sequence[Path]) -> str:
+    """Return the table 'task by objective' of several folders of results, as GitHub markdown.
+
+    Args:
+        folders: what `lmcompare run` wrote.
+
+    Raises:
+        InputError: as ``write``; of all folders at once.
+    """
+    reports, problems = [], []
+    for folder in folders:
+        try:
+            rows = read(folder)
+        except InputError as error:
+            problems += error.problems
+            continue
+        reports.append(((folder / "report.md").as_posix(), [find(rows, task) for task in rows.tasks], rows.arms))
+    if problems:
+        raise InputError(*problems)
+    table = overview.across(reports)
+    return f"{table.markdown}\n\n{overview.note([found for _, some, _ in reports for found in some])}\n"

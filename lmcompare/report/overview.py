@@ -1,7 +1,8 @@
 """Task by objective: the whole of an experiment with many tasks on one screen."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -28,35 +29,63 @@ def table(findings: Sequence[Findings], arms: Sequence[str]) -> Table | None:
     if len(findings) < FEWEST:
         return None
     groups = {code(arm): [arm] for arm in arms} if len(arms) <= WIDEST else {f"best of {len(arms)} arms": list(arms)}
-    rows, numbers = [], []
-    for found in findings:
-        control = best(found, CONTROL)
-        top = _first(found, [*_comparable(found, PRETRAINED), *([control] if control else [])])
-        cells = [escape(found.task.name), found.metric.heading if found.measured else NONE]
-        for group in groups.values():
-            one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.arm in group])
-            cells.append(_cell(found, one, top, name=code(one.arm) if one and len(group) > 1 else ""))
-        cells.append(_cell(found, control, top, name=escape(called(control.arm)) if control else ""))
-        rows.append([*cells, _beaten_by(found, control), verdict(found)])
-        numbers += [
-            {
-                "task": found.task.name,
-                "family": found.task.family,
-                "metric": found.task.primary,
-                "better": found.task.better,
-                "arm": one.arm,
-                "condition": one.condition,
-                "exactness": one.exactness,
-                "value": one.estimate.value,
-                "low": one.estimate.low,
-                "high": one.estimate.high,
-                "best": top is not None and one.estimate.value == top.estimate.value,
-                "verdict": verdict(found).replace("`", ""),
-            }
-            for one in [*_comparable(found, PRETRAINED), *([control] if control else [])]
-        ]
-    headings = ["task", "metric", *groups, "best control", "beaten by", "verdict"]
-    return Table("overview", headings, rows, pd.DataFrame(numbers))
+    rows = [_row(found, groups) for found in findings]
+    numbers = pd.DataFrame([number for found in findings for number in _numbers(found)])
+    return Table("overview", _headings(groups), rows, numbers)
+
+
+def across(reports: Sequence[tuple[str, Sequence[Findings], Sequence[str]]]) -> Table:
+    """The same table of several experiments.
+
+    Args:
+        reports: of each experiment: where its report lies, its tasks, the names of its arms.
+    """
+    groups = {code(arm): [arm] for _, _, arms in reports for arm in arms}
+    rows = [
+        [f"[{escape(found.task.name)}]({where})", *_row(found, groups)[1:]]
+        for where, findings, _ in reports
+        for found in findings
+    ]
+    numbers = [{"report": where} | number for where, some, _ in reports for found in some for number in _numbers(found)]
+    return Table("summary", _headings(groups), rows, pd.DataFrame(numbers))
+
+
+def _headings(groups: Iterable[str]) -> list[str]:
+    return ["task", "metric", *groups, "best control", "beaten by", "verdict"]
+
+
+def _row(found: Findings, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    control = best(found, CONTROL)
+    top = _first(found, [*_comparable(found, PRETRAINED), *([control] if control else [])])
+    cells = [escape(found.task.name), found.metric.heading if found.measured else NONE]
+    for group in groups.values():
+        one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.arm in group])
+        cells.append(_cell(found, one, top, name=code(one.arm) if one and len(group) > 1 else ""))
+    cells.append(_cell(found, control, top, name=escape(called(control.arm)) if control else ""))
+    return [*cells, _beaten_by(found, control), verdict(found)]
+
+
+def _numbers(found: Findings) -> list[dict[str, Any]]:
+    control = best(found, CONTROL)
+    every = [*_comparable(found, PRETRAINED), *([control] if control else [])]
+    top = _first(found, every)
+    return [
+        {
+            "task": found.task.name,
+            "family": found.task.family,
+            "metric": found.task.primary,
+            "better": found.task.better,
+            "arm": one.arm,
+            "condition": one.condition,
+            "exactness": one.exactness,
+            "value": one.estimate.value,
+            "low": one.estimate.low,
+            "high": one.estimate.high,
+            "best": top is not None and one.estimate.value == top.estimate.value,
+            "verdict": verdict(found).replace("`", ""),
+        }
+        for one in every
+    ]
 
 
 def best(found: Findings, condition: str) -> Measured | None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from lmcompare.errors import InputError
+from lmcompare.report import summary as across_folders
 from lmcompare.report import write
 from lmcompare.report.answer import answer
 from lmcompare.report.findings import Findings, Measured, find
-from lmcompare.report.overview import best, note, summary, table, verdict
+from lmcompare.report.overview import across, best, note, summary, table, verdict
 from lmcompare.report.rows import CONTROL, PRETRAINED, read
 
 
@@ -141,3 +143,24 @@ def test_no_interval_goes_beyond_what_a_metric_can_be(synthetic: Callable[..., A
     assert [(one.low >= -1, one.high) for one in estimates] == [(True, 1.0)] * 3
     # One word of the YAML file says nothing that the description does not say.
     assert "How each was asked" not in write(tmp_path).read_text(encoding="utf-8")
+
+
+def test_several_reports_under_one_another(finished: Path, found: list[Findings]) -> None:
+    said = across(
+        [("a/report.md", found, ["causal", "masked", "seq2seq"]), ("b/report.md", found[:1], ["causal", "bert"])]
+    )
+    assert said.headings[2:7] == ["`causal`", "`masked`", "`seq2seq`", "`bert`", "best control"]
+    assert [row[0] for row in said.rows] == [
+        "[sentiment](a/report.md)",
+        "[continuation](a/report.md)",
+        "[sentiment](b/report.md)",
+    ]
+    assert said.rows[0][1:] == said.rows[2][1:]
+    markdown = across_folders([finished])
+    assert f"[sentiment]({finished.as_posix()}/report.md)" in markdown and "In brackets: 95% intervals" in markdown
+
+
+def test_every_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as error:
+        across_folders([tmp_path / "a", tmp_path / "b"])
+    assert len(error.value.problems) == 2
