@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, compared, curves, figures, hypotheses, overview, parity, samples, tables
+from lmcompare.report import answer, compared, curves, figures, hypotheses, matchings, overview, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -43,6 +43,7 @@ class Page:
             parity.gate(rows),
             curves.expected(rows),
             parity.budget(rows),
+            matchings.table(rows),
             parity.adaptation(rows),
             parity.counts(rows),
             parity.environment(rows),
@@ -130,6 +131,7 @@ class Page:
             "learning_rates": self._path("figures/learning-rates.png"),
             "budget": self._markdown("budget"),
             "budget_words": _budget_words(words.strip(), rows),
+            "matching": self._markdown("matching"),
             "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
             "limits": self._limits(apart),
@@ -218,8 +220,8 @@ class Page:
             )
         if apart:
             limits.append(
-                "**Matching**: nothing matches everything. This run gives each arm the same corpus tokens; they "
-                f"differ in {joined(apart)}."
+                f"**Matching**: nothing matches everything. This run {matchings.rule(rows)}; they differ in "
+                f"{joined(apart)}."
             )
         failed = [arm for arm in rows.arms if rows.gate(arm) is False]
         if failed:
