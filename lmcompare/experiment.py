@@ -167,7 +167,7 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
         if match:
             arms, match = matching.solve(experiment, match, points, problems)
             experiment = replace(experiment, arms=arms, match=match)
-    if match is None or len(problems) == before:  # else the names that the arms would have are not known
+    if data.get("match") is None or len(problems) == before:  # else the names that the arms would have are not known
         conditions = {name: task.conditions for name, task in tasks.items()}
         hypotheses = build(data.get("hypotheses"), arms, conditions, problems)
         experiment = replace(experiment, hypotheses=hypotheses) if experiment else None

@@ -153,7 +153,7 @@ def test_what_was_solved_is_said(make: Make) -> None:
             "arms.masked at equal flops: the name is taken",
         ),
         (
-            {"match": "flops", "arms": ARMS | {"x": {"objective": {"kind": "seq2seq", "mean_span": 1, "rate": 0.9}}}},
+            {"match": "flops", "vocabulary": {"size": 512, "sentinels": 2}},
             "match: vocabulary.sentinels: wanted at least ",
         ),
         (

@@ -12,6 +12,7 @@ from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.rows import SCRATCH, Rows
+from lmcompare.report.scale import scale_figure, scale_tables
 
 _MISSING_SHOWN = 8
 
@@ -44,6 +45,7 @@ class Page:
             curves.expected(rows),
             parity.budget(rows),
             matchings.table(rows),
+            *scale_tables(rows),
             parity.adaptation(rows),
             parity.counts(rows),
             parity.environment(rows),
@@ -72,6 +74,7 @@ class Page:
         drawn["figures/pretraining-loss.png"] = curves.learning(self.rows)
         drawn["figures/pretraining-below-unigram.png"] = curves.below_unigram(self.rows)
         drawn["figures/learning-rates.png"] = curves.sensitivity(self.rows)
+        drawn["figures/scale.png"] = scale_figure(self.rows)
         return {name: content for name, content in drawn.items() if content is not None}
 
     def files(self) -> dict[str, bytes]:
@@ -132,6 +135,8 @@ class Page:
             "budget": self._markdown("budget"),
             "budget_words": _budget_words(words.strip(), rows),
             "matching": self._markdown("matching"),
+            "scale": {name: self._markdown(name) for name in ("scaling", "crossings", "variance")},
+            "scale_figure": self._path("figures/scale.png"),
             "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
             "limits": self._limits(apart),

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lmcompare.report import matchings, write
+from lmcompare.report import matchings
+from lmcompare.report.page import Page
 from lmcompare.report.rows import Rows, read
 
 MATCH: dict[str, Any] = {
@@ -20,9 +21,13 @@ MATCH: dict[str, Any] = {
 
 
 @pytest.fixture
-def rows(finished: Path) -> Rows:
-    found = read(finished)
-    return replace(found, settings={**found.settings, "match": MATCH})
+def unmatched(synthetic: Any, tmp_path: Path) -> Rows:
+    return read(synthetic(items=4).write(tmp_path / "sentiment"))
+
+
+@pytest.fixture
+def rows(unmatched: Rows) -> Rows:
+    return replace(unmatched, settings={**unmatched.settings, "match": MATCH})
 
 
 def test_each_matched_arm_stands_beside_its_reference(rows: Rows) -> None:
@@ -41,19 +46,16 @@ def test_an_arm_that_has_not_finished_has_no_number(rows: Rows) -> None:
     assert table is not None and table.rows[0][3:] == ["–", "–", "–"] and len(table.numbers) == 1
 
 
-def test_without_a_matching_the_report_says_what_it_said(finished: Path) -> None:
-    rows = read(finished)
-    assert matchings.table(rows) is None and matchings.rule(rows) == "gives each arm the same corpus tokens"
-    assert matchings.table(replace(rows, settings={**rows.settings, "match": None})) is None
+def test_without_a_matching_the_report_says_what_it_said(unmatched: Rows) -> None:
+    assert matchings.table(unmatched) is None and matchings.rule(unmatched) == "gives each arm the same corpus tokens"
+    assert matchings.table(replace(unmatched, settings={**unmatched.settings, "match": None})) is None
 
 
-def test_the_report_says_what_was_to_be_equal(synthetic: Any, tmp_path: Path) -> None:
-    made = synthetic()
-    made.settings["match"] = MATCH
-    text = write(made.write(tmp_path / "sentiment")).read_text()
+def test_the_report_says_what_was_to_be_equal(rows: Rows, unmatched: Rows) -> None:
+    page = Page(rows, [])
+    text = page.markdown()
     assert "What was to be equal, as counted while training:\n\n| arm | was matched in | to |" in text
-    assert (
-        "This run makes arms equal in corpus tokens read, training FLOPs and training FLOPs per corpus token; they "
-        "differ in "
-    ) in text
-    assert (tmp_path / "sentiment" / "tables" / "matching.csv").is_file()
+    said = "makes arms equal in corpus tokens read, training FLOPs and training FLOPs per corpus token; they differ in "
+    assert f"This run {said}" in text
+    assert "tables/matching.csv" in page.files()
+    assert "What was to be equal" not in Page(unmatched, []).markdown()
