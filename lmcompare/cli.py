@@ -110,6 +110,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     """Check an experiment without doing anything: its settings and that its sources are there."""
     from lmcompare import cells
     from lmcompare.experiment import load
+    from lmcompare.matching import lines
     from lmcompare.plan import plan, to_download
 
     experiment = load(file, sets or (), quick)
@@ -117,7 +118,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
     sizes = f"{len(experiment.arms)} arms x {len(experiment.seeds)} seeds, {len(experiment.tasks)} tasks"
     typer.echo(f"{file}: valid; {sizes}: {len(all_cells)} cells, {done} of them done")
-    for line in to_download(experiment):
+    for line in [*(lines(experiment, experiment.match) if experiment.match else ()), *to_download(experiment)]:
         typer.echo(line)
 
 

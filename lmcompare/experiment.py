@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lmcompare import settings
+from lmcompare import matching, settings
 from lmcompare.corpora import SOURCES
 from lmcompare.errors import InputError, nearest
 from lmcompare.grid import expanded
@@ -19,20 +19,8 @@ from lmcompare.validation import check, filled, held, plugin
 from lmcompare.yamlfile import Tree, dump_yaml, read_mapping, shown
 
 T = TypeVar("T")
-KEYS = (
-    "name",
-    "description",
-    "corpus",
-    "vocabulary",
-    "blocks",
-    "network",
-    "training",
-    "arms",
-    "grid",
-    "tasks",
-    "seeds",
-    "hypotheses",
-    "quick",
+KEYS = tuple(
+    "name description corpus vocabulary blocks network training arms grid match tasks seeds hypotheses quick".split()
 )
 RESERVED = ("prepare", "pretrain", "pretraining")
 _NAME = re.compile(r"\w[\w +-]*")
@@ -55,6 +43,7 @@ class Experiment:
         tasks: what is measured, by name.
         seeds: one pretraining of each fresh network for each; of a checkpoint they seed its adaptation alone.
         hypotheses: claims that the report judges, by name.
+        match: in what the arms were made equal, beyond what is set; None: in nothing.
     """
 
     name: str
@@ -68,6 +57,7 @@ class Experiment:
     tasks: dict[str, Task]
     seeds: tuple[int, ...]
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
+    match: matching.Match | None = None
 
     def network_of(self, arm: str) -> settings.Network:
         """Return the network of ``arm``: the shared settings and what the arm changes of them."""
@@ -140,7 +130,8 @@ def parse(data: Tree, sets: Mapping[str, str] | Iterable[str] = (), quick: bool 
 def _build(data: Tree, problems: list[str]) -> Experiment | None:
     """Return the experiment; None, and say each problem, if there is any."""
     before = len(problems)
-    data = expanded(data, problems)
+    points: dict[str, tuple[str, str]] = {}
+    data = expanded(data, problems, points)
     problems += [f"{key}: no such key{nearest(str(key), KEYS)}" for key in data if key not in KEYS]
     name, description = data.get("name"), data.get("description", "")
     if name is None:
@@ -168,13 +159,19 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
             problems.append(f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}")
         elif task:
             tasks[key] = task
-    conditions = {name: task.conditions for name, task in tasks.items()}
-    hypotheses = build(data.get("hypotheses"), arms, conditions, problems)
-    if len(problems) > before or not (corpus and vocabulary and blocks and network and training):
-        return None
-    return Experiment(
-        str(name), description, corpus, vocabulary, blocks, network, training, arms, tasks, seeds, hypotheses
-    )
+    match = matching.read(data.get("match"), problems)
+    experiment = None
+    if len(problems) == before and corpus and vocabulary and blocks and network and training:
+        about = (str(name), description, corpus, vocabulary, blocks, network, training)
+        experiment = Experiment(*about, arms, tasks, seeds, match=match)
+        if match:
+            arms, match = matching.solve(experiment, match, points, problems)
+            experiment = replace(experiment, arms=arms, match=match)
+    if data.get("match") is None or len(problems) == before:  # else the names that the arms would have are not known
+        conditions = {name: task.conditions for name, task in tasks.items()}
+        hypotheses = build(data.get("hypotheses"), arms, conditions, problems)
+        experiment = replace(experiment, hypotheses=hypotheses) if experiment else None
+    return experiment if len(problems) == before else None
 
 
 def _section(cls: type[T], data: Tree, key: str, problems: list[str]) -> T | None:

@@ -13,10 +13,15 @@ SECTIONS = ("objective", "network", "training")
 """What an arm may change, and so what a grid may go over."""
 
 
-def expanded(data: Tree, problems: list[str]) -> Tree:
+def expanded(data: Tree, problems: list[str], points: dict[str, tuple[str, str]] | None = None) -> Tree:
     """Return the experiment with each arm that a grid goes over replaced by its combinations.
 
     A grid of the experiment goes over all arms; one of an arm goes over that arm, besides. Keys are dotted, or nested.
+
+    Args:
+        data: the experiment.
+        problems: is told what is wrong.
+        points: is told, of each arm, its name before and its point of the experiment's grid.
 
     >>> arms = {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
     >>> expanded({"arms": arms}, [])["arms"]
@@ -28,16 +33,20 @@ def expanded(data: Tree, problems: list[str]) -> Tree:
         return data
     shared = dict(_axes(data.get("grid"), "grid", problems))
     every: dict[str, Any] = {}
+    points = {} if points is None else points
     for name, arm in arms.items():
         own = _axes(arm.get("grid"), f"arms.{name}.grid", problems) if isinstance(arm, Mapping) else ()
         axes = shared | dict(own)
         if not isinstance(arm, Mapping) or not axes:
             every[name] = arm
+            points[str(name)] = (str(name), "")
             continue
         bare = {key: value for key, value in arm.items() if key != "grid"}
         for values in product(*axes.values()):
             pairs = list(zip(axes, values, strict=True))
-            label = " ".join([str(name), *(f"{key.rpartition('.')[2]} {written(value)}" for key, value in pairs)])
+            words = {key: f"{key.rpartition('.')[2]} {written(value)}" for key, value in pairs}
+            label = " ".join([str(name), *words.values()])
+            points[label] = (str(name), " ".join(words[key] for key in shared))
             every[label] = changed(bare, pairs, problems)
     return {key: value for key, value in data.items() if key != "grid"} | {"arms": every}
 

@@ -18,8 +18,8 @@ from lmcompare.settings import Arm, plain
 from lmcompare.weights import check, check_name, downloaded, fingerprint, is_local
 
 OUTSIDE = frozenset(
-    "statistics report yamlfile overrides grid validation hypotheses experiment cells plan machine state display pool "
-    "run worker listing cli benchmarks scoring_benchmark inspect __main__ __init__".split()
+    "statistics report yamlfile overrides grid validation hypotheses costs matching experiment cells plan machine "
+    "state display pool run worker listing cli benchmarks scoring_benchmark inspect __main__ __init__".split()
 )
 """Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
 

@@ -16,8 +16,8 @@ ORDER = (
     "errors registry settings example records objectives corpora pieces vocabulary translator blocks families "
     "likelihood scoring gap tensors networks sharing asking weights checkpoints reading budget decoding "
     "visibility verbs model steps train trainable fitting answering choosing metrics judge baselines tasks adapt "
-    "tools evaluate statistics report yamlfile overrides grid validation hypotheses experiment cells plan machine "
-    "state display pool run worker inspect listing cli __main__ benchmarks scoring_benchmark"
+    "tools evaluate statistics report yamlfile overrides grid validation hypotheses costs matching experiment "
+    "cells plan machine state display pool run worker inspect listing cli __main__ benchmarks scoring_benchmark"
 ).split()
 HEAVY = {"torch", "transformers", "evaluate", "sklearn", "matplotlib"}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]

@@ -7,11 +7,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lmcompare import statistics
-from lmcompare.report import answer, compared, curves, figures, hypotheses, overview, parity, samples, tables
+from lmcompare.report import answer, compared, curves, figures, hypotheses, matchings, overview, parity, samples, tables
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import counted, joined
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.rows import SCRATCH, Rows
+from lmcompare.report.scale import scale_figure, scale_tables
 
 _MISSING_SHOWN = 8
 
@@ -43,6 +44,8 @@ class Page:
             parity.gate(rows),
             curves.expected(rows),
             parity.budget(rows),
+            matchings.table(rows),
+            *scale_tables(rows),
             parity.adaptation(rows),
             parity.counts(rows),
             parity.environment(rows),
@@ -71,6 +74,7 @@ class Page:
         drawn["figures/pretraining-loss.png"] = curves.learning(self.rows)
         drawn["figures/pretraining-below-unigram.png"] = curves.below_unigram(self.rows)
         drawn["figures/learning-rates.png"] = curves.sensitivity(self.rows)
+        drawn["figures/scale.png"] = scale_figure(self.rows)
         return {name: content for name, content in drawn.items() if content is not None}
 
     def files(self) -> dict[str, bytes]:
@@ -130,6 +134,9 @@ class Page:
             "learning_rates": self._path("figures/learning-rates.png"),
             "budget": self._markdown("budget"),
             "budget_words": _budget_words(words.strip(), rows),
+            "matching": self._markdown("matching"),
+            "scale": {name: self._markdown(name) for name in ("scaling", "crossings", "variance")},
+            "scale_figure": self._path("figures/scale.png"),
             "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
             "limits": self._limits(apart),
@@ -218,8 +225,8 @@ class Page:
             )
         if apart:
             limits.append(
-                "**Matching**: nothing matches everything. This run gives each arm the same corpus tokens; they "
-                f"differ in {joined(apart)}."
+                f"**Matching**: nothing matches everything. This run {matchings.rule(rows)}; they differ in "
+                f"{joined(apart)}."
             )
         failed = [arm for arm in rows.arms if rows.gate(arm) is False]
         if failed:
