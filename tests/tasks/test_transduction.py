@@ -264,7 +264,7 @@ def test_shots_are_cut_to_the_context_and_counted():
     assert found.notes["prompts_cut"] == {"shots": 1, "test": 6}
     assert found.notes["truncated"] == 7
     assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["test"])
-    with pytest.raises(InputError, match="shots: wanted fewer than 9, each with 2 tokens of the context"):
+    with pytest.raises(InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"):
         Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(bench)
     with pytest.raises(InputError, match="shots: wanted at most the 48 training items, got 49"):
         Transduction(Toy(), shots=49).measure(AsItIs())
@@ -276,3 +276,23 @@ def test_settings_of_shots_that_cannot_be():
     with pytest.raises(InputError, match="between: wanted only beside shots, got ';'"):
         Transduction(Toy(), between=";")
     assert "by networks as they are, after 4 solved items; chrF" in Transduction(Toy(), shots=4).describe()
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
+def test_each_objective_answers_as_it_is(kind, vocabulary, small):
+    from lmcompare import networks
+    from lmcompare.evaluate import Tools
+    from lmcompare.model import FACES
+    from lmcompare.objectives import OBJECTIVES
+
+    objective = OBJECTIVES[kind]()
+    network = networks.build(small, objective.role, vocabulary.special, 1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    model = FACES[objective.role](network, vocabulary, objective)
+    bench = Tools(SimpleNamespace(vocabulary=vocabulary), model, 1, 128, 0, lambda event: None)
+    found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(bench)
+    values = whole(found.outcomes)
+    assert values["chrf"] < 30 and values["bits_per_byte"] > 1
+    assert values["calls_per_answer"] <= 8
+    assert {o.exactness for o in found.outcomes if o.metric == "bits"} == {objective.exactness}
+    assert all(tensor.equal(before[name]) for name, tensor in network.state_dict().items())
