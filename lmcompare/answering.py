@@ -88,19 +88,19 @@ class Prefixed:
 
 @dataclass(frozen=True)
 class Answered:
-    """What a tuned model says to the test prompts.
+    """What a model says to the test prompts.
 
     Attributes:
         answers: tokens that it wrote, the end left out.
-        nats: log p of each token of the real answer and of its end.
-        tuned: the model and how it was chosen.
+        nats: log p of each token of the real answer, and of a tuned model of its end.
+        tuned: the model and how it was chosen; None of a model as it is.
         calls: of the network for an answer (of the longest, if they differ).
         seconds: for writing all of them.
     """
 
     answers: list[Ids]
     nats: list[NDArray[np.float64]]
-    tuned: Tuned
+    tuned: Tuned | None
     calls: int
     seconds: float
 
@@ -112,18 +112,32 @@ def answer(
     test: Pairs,
     *,
     length: int,
-    adaptation: settings.Adaptation,
+    adaptation: settings.Adaptation | None,
     seed: int,
     strategy: str = "confidence",
     steps: int | None = None,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> Answered:
-    """``tune`` a copy of the model on pairs, then ``write`` an answer to each test prompt and score the real one."""
-    tuned = tune(model, train, validation, length=length, adaptation=adaptation, seed=seed, progress=progress)
+    """``tune`` a copy of the model on pairs, then ``write`` an answer to each test prompt and score the real one.
+
+    Without an ``adaptation`` the model is asked as it is. Nothing taught it how an answer ends, so the end is not
+    scored (a masked model is told how long the real answer is).
+    """
+    tuned = None
+    if adaptation is not None:
+        tuned = tune(model, train, validation, length=length, adaptation=adaptation, seed=seed, progress=progress)
+        model = tuned.model
     progress({"done": 0, "total": 2, "stage": "writing"})
-    decoded = write(tuned.model, [prompt for prompt, _ in test], length=length, strategy=strategy, steps=steps)
+    decoded = write(model, [prompt for prompt, _ in test], length=length, strategy=strategy, steps=steps)
     progress({"done": 1, "total": 2, "stage": "likelihood"})
-    nats = answer_nats(tuned.model, test, length=length)
+    if tuned is not None:
+        nats = answer_nats(model, test, length=length)
+    else:
+        nats = [np.zeros(0)] * len(test)
+        said = [i for i, (_, wanted) in enumerate(test) if len(wanted)]
+        scores = model.score_tokens([(test[i][0], test[i][1][:length]) for i in said])
+        for i, score in zip(said, scores, strict=True):
+            nats[i] = score
     return Answered(decoded.tokens, nats, tuned, decoded.calls, decoded.seconds)
 
 
@@ -245,7 +259,7 @@ def write(
     masks and is cut at its first eos.
 
     Args:
-        model: fine-tuned on pairs.
+        model: fine-tuned on pairs, or as it is.
         prompts: (n,) tokens each.
         length: tokens of an answer, its end counted, at most.
         strategy: of a masked model: see ``decoding.filling.STRATEGIES``.

@@ -22,6 +22,8 @@ OUTSIDE = frozenset(
     "state display pool run worker listing cli benchmarks scoring_benchmark inspect __main__ __init__".split()
 )
 """Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
+ROWS = 100_000
+"""Rows of a source that are read for a label that is not among the first, before a run."""
 
 
 def plan(experiment: Experiment) -> list[Cell]:
@@ -46,14 +48,15 @@ def plan(experiment: Experiment) -> list[Cell]:
         return cells[-1]
 
     parts = {"corpus": experiment.corpus, **{f"tasks.{name}": task for name, task in experiment.tasks.items()}}
-    contents, problems = {}, []
+    contents: dict[str, Any] = {}
+    problems: list[str] = []
     for path, part in parts.items():
-        try:
-            contents[path] = _content(part)
-        except InputError as error:
-            problems += [f"{path}.source: {problem}" for problem in error.problems]
-    for name, asked in experiment.tasks.items():
-        problems += [] if f"tasks.{name}" not in contents else _without_column(f"tasks.{name}", asked)
+        before = len(problems)
+        content = _content(part, path, problems)
+        if len(problems) == before:
+            contents[path] = content
+            for where, asked in _reading(path, part) if path != "corpus" else ():
+                problems += _without_column(where, asked) or _without_label(where, asked)
     ready: dict[str, Any] = {}
     for arm, side in experiment.arms.items():
         if side.checkpoint is not None:
@@ -105,11 +108,55 @@ def _without_column(path: str, task: Any) -> list[str]:
     ]
 
 
-def _content(part: Any) -> Any:
-    """Return the settings of a part with each source replaced by its fingerprint, and the code of a plug-in."""
+def _without_label(path: str, task: Any) -> list[str]:
+    """Return which keys of ``words`` are no label of the source: it is read until each has been seen."""
+    missing, column = dict.fromkeys(getattr(task, "words", ())), getattr(task, task.columns[-1]) if task.columns else ""
+    if not missing:
+        return []
+    known: set[str] = set()
+    try:
+        for number, row in enumerate(task.source.rows()):
+            if number == ROWS or not missing:
+                return []
+            for label in {str(one).strip() for one in _listed(row.get(column)) if one is not None} - known:
+                known.add(label)
+                missing.pop(label, None)
+    except InputError as error:
+        return [f"{path}.source: {problem}" for problem in error.problems]
+    return [f"{path}.words.{label}: no such label in column {column!r}{nearest(label, known)}" for label in missing]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _reading(path: str, part: Any) -> list[tuple[str, Any]]:
+    """Return what has a source, with its path: the part itself, and what its ``sections`` hold."""
+    own = [(path, part)] if "source" in {field.name for field in fields(part)} else []
+    inner = [
+        (f"{path}.{key}.{n}", one)
+        for key in getattr(type(part), "sections", ())
+        for n, one in getattr(part, key).items()
+    ]
+    return own + inner
+
+
+def _content(part: Any, path: str = "", problems: list[str] | None = None) -> Any:
+    """Return the settings of a part with each source replaced by its fingerprint, and the code of a plug-in.
+
+    Of sources that cannot be read the problems are added to the list.
+    """
     said = plain(part)
-    if "source" in {field.name for field in fields(part)}:
-        said["source"] = part.source.fingerprint()
+    for where, one in _reading(path, part):
+        place = said
+        for key in where.removeprefix(path).split(".", 2)[1:]:
+            place = place[key]
+        try:
+            place["source"] = one.source.fingerprint()
+        except InputError as error:
+            if problems is None:
+                raise
+            problems += [f"{where}.source: {problem}" for problem in error.problems]
     module = type(part).__module__
     if not module.startswith("lmcompare."):
         file = getattr(sys.modules.get(module), "__file__", None)

@@ -143,8 +143,8 @@ class Tools:
         return self._vocabulary(shared=False).pieces(texts)
 
     def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> Answered:
-        """Fine-tune the model on pairs and let it answer the test prompts."""
-        parts = (pairs["train"], pairs["validation"], pairs["test"])
+        """Fine-tune the model on pairs (or take it as it is) and let it answer the test prompts."""
+        parts = (pairs.get("train", ()), pairs.get("validation", ()), pairs["test"])
         return answer(self.model, *parts, seed=self.seed, progress=self.progress, **settings)
 
     def choose(self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any) -> Chosen:

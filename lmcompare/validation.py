@@ -72,15 +72,32 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     nested = {"source"} & {field.name for field in fields(cls)} & set(settings_given)  # type: ignore[arg-type]
     for key in nested:
         settings_given[key] = plugin(SOURCES, settings_given[key], f"{path}.{key}", found)
+    sections: Mapping[str, type[Any]] = getattr(cls, "sections", {})
+    for key in set(sections) & set(settings_given):
+        settings_given[key] = _section(sections[key], settings_given[key], f"{path}.{key}", found)
     if registry is OBJECTIVES:
         settings_given = with_parts(settings_given, path, lambda part, where: plugin(registry, part, where, found))
     others: list[str] = []
     value = check(cls, settings_given, path, others)
     if found:  # a part that is wrong is None: that is said already, under its own path
         others = [problem for problem in others if not problem.endswith("wanted an objective, got None")]
+        said = tuple(f"{path}.{key}." for key in sections)
+        others = [problem for problem in others if not problem.startswith(said)]
     found += others
     problems += found
     return None if found else value
+
+
+def _section(cls: type[Any], given: Any, path: str, problems: list[str]) -> Any:
+    """Return a mapping by name, each of its mappings as settings of this class, its source a Source."""
+    if not isinstance(given, Mapping):
+        return given
+    made = {}
+    for name, part in given.items():
+        source, part = held(SOURCES, part, "source", f"{path}.{name}", problems)
+        whole = {**part, "source": source} if isinstance(part, Mapping) else part
+        made[name] = check(cls, whole, f"{path}.{name}", problems)
+    return made
 
 
 def filled(value: Any, path: str, problems: list[str]) -> Any:

@@ -154,3 +154,16 @@ def test_choosing_among_answers(kind, small):
 
 def test_shares_of_log_likelihoods():
     assert normalised(np.log([[0.01, 0.03]])).round(2).tolist() == [[0.25, 0.75]]
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq", "masked"])
+def test_a_model_as_it_is_answers_and_is_left_as_it_was(kind, small, pairs):
+    model = model_of(kind, small)
+    few = [*pairs["test"][:5], (pairs["test"][5][0], np.array([], dtype=np.int64))]
+    found = answer(model, (), (), few, length=2, adaptation=None, seed=1)
+    assert found.tuned is None
+    wanted = write(model, [prompt for prompt, _ in few], length=2).tokens
+    assert [row.tolist() for row in found.answers] == [row.tolist() for row in wanted]
+    assert [len(row) for row in found.nats] == [2, 2, 2, 2, 2, 0]
+    scores = model.score_tokens([(prompt, real[:2]) for prompt, real in few[:5]])
+    assert np.concatenate(found.nats) == pytest.approx(np.concatenate(scores))

@@ -146,3 +146,29 @@ def test_a_column_that_is_missing_is_said_before_anything_runs(make: Make, tmp_p
         "tasks.labels.text: the source has no column 'txet'; did you mean 'text'?",
         "tasks.labels.label: the source has no column 'label'; did you mean 'lable'?",
     ]
+
+
+def test_a_word_for_a_label_that_there_is_not_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
+    rows = "".join(f"text {i},{'positive' if i < 50 else 'negative'}\r\n" for i in range(100))
+    (tmp_path / "labels.csv").write_text(f"text,label\r\n{rows}", encoding="utf-8")
+    source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
+    task = {"kind": "classification", "source": source, "route": "ranking"}
+    plan(make(tasks={"labels": {**task, "words": {"negative": "bad", "positive": "good"}}}))
+    with pytest.raises(InputError) as caught:
+        plan(make(tasks={"labels": {**task, "words": {"negativ": "bad", "zzz": "good"}}}))
+    assert list(caught.value.problems) == [
+        "tasks.labels.words.negativ: no such label in column 'label'; did you mean 'negative'?",
+        "tasks.labels.words.zzz: no such label in column 'label'; known: negative, positive",
+    ]
+
+
+def test_labels_are_read_only_until_each_word_has_one(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "labels.csv").write_text("text,label\nfine,1\nbad,0\nodd,2\n")
+    source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
+    task = {"kind": "classification", "source": source, "route": "text", "words": {"2": "odd"}}
+    plan(make(tasks={"labels": task}))
+    # Of a source with more rows than that nothing is said: the label may still come.
+    monkeypatch.setattr(planning, "ROWS", 2)
+    plan(make(tasks={"labels": {**task, "words": {"3": "odd"}}}))

@@ -64,6 +64,8 @@ METRICS = {
     "rouge1": Shown("ROUGE-1", "%", 100, "higher", 1, limits=(0, 1)),
     "rouge2": Shown("ROUGE-2", "%", 100, "higher", 1, limits=(0, 1)),
     "exact_match": Shown("exact match", "%", 100, "higher", 1, limits=(0, 1)),
+    "exact_match_tuned": Shown("exact match, tuned tasks", "%", 100, "higher", 1, limits=(0, 1)),
+    "chrf_tuned": Shown("chrF, tuned tasks", "", 1, "higher", 1),
     "squad_f1": Shown("word F1", "%", 100, "higher", 1),
     "chrf": Shown("chrF", "", 1, "higher", 1),
     "corpus_chrf": Shown("chrF of the whole", "", 1, "higher", 1),

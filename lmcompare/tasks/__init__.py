@@ -9,7 +9,9 @@ from lmcompare.registry import Registry
 class Task(Protocol):
     """What the report and the plan of the cells must know of a task; ``evaluate`` does the work.
 
-    A task that reads labelled items has a field ``source`` (typed ``object``); an experiment resolves it to a Source.
+    A task that reads labelled items has a field ``source`` (typed ``object``); an experiment resolves it to a Source. A
+    task made of several has ``sections``: of each field that maps names to settings with a ``source`` and ``columns``
+    of their own, the class of these. Where there is a field ``words``, its keys are values of the last of ``columns``.
 
     Attributes:
         kind: the YAML word.

@@ -143,8 +143,8 @@ class Bench(Protocol):
         """Fine-tune the model on pairs and let it answer the test prompts: an ``answering.Answered``.
 
         Args:
-            pairs: prompts and answers of train, validation and test, in tokens.
-            **settings: ``length``, ``adaptation``, ``strategy``, ``steps``: see ``answering.answer``.
+            pairs: prompts and answers of train, validation and test, in tokens; of a model as it is, of test alone.
+            **settings: ``length``, ``adaptation`` (None: as it is), ``strategy``, ``steps``: see ``answering.answer``.
         """
 
     def choose(self, pairs: Mapping[str, Sequence[tuple[Ids, Ids]]], options: Sequence[Ids], **settings: Any) -> Any:

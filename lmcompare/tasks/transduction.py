@@ -1,7 +1,7 @@
 """From one text to another: summaries, translations, answers, replies, code."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,9 +11,10 @@ from pydantic import Field
 from lmcompare import settings
 from lmcompare.corpora.paired import Entry, Items, build_items
 from lmcompare.errors import InputError
-from lmcompare.example import Ids
 from lmcompare.tasks import TASKS
+from lmcompare.tasks.answers import bits_of, score_texts
 from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
+from lmcompare.tasks.shots import Shot, Shown, answered, show
 from lmcompare.tasks.templates import Keep, fields_of, fit, length_for
 
 SPLITS = ("train", "validation", "test")
@@ -23,14 +24,6 @@ AROUND = 2
 Metric = Literal["chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter"]
 SMALLEST_EFFECT = {"chrf": 1.0, "rougeL": 0.01, "exact_match": 0.01, "squad_f1": 0.01}
 """In the metric's own unit: one point in each."""
-OPTIONS: dict[str, dict[str, Any]] = {
-    "rouge": {"tokenizer": "any"},
-    "bleu": {"tokenize": "zh"},
-    "ter": {"chinese": True},
-}
-"""How texts are cut into words: by ROUGE in any script alike, by the others where texts are Chinese."""
-ROUGE_L = 2
-"""Its place among an item's ROUGE scores."""
 
 
 @TASKS.register("transduction")
@@ -42,6 +35,10 @@ class Transduction:
     prompt, an encoder-decoder's encoder reads it, a masked model unmasks a block after it. All read the same prompts
     and write at most the same number of tokens, greedily. ``bits_per_byte`` is -log2 p of the real answers and of
     their ends, for each byte of theirs.
+
+    With ``shots`` nothing is fine-tuned: every network is asked as it is, after as many solved training items, the
+    same for all (Brown et al. 2020, section 2.4). No network was taught how an answer ends, so what it writes counts up
+    to ``between``, and ``bits_per_byte`` has no ends.
 
     Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer, the prompt itself,
     and its first words, as many tokens as the median answer has.
@@ -78,6 +75,10 @@ class Transduction:
     """tokens of an answer and its end, at most; if left out, what 95% of the training answers need"""
     keep: Keep = "start"
     """which end of a prompt stays that is too long for the context"""
+    shots: Annotated[int, Field(ge=0)] | None = None
+    """ask the networks as they are, after so many solved training items (0: none); they are fine-tuned if left out"""
+    between: Annotated[str, Field(min_length=1)] = "\n\n"
+    """of shots: what ends a solved item, and an answer"""
     metric: Literal["chrf", "rouge", "exact_match", "squad_f1"] = "chrf"
     """the primary metric: the mean over the items (of rouge: ROUGE-L)"""
     metrics: tuple[Metric, ...] = ("exact_match",)
@@ -99,7 +100,7 @@ class Transduction:
         """Refuse a template that lacks the prompt or tells the answer.
 
         Raises:
-            InputError: such a template, or an adaptation that is none for answers.
+            InputError: such a template, an adaptation that is none for answers, or one beside shots.
         """
         names = {self.prompt if name == "prompt" else name for name in fields_of(self.template)}
         if self.prompt not in names:
@@ -110,6 +111,10 @@ class Transduction:
             raise InputError("adaptation.attention: wanted own or bidirectional to write answers, got causal")
         if self.adaptation.method == "probe":
             raise InputError("adaptation.method: wanted finetune or lora to write answers, got probe")
+        if self.shots is not None and self.adaptation != settings.Adaptation():
+            raise InputError("adaptation: wanted none beside shots: the networks are asked as they are")
+        if self.shots is None and self.between != "\n\n":
+            raise InputError(f"between: wanted only beside shots, got {self.between!r}")
         if self.smallest_effect is None:
             object.__setattr__(self, "smallest_effect", SMALLEST_EFFECT[self.primary_metric])
 
@@ -126,10 +131,10 @@ class Transduction:
     def describe(self) -> str:
         """Return one line for the report."""
         name = {"rougeL": "ROUGE-L", "chrf": "chrF"}.get(self.primary_metric, self.primary_metric.replace("_", " "))
-        return (
-            f"{self.answer} for each {self.prompt} ({described(self.source)}), by fine-tuning "
-            f"({self.adaptation.epochs} epochs at most); {name} of greedy answers"
-        )
+        how = f"by fine-tuning ({self.adaptation.epochs} epochs at most)"
+        if self.shots is not None:
+            how = f"by networks as they are, after {self.shots} solved items"
+        return f"{self.answer} for each {self.prompt} ({described(self.source)}), {how}; {name} of greedy answers"
 
     def data(self) -> Items:
         """Return the items, split; no two read alike, so that no test prompt was answered in training."""
@@ -148,26 +153,30 @@ class Transduction:
         )
 
     def measure(self, bench: Bench) -> Measurement:
-        """Fine-tune the network under test, let it answer the test prompts, score what it says of the real answers."""
+        """Fine-tune the network under test (or take it as it is), let it answer, score what it says of real answers."""
         data = self.data()
-        rows = {split: bench.encode([self._answers(item)[0] for item in getattr(data, split)]) for split in SPLITS}
+        as_it_is = self.shots is not None
+        rows = {split: bench.encode([self._wanted(item) for item in getattr(data, split)]) for split in SPLITS}
         length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
         most = bench.context - length - AROUND
-        prompts, cut = {}, {}
-        for split in SPLITS:
-            fitted = [self._fit(bench, item, most) for item in getattr(data, split)]
+        shown = self._show(bench, data, most, length)
+        prompts, cut = {}, {"shots": shown.prompts_cut} if as_it_is else {}
+        for split in ("test",) if as_it_is else SPLITS:
+            fitted = [self._fit(bench, item, most, shown.text) for item in getattr(data, split)]
             prompts[split] = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
-        pairs = {split: list(zip(bench.encode(prompts[split]), rows[split], strict=True)) for split in SPLITS}
-        done = bench.answer(pairs, length=length, adaptation=self.adaptation, strategy=self.strategy, steps=self.steps)
+        pairs = {split: list(zip(bench.encode(prompts[split]), rows[split], strict=True)) for split in prompts}
+        adaptation = None if as_it_is else self.adaptation
+        done = bench.answer(pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps)
         texts = bench.decode(done.answers)
+        if as_it_is:
+            texts = [answered(text, self.between) for text in texts]
         outcomes, signatures = self._score(bench, data.test, texts)
-        outcomes += _bits(bench, data.test, rows["test"], done.nats, length, bench.model.objective.exactness)
-        outcomes.append(Outcome("validation_loss", done.tuned.loss, split="validation"))
+        outcomes += bits_of(bench, data.test, rows["test"], done.nats, length, bench.model.objective.exactness)
         outcomes.append(Outcome("calls_per_answer", done.calls))
         outcomes.append(Outcome("seconds_per_generation", done.seconds / len(texts)))
         # The same items for every arm, so that a reader compares like with like.
-        shown = np.random.default_rng([self.seed, 1]).permutation(len(texts))[: self.samples]
+        drawn = np.random.default_rng([self.seed, 1]).permutation(len(texts))[: self.samples]
         samples = [
             {
                 "item": data.test[i].id,
@@ -175,16 +184,14 @@ class Transduction:
                 "text": texts[i],
                 "reference": self._answers(data.test[i])[0],
             }
-            for i in shown
+            for i in drawn
         ]
-        answers_cut = {split: sum(len(row) >= length for row in rows[split]) for split in SPLITS}
-        items = sum(map(len, rows.values()))
-        notes = {
-            "route": f"prompts of at most {most} tokens ({sum(cut.values()):,} of {items:,} were cut), answers of at "
-            f"most {length} and their end among them ({sum(answers_cut.values()):,} of {items:,} are longer: learnt "
-            "without their end, but judged whole)",
-            "trials": done.tuned.trials,
-            "chosen": done.tuned.chosen,
+        ends = 0 if as_it_is else 1
+        answers_cut = {split: sum(len(row) + ends > length for row in rows[split]) for split in prompts}
+        asked, long = sum(map(len, prompts.values())), sum(answers_cut.values())
+        were_cut = f"{sum(cut.values()):,} of {asked + len(shown.ids):,} were cut"
+        route = f"prompts of at most {most} tokens ({were_cut}), answers of at most {length}"
+        notes: dict[str, Any] = {
             "length": length,
             "truncated": sum(cut.values()),
             "prompts_cut": cut,
@@ -192,7 +199,17 @@ class Transduction:
             "signatures": signatures,
             "counts": data.counts,
         }
-        currencies = {"seconds": done.tuned.seconds, "generation_seconds": done.seconds}
+        currencies = {"generation_seconds": done.seconds}
+        if done.tuned is None:
+            told = f"as it is, after {self.shots} solved items ({shown.answers_cut} of their answers were cut)"
+            notes["route"] = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
+            notes |= {"shots": shown.ids, "answers_cut": {"shots": shown.answers_cut, **answers_cut}}
+        else:
+            told = "are longer: learnt without their end, but judged whole"
+            notes["route"] = f"{route} and their end among them ({long:,} of {asked:,} {told})"
+            notes |= {"trials": done.tuned.trials, "chosen": done.tuned.chosen}
+            outcomes.append(Outcome("validation_loss", done.tuned.loss, split="validation"))
+            currencies["seconds"] = done.tuned.seconds
         return Measurement(outcomes, notes, samples, currencies, {"items": data.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
@@ -224,52 +241,36 @@ class Transduction:
         value = item.fields[self.answer]
         return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
-    def _fit(self, bench: Bench, item: Entry, most: int) -> tuple[str, bool]:
-        def render(text: str) -> str:
-            return self.template.format(**{**item.fields, self.prompt: text, "prompt": text})
+    def _wanted(self, item: Entry) -> str:
+        """Return what is to follow the prompt: of a network as it is, with the spaces at the end of the template."""
+        return (self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else "") + self._answers(
+            item
+        )[0]
 
-        return fit(bench, render, item.fields[self.prompt], most, self.keep)
+    def _render(self, item: Entry) -> Callable[[str], str]:
+        template = self.template if self.shots is None else self.template.rstrip(" ")
+        return lambda text: template.format(**{**item.fields, self.prompt: text, "prompt": text})
+
+    def _fit(self, bench: Bench, item: Entry, most: int, before: str) -> tuple[str, bool]:
+        render = self._render(item)
+        return fit(bench, lambda text: before + render(text), item.fields[self.prompt], most, self.keep)
+
+    def _show(self, bench: Bench, data: Items, most: int, length: int) -> Shown:
+        """Return the first training items, solved: the same for every network.
+
+        Raises:
+            InputError: there are not so many, or the context is too small for them.
+        """
+        count = self.shots or 0
+        if count > len(data.train):
+            raise InputError(f"shots: wanted at most the {len(data.train)} training items, got {count}")
+        items = data.train[:count]
+        shots = [Shot(item.id, item.fields[self.prompt], self._wanted(item), self._render(item)) for item in items]
+        return show(bench, shots, self.between, most=most, longest=length, keep=self.keep)
 
     def _score(
         self, bench: Bench, items: Sequence[Entry], texts: Sequence[str], arm: str = ""
     ) -> tuple[list[Outcome], dict[str, str]]:
-        """Return the metrics of the texts, item by item for the primary one; and the signatures of those that sign."""
         references = [self._answers(item) for item in items]
-        outcomes: list[Outcome] = []
-        signatures: dict[str, str] = {}
-        for name in dict.fromkeys([self.metric, *self.metrics]):
-            found: dict[str, Any] = dict(
-                bench.metric(
-                    name,
-                    predictions=list(texts),
-                    references=references,
-                    **(OPTIONS.get(name, {}) if self.chinese or name == "rouge" else {}),
-                    **({"per_item": True} if name == self.metric else {}),
-                )
-            )
-            if "signature" in found:
-                signatures[name] = str(found.pop("signature"))
-            if name == self.metric:
-                values = [row[ROUGE_L] if name == "rouge" else row for row in found.pop("items")]
-                outcomes += [
-                    Outcome(self.primary_metric, float(value), item.id, arm=arm)
-                    for item, value in zip(items, values, strict=True)
-                ]
-                if name == "chrf":
-                    found["corpus_chrf"] = found[name]
-                found[self.primary_metric] = np.mean(values)
-            outcomes += [Outcome(key, float(value), arm=arm) for key, value in found.items()]
-        return outcomes, signatures
-
-
-def _bits(
-    bench: Bench, items: Sequence[Entry], answers: Sequence[Ids], nats: Sequence[Any], length: int, exactness: str
-) -> list[Outcome]:
-    """Return bits and bytes of each real answer (of what of it fits into ``length``), and bits per byte of all."""
-    bits = [-float(row.sum()) / np.log(2) for row in nats]
-    size = [bench.byte_length(answer[:length]) for answer in answers]
-    outcomes = [Outcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness)]
-    for item, item_bits, item_bytes in zip(items, bits, size, strict=True):
-        outcomes.append(Outcome("bits", item_bits, item.id, exactness=exactness))
-        outcomes.append(Outcome("bytes", item_bytes, item.id, exactness=exactness))
-    return outcomes
+        names = [self.metric, *self.metrics]
+        return score_texts(bench, [item.id for item in items], texts, references, names, self.chinese, arm)

@@ -205,3 +205,94 @@ def test_describes_itself_in_one_line():
     assert Transduction(Toy()).describe() == (
         "answer for each prompt (toy), by fine-tuning (3 epochs at most); chrF of greedy answers"
     )
+
+
+class AsItIs(Bench):
+    """Is not tuned; writes what ``says`` makes of the real answer, and goes on."""
+
+    def answer(self, pairs, *, length, adaptation, strategy, steps):
+        assert adaptation is None and set(pairs) == {"test"}
+        found = super().answer(pairs, length=length, adaptation=adaptation, strategy=strategy, steps=steps)
+        found.nats = [np.full(min(len(real), length), -np.log(2)) for _, real in pairs["test"]]
+        found.tuned = None
+        return found
+
+
+@pytest.mark.parametrize("shots", [0, 2])
+def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
+    bench = AsItIs(lambda text: f"{text}\n\n9 9 9 9")
+    bench.context = 400
+    found = Transduction(Toy(), shots=shots, template="Q: {prompt}\nA: ", metrics=EVERY).measure(bench)
+    values = whole(found.outcomes)
+    assert (values["exact_match"], values["bits_per_byte"]) == (1, 1)
+    assert "trials" not in found.notes and "validation_loss" not in {o.metric for o in found.outcomes}
+    assert found.notes["route"].startswith(f"as it is, after {shots} solved items (0 of their answers were cut); ")
+    assert found.currencies == {"generation_seconds": 3.0}
+    ((prompt, answer), *_) = bench.pairs["test"]
+    read, real = bench.decode([prompt, answer])
+    assert read.endswith("\nA:") and real.startswith(" ")  # as a tokenizer cuts words, not after the space
+    assert read.count("Q: ") == shots + 1
+    if not shots:
+        return
+    train = {item.id: item.fields for item in Transduction(Toy()).data().train}
+    assert len(found.notes["shots"]) == 2 and set(found.notes["shots"]) <= set(train)
+    solved = [train[one] for one in found.notes["shots"]]
+    before = "".join(f"Q: {one['prompt']}\nA: {one['answer']}\n\n" for one in solved)
+    assert all(text.startswith(before) for text in bench.decode([prompt for prompt, _ in bench.pairs["test"]]))
+
+
+def test_shots_are_the_same_for_every_network_and_no_test_item_is_among_them():
+    task = Transduction(Toy(), shots=3)
+    found = []
+    for context in (400, 300):
+        bench = AsItIs(str.upper)
+        bench.context = context
+        found.append(task.measure(bench).notes["shots"])
+    assert found[0] == found[1] == tuple(item.id for item in task.data().train[:3])
+
+
+def test_shots_are_cut_to_the_context_and_counted():
+    bench = AsItIs()
+    bench.context = 60
+    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
+    assert found.notes["answers_cut"] == {"shots": 1, "test": 6}
+    assert found.notes["prompts_cut"] == {"shots": 0, "test": 0}
+    assert all(len(prompt) <= 60 - 8 - 2 for prompt, _ in bench.pairs["test"])
+    assert "(1 of their answers were cut)" in found.notes["route"]
+    bench.context = 24
+    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
+    assert found.notes["prompts_cut"] == {"shots": 1, "test": 6}
+    assert found.notes["truncated"] == 7
+    assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["test"])
+    with pytest.raises(InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"):
+        Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(bench)
+    with pytest.raises(InputError, match="shots: wanted at most the 48 training items, got 49"):
+        Transduction(Toy(), shots=49).measure(AsItIs())
+
+
+def test_settings_of_shots_that_cannot_be():
+    with pytest.raises(InputError, match="adaptation: wanted none beside shots"):
+        Transduction(Toy(), shots=0, adaptation=Adaptation(epochs=1))
+    with pytest.raises(InputError, match="between: wanted only beside shots, got ';'"):
+        Transduction(Toy(), between=";")
+    assert "by networks as they are, after 4 solved items; chrF" in Transduction(Toy(), shots=4).describe()
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
+def test_each_objective_answers_as_it_is(kind, vocabulary, small):
+    from lmcompare import networks
+    from lmcompare.evaluate import Tools
+    from lmcompare.model import FACES
+    from lmcompare.objectives import OBJECTIVES
+
+    objective = OBJECTIVES[kind]()
+    network = networks.build(small, objective.role, vocabulary.special, 1)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    model = FACES[objective.role](network, vocabulary, objective)
+    bench = Tools(SimpleNamespace(vocabulary=vocabulary), model, 1, 128, 0, lambda event: None)
+    found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(bench)
+    values = whole(found.outcomes)
+    assert values["chrf"] < 30 and values["bits_per_byte"] > 1
+    assert values["calls_per_answer"] <= 8
+    assert {o.exactness for o in found.outcomes if o.metric == "bits"} == {objective.exactness}
+    assert all(tensor.equal(before[name]) for name, tensor in network.state_dict().items())
