@@ -27,7 +27,8 @@ def ask(
 
     A prompt that several examples share is read once (``sharing``), by an encoder once in each batch.
 
-    Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one example.
+    Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one row: an example, or
+    several that share.
     """
     most = LOGITS["cpu" if network.device.type == "cpu" else "other"]
     asked = np.array([np.count_nonzero(example.targets != IGNORE) for example in examples])
