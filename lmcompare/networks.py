@@ -73,7 +73,7 @@ class Network(nn.Module):
         dtype = self.transformer.dtype
         try:
             if batch.decoder_inputs is None:
-                given = _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                given: dict[str, Any] = _without_cache(self.transformer) if past is None else {"past_key_values": past}
                 if (positions := batch.positions()) is not None:
                     given["position_ids"] = positions
                 mask = batch.own_mask(self.role, dtype)

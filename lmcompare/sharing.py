@@ -124,7 +124,9 @@ def _widest(network: Network) -> int:
         return 0
     if transformer.config._attn_implementation not in ("eager", "sdpa", FUSED):
         return 0
-    windows = [getattr(layer, "sliding_window", WIDEST) for layer in DynamicCache(config=transformer.config).layers]
+    windows: list[int] = [
+        getattr(layer, "sliding_window", WIDEST) for layer in DynamicCache(config=transformer.config).layers
+    ]
     return min(WIDEST, *windows)
 
 
