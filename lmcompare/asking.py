@@ -25,35 +25,41 @@ def ask(
 ) -> list[NDArray[np.float64]]:
     """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours.
 
-    A prompt that several examples share is read once: by an encoder in each batch, by a decoder if it is long enough
-    to pay (``sharing``).
+    A prompt that several examples share is read once (``sharing``), by an encoder once in each batch.
 
-    Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one example.
+    Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one row: an example, or
+    several that share.
     """
     most = LOGITS["cpu" if network.device.type == "cpu" else "other"]
+    asked = np.array([np.count_nonzero(example.targets != IGNORE) for example in examples])
     answers: list[NDArray[np.float64]] = [np.array([])] * len(examples)
 
-    def grouped(places: Sequence[int]) -> Iterator[list[int]]:
-        for group in groups([examples[i] for i in places], batch_tokens, len(special.word_starts), most):
-            yield [places[i] for i in group]
+    def grouped(rows: Sequence[Example]) -> list[list[int]]:
+        return groups(rows, batch_tokens, len(special.word_starts), most)
 
     def answer(places: Sequence[int], rows: Sequence[Example], past: Cache | None = None) -> None:
+        """Ask rows; their targets are those of the examples at ``places``, one after another."""
         batch = collate(rows, special.pad)
         losses = network(Tensors.of(batch, network.device), past).double().cpu().numpy()
-        ends = np.cumsum((batch.targets != IGNORE).sum(1))[:-1]
-        for i, part in zip(places, np.split(-losses, ends), strict=True):
-            answers[i] = part
+        ends = np.cumsum(asked[places])
+        for i, end in zip(places, ends.tolist(), strict=True):
+            answers[i] = -losses[end - asked[i] : end]
 
     alone = set(range(len(examples)))
     with evaluating(network):
         for size, sets in sharing.sets_of(network, examples, batch_tokens):
             kept = sharing.Kept(network, np.stack([examples[places[0]].inputs[:size] for places in sets]))
-            prompt = {i: number for number, places in enumerate(sets) for i in places}
-            for group in grouped(list(prompt)):
-                answer(group, [sharing.after(examples[i], size) for i in group], kept.lent([prompt[i] for i in group]))
-            alone.difference_update(prompt)
-        for group in grouped(sorted(alone)):
-            answer(group, [examples[i] for i in group])
+            prompt = [(i, number) for number, places in enumerate(sets) for i in places]
+            rests = [sharing.after(examples[i], size) for i, _ in prompt]
+            for group in grouped([examples[i] for i, _ in prompt]):
+                places = [prompt[j][0] for j in group]
+                answer(places, [rests[j] for j in group], kept.lent([prompt[j][1] for j in group]))
+            alone.difference_update(i for i, _ in prompt)
+        rows = sharing.branched(network, examples, sorted(alone))
+        # A row with branches needs a mask, which would hide the windows of a long row beside it.
+        for part in ([one for one in rows if len(one[1]) > 1], [one for one in rows if len(one[1]) == 1]):
+            for group in grouped([row for row, _ in part]):
+                answer([i for j in group for i in part[j][1]], [part[j][0] for j in group])
     return answers
 
 
@@ -101,7 +107,8 @@ def score(
 
     def asked() -> Iterator[tuple[int, Asked]]:
         for i, pair in enumerate(pairs):
-            for one in ask_pair(objective, pair, special, method, draws=draws, rng=np.random.default_rng([seed, i])):
+            rng = np.random.default_rng([seed, i]) if method == "bound" else None
+            for one in ask_pair(objective, pair, special, method, draws=draws, rng=rng):
                 yield i, one
 
     for several in _chunks(asked(), AHEAD * batch_tokens):

@@ -25,7 +25,8 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 
 from lmcompare.errors import InputError, nearest
-from lmcompare.families import Frame, objective_of
+from lmcompare.families import objective_of
+from lmcompare.frames import Frame
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role
 from lmcompare.translator import TranslatorVocabulary

@@ -66,6 +66,8 @@ class Example:
             the first k (a prefix) besides the past.
         segments: (n,) the number of the document of each input position, if documents may not see one another.
         decoder_segments: (m,) the same for the decoder.
+        branches: (n,) where texts that begin alike stand in one row: 0 in what they share, which all of them see, and
+            k in how the k-th goes on, which it alone sees; see ``sharing``.
         weights: (m,) how much each target counts in the loss of training; None: each counts 1. The loss of a step is
             the weighted sum of its targets' nats over the sum of their weights.
     """
@@ -76,6 +78,7 @@ class Example:
     visible: Visible = "all"
     segments: Ids | None = None
     decoder_segments: Ids | None = None
+    branches: Ids | None = None
     weights: NDArray[np.float64] | None = None
 
     @property
@@ -125,6 +128,7 @@ class Batch:
         prefix: (B,) int64: input i sees input j if j <= i or j < prefix (0: the past; n: all).
         segments: (B, n) int64, or None.
         decoder_segments: (B, m) int64, or None.
+        branches: (B, n) int64, or None.
         weights: (B, m) float64: how much each target counts; None: each counts 1.
     """
 
@@ -135,6 +139,7 @@ class Batch:
     prefix: Ids
     segments: Ids | None
     decoder_segments: Ids | None
+    branches: Ids | None = None
     weights: NDArray[np.float64] | None = None
 
     @property
@@ -175,8 +180,9 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
     decoders = [e.decoder_inputs for e in examples if e.decoder_inputs is not None]
     segments = [e.segments for e in examples if e.segments is not None]
     decoder_segments = [e.decoder_segments for e in examples if e.decoder_segments is not None]
-    if any(len(part) not in (0, len(examples)) for part in (decoders, segments)):
-        raise ValueError("collate: wanted examples of one objective, all with or all without a decoder and segments")
+    branches = [e.branches for e in examples if e.branches is not None]
+    if any(len(part) not in (0, len(examples)) for part in (decoders, segments, branches)):
+        raise ValueError("collate: wanted examples of one objective, all or none with a decoder, segments and branches")
     return Batch(
         inputs=inputs,
         read=np.arange(width) < lengths[:, None],
@@ -185,5 +191,6 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
         prefix=np.array(prefix, dtype=np.int64),
         segments=_pad(segments, -1) if segments else None,
         decoder_segments=_pad(decoder_segments, -1) if decoder_segments else None,
+        branches=_pad(branches, -1) if branches else None,
         weights=None if all(e.weights is None for e in examples) else _pad([_weights(e) for e in examples], 0, float),
     )

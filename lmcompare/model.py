@@ -10,7 +10,8 @@ from transformers.utils import logging as library_logging
 
 from lmcompare import checkpoints, networks, verbs
 from lmcompare.errors import InputError
-from lmcompare.families import FRAMED, context_of
+from lmcompare.families import context_of
+from lmcompare.frames import FRAMED
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role, parse
 from lmcompare.settings import plain

@@ -73,9 +73,11 @@ class Network(nn.Module):
         dtype = self.transformer.dtype
         try:
             if batch.decoder_inputs is None:
-                cache = _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                given: dict[str, Any] = _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                if (positions := batch.positions()) is not None:
+                    given["position_ids"] = positions
                 mask = batch.own_mask(self.role, dtype)
-                output = self.transformer(input_ids=batch.inputs, attention_mask=mask, **cache)
+                output = self.transformer(input_ids=batch.inputs, attention_mask=mask, **given)
             else:
                 output = self.transformer(
                     attention_mask=batch.cross_mask(dtype),

@@ -49,28 +49,27 @@ def pairs_of(
     """
     bare = [prompt.rstrip() for prompt in prompts]
     moved = [prompt[len(kept) :] + text for prompt, kept, text in zip(prompts, bare, completions, strict=True)]
-    heads = _arrays(vocabulary.encode_batch(bare))
+    once = list(dict.fromkeys(bare))  # several completions often share a prompt
+    known = dict(zip(once, vocabulary.encode_batch(once), strict=True))
     wholes = [kept + text for kept, text in zip(bare, moved, strict=True)] if together else moved
     vocabulary = vocabulary if together else vocabulary.said
     if words:
         pieces = vocabulary.pieces(wholes)
-        ids, numbers = [piece.ids for piece in pieces], [piece.words for piece in pieces]
+        ids, numbers = [piece.ids.tolist() for piece in pieces], [piece.words for piece in pieces]
     else:
-        ids = _arrays(vocabulary.encode_batch(wholes))
+        ids = vocabulary.encode_batch(wholes)
         numbers = [np.arange(len(row)) for row in ids]
     found = []
-    for head, row, number, text in zip(heads, ids, numbers, moved, strict=True):
+    for prompt, row, number, text in zip(bare, ids, numbers, moved, strict=True):
+        head = known[prompt]
         cut = len(head) if together else 0
-        if cut and (len(row) <= cut or not np.array_equal(row[:cut], head)):
+        if cut and (len(row) <= cut or row[:cut] != head):
             (piece,) = vocabulary.pieces([text])
-            found.append(Pair(head, piece.ids, piece.words))
+            found.append(Pair(np.array(head, dtype=np.int64), piece.ids, piece.words))
         else:
-            found.append(Pair(head, row[cut:], number[cut:]))
+            both = np.array(head + row[cut:], dtype=np.int64)
+            found.append(Pair(both[: len(head)], both[len(head) :], number[cut:]))
     return found
-
-
-def _arrays(rows: Sequence[Sequence[int]]) -> list[Ids]:
-    return [np.array(row, dtype=np.int64) for row in rows]
 
 
 @dataclass(frozen=True)

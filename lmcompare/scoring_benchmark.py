@@ -49,8 +49,8 @@ class Size:
 
 SIZES = {
     "tiny": Size(64, 2, 4_096, 2_000, 800),
-    "small": Size(256, 6, 8_192, 800, 160),
-    "gpt2": Size(768, 12, 16_384, 160, 32),
+    "small": Size(256, 6, 8_192, 240, 48),
+    "gpt2": Size(768, 12, 16_384, 48, 16),
 }
 """The named sizes; the last has GPT-2's width and layers, with fewer ids."""
 

@@ -1,4 +1,9 @@
-"""A prompt that several completions share is read once: its keys and values are kept, and lent to each of them."""
+"""A prompt that several completions share is read once by a decoder.
+
+A long one by itself: its keys and values are kept, and lent to each completion. A short one in one row with them: it is
+the trunk, which all of them see, and each is a branch, which no other sees (as in Cai et al. 2024, Medusa, section
+3.1.2).
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -6,19 +11,26 @@ from dataclasses import replace
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from lmcompare.example import Example, Ids
-from lmcompare.networks import Network
+from lmcompare.example import IGNORE, Example, Ids
+from lmcompare.networks import FUSED, Network
 
 STEP = 16
 """Shared beginnings are cut to a multiple of so many tokens: those of almost one length are read side by side."""
 
 LEAST = 32
 """Fewest tokens that are worth a call of their own."""
+
+TRUNK = 3
+"""Fewest tokens that are worth a mask of their own."""
+
+WIDEST = 128
+"""Most tokens of a row with branches: none sees another, yet attention reckons each with each."""
 
 
 def sets_of(network: Network, examples: Sequence[Example], batch_tokens: int) -> Iterator[tuple[int, list[list[int]]]]:
@@ -47,11 +59,75 @@ def shared(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
     """
     found: dict[int, dict[bytes, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, example in enumerate(examples):
-        size = int(example.asked.argmax()) // STEP * STEP
-        if size >= LEAST and example.visible == "past" and example.segments is None:
+        size = _before(example) // STEP * STEP
+        if size >= LEAST:
             found[size][example.inputs[:size].tobytes()].append(i)
     sets = {size: [places for places in heads.values() if len(places) > 1] for size, heads in found.items()}
     return {size: several for size, several in sets.items() if several}
+
+
+def _before(example: Example) -> int:
+    """Return how many inputs are read before anything is asked, if they see the past alone; else 0."""
+    return int(example.asked.argmax()) if example.visible == "past" and example.segments is None else 0
+
+
+def branched(network: Network, examples: Sequence[Example], places: Sequence[int]) -> list[tuple[Example, list[int]]]:
+    """Return rows that ask the examples at ``places``, and the places of the examples that each row asks, in order.
+
+    Those that begin alike before anything is asked share rows, if the network can read such rows.
+    """
+    heads: dict[int | bytes, list[int]] = defaultdict(list)
+    for i in places:
+        size = _before(examples[i])
+        heads[examples[i].inputs[:size].tobytes() if size >= TRUNK else i].append(i)
+    if len(heads) == len(places) or not (widest := _widest(network)):
+        return [(examples[i], [i]) for i in places]
+    rows = []
+    for several in heads.values():
+        size, row = _before(examples[several[0]]), list[int]()
+        for i in several:
+            if row and len(examples[i].inputs) + sum(len(examples[j].inputs) - size for j in row) > widest:
+                rows.append((tree([examples[j] for j in row], size), row))
+                row = []
+            row.append(i)
+        rows.append((tree([examples[j] for j in row], size), row))
+    return rows
+
+
+def tree(examples: Sequence[Example], size: int) -> Example:
+    """Put examples whose first ``size`` inputs are alike into one row, in which these stand once.
+
+    >>> one = Example(np.array([1, 5, 6]), np.array([-100, 6, 7]), visible="past")
+    >>> two = Example(np.array([1, 5]), np.array([-100, 8]), visible="past")
+    >>> row = tree([one, two], 1)
+    >>> row.inputs.tolist(), row.targets.tolist(), row.branches.tolist()
+    ([1, 5, 6, 5], [-100, 6, 7, 8], [0, 1, 1, 2])
+    """
+    if len(examples) == 1:
+        return examples[0]
+    numbers = [np.full(len(example.inputs) - size, 1 + i) for i, example in enumerate(examples)]
+    return Example(
+        np.concatenate([examples[0].inputs[:size], *(example.inputs[size:] for example in examples)]),
+        np.concatenate([np.full(size, IGNORE), *(example.targets[size:] for example in examples)]),
+        visible="past",
+        branches=np.concatenate([np.zeros(size, dtype=np.int64), *numbers]),
+    )
+
+
+def _widest(network: Network) -> int:
+    """Return the most tokens of a row with branches; 0 if the network takes no positions, or no mask of ours.
+
+    In a row no wider than a layer's window, the window hides nothing: our mask is the whole truth.
+    """
+    transformer = network.transformer
+    if not lends(network) or "position_ids" not in signature(transformer.forward).parameters:
+        return 0
+    if transformer.config._attn_implementation not in ("eager", "sdpa", FUSED):
+        return 0
+    windows: list[int] = [
+        getattr(layer, "sliding_window", WIDEST) for layer in DynamicCache(config=transformer.config).layers
+    ]
+    return min(WIDEST, *windows)
 
 
 def after(example: Example, size: int) -> Example:

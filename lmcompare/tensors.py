@@ -21,6 +21,7 @@ class Tensors:
     prefix: Tensor
     segments: Tensor | None
     decoder_segments: Tensor | None
+    branches: Tensor | None = None
 
     @classmethod
     def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "Tensors":
@@ -40,15 +41,26 @@ class Tensors:
         """
         length = self.inputs.shape[1]
         own = 0 if role == "decoder" else length
-        if self.segments is None and bool((self.prefix == own).all()):
+        if self.segments is None and self.branches is None and bool((self.prefix == own).all()):
             # On the right of a causal mask, padding is out of sight.
             return None if role == "decoder" or bool(self.read.all()) else self.read.long()
-        place = torch.arange(length, device=self.inputs.device)
+        return float_mask(self._seen(), dtype)
+
+    def positions(self) -> Tensor | None:
+        """Return the positions (B, n) of ``inputs``, if they are not those of the row: each branch goes on from 0's."""
+        return None if self.branches is None else self._seen().sum(-1).clamp(min=1) - 1
+
+    def _seen(self) -> Tensor:
+        """Return which of ``inputs`` each of them sees. Shape (B, n, n)."""
+        place = torch.arange(self.inputs.shape[1], device=self.inputs.device)
         seen = (place <= place[:, None]) | (place < self.prefix[:, None, None])
         seen = seen & self.read[:, None, :]
         if self.segments is not None:
             seen = seen & (self.segments[:, :, None] == self.segments[:, None, :])
-        return float_mask(seen, dtype)
+        if self.branches is not None:
+            own = self.branches[:, :, None] == self.branches[:, None, :]
+            seen = seen & (own | (self.branches == 0)[:, None, :])
+        return seen
 
     def decoder_mask(self, dtype: torch.dtype) -> Tensor | None:
         """Return what ``decoder_inputs`` may see of one another: ones (B, m), or 4D where documents are isolated."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmcompare.families import CausalFrame, Frame, MaskedFrame, PlainFrame, SentinelFrame
+from lmcompare.frames import CausalFrame, Frame, MaskedFrame, PlainFrame, SentinelFrame
 from lmcompare.gap import Gap, ask_gap, ask_whole, reads_right
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.causal import Causal

@@ -13,7 +13,7 @@ from lmcompare.plan import OUTSIDE
 
 ROOT = Path(lmcompare.__file__).parent
 ORDER = (
-    "errors registry settings example records objectives corpora pieces vocabulary translator blocks families "
+    "errors registry settings example records objectives corpora pieces vocabulary translator blocks frames families "
     "likelihood scoring gap tensors networks sharing asking weights checkpoints reading budget decoding "
     "visibility verbs model steps train trainable fitting answering choosing metrics judge baselines tasks adapt "
     "tools evaluate statistics report yamlfile overrides grid validation hypotheses costs matching experiment "

@@ -48,6 +48,11 @@ def watched(network):
     return seen
 
 
+def share_nothing(monkeypatch):
+    for name in ("LEAST", "TRUNK"):
+        monkeypatch.setattr(sharing, name, 10_000)
+
+
 def alone(network, special, examples):
     return [ask(network, special, [example], 10_000)[0] for example in examples]
 
@@ -65,10 +70,33 @@ def test_a_shared_prompt_is_read_once(small, special, batch_tokens):
     seen = watched(network)
     assert_same(ask(network, special, examples, batch_tokens), expected)
     whole = sum(len(example.inputs) for example in examples)
-    # 4 sets of 2, 3, 4, 5; beginnings of 64, 32, 64 are kept, 20 is too short.
+    # 4 sets of 2, 3, 4, 5; beginnings of 64, 32, 64 are kept, 20 are the trunk of one row.
     assert [len(places) for places in sharing.shared(examples)[64]] in ([2, 4], [4, 2])
-    saved = (2 - 1) * 64 + (3 - 1) * 32 + (4 - 1) * 64
+    saved = (2 - 1) * 64 + (3 - 1) * 32 + (4 - 1) * 64 + (5 - 1) * 20
     assert sum(seen) == whole - saved if batch_tokens == 1 else sum(seen) < whole
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 50, 10_000])
+def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_tokens):
+    network = networks.build(small, "decoder", special, seed=1)
+    examples = questions(special, prompts=(5, 12, 30, 2, 1))
+    expected = alone(network, special, examples)
+    seen = watched(network)
+    assert_same(ask(network, special, examples, batch_tokens), expected)
+    saved = (2 - 1) * 5 + (3 - 1) * 12 + (4 - 1) * 30
+    if batch_tokens == 1:
+        assert sum(seen) == sum(len(example.inputs) for example in examples) - saved
+
+
+def test_a_row_is_no_wider_than_it_may_be(small, special, monkeypatch):
+    network = networks.build(small, "decoder", special, seed=1)
+    examples = questions(special, prompts=(10, 12, 9))
+    monkeypatch.setattr(sharing, "WIDEST", 16)
+    rows = sharing.branched(network, examples, range(len(examples)))
+    assert sorted(i for _, places in rows for i in places) == list(range(len(examples)))
+    assert any(len(places) > 1 for _, places in rows) and len(rows) > 5
+    assert all(len(row.inputs) <= 16 for row, places in rows if len(places) > 1)
+    assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
 
 
 WINDOWED = {
@@ -100,6 +128,9 @@ def test_a_window_shorter_than_the_prompt_is_the_mask_s_affair(special, family):
     examples = questions(special)
     assert sharing.lends(network)
     assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
+    short = questions(special, prompts=(3, 5, 7))
+    assert any(row.branches is not None for row, _ in sharing.branched(network, short, range(len(short))))
+    assert_same(ask(network, special, short, 10_000), alone(network, special, short))
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -137,9 +168,9 @@ def _ask(size):
 def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
     network = networks.build(small, "decoder", special, seed=1)
     examples = [one for i, one in enumerate(questions(special)) if i % 5 == 0]
-    distinct = list({example.inputs[:32].tobytes(): example for example in examples}.values())
+    distinct = list({example.inputs[: sharing.TRUNK].tobytes(): example for example in examples}.values())
     ours = ask(network, special, distinct, 200)
-    monkeypatch.setattr(sharing, "LEAST", 10_000)
+    share_nothing(monkeypatch)
     for one, other in zip(ours, ask(network, special, distinct, 200), strict=True):
         assert one.tolist() == other.tolist()
 
@@ -152,7 +183,7 @@ def test_rank_and_log_likelihood_share(vocabulary, small, monkeypatch):
     seen = watched(network)
     ours = model.rank(prompt.rstrip(), choices)
     assert seen[0] % sharing.STEP == 0 and sum(seen[1:]) < seen[0], "the prompt once, then the choices"
-    monkeypatch.setattr(sharing, "LEAST", 10_000)
+    share_nothing(monkeypatch)
     theirs = model.rank(prompt.rstrip(), choices)
     assert [one.text for one in ours] == [one.text for one in theirs]
     for one, other in zip(ours, theirs, strict=True):

@@ -100,6 +100,25 @@ def test_generation_says_text_of_the_target_side(folder):
     assert model.embed(["the film", "a much longer text"]).shape == (2, 32)
 
 
+def test_texts_longer_than_the_context_are_refused(folder):
+    model = lmcompare.load(folder, context=8)
+    long = "the film was good and " * 4
+    refused = r"texts\[1\]: wanted at most 8 tokens, got \d+: a translator reads in another vocabulary"
+    with pytest.raises(InputError, match=refused):
+        model.bits_per_byte(["film", long])
+    with pytest.raises(InputError, match=refused.replace("1", "0", 1)):
+        model.surprisal(long)
+    with pytest.raises(InputError, match=r"completions\[0\]: wanted at most 8 tokens"):
+        model.log_likelihood(["film"], [long])
+    with pytest.raises(InputError, match=r"prompts\[0\]: wanted at most 7 tokens"):
+        model.log_likelihood([long], ["film"])
+    # Cut, it is read from its end: 7 tokens, and eos.
+    (cut,) = model.log_likelihood([long.rstrip()], ["film"], cut=True)
+    end = np.array(model.vocabulary.encode(long.rstrip())[-7:])
+    (tokens,) = model.score_tokens([(end, np.array(model.vocabulary.said.encode("film")))])
+    assert cut.tokens == pytest.approx(tokens, abs=1e-5)
+
+
 def test_a_network_with_fewer_ids(folder):
     tokenizer = translator()
     model = MarianMTModel(MarianConfig(vocab_size=40, pad_token_id=39, decoder_start_token_id=39, **BART))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lmcompare import asking
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
-from lmcompare.families import FRAMED
+from lmcompare.frames import FRAMED
 from lmcompare.likelihood import Choice, Density, Method, Scores, exactness_of, result
 from lmcompare.objectives import learn_block
 from lmcompare.pieces import Pieces

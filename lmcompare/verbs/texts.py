@@ -12,7 +12,7 @@ from lmcompare.decoding.left_to_right import left_to_right
 from lmcompare.decoding.unmasking import unmasking
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
-from lmcompare.families import PlainFrame
+from lmcompare.frames import PlainFrame
 from lmcompare.verbs import Model
 
 LENGTHS = (1, 2, 4, 8, 16, 32)

@@ -8,10 +8,11 @@ import torch
 from lmcompare import networks
 from lmcompare.decoding import Decoded
 from lmcompare.decoding.holes import Typed, parse
-from lmcompare.decoding.infill import BY_THE_WHOLE, FROM_THE_LEFT, infill
+from lmcompare.decoding.infill import FROM_THE_LEFT, infill
+from lmcompare.decoding.ways import BY_THE_WHOLE
 from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Example, collate
-from lmcompare.families import Frame, PlainFrame
+from lmcompare.frames import Frame, PlainFrame
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES
 
@@ -137,9 +138,9 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
         rows = [np.full(sum(each), special.ordinary[0]) for each in sizes]
         return Decoded(rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain")
 
-    monkeypatch.setattr("lmcompare.decoding.infill.fill", fill)
+    monkeypatch.setattr("lmcompare.decoding.ways.fill", fill)
     for joint, expected in ((64, [2, 2]), (3, [1, 1])):
-        monkeypatch.setattr("lmcompare.decoding.infill.JOINT", joint)
+        monkeypatch.setattr("lmcompare.decoding.ways.JOINT", joint)
         found = infill(*model, "the<hole> was<hole>.", lengths=[1, 2])
         assert [len(row) for row in found.tokens] == expected
 

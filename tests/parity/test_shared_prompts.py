@@ -29,8 +29,14 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     )
     ours = model.score_tokens(pairs)
     assert read[0] == (1, 32), "the beginning, once"
-    monkeypatch.setattr(sharing, "LEAST", 10_000)
-    theirs = model.score_tokens(pairs)
-    assert sum(map(np.prod, read[:2])) < np.prod(read[2])
-    for one, other in zip(ours, theirs, strict=True):
+    # A short one is the trunk of one row.
+    short = [(tokens[:12], completion) for _, completion in pairs]
+    row = model.score_tokens(short)
+    framed = len(model.objective.begin(tokens[:12], 1, model.vocabulary.special).inputs)
+    assert read[2] == (1, framed - 1 + sum(len(completion) for _, completion in short))
+    for name in ("LEAST", "TRUNK"):
+        monkeypatch.setattr(sharing, name, 10_000)
+    theirs = [*model.score_tokens(pairs), *model.score_tokens(short)]
+    assert sum(map(np.prod, read[:2])) < np.prod(read[3])
+    for one, other in zip([*ours, *row], theirs, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
