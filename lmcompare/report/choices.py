@@ -63,8 +63,8 @@ def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table])
     pairs = sum(len(found.leads) + len(found.gain_leads) for found in findings)
     if pairs and not hypotheses:
         lines.append(
-            f"The file names no hypothesis, so all {pairs} comparisons of objectives are exploratory; Holm's "
-            "correction is within a table, not over all of them."
+            f"The file names no hypothesis, so which of the {pairs} comparisons of objectives was to decide is not "
+            "said; Holm's correction is within a table, not over all of them."
         )
     elif pairs:
         lines.append(f"Of the {pairs} comparisons of objectives, all but those of the hypotheses above.")
@@ -91,9 +91,10 @@ def contested(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) ->
     """Say where those who know the field disagree about a choice of this run, and where the other reading is."""
     lines = []
     if any("targets" in one or "FLOPs" in one for one in apart):
+        also = ", and quality per FLOP" if findings else ""
         lines.append(
-            "**Equal in what?** Each arm read the same tokens. Who holds that equal FLOPs or equal targets are fair "
-            "reads the curves against those, and quality per FLOP; the order may be another."
+            "**Equal in what?** Nothing makes arms equal in everything. Who holds that equal FLOPs or equal targets are "
+            f"fair reads the curves against those{also}; the order may be another."
         )
     if any(one.exactness == "chain" for found in findings for one in found.measured.values()):
         lines.append(
