@@ -93,8 +93,8 @@ def contested(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) ->
     if any("targets" in one or "FLOPs" in one for one in apart):
         also = ", and quality per FLOP" if findings else ""
         lines.append(
-            "**Equal in what?** Nothing makes arms equal in everything. Who holds that equal FLOPs or equal targets are "
-            f"fair reads the curves against those{also}; the order may be another."
+            "**Equal in what?** Nothing makes arms equal in everything. Who holds that equal FLOPs or equal targets "
+            f"are fair reads the curves against those{also}; the order may be another."
         )
     if any(one.exactness == "chain" for found in findings for one in found.measured.values()):
         lines.append(
