@@ -129,6 +129,7 @@ def report(
     latex: Annotated[
         bool, typer.Option("--latex", help="Write tables/*.tex, too: for a paper, with booktabs.")
     ] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")] = False,
 ) -> None:
     """Write the report again from the rows of a run alone."""
     from lmcompare.errors import InputError
@@ -136,7 +137,7 @@ def report(
 
     if not directory.is_dir():
         raise InputError(f"{directory}: no such folder; wanted the results of `lmcompare run`")
-    typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex)}")
+    typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex, parquet=parquet)}")
 
 
 @app.command()

@@ -118,12 +118,12 @@ def check(output: Path, name: str, workers: int | None, device: str | None, trac
         raise InputError(*problems)
 
 
-def write_report(output: Path, *, html: bool = False, latex: bool = False) -> Path:
+def write_report(output: Path, *, html: bool = False, latex: bool = False, parquet: bool = False) -> Path:
     """Write the report of a folder of results while no run writes its rows."""
     from lmcompare.report import write  # matplotlib: not before it is needed
 
     with locked(output):
-        return write(output, html=html, latex=latex)
+        return write(output, html=html, latex=latex, parquet=parquet)
 
 
 def _barrier(device: str | None) -> Callable[[], None]:

@@ -14,7 +14,7 @@ from lmcompare.report.rows import read
 __all__ = ["compare", "summary", "write"]
 
 
-def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
+def write(folder: Path, *, html: bool = False, latex: bool = False, parquet: bool = False) -> Path:
     """Write ``report.md``, ``figures/*.png`` and ``tables/*.csv`` into a folder of results, each atomically.
 
     Everything is made from ``experiment.yaml``, ``runs.jsonl`` and ``records.parquet`` in that folder: the same rows
@@ -24,6 +24,7 @@ def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
         folder: what `lmcompare run` wrote, usually ``results/<experiment>``.
         html: write ``report.html``, too: one file that holds its figures.
         latex: write ``tables/*.tex``, too: the tables of the report, for a paper that uses the package booktabs.
+        parquet: write ``tables/*.parquet``, too: the numbers of each table with their types.
 
     Returns:
         The path of ``report.md``.
@@ -39,6 +40,8 @@ def write(folder: Path, *, html: bool = False, latex: bool = False) -> Path:
         files["report.html"] = exports.html(markdown, files).encode()
     if latex:
         files |= {f"tables/{name}.tex": f"{exports.latex(table)}\n".encode() for name, table in page.tables.items()}
+    if parquet:
+        files |= {f"tables/{name}.parquet": exports.parquet(table.numbers) for name, table in page.tables.items()}
     for name, content in files.items():
         write_atomically(folder / name, content)
     path = folder / "report.md"

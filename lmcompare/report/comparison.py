@@ -96,7 +96,7 @@ def _section(one: Rows, other: Rows, task: Task, pairs: Iterable[tuple[str, str]
     found = [_pair(one, other, task, pair, condition) for condition in task.conditions for pair in pairs]
     found = [pair for pair in found if any(pair.outcomes) or pair.refused]
     open_ = [pair for pair in found if not pair.refused]
-    differences = [(str(i), "", paired(*pair.outcomes)) for i, pair in enumerate(open_)]
+    differences = [(str(i), "", paired(*pair.outcomes, metric.furthest)) for i, pair in enumerate(open_)]
     compared = {lead.first: lead for lead in leads(differences, task.better, best_first=False)}
     lines = [f"## {escape(task.name)}", ""]
     if compared:

@@ -116,18 +116,20 @@ def _window(distance: pd.Series) -> tuple[float, float]:
 
 
 def below_unigram(rows: Rows) -> bytes | None:
-    """Draw validation loss minus unigram loss against tokens and against FLOPs, all arms; None without curves."""
+    """Draw validation loss minus unigram loss against tokens, FLOPs and targets, all arms; None without curves."""
     frame = points(rows)
     if frame.empty or not frame["minus_unigram"].notna().any():
         return None
     frame = frame[frame["split"] == "validation"]
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 3.5), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+        axis = {"tokens": "corpus tokens read", "flops": "training FLOPs", "targets": "targets (tokens that bear loss)"}
+        axis = {x: title for x, title in axis.items() if x in frame.columns and frame[x].notna().any()}
+        panels = figure.subplots(1, len(axis), sharey=True, squeeze=False)[0]
         many = len(rows.arms) > MANY
         objective = {arm: _objective(rows, arm) for arm in rows.fresh}
         groups = list(dict.fromkeys(objective.values())) if many else rows.arms
-        for axes, x, title in zip(panels, ("tokens", "flops"), ("corpus tokens read", "training FLOPs"), strict=True):
+        for axes, (x, title) in zip(panels, axis.items(), strict=True):
             for arm in rows.fresh:
                 colour, marker = look(groups, objective[arm] if many else arm)
                 part = frame[frame["arm"] == arm]

@@ -1,6 +1,7 @@
-"""The report in other forms: one HTML file that holds its figures, and tables for LaTeX."""
+"""The report in other forms: one HTML file that holds its figures, tables for LaTeX and as Parquet."""
 
 import base64
+import io
 import re
 from collections.abc import Mapping, Sequence
 from html import escape, unescape
@@ -62,6 +63,17 @@ def html(markdown: str, figures: Mapping[str, bytes]) -> str:
             token.attrSet("src", f"data:image/png;base64,{base64.b64encode(picture).decode()}")
     title = re.search(r"<h1>(.*?)</h1>", body := parser.renderer.render(tokens, parser.options, {}))
     return _PAGE.format(title=title[1] if title else escape("lmcompare"), body=body)
+
+
+def parquet(numbers: pd.DataFrame) -> bytes:
+    """Return the numbers of a table as Parquet; a column whose values are of several types is written as text."""
+    mixed = [
+        name for name, values in numbers.items() if values.dtype == object and values.dropna().map(type).nunique() > 1
+    ]
+    held = io.BytesIO()
+    text = {name: numbers[name].map(str, na_action="ignore") for name in mixed}
+    numbers.assign(**text).to_parquet(held, index=False)
+    return held.getvalue()
 
 
 def latex(table: Table) -> str:

@@ -209,19 +209,21 @@ def find(rows: Rows, task: Task) -> Findings:
     control = {arm: one.outcome for (arm, condition), one in measured.items() if condition == CONTROL}
     both = [arm for arm in own if arm in scratch]
     gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
-    better, sesoi = task.better, smallest_effect(task)
+    better, sesoi, most = task.better, smallest_effect(task), metric.furthest
     whole = _others(rows, task)
-    found = leads([(a, b, paired(own[a], own[b])) for a, b in combinations(own, 2)], better, best_first=True)
-    gain_pairs = [(a, b, paired(gain[a], gain[b])) for a, b in combinations(both, 2)]
+    found = leads([(a, b, paired(own[a], own[b], most)) for a, b in combinations(own, 2)], better, best_first=True)
+    gain_pairs = [(a, b, paired(gain[a], gain[b], 2 * most)) for a, b in combinations(both, 2)]
     return Findings(
         task=task,
         metric=metric,
         smallest_effect=sesoi,
         measured=measured,
         leads=_labelled(rows, [judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]),
-        gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm])) for arm in both], better, best_first=False),
+        gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm], most)) for arm in both], better, best_first=False),
         gain_leads=_labelled(rows, leads(gain_pairs, better, best_first=True)),
-        controls=leads([(a, b, paired(own[a], control[b])) for b in control for a in own], better, best_first=False),
+        controls=leads(
+            [(a, b, paired(own[a], control[b], most)) for b in control for a in own], better, best_first=False
+        ),
         others={metric: part for metric, part in whole.items() if "/" not in metric},
         parts={metric: part for metric, part in whole.items() if "/" in metric},
         judged=_by_judge(rows, task),

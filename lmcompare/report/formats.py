@@ -37,6 +37,11 @@ class Shown:
         return f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}{arrow}"
 
     @property
+    def furthest(self) -> float:
+        """The greatest difference that two values can have, before scaling."""
+        return self.limits[1] - self.limits[0]
+
+    @property
     def points(self) -> str:
         """The unit of a difference."""
         return "points" if self.unit == "%" else self.unit
@@ -45,19 +50,19 @@ class Shown:
 METRICS = {
     "accuracy": Shown("accuracy", "%", 100, "higher", 1, limits=(0, 1)),
     "f1": Shown("F1", "%", 100, "higher", 1, limits=(0, 1)),
-    "precision": Shown("precision", "%", 100, "higher", 1),
-    "recall": Shown("recall", "%", 100, "higher", 1),
-    "f1_macro": Shown("macro F1", "%", 100, "higher", 1),
-    "f1_micro": Shown("micro F1", "%", 100, "higher", 1),
-    "matthews": Shown("MCC", better="higher"),
-    "ece": Shown("ECE", "%", 100, "lower", 1),
+    "precision": Shown("precision", "%", 100, "higher", 1, limits=(0, 1)),
+    "recall": Shown("recall", "%", 100, "higher", 1, limits=(0, 1)),
+    "f1_macro": Shown("macro F1", "%", 100, "higher", 1, limits=(0, 1)),
+    "f1_micro": Shown("micro F1", "%", 100, "higher", 1, limits=(0, 1)),
+    "matthews": Shown("MCC", better="higher", limits=(-1, 1)),
+    "ece": Shown("ECE", "%", 100, "lower", 1, limits=(0, 1)),
     "brier": Shown("Brier", better="lower"),
     "nll": Shown("NLL", "nats per item", better="lower"),
-    "accuracy_macro": Shown("accuracy, mean over paradigms", "%", 100, "higher", 1),
-    "accuracy_by_likelihood": Shown("accuracy by likelihood", "%", 100, "higher", 1),
-    "accuracy_equal_length": Shown("accuracy on pairs of equal length", "%", 100, "higher", 1),
+    "accuracy_macro": Shown("accuracy, mean over paradigms", "%", 100, "higher", 1, limits=(0, 1)),
+    "accuracy_by_likelihood": Shown("accuracy by likelihood", "%", 100, "higher", 1, limits=(0, 1)),
+    "accuracy_equal_length": Shown("accuracy on pairs of equal length", "%", 100, "higher", 1, limits=(0, 1)),
     "choice_accuracy": Shown("accuracy of choice", "%", 100, "higher", 1, limits=(0, 1)),
-    "token_accuracy": Shown("right tokens of the best fill", "%", 100, "higher", 1),
+    "token_accuracy": Shown("right tokens of the best fill", "%", 100, "higher", 1, limits=(0, 1)),
     "spearman": Shown("Spearman's correlation", better="higher", limits=(-1, 1)),
     "pearson": Shown("Pearson's correlation", better="higher", limits=(-1, 1)),
     "rougeL": Shown("ROUGE-L", "%", 100, "higher", 1, limits=(0, 1)),
@@ -65,11 +70,11 @@ METRICS = {
     "rouge2": Shown("ROUGE-2", "%", 100, "higher", 1, limits=(0, 1)),
     "exact_match": Shown("exact match", "%", 100, "higher", 1, limits=(0, 1)),
     "exact_match_tuned": Shown("exact match, tuned tasks", "%", 100, "higher", 1, limits=(0, 1)),
-    "chrf_tuned": Shown("chrF, tuned tasks", "", 1, "higher", 1),
-    "squad_f1": Shown("word F1", "%", 100, "higher", 1),
-    "chrf": Shown("chrF", "", 1, "higher", 1),
-    "corpus_chrf": Shown("chrF of the whole", "", 1, "higher", 1),
-    "bleu": Shown("BLEU", "", 1, "higher", 1),
+    "chrf_tuned": Shown("chrF, tuned tasks", "", 1, "higher", 1, limits=(0, 100)),
+    "squad_f1": Shown("word F1", "%", 100, "higher", 1, limits=(0, 1)),
+    "chrf": Shown("chrF", "", 1, "higher", 1, limits=(0, 100)),
+    "corpus_chrf": Shown("chrF of the whole", "", 1, "higher", 1, limits=(0, 100)),
+    "bleu": Shown("BLEU", "", 1, "higher", 1, limits=(0, 100)),
     "ter": Shown("TER", "", 1, "lower", 1),
     "wer": Shown("word error rate", "%", 100, "lower", 1),
     "wer_by_likelihood": Shown("word error rate by likelihood", "%", 100, "lower", 1),
@@ -78,7 +83,7 @@ METRICS = {
     "distinct_1": Shown("distinct-1"),
     "distinct_2": Shown("distinct-2"),
     "distinct_3": Shown("distinct-3"),
-    "repetition_4": Shown("repeated 4-grams", "%", 100, "", 1),
+    "repetition_4": Shown("repeated 4-grams", "%", 100, "", 1, limits=(0, 1)),
     "self_bleu": Shown("self-BLEU"),
     "judge_bits_per_byte": Shown("judge, bits per byte", "bits per byte"),
     "calls_per_token": Shown("network calls per token", "", 1, "", 2),

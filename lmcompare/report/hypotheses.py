@@ -104,7 +104,8 @@ def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[stat
         other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
     if (said.get("direction") or task.better) == "lower":
         one, other = other, one
-    difference = paired(one, other)
+    furthest = shown(name).furthest * (2 if said.get("of") == "gain" and second else 1)
+    difference = paired(one, other, furthest)
     if difference is None or one is None:
         return None, float("nan")
     sesoi, says = float(said.get("smallest_effect") or found.smallest_effect), said.get("says") or "better"

@@ -96,10 +96,11 @@ def comparable(first: Outcome, second: Outcome) -> bool:
     return first.exactness == second.exactness or {first.exactness, second.exactness} <= PROPER
 
 
-def paired(first: Outcome | None, second: Outcome | None) -> statistics.Difference | None:
+def paired(first: Outcome | None, second: Outcome | None, furthest: float = np.inf) -> statistics.Difference | None:
     """Return first - second over the seeds and items that both have; None where they may not be compared.
 
     A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
+    The interval goes no further than ``furthest``, the greatest difference that there can be, to either side.
     """
     if first is None or second is None or not comparable(first, second):
         return None
@@ -110,10 +111,16 @@ def paired(first: Outcome | None, second: Outcome | None) -> statistics.Differen
         return None
     one, other = first.at(seeds, items), second.at(seeds, items)
     if one.denominators is None or other.denominators is None:
-        return statistics.difference(one.numerators, other.numerators)
+        return _within(statistics.difference(one.numerators, other.numerators), furthest)
     if not all((below.sum(axis=1) > 0).all() for below in (one.denominators, other.denominators)):
         return None
-    return statistics.difference(one.numerators, other.numerators, one.denominators, other.denominators)
+    found = statistics.difference(one.numerators, other.numerators, one.denominators, other.denominators)
+    return _within(found, furthest)
+
+
+def _within(found: statistics.Difference, furthest: float) -> statistics.Difference:
+    # Two seeds that differ make an interval wider than the scale of an accuracy; NaN stays NaN.
+    return replace(found, low=float(np.maximum(found.low, -furthest)), high=float(np.minimum(found.high, furthest)))
 
 
 def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:

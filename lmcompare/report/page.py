@@ -1,20 +1,44 @@
 """The page: sections, figures and tables put in their places."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lmcompare import statistics
-from lmcompare.report import answer, compared, curves, figures, hypotheses, matchings, overview, parity, samples, tables
+from lmcompare.report import (
+    answer,
+    choices,
+    compared,
+    curves,
+    disagreements,
+    diversity,
+    figures,
+    hypotheses,
+    latency,
+    matchings,
+    overfitting,
+    overview,
+    parity,
+    positions,
+    quality,
+    reliability,
+    samples,
+    tables,
+    variants,
+)
+from lmcompare.report.blocks import Block
 from lmcompare.report.findings import Findings
-from lmcompare.report.formats import counted, joined
+from lmcompare.report.formats import joined
+from lmcompare.report.limits import limits
 from lmcompare.report.markdown import Table, code, escape, slug
-from lmcompare.report.rows import SCRATCH, Rows
+from lmcompare.report.rows import Rows
 from lmcompare.report.scale import scale_figure, scale_tables
 
 _MISSING_SHOWN = 8
+_CARDS_OPEN = 3
+"""Cards of more hypotheses are folded, so that the answer is not far below."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +57,36 @@ class Page:
     def cards(self) -> list[hypotheses.Card]:
         """The hypotheses of the experiment, judged."""
         return hypotheses.cards(self.rows, self.findings)
+
+    @cached_property
+    def blocks(self) -> dict[str, list[Block]]:
+        """The pieces that only some experiments have, by where they stand: across, learning, efficiency, 'task <name>'.
+
+        A piece whose rows are not there is left out.
+        """
+        rows, found = self.rows, self.findings
+        everything: dict[str, Iterable[Block | None]] = {
+            "across": [
+                *variants.labels(rows, found),
+                *variants.masks(rows, found),
+                *(one for one in self._diversity if one.folded != "all"),
+            ],
+            "learning": [overfitting.block(rows)],
+            "efficiency": [quality.block(rows, found), *(latency.block(rows, one) for one in found)],
+        }
+        for one in found:
+            alone = [b for b in self._diversity if b.folded == "all" and b.name == f"diversity-{slug(one.task.name)}"]
+            everything[f"task {one.task.name}"] = [
+                reliability.block(rows, one),
+                positions.block(rows, one),
+                *alone,
+                disagreements.block(one),
+            ]
+        return {place: [block for block in blocks if block is not None] for place, blocks in everything.items()}
+
+    @cached_property
+    def _diversity(self) -> list[Block]:
+        return diversity.blocks(self.rows, self.findings)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -63,6 +117,7 @@ class Page:
                 tables.parts(one),
                 tables.trials(rows, one.task.name),
             ]
+        everything += [block.table for blocks in self.blocks.values() for block in blocks]
         return {table.name: table for table in everything if table is not None}
 
     @cached_property
@@ -75,6 +130,7 @@ class Page:
         drawn["figures/pretraining-below-unigram.png"] = curves.below_unigram(self.rows)
         drawn["figures/learning-rates.png"] = curves.sensitivity(self.rows)
         drawn["figures/scale.png"] = scale_figure(self.rows)
+        drawn |= {block.path: block.figure for blocks in self.blocks.values() for block in blocks}
         return {name: content for name, content in drawn.items() if content is not None}
 
     def files(self) -> dict[str, bytes]:
@@ -119,6 +175,8 @@ class Page:
                 {"name": escape(card.name), "claim": escape(card.said["claim"]), "lines": hypotheses.lines(card)}
                 for card in self.cards
             ],
+            "cards_open": _CARDS_OPEN,
+            "generates": any(name.startswith("generation-") for name in self.tables),
             "answers": [answer.answer(found) for found in self.findings],
             "tasks_asked": bool(self.rows.settings.get("tasks")),
             "gates": compared.gates(rows),
@@ -133,13 +191,19 @@ class Page:
             "below_unigram": self._path("figures/pretraining-below-unigram.png"),
             "learning_rates": self._path("figures/learning-rates.png"),
             "budget": self._markdown("budget"),
-            "budget_words": _budget_words(words.strip(), rows),
+            "budget_words": parity.in_words(words.strip(), rows),
             "matching": self._markdown("matching"),
             "scale": {name: self._markdown(name) for name in ("scaling", "crossings", "variance")},
             "scale_figure": self._path("figures/scale.png"),
             "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
-            "limits": self._limits(apart),
+            "limits": limits(rows, self.findings, apart),
+            "fixed": choices.fixed(rows, self.findings),
+            "chosen": choices.chosen(rows),
+            "explored": choices.explored(rows, self.findings, self.tables),
+            "contested": choices.contested(rows, self.findings, apart),
+            **{place: self._blocks(place) for place in ("across", "efficiency")},
+            "learnt": self._blocks("learning"),
             "command": rows.command.replace("```", ""),
             "cells": len(rows.runs),
             "seconds": f"{sum(float(run.currencies.get('seconds', 0)) for run in rows.runs):,.0f} s",
@@ -154,6 +218,9 @@ class Page:
 
     def _markdown(self, name: str) -> str:
         return self.tables[name].markdown if name in self.tables else ""
+
+    def _blocks(self, place: str) -> list[str]:
+        return [block.markdown for block in self.blocks.get(place, [])]
 
     def _path(self, name: str) -> str:
         return name if name in self._figures else ""
@@ -181,6 +248,8 @@ class Page:
             "others": self._markdown(f"metrics-{name}"),
             "generation": self._markdown(f"generation-{name}"),
             "parts": self._markdown(f"parts-{name}"),
+            "parts_of": tables.kinds(found),
+            "blocks": self._blocks(f"task {found.task.name}"),
             "samples": samples.sampled(self.rows, found.task.name),
             "trials": trials.markdown if trials else "",
             "trials_count": len(trials.rows) if trials else 0,
@@ -196,86 +265,14 @@ class Page:
                 said.setdefault(str(notes[0]["route"]), []).append(code(arm))
         return [f"{joined(arms)}: {escape(route)}." for route, arms in said.items()]
 
-    def _limits(self, apart: list[str]) -> list[str]:
-        rows = self.rows
-        seeds = compared.finished_seeds(rows)
-        limits = [f"**Scale**: {compared.stamp(rows)}."]
-        if seeds < statistics.ENOUGH_SEEDS:
-            limits.append(
-                f"**Seeds**: {counted(seeds, 'seed')}. The intervals resample seeds as well as items, but so few seeds "
-                "say little about how much another one would differ."
-            )
-        if rows.checkpoints:
-            limits.append(
-                f"{compared.uncontrolled(rows)} What a checkpoint was trained on is not known here: it may hold these "
-                "test items, or texts like them. Its seeds are of adaptation alone; where nothing is adapted or drawn, "
-                "every seed has the same value."
-            )
-        lost = {run.arm: int(run.notes["left_out"]) for run in rows.runs if run.notes.get("left_out")}
-        if lost:
-            said = joined([f"{code(arm)} ({counted(number, 'passage')})" for arm, number in lost.items()])
-            limits.append(
-                f"**Left out**: {said}: tokens that lose case, white space or characters do not hold such a text "
-                "whole, so its likelihood is not known. Two arms are compared on the items that both have."
-            )
-        if rows.fresh:
-            limits.append(
-                "**One setting**: one corpus, one tokenizer, one block, one schedule. An objective that is behind here "
-                "may be ahead with more data, a larger network or another learning rate."
-            )
-        if apart:
-            limits.append(
-                f"**Matching**: nothing matches everything. This run {matchings.rule(rows)}; they differ in "
-                f"{joined(apart)}."
-            )
-        failed = [arm for arm in rows.arms if rows.gate(arm) is False]
-        if failed:
-            names = joined([code(arm) for arm in failed])
-            limits.append(f"**Gate**: {names} had not learnt to use context when training ended.")
-        if cut := self._truncated():
-            limits.append(f"**Truncation**: what is longer than a network reads at once was cut: {joined(cut)}.")
-        if any(one.exactness == "chain" for found in self.findings for one in found.measured.values()):
-            limits.append(
-                "**Chain**: a masked LM's bits per byte are a chain of conditionals, the rest of the suffix masked: a "
-                "proper likelihood given the length, but asked off the distribution that the network was trained on."
-            )
-        if any(found.judged for found in self.findings):
-            limits.append("**Judge**: judges have tastes: a left-to-right judge favours text written left to right.")
-        if any(found.of(SCRATCH) for found in self.findings):
-            each = "pretraining seed" if rows.fresh else "seed"
-            limits.append(f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated.")
-        return limits
-
-    def _truncated(self) -> list[str]:
-        """Say how often a text (of tagging: a word) of a task was cut, the most of any cell, and of how many items."""
-        said = []
-        for task in self.rows.tasks:
-            notes = [run.notes for run in self.rows.cells(task.name)]
-            most = max((one.get("truncated") or 0 for one in notes), default=0)
-            counts: dict[str, int] = next((one["counts"] for one in notes if one.get("counts")), {})
-            items = sum(counts.get(f"{split}_items", 0) for split in ("train", "validation", "test"))
-            if most:
-                said.append(f"{escape(task.name)} {most:,} times" + (f" in {counted(items, 'item')}" if items else ""))
-        return said
-
-
-def _budget_words(words: str, rows: Rows) -> str:
-    if not rows.checkpoints:
-        return words or "One arm: nothing to set it against."
-    alone = "One arm was trained here: nothing to set it against." if rows.fresh else "Nothing was trained here."
-    return f"{words or alone} Of what a checkpoint cost, its size alone is known here."
-
 
 def _names(arms: list[str]) -> str:
     return joined([escape(arm) for arm in arms]) if len(arms) <= 5 else f"{len(arms)} arms"
 
 
 def _smallest(found: Findings) -> str:
-    if found.smallest_effect < 1e-6:
-        return ""
-    size = found.smallest_effect * found.metric.scale
-    value = f"{size:g} {'point' if size == 1 and found.metric.points == 'points' else found.metric.points}".strip()
-    return f" Smallest effect of interest, fixed beforehand: {value}."
+    size = choices.sized(found)
+    return f" Smallest effect of interest, fixed beforehand: {size}." if size else ""
 
 
 def _note(found: Findings) -> str:

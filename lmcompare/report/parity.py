@@ -264,3 +264,11 @@ def fingerprints(rows: Rows) -> Table | None:
 def _own(rows: Rows, key: str) -> bool:
     """Return whether a fingerprint of this name is a task's own, not one of the corpus's steps."""
     return not any(run.cell == "prepare" and key in run.fingerprints for run in rows.runs)
+
+
+def in_words(words: str, rows: Rows) -> str:
+    """Say in which currencies the arms agree (``words``), or why there is nothing to say."""
+    if not rows.checkpoints:
+        return words or "One arm: nothing to set it against."
+    alone = "One arm was trained here: nothing to set it against." if rows.fresh else "Nothing was trained here."
+    return f"{words or alone} Of what a checkpoint cost, its size alone is known here."

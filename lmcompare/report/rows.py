@@ -158,6 +158,14 @@ class Rows:
         of &= (frame["metric"] == metric) & (frame["split"] == split)
         return frame.loc[of, ["seed", "item", "value", "exactness"]]
 
+    def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
+        """Return the test records called ``<metric>/<kind>/<part>``: arm, condition, seed, part, value, exactness."""
+        frame = self.records[(self.records["task"] == task) & (self.records["split"] == "test")]
+        head = f"{metric}/{kind}/"
+        frame = frame[frame["metric"].str.startswith(head) & (frame["item"] == "")]
+        frame = frame.assign(part=frame["metric"].str.removeprefix(head))
+        return frame[["arm", "condition", "seed", "part", "value", "exactness"]]
+
     def gate(self, arm: str) -> bool | None:
         """Return whether every finished seed of ``arm`` passed the gate; None if no cell says."""
         gates = [run.notes["gate"] for run in self.pretraining(arm) if run.notes.get("gate")]

@@ -111,12 +111,17 @@ def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | No
             e = one.estimate if one else None
             cells.insert(place, interval(e.value, e.low, e.high, decimals) if e else NONE)
         rows.append(cells)
-    columns = ["arm", "condition", "seed", "metric", "value"]
+    columns = ["arm", "condition", "seed", "metric", "value", *(("of_all_seeds", "low", "high") if judged else ())]
     numbers = [*frames]
     numbers += [
         pd.DataFrame(
             {"arm": one.arm, "condition": one.condition, "seed": one.seeds, "metric": "judge_bits_per_byte"}
-        ).assign(value=one.per_seed)
+        ).assign(
+            value=one.per_seed,
+            of_all_seeds=one.estimate.value,
+            low=one.estimate.low,
+            high=one.estimate.high,
+        )
         for one in (found.judged.values() if judged else ())
     ]
     return Table(f"{prefix}-{slug(found.task.name)}", headings, rows, pd.concat(numbers, ignore_index=True)[columns])
@@ -153,6 +158,12 @@ def parts(found: Findings) -> Table | None:
     numbers = pd.concat([frame.assign(metric=name) for name, frame in mine.items()], ignore_index=True)
     columns = ["arm", "condition", "seed", "metric", "value"]
     return Table(f"parts-{slug(found.task.name)}", headings, rows, numbers[columns])
+
+
+def kinds(found: Findings) -> str:
+    """Name the kinds of part that ``parts`` shows, as 'class, length'."""
+    mine = [name.split("/")[1] for name in found.parts if name.split("/")[0] == found.task.primary]
+    return escape(", ".join(dict.fromkeys(mine)).replace("_", " "))
 
 
 def comparisons(

@@ -1,4 +1,5 @@
 import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcompare.report import write
-from lmcompare.report.exports import html, latex
+from lmcompare.report.exports import html, latex, parquet
 from lmcompare.report.markdown import Table, code, escape
 
 
@@ -51,7 +52,7 @@ def read(page: str) -> Seen:
 
 def test_the_page_holds_all_that_the_report_holds(finished: Path, tmp_path: Path) -> None:
     finished = Path(copytree(finished, tmp_path / "copy"))
-    report = write(finished, html=True, latex=True)
+    report = write(finished, html=True, latex=True, parquet=True)
     page = (finished / "report.html").read_text(encoding="utf-8")
     seen = read(page)
     figures = [(finished / name).read_bytes() for name in re.findall(r"!\[.*?\]\((.*?)\)", report.read_text())]
@@ -64,12 +65,18 @@ def test_the_page_holds_all_that_the_report_holds(finished: Path, tmp_path: Path
         written = table.read_text(encoding="utf-8")
         assert written.startswith("\\begin{tabular}{") and "\\toprule" in written and "`" not in written
     assert len(list((finished / "tables").glob("*.tex"))) > 8
+    for table in (finished / "tables").glob("*.parquet"):
+        typed, text = pd.read_parquet(table), pd.read_csv(table.with_suffix(".csv"))
+        assert list(typed.columns) == list(text.columns) and len(typed) == len(text) > 0
+    values = pd.read_parquet(finished / "tables" / "results-sentiment.parquet")["value"]
+    assert values.dtype == float and values.notna().all()
 
 
 def test_neither_is_written_unless_asked_for(finished: Path, tmp_path: Path) -> None:
     finished = Path(copytree(finished, tmp_path / "copy"))
     write(finished)
-    assert not list(finished.glob("*.html")) and not list((finished / "tables").glob("*.tex"))
+    assert not list(finished.glob("*.html"))
+    assert {path.suffix for path in (finished / "tables").iterdir()} == {".csv"}
 
 
 def test_foreign_text_does_nothing_in_html() -> None:
@@ -89,6 +96,12 @@ def test_the_worked_example() -> None:
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def test_a_column_of_several_types_is_text_in_parquet() -> None:
+    frame = pd.DataFrame({"value": [3, "many", None, 0.5], "count": [1, 2, 3, 4]})
+    back = pd.read_parquet(io.BytesIO(parquet(frame)))
+    assert back["value"].tolist() == ["3", "many", None, "0.5"] and back["count"].tolist() == [1, 2, 3, 4]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30))

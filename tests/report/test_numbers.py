@@ -1,0 +1,155 @@
+"""Each number of a report can be traced: from what is printed to a CSV file, from there to the rows of the run."""
+
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmcompare.records import read_records
+from lmcompare.report import write
+from lmcompare.report.findings import find
+from lmcompare.report.page import Page
+from lmcompare.report.rows import Rows, read
+from tests.report.tracing import cells, printed, untraced
+
+RESULTS = sorted(path.parent for path in Path(__file__).parents[2].glob("results/*/report.md"))
+TEXTS = {"environment", "fingerprints"}
+"""Tables of words, not of numbers."""
+
+
+def test_what_is_printed_is_read_as_it_is_meant() -> None:
+    assert [one.value for one in printed("6.68 TFLOPs · −0.3 [1,024, 2e-05]; 999 k; 79.2 s")] == pytest.approx(
+        [6.68e12, -0.3, 1024, 2e-5, 999e3, 79.2]
+    )
+    assert [one.slack for one in printed("0.30, 12 k")] == pytest.approx([0.005, 500], rel=1e-3)
+
+
+def check(folder: Path, page: Page) -> int:
+    """Trace every table of a report to its CSV file, and say how many numbers there were."""
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    blocks = {block for block in re.split(r"\n\n+", report) if block.startswith("| ")}
+    known = {table.markdown: name for name, table in page.tables.items()}
+    strangers = [block for block in blocks if block not in known and not block.startswith("| who | continuation |")]
+    assert not strangers, "each table but the samples has a CSV file"
+    lost, seen = [], 0
+    for markdown in sorted(blocks & known.keys()):
+        name = known[markdown]
+        frame = pd.read_csv(folder / "tables" / f"{name}.csv")
+        if name not in TEXTS:
+            more, count = untraced(name, markdown, frame)
+            lost, seen = lost + more, seen + count
+    assert not lost
+    return seen
+
+
+def test_every_number_of_every_table_is_in_its_csv_file(finished: Path) -> None:
+    rows = read(finished)
+    assert check(finished, Page(rows, [find(rows, task) for task in rows.tasks])) > 300
+
+
+@pytest.mark.parametrize("folder", RESULTS, ids=lambda folder: folder.name)
+def test_the_committed_reports_are_what_their_rows_give(folder: Path) -> None:
+    """Red after a change of the report: `lmcompare report results/<name>` writes them again."""
+    rows = read(folder)
+    page = Page(rows, [find(rows, task) for task in rows.tasks])
+    assert page.markdown() == (folder / "report.md").read_text(encoding="utf-8")
+    assert check(folder, page) > 100
+
+
+def test_a_number_that_is_not_in_the_csv_file_is_found(finished: Path) -> None:
+    rows = read(finished)
+    for name, column in (("results-sentiment", 2), ("differences-continuation", 1), ("metrics-sentiment", 3)):
+        page = Page(rows, [find(rows, task) for task in rows.tasks])
+        table = page.tables[name]
+        frame = pd.read_csv(finished / "tables" / f"{name}.csv")
+        assert untraced(name, table.markdown, frame)[0] == []
+        first = next(printed(table.rows[0][column])).text
+        table.rows[0][column] = table.rows[0][column].replace(first, first[:-1] + str((int(first[-1]) + 3) % 10), 1)
+        assert len(untraced(name, table.markdown, frame)[0]) == 1, name
+
+
+def test_the_answer_says_what_the_tables_say(finished: Path) -> None:
+    report = (finished / "report.md").read_text(encoding="utf-8")
+    answer = report[report.index("## The answer") : report.index("> **", report.index("## The answer"))]
+    rows = [cell for line in report.splitlines() if line.startswith("| ") for cell in line.split(" | ")]
+    tables = [one for cell in rows for one in printed(cell)]
+    said = [
+        one for line in answer.splitlines() if line.startswith(("- ", "**")) for one in printed(line) if "." in one.text
+    ]
+    assert len(said) > 20
+    for one in said:
+        assert any(abs(abs(one.value) - abs(other.value)) <= max(one.slack, other.slack) for other in tables), one.text
+
+
+def by_hand(rows: Rows, folder: Path, task: str, metric: str) -> pd.DataFrame:
+    """Return the primary metric by condition, arm (or control) and seed, from the per-item rows by plain pandas."""
+    above, below = rows.records_of(task, metric)
+    frame = read_records(folder / "records.parquet")
+    frame = frame[(frame["task"] == task) & (frame["item"] != "") & (frame["split"] == "test")]
+    wide = frame.pivot_table(index=["condition", "arm", "seed"], columns="metric", values="value", aggfunc="sum")
+    counts = frame[frame["metric"] == above].groupby(["condition", "arm", "seed"]).size()
+    return wide[above] / (wide[below] if below else counts)
+
+
+@pytest.mark.parametrize("folder", [None, *RESULTS], ids=lambda folder: folder.name if folder else "drawn")
+def test_values_differences_gains_and_controls_are_recomputed_from_the_rows(
+    folder: Path | None, finished: Path
+) -> None:
+    folder = folder or finished
+    rows = read(folder)
+    for task in rows.tasks:
+        ratio = by_hand(rows, folder, task.name, task.primary)
+        mean = ratio.groupby(level=["condition", "arm"]).mean()
+        sign = 1 if task.better == "higher" else -1
+        table = pd.read_csv(folder / "tables" / f"results-{task.name}.csv")
+        for row in table.itertuples():
+            seed = row.value_of_seed
+            assert seed == pytest.approx(ratio[row.condition, row.arm, row.seed], rel=1e-12)
+            # Items of one length, or the same items for every seed: the mean over seeds is the value of them together.
+            assert row.value == pytest.approx(mean[row.condition, row.arm], rel=1e-9)
+            assert row.low <= row.value <= row.high
+        arms = [arm for arm in rows.arms if ("pretrained", arm) in mean.index]
+        pairs = pd.read_csv(folder / "tables" / f"differences-{task.name}.csv")
+        assert {frozenset(pair) for pair in zip(pairs["first"], pairs["second"], strict=True)} == {
+            frozenset(pair) for pair in combinations(arms, 2)
+        }
+        for name, here, there in (("differences", "pretrained", "pretrained"), ("controls", "pretrained", "control")):
+            for row in pd.read_csv(folder / "tables" / f"{name}-{task.name}.csv").itertuples():
+                apart = sign * (mean[here, row.first] - mean[there, row.second])
+                assert row.first_ahead_by == pytest.approx(apart, abs=1e-9)
+        if "scratch" in task.conditions:
+            for row in pd.read_csv(folder / "tables" / f"gains-{task.name}.csv").itertuples():
+                apart = sign * (mean["pretrained", row.first] - mean["scratch", row.first])
+                assert row.first_ahead_by == pytest.approx(apart, abs=1e-9)
+
+
+def test_learning_numbers_are_those_of_the_runs(finished: Path) -> None:
+    rows = read(finished)
+    gate = pd.read_csv(finished / "tables" / "gate.csv").set_index(["arm", "seed"])
+    records = rows.records[rows.records["task"] == "pretraining"].set_index(["arm", "seed", "metric"])["value"]
+    for (arm, seed), row in gate.iterrows():
+        assert row["loss"] == pytest.approx(records[arm, seed, "loss"])
+        assert row["margin"] == pytest.approx(records[arm, seed, "unigram_loss"] - records[arm, seed, "loss"])
+
+
+def test_no_interval_goes_beyond_what_there_can_be(synthetic: type, tmp_path: Path) -> None:
+    made = synthetic(items=12)
+    rng = np.random.default_rng(3)
+    made.records = [r for r in made.records if r.metric != "correct" or r.condition == "control"]
+    for arm, shares in (("causal", (0.95, 0.2)), ("masked", (0.1, 0.9)), ("seq2seq", (0.5, 0.4))):
+        for seed, share in zip((1, 2), shares, strict=True):
+            for condition in ("pretrained", "scratch"):
+                right = (rng.uniform(size=12) < share).astype(float)
+                made.record(arm, seed, "sentiment", condition, "correct", right)
+    folder = tmp_path / "wild"
+    write(made.write(folder))
+    cut = 0
+    for name, furthest in (("differences", 1), ("gains", 1), ("controls", 1), ("gain-differences", 2)):
+        frame = pd.read_csv(folder / "tables" / f"{name}-sentiment.csv")
+        assert (frame["low"] >= -furthest).all() and (frame["high"] <= furthest).all(), name
+        cut += int((frame["low"] == -furthest).sum() + (frame["high"] == furthest).sum())
+    assert cut > 2, "two seeds that differ make intervals wider than the scale"
+    assert cells((folder / "report.md").read_text(encoding="utf-8"))
