@@ -3,11 +3,11 @@
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
+from lmcompare.report.figures import DASHES, STYLE, look, png
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import NONE, plain
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -72,8 +72,10 @@ def _draw(rows: Rows, frame: pd.DataFrame, arms: list[str]) -> bytes:
         axes.set_yscale("log")
         axes.set_xticks(sorted(frame["tokens"].unique()), [f"{n:g}" for n in sorted(frame["tokens"].unique())])
         axes.minorticks_off()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
         axes.set_xlabel("tokens generated")
         axes.set_ylabel("one generation alone")
-        axes.legend(title="median; shaded: to the 95th percentile", handlelength=3, labelcolor=GREY)
+        axes.set_title("median; shaded: to the 95th percentile", loc="left")
+        axes.legend(handlelength=3)
         return png(figure)

@@ -93,7 +93,7 @@ def untraced(table: str, markdown: str, frame: pd.DataFrame) -> tuple[list[str],
         known = candidates(table, _named(frame, row))
         for number in (one for cell in row[1:] if not cell.startswith("`") for one in printed(cell)):
             seen += 1
-            bound = "< 0.001" in row and number.text == "0.001"
+            bound = any("< 0.001" in cell for cell in row) and number.text == "0.001"
             if not bound and not (np.abs(known - number.value) <= number.slack).any():
                 lost.append(f"{table}: {' '.join(row[:2])}: {number.text}")
     return lost, seen
