@@ -14,18 +14,16 @@ from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__, networks
 from lmcompare.budget import peak_memory, reset_peak_memory
+from lmcompare.corpora.files import filled
 from lmcompare.model import LanguageModel, load
 from lmcompare.objectives import Objective
 from lmcompare.records import Cell, Record, Run
-from lmcompare.settings import plain
+from lmcompare.settings import GATE, PRETRAINING, plain
 from lmcompare.tasks.bench import Measurement, Outcome
 from lmcompare.tools import Data as Data
 from lmcompare.tools import Experiment, Tools
 from lmcompare.train import Progress, train
 from lmcompare.weights import downloaded, fingerprint, is_local
-
-GATE = 0.3
-"""Nats per target by which the validation loss must lie below the unigram loss, else context was not learnt."""
 
 LIBRARIES = ("accelerate", "datasets", "evaluate", "numpy", "scikit-learn", "tokenizers", "torch", "transformers")
 
@@ -93,7 +91,7 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
             experiment.name,
             outcome.arm or cell.arm,
             cell.seed,
-            cell.task or "pretraining",
+            cell.task or PRETRAINING,
             cell.condition or "pretrained",
             outcome.split,
             outcome.item,
@@ -146,8 +144,10 @@ def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> t
         "network": asdict(network_settings),
         "training": asdict(training),
     }
-    last = [point for point in trained.curve if point["split"] == "validation"][-1]
+    points = [point for point in trained.curve if point["split"] == "validation"]
+    last, rise = points[-1], points[-1]["loss"] - min(point["loss"] for point in points)
     values = {"loss": last["loss"], "text_loss": last["text_loss"], "unigram_loss": last["unigram"], "margin": margin}
+    values["validation_rise"] = rise
     outcomes = [Outcome(metric, value, split="validation") for metric, value in values.items()]
     run = _run(experiment, cell, config=config, currencies=currencies, curve=trained.curve, notes=notes)
     return run, outcomes
@@ -168,14 +168,15 @@ def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tu
 
 def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
     side = experiment.arms[cell.arm]
-    model = load(side.checkpoint, revision=side.revision)
+    name = filled(side.checkpoint)
+    model = load(name, revision=side.revision)
     if cell.condition == "scratch":
         network = networks.afresh(model.network, cell.seed)
         model = type(model)(network, model.vocabulary, model.objective, context=model.context)
     model.network.to(_device(place.device))
     context = min(experiment.blocks.length, model.context or experiment.blocks.length)
     tools = Tools(data, model, cell.seed, context, experiment.training.tokens, place.progress)
-    hub = None if is_local(side.checkpoint) else downloaded(side.checkpoint, side.revision)
+    hub = None if is_local(name) else downloaded(name, side.revision)
     notes = {
         "class": type(model.network.transformer).__name__,
         "vocabulary": model.vocabulary.size,
@@ -186,8 +187,8 @@ def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: 
     }
     measurement = experiment.tasks[cell.task].measure(tools)
     run, outcomes = _measured(experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes})
-    if is_local(side.checkpoint):
-        content = {"checkpoint": fingerprint(Path(side.checkpoint).expanduser())}
+    if is_local(name):
+        content = {"checkpoint": fingerprint(Path(name))}
         run = replace(run, fingerprints=content | run.fingerprints)
     return replace(run, config={"checkpoint": side.checkpoint, "revision": side.revision}), outcomes
 

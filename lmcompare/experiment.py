@@ -15,14 +15,14 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.overrides import changed, pairs
 from lmcompare.settings import plain
 from lmcompare.tasks import TASKS, Task
-from lmcompare.validation import check, filled, held, plugin
+from lmcompare.validation import check, held, plugin, unset
 from lmcompare.yamlfile import Tree, dump_yaml, read_mapping, shown
 
 T = TypeVar("T")
 KEYS = tuple(
     "name description corpus vocabulary blocks network training arms grid match tasks seeds hypotheses quick".split()
 )
-RESERVED = ("prepare", "pretrain", "pretraining")
+RESERVED = ("prepare", "pretrain", settings.PRETRAINING)
 _NAME = re.compile(r"\w[\w +-]*")
 
 
@@ -68,6 +68,11 @@ class Experiment:
         """Return how ``arm`` is trained: the shared settings and what the arm changes of them."""
         changes: dict[str, Any] = self.arms[arm].training
         return replace(self.training, **changes)
+
+    def tasks_of(self, arm: str) -> dict[str, Task]:
+        """Return the tasks that ``arm`` is given."""
+        given = self.arms[arm].tasks
+        return {name: task for name, task in self.tasks.items() if given is None or name in given}
 
     def resolved(self) -> Tree:
         """Return all settings, defaults too, as plain mappings that ``parse`` reads back to the same experiment."""
@@ -159,6 +164,12 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
             problems.append(f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}")
         elif task:
             tasks[key] = task
+    problems += [
+        f"arms.{name}.tasks.{i}: no such task{nearest(task, tasks)}"
+        for name, arm in arms.items()
+        for i, task in enumerate(arm.tasks or ())
+        if task not in tasks
+    ]
     match = matching.read(data.get("match"), problems)
     experiment = None
     if len(problems) == before and corpus and vocabulary and blocks and network and training:
@@ -169,7 +180,8 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
             experiment = replace(experiment, arms=arms, match=match)
     if data.get("match") is None or len(problems) == before:  # else the names that the arms would have are not known
         conditions = {name: task.conditions for name, task in tasks.items()}
-        hypotheses = build(data.get("hypotheses"), arms, conditions, problems)
+        asked = {name: [task for task in tasks if arm.tasks is None or task in arm.tasks] for name, arm in arms.items()}
+        hypotheses = build(data.get("hypotheses"), asked, conditions, problems)
         experiment = replace(experiment, hypotheses=hypotheses) if experiment else None
     return experiment if len(problems) == before else None
 
@@ -211,7 +223,7 @@ def _arms(data: Tree, problems: list[str]) -> dict[str, settings.Arm]:
         network = _override(settings.Network, data, value, "network", path, problems)
         training = _override(settings.Training, data, value, "training", path, problems)
         if arm and objective is not None:
-            arms[key] = settings.Arm(objective, network=network, training=training)
+            arms[key] = replace(arm, objective=objective, network=network, training=training)
     return arms
 
 
@@ -224,8 +236,8 @@ def _ready(given: Mapping[str, Any], path: str, problems: list[str]) -> settings
     for key in ("network", "training"):
         if given.get(key):
             problems.append(f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}")
-    said = {**given, "checkpoint": filled(given["checkpoint"], f"{path}.checkpoint", problems)}
-    arm = check(settings.Arm, {**said, "objective": None, "network": {}, "training": {}}, path, problems)
+    unset(given["checkpoint"], f"{path}.checkpoint", problems)
+    arm = check(settings.Arm, {**given, "objective": None, "network": {}, "training": {}}, path, problems)
     return arm if len(problems) == before else None
 
 

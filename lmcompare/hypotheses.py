@@ -1,13 +1,13 @@
 """Claims of an experiment, fixed in its YAML file before anything is measured."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from lmcompare.errors import nearest
-from lmcompare.settings import STRICT
+from lmcompare.settings import PRETRAINING, STRICT
 from lmcompare.validation import check
 from lmcompare.yamlfile import shown
 
@@ -21,7 +21,7 @@ class Hypothesis:
     claim: str
     """the claim in words, as the report prints it"""
     task: str
-    """name of the task that decides it"""
+    """name of the task that decides it; or `pretraining`, which has metrics of its own: margin, validation_rise"""
     first: str
     """the arm that the claim is about"""
     second: str | None = None
@@ -44,14 +44,19 @@ class Hypothesis:
     """what they found, and at what scale"""
 
 
+DIRECTIONS: dict[str, Literal["higher", "lower"]] = {"margin": "higher", "validation_rise": "lower"}
+"""What pretraining is judged by, in nats per target: how far the loss fell below that of the unigram, and by how much
+the validation loss at the end is above its lowest."""
+
+
 def build(
-    section: Any, arms: Collection[str], conditions: Mapping[str, Collection[str]], problems: list[str]
+    section: Any, arms: Mapping[str, Collection[str]], conditions: Mapping[str, Collection[str]], problems: list[str]
 ) -> dict[str, Hypothesis]:
     """Return the hypotheses of an experiment, or say what is wrong with each.
 
     Args:
         section: what the YAML file says under ``hypotheses``.
-        arms: names of the arms.
+        arms: of each arm, by its name, the tasks that it is given.
         conditions: of each task, by its name: 'pretrained', and 'scratch' where it has one.
         problems: each problem is added, with the path of its key.
     """
@@ -69,7 +74,7 @@ def build(
         said = [
             f"{path}.{key}: no such {what}{nearest(value, known)}"
             for key, what, value, known in (
-                ("task", "task", one.task, list(conditions)),
+                ("task", "task", one.task, [*conditions, PRETRAINING]),
                 ("first", "arm", one.first, list(arms)),
                 ("second", "arm", one.second, list(arms)),
             )
@@ -83,6 +88,19 @@ def build(
             said.append(f"{path}.control: wanted none with `of: gain`: a control has no pretraining")
         if one.of == "gain" and one.task in conditions and "scratch" not in conditions[one.task]:
             said.append(f"{path}.of: the task {one.task} does not measure networks from scratch; wanted `pretrained`")
+        said += [
+            f"{path}.{key}: the arm {arm!r} is not given the task {one.task}; wanted it in `arms.{arm}.tasks`"
+            for key, arm in (("first", one.first), ("second", one.second))
+            if one.task in conditions and arm is not None and one.task not in arms.get(arm, [one.task])
+        ]
+        if one.task == PRETRAINING:
+            if one.metric not in DIRECTIONS:
+                said.append(f"{path}.metric: wanted one of {', '.join(DIRECTIONS)}, got {shown(one.metric)}")
+            if one.smallest_effect is None:
+                said.append(f"{path}.smallest_effect: missing; pretraining has none of its own")
+            if one.of == "gain" or one.control is not None:
+                said.append(f"{path}.second: wanted an arm: pretraining has no controls and no scratch")
+            one = replace(one, direction=one.direction or DIRECTIONS.get(one.metric or ""))
         if one.first == one.second:
             said.append(f"{path}.second: wanted another arm than the first, got {one.second!r}")
         problems += said

@@ -45,6 +45,8 @@ class Match:
     """currencies; of several, each arm but the reference appears once for each, `<arm> at equal <currency>`"""
     reference: str = ""
     """the arm whose amounts the others are given; the first, if left out"""
+    arms: tuple[str, ...] | None = None
+    """names of the arms that are matched, the others stay as they are; every one but the reference, if left out"""
     solved: Mapping[str, Solved] = field(default_factory=dict)
     """of settings that are solved already: what each arm was matched in; nothing is solved again"""
 
@@ -158,8 +160,17 @@ def _references(
     if wanted not in names and wanted not in experiment.arms:
         problems.append(f"match.reference: no arm {wanted!r}{nearest(wanted, {*names, *experiment.arms})}")
         return {}
+    for i, name in enumerate(match.arms or ()):
+        if name not in names and name not in experiment.arms:
+            problems.append(f"match.arms.{i}: no arm {name!r}{nearest(name, {*names, *experiment.arms})}")
+        elif name == wanted:
+            problems.append(f"match.arms.{i}: wanted another arm than the reference, got {name!r}")
+    if match.arms is not None and problems:
+        return {}
     found: dict[str, str] = {}
     for arm, (name, point) in points.items():
+        if match.arms is not None and not {arm, name} & set(match.arms):
+            continue
         if experiment.arms[arm].checkpoint is not None or wanted in (arm, name):
             continue
         there = [wanted] if wanted in experiment.arms else [o for o, at in points.items() if at == (wanted, point)]

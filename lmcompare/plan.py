@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.cells import Cell
+from lmcompare.corpora.files import filled
 from lmcompare.errors import InputError, nearest
 from lmcompare.experiment import Experiment
 from lmcompare.settings import Arm, plain
@@ -87,6 +88,8 @@ def plan(experiment: Experiment) -> list[Cell]:
             trained[arm] = add("pretrain", f"pretrain/{arm}/{seed}", decides, [prepare], arm=arm, seed=seed)
         for task, settings in tasks.items():
             for arm, network in networks.items():
+                if task not in experiment.tasks_of(arm):
+                    continue
                 for condition in experiment.tasks[task].conditions:
                     needs = [prepare, trained[arm]] if condition == "pretrained" and arm in trained else [prepare]
                     name = f"{task}/{arm}/{seed}/{condition}"
@@ -166,8 +169,8 @@ def _content(part: Any, path: str = "", problems: list[str] | None = None) -> An
 
 def _checkpoint(side: Arm, path: str, problems: list[str]) -> Any:
     """Return what decides the answers of an arm that is a checkpoint, or None and say what is wrong with it."""
-    name = str(side.checkpoint)
     try:
+        name = filled(str(side.checkpoint))
         if not is_local(name):
             check_name(name)
             folder = downloaded(name, side.revision)
@@ -175,7 +178,7 @@ def _checkpoint(side: Arm, path: str, problems: list[str]) -> Any:
             problems.append(f"{path}.revision: wanted none beside a folder, got {side.revision!r}")
             return None
         else:
-            folder = Path(name).expanduser()
+            folder = Path(name)
         if folder is not None and not check(folder):
             from lmcompare.checkpoints import check_type  # transformers: only where the name of the class says nothing
 
@@ -190,7 +193,7 @@ def to_download(experiment: Experiment) -> list[str]:
     """Say which checkpoints a run must fetch from the hub first; nothing is fetched, and the hub is not asked."""
     said = []
     for arm, side in experiment.arms.items():
-        name = side.checkpoint
+        name = side.checkpoint and filled(side.checkpoint)
         if name is not None and not is_local(name) and downloaded(name, side.revision) is None:
             how = "which needs the network"
             if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):

@@ -8,6 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 STRICT = ConfigDict(extra="forbid")
+PRETRAINING = "pretraining"
+"""What stands for the task in the rows of pretraining; no task has this name."""
+
+GATE = 0.3
+"""Nats below the unigram loss of the same positions that a network must reach, or it has not learnt context yet."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -66,6 +71,8 @@ class Training:
 
     tokens: Positive = 1_000_000
     """corpus tokens that each network reads in pretraining, repeats counted"""
+    unique_tokens: Positive | None = None
+    """read the first so many tokens of the train split alone, over and over; all of it if left out"""
     batch: Positive = 16
     """blocks in a step, over all processes"""
     accumulation: Positive = 1
@@ -156,6 +163,8 @@ class Arm:
     """settings of `network` that this arm alone changes"""
     training: dict[str, object] = field(default_factory=dict)
     """settings of `training` that this arm alone changes"""
+    tasks: tuple[str, ...] | None = None
+    """names of the tasks that this arm is given; every one if left out"""
 
 
 def plain(value: Any) -> Any:

@@ -17,6 +17,12 @@ ORDER, CORRUPT, FROZEN = 1, 2, 3
 """Which generator: one orders the blocks (the same for every objective), one corrupts them, one for evaluation."""
 
 
+def first_rows(rows: Any, tokens: int | None) -> Any:
+    """Return the first blocks that hold so many tokens, one at least; all of them if None, or if there are no more."""
+    count = None if tokens is None else max(1, tokens // len(rows[0]["tokens"]))
+    return rows if count is None or count >= len(rows) else rows.select(range(count))
+
+
 @dataclass(frozen=True)
 class Steps(Dataset[list[Batch]]):
     """The batches of each step for one process: a function of seed and step alone, so that a run resumes anywhere.

@@ -77,22 +77,22 @@ class Tools:
         """Whether the model is a checkpoint with tokens of its own."""
         return self.model is not None and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
 
-    def encode(self, texts: Sequence[str], shared: bool = False) -> list[Ids]:
-        """Return the tokens of each text: the model's own, or those of the shared vocabulary."""
-        return [np.array(row, dtype=np.int64) for row in self._vocabulary(shared).encode_batch(list(texts))]
+    def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
+        """Return the tokens of each text: those that the model reads or says, or those of the shared vocabulary."""
+        return [np.array(row, dtype=np.int64) for row in self._vocabulary(shared, said).encode_batch(list(texts))]
 
-    def decode(self, rows: Sequence[Ids], shared: bool = False) -> list[str]:
+    def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
-        return [self._vocabulary(shared).decode(row.tolist()) for row in rows]
+        return [self._vocabulary(shared, said).decode(row.tolist()) for row in rows]
 
-    def _vocabulary(self, shared: bool) -> Vocabulary:
+    def _vocabulary(self, shared: bool, said: bool = False) -> Vocabulary:
         own: Vocabulary = self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
-        return own
+        return own.said if said else own
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
-        """Return how many UTF-8 bytes the tokens of ``encode`` stand for; a shared token has one character a byte."""
+        """Return how many UTF-8 bytes tokens stand for that are said; a shared token has one character a byte."""
         if self.foreign and not shared:
-            return len(self._vocabulary(shared).decode(tokens.tolist()).encode())
+            return len(self._vocabulary(shared, said=True).decode(tokens.tolist()).encode())
         return sum(map(len, self.data.vocabulary.tokenizer.convert_ids_to_tokens(tokens.tolist())))
 
     def test_documents(self) -> Any:

@@ -22,7 +22,7 @@ from lmcompare.errors import InputError, LmcompareError
 from lmcompare.example import Special
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective
-from lmcompare.steps import Steps, Validation
+from lmcompare.steps import Steps, Validation, first_rows
 from lmcompare.tensors import Tensors
 
 Progress = Callable[[dict[str, Any]], None]
@@ -140,8 +140,9 @@ def train(
             f"training.batch: wanted at least one block for each of {accelerator.num_processes} processes, "
             f"got {training.batch}"
         )
+    rows = first_rows(blocks.train, training.unique_tokens)
     steps = Steps(
-        blocks.train, objective, special, training, seed, isolated, accelerator.process_index, accelerator.num_processes
+        rows, objective, special, training, seed, isolated, accelerator.process_index, accelerator.num_processes
     )
     validation = Validation.of(
         blocks.validation,

@@ -24,7 +24,7 @@ class TranslatorVocabulary(Vocabulary):
     source may begin with the code of the language wanted (``>>fra<< A film.``), which is one token.
 
     ``special`` is the same on both sides: that of the target, which is where something is asked. ``frame`` (the eos
-    after a source) is the source's. ``decode`` reads ids of the target.
+    after a source) is the source's. ``decode`` reads ids of its side.
 
     Args:
         tokenizer: transformers' ``MarianTokenizer``.
@@ -72,8 +72,7 @@ class TranslatorVocabulary(Vocabulary):
             word_starts=starts,
             sentence_ends=ends,
         )
-        self._text = np.zeros(self._size, dtype=bool)
-        self._text[self.special.ordinary] = True
+        self._spelt = {i: token for token, i in self._table.items() if token not in named}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (TranslatorVocabulary, (self._marian, self._sizes, self._side))
@@ -121,7 +120,7 @@ class TranslatorVocabulary(Vocabulary):
         return (), (int(self._marian.encoder[str(self._marian.eos_token)]),)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of ids that the decoder said; ids that are not text are skipped."""
-        text = [self._tokens[int(i)] for i in ids if 0 <= i < self._size and self._text[i]]
-        decoded: str = self._marian.spm_target.decode_pieces(text)
+        """Return the text of ids of this side; ids that are not text are skipped."""
+        known = [self._spelt[int(i)] for i in ids if int(i) in self._spelt]
+        decoded: str = self._pieces_of.decode_pieces(known)
         return decoded

@@ -1,7 +1,5 @@
 """Plain mappings become settings: pydantic finds the problems; what was wanted is said by the field's JSON schema."""
 
-import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -9,14 +7,13 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from lmcompare.corpora import SOURCES
+from lmcompare.corpora import SOURCES, files
 from lmcompare.errors import InputError, nearest
 from lmcompare.objectives import OBJECTIVES, with_parts
 from lmcompare.registry import Registry
 from lmcompare.yamlfile import Tree, shown
 
 T = TypeVar("T")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
@@ -68,7 +65,7 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
         problems += found
         return None
     if registry is SOURCES:
-        settings_given = filled(settings_given, path, found)
+        unset(settings_given, path, found)
     nested = {"source"} & {field.name for field in fields(cls)} & set(settings_given)  # type: ignore[arg-type]
     for key in nested:
         settings_given[key] = plugin(SOURCES, settings_given[key], f"{path}.{key}", found)
@@ -100,24 +97,13 @@ def _section(cls: type[Any], given: Any, path: str, problems: list[str]) -> Any:
     return made
 
 
-def filled(value: Any, path: str, problems: list[str]) -> Any:
-    """Fill environment variables, and ``~``, into the texts of a source's settings, or into another path."""
-    if isinstance(value, Mapping):
-        return {key: filled(item, f"{path}.{key}", problems) for key, item in value.items()}
-    if isinstance(value, list):
-        return [filled(item, f"{path}.{i}", problems) for i, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def fill(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name not in os.environ:
-            problems.append(
-                f"{path}: the environment variable {name} is not set; wanted e.g. `export {name}=/folder/of/the/data`"
-            )
-        return os.environ.get(name, "")
-
-    return os.path.expanduser(_VARIABLE.sub(fill, value))
+def unset(value: Any, path: str, problems: list[str]) -> None:
+    """Say which variables of the environment are not set that a source's settings, or another path, name."""
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in pairs:
+        unset(item, f"{path}.{key}", problems)
+    if isinstance(value, str):
+        problems += [f"{path}: {said}" for said in files.unset(value)]
 
 
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:

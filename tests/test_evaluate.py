@@ -94,7 +94,7 @@ def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
     gate = run.notes["gate"]
     assert gate["margin"] == pytest.approx(gate["unigram"] - gate["loss"])
     assert gate["passed"] is (gate["margin"] >= 0.3)
-    assert {record.metric for record in records} == {"loss", "text_loss", "unigram_loss", "margin"}
+    assert {record.metric for record in records} == {"loss", "text_loss", "unigram_loss", "margin", "validation_rise"}
     assert [point["step"] for point in run.curve if point["split"] == "validation"] == [2, 5]
     (folder,) = folders.values()
     assert load(folder / "weights").objective.kind == run.arm

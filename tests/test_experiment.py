@@ -98,7 +98,7 @@ def test_numbers_may_be_quoted(file: Path) -> None:
 def test_an_arm_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDER", "/far")
     experiment = load(file, ["arms.here={checkpoint: $FOLDER/bert}", "arms.hub={checkpoint: org/name, revision: v1}"])
-    assert experiment.arms["here"] == settings.Arm(checkpoint="/far/bert")
+    assert experiment.arms["here"] == settings.Arm(checkpoint="$FOLDER/bert")
     assert experiment.arms["hub"] == settings.Arm(checkpoint="org/name", revision="v1")
     assert experiment.arms["causal"].objective == Causal()
     assert parse(experiment.resolved()) == experiment
@@ -165,7 +165,7 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
         ("training.batch", "--set training.batch: wanted key=value, e.g. training.tokens=60000"),
         ("training.batch=[", "--set training.batch:1:2: "),
-        ("training=3", "training: wanted a mapping of tokens, batch, "),
+        ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch, "),
         ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
         ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
         ("training.betas=[0.9, x]", 'training.betas.1: wanted a number greater than 0 and less than 1, got "x"'),
@@ -272,7 +272,15 @@ def test_an_arm_does_not_repeat_the_problems_of_the_shared_settings(file: Path) 
 def test_paths_may_hold_environment_variables(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text(file.read_text().replace(f"path: {file.parent}", "path: $LMCOMPARE_DATA"))
     monkeypatch.setenv("LMCOMPARE_DATA", str(file.parent))
-    assert plain(load(file).corpus)["source"]["path"] == str(file.parent / "data.txt")
+    found = load(file)
+    # The name stays, so that what a run writes down reads on another machine.
+    assert plain(found.corpus)["source"]["path"] == "$LMCOMPARE_DATA/data.txt"
+    assert "path: $LMCOMPARE_DATA/data.txt" in found.dump()
+    assert next(found.corpus.source.rows())["text"]
+    arms = {"ready": {"checkpoint": "$LMCOMPARE_DATA/gpt"}}
+    given = parse_yaml(file.read_text(), "small.yaml")
+    ready = parse({**given, "quick": None, "arms": arms}).arms["ready"]
+    assert ready.checkpoint == "$LMCOMPARE_DATA/gpt"
     monkeypatch.delenv("LMCOMPARE_DATA")
     said = problems(file)
     assert said[0].startswith("corpus.source.path: the environment variable LMCOMPARE_DATA is not set")

@@ -2,9 +2,11 @@ import pytest
 
 from lmcompare.hypotheses import Hypothesis, build
 
-ARMS = ("causal", "masked")
+ARMS = {"causal": ("sentiment", "continuation"), "masked": ("sentiment", "continuation"), "idle": ()}
 CONDITIONS = {"sentiment": ("pretrained", "scratch"), "continuation": ("pretrained",)}
 GOOD = {"claim": "c", "task": "sentiment", "first": "masked", "second": "causal"}
+
+PRETRAINING = {"task": "pretraining", "metric": "validation_rise", "smallest_effect": 0.1}
 
 
 def problems(given: object) -> list[str]:
@@ -34,12 +36,22 @@ def test_a_claim_and_its_defaults() -> None:
         ({"second": None, "control": "majority", "of": "gain"}, "hypotheses.H1.control: wanted none with `of: gain`"),
         ({"says": "bettr"}, "hypotheses.H1.says: "),
         ({"smallest_effect": 0}, "hypotheses.H1.smallest_effect: "),
+        ({"second": "idle"}, "hypotheses.H1.second: the arm 'idle' is not given the task sentiment"),
+        ({**PRETRAINING, "metric": None}, "hypotheses.H1.metric: wanted one of margin, validation_rise, got nothing"),
+        ({**PRETRAINING, "smallest_effect": None}, "hypotheses.H1.smallest_effect: missing"),
+        ({**PRETRAINING, "of": "gain"}, "hypotheses.H1.second: wanted an arm: pretraining has no controls"),
         ({"clam": 1}, "hypotheses.H1.clam: no such key; did you mean 'claim'"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_path(change: dict[str, object], wanted: str) -> None:
     (said,) = problems({**GOOD, **change})
     assert said.startswith(wanted)
+
+
+def test_pretraining_itself_may_decide() -> None:
+    said: list[str] = []
+    found = build({"H1": {**GOOD, **PRETRAINING}}, ARMS, CONDITIONS, said)
+    assert not said and found["H1"].direction == "lower"
 
 
 def test_all_problems_at_once() -> None:

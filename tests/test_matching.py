@@ -178,3 +178,18 @@ def test_a_matching_that_is_wrong_spares_the_hypotheses(make: Make) -> None:
     with pytest.raises(InputError) as caught:
         make(arms=ARMS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert caught.value.problems == ["match: no matching \"tokns\"; did you mean 'tokens'?"]
+
+
+def test_arms_that_are_not_named_stay_as_they_are(make: Make) -> None:
+    matching = {"by": ["parameters", "flops"], "arms": ["seq2seq"]}
+    experiment = make(arms=ARMS, match=matching, **SHAPE)
+    assert list(experiment.arms) == ["causal", "masked", "seq2seq at equal parameters", "seq2seq at equal flops"]
+    assert experiment.arms["masked"] == make(arms=ARMS, **SHAPE).arms["masked"]
+    assert experiment.match is not None and "masked" not in experiment.match.solved
+    again = parse(experiment.resolved())
+    assert again.arms == experiment.arms
+    for wrong, said in (("maskd", "match.arms.0: no arm 'maskd'; did you mean 'masked'?"),
+                        ("causal", "match.arms.0: wanted another arm than the reference, got 'causal'")):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            make(arms=ARMS, match={**matching, "arms": [wrong]}, **SHAPE)
+        assert caught.value.problems == [said]

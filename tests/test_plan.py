@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare import plan as planning
 from lmcompare.errors import InputError
-from lmcompare.experiment import Experiment
+from lmcompare.experiment import Experiment, parse
 from lmcompare.plan import plan, to_download
 
 Make = Callable[..., Experiment]
@@ -172,3 +172,22 @@ def test_labels_are_read_only_until_each_word_has_one(
     # Of a source with more rows than that nothing is said: the label may still come.
     monkeypatch.setattr(planning, "ROWS", 2)
     plan(make(tasks={"labels": {**task, "words": {"3": "odd"}}}))
+
+
+def test_an_arm_is_given_the_tasks_that_it_names(make: Make) -> None:
+    arms = {"causal": {"objective": "causal"}, "idle": {"objective": "causal", "tasks": []}}
+    tasks = {"next": "continuation", "gap": "infilling"}
+    arms["one"] = {"objective": "masked", "tasks": ["gap"]}
+    experiment = make(arms=arms, tasks=tasks)
+    names = [cell.name for cell in plan(experiment) if cell.kind in ("task", "pretrain")]
+    assert names == [
+        *(f"pretrain/{arm}/1" for arm in arms),
+        "next/causal/1/pretrained",
+        "gap/causal/1/pretrained",
+        "gap/one/1/pretrained",
+    ]
+    assert parse(experiment.resolved()).arms == experiment.arms
+    arms["one"]["tasks"] = ["gab"]
+    with pytest.raises(InputError) as caught:
+        make(arms=arms, tasks=tasks)
+    assert caught.value.problems == ["arms.one.tasks.0: no such task; did you mean 'gap'?"]

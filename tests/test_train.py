@@ -12,12 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 
 from lmcompare import networks, settings
 from lmcompare.errors import LmcompareError
 from lmcompare.example import collate
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.steps import first_rows
 from lmcompare.train import Steps, Validation, optimizer_for, schedule, train
 
 SMALL = settings.Training(tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2)
@@ -170,6 +172,22 @@ def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special
     for causal, masked in zip(*inputs, strict=True):
         asked = masked.targets >= 0
         assert (causal.targets[asked] == masked.targets[asked]).all()
+
+
+def test_a_part_of_the_text_is_read_again_and_again(blocks, special, small, tmp_path):
+    rows = Dataset.from_list(blocks.train)
+    assert [len(first_rows(rows, tokens)) for tokens in (None, 10**6, 8 * 32 + 5, 1)] == [48, 48, 8, 1]
+    assert first_rows(rows, 8 * 32)[:]["tokens"] == [row["tokens"] for row in blocks.train[:8]]
+    repeated = replace(SMALL, unique_tokens=8 * 32)
+    _, trained = run("causal", replace_train(blocks, rows), special, small, tmp_path / "a", repeated)
+    assert trained.currencies["unique_tokens"] == 8 * 32
+    assert trained.currencies["epochs"] == trained.currencies["corpus_tokens"] / (8 * 32) > 1
+    _, same = run("causal", replace_train(blocks, rows.select(range(8))), special, small, tmp_path / "b")
+    assert [point["loss"] for point in trained.curve] == [point["loss"] for point in same.curve]
+
+
+def replace_train(blocks, rows):
+    return SimpleNamespace(**{**vars(blocks), "train": rows})
 
 
 def test_processes_share_a_step(blocks, special):

@@ -2,7 +2,11 @@
 
 import pickle
 import sys
+from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,11 +20,28 @@ from tiny import BART, translator
 import lmcompare
 from lmcompare import checkpoints
 from lmcompare.errors import InputError
+from lmcompare.settings import Adaptation
+from lmcompare.tasks.transduction import Transduction
+from lmcompare.tools import Tools
 
 pytest.importorskip("sentencepiece")
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
 TEXTS = ["the film was unbelievably good.", "今天 a film 😀", "</s> the <pad>", "well  played", ">>fra<< the film", ""]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Rows of a source, given."""
+
+    kind: ClassVar[str] = "pairs"
+    items: list
+
+    def rows(self):
+        return iter(self.items)
+
+    def fingerprint(self):
+        return "pairs"
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["one table", "two tables"])
@@ -56,6 +77,7 @@ def test_ids_are_those_of_the_tokenizer(folder):
         tokenizer(text_target=text, add_special_tokens=False).input_ids for text in TEXTS
     ]
     assert vocabulary.encode(TEXTS[0]) != vocabulary.said.encode(TEXTS[0])
+    assert vocabulary.decode(vocabulary.encode(TEXTS[0])) == TEXTS[0]
     assert vocabulary.said.decode(vocabulary.said.encode(TEXTS[0])) == TEXTS[0]
     again = pickle.loads(pickle.dumps(vocabulary))
     assert again.fingerprint == vocabulary.fingerprint != vocabulary.said.fingerprint
@@ -130,3 +152,32 @@ def test_without_sentencepiece(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"wanted the package sentencepiece, .*pip install 'lmcompare\[translation\]'"):
         lmcompare.load(folder)
+
+
+def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
+    model = lmcompare.load(folder)
+    shared = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="another"))
+    tools = Tools(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
+    (prompt,), (answer,) = tools.encode(TEXTS[:1]), tools.encode(TEXTS[:1], said=True)
+    assert prompt.tolist() == model.vocabulary.encode(TEXTS[0]) != answer.tolist()
+    assert tools.decode([prompt]) == tools.decode([answer], said=True) == [TEXTS[0]]
+    assert tools.byte_length(answer) == len(TEXTS[0].encode())
+    orders = list(permutations(["film", "was", "the", "good", "a"]))[:40]
+    items = [{"prompt": "the " + " ".join(order), "answer": "a " + " ".join(reversed(order))} for order in orders]
+    task = Transduction(Pairs(items), items=40, adaptation=Adaptation(learning_rates=(1e-3,), epochs=1))
+    seen = {}
+
+    def answer_as_wanted(pairs, **settings):
+        seen.update(pairs)
+        rows = [real for _, real in pairs["test"]]
+        tuned = SimpleNamespace(loss=0.0, trials=[], chosen={}, seconds=0.0)
+        nats = [np.full(len(row), -np.log(2)) for row in rows]
+        return SimpleNamespace(answers=rows, nats=nats, tuned=tuned, calls=1, seconds=1.0)
+
+    tools.answer = answer_as_wanted
+    found = {outcome.metric: outcome.value for outcome in task.measure(tools).outcomes if not outcome.item}
+    assert found["exact_match"] == 1
+    texts = {row["prompt"]: row["answer"] for row in items}
+    for part in seen.values():
+        for read, said in part:
+            assert said.tolist() == model.vocabulary.said.encode(texts[model.vocabulary.decode(read.tolist()).strip()])

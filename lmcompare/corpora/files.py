@@ -21,21 +21,33 @@ from lmcompare.errors import InputError, nearest
 Paths = str | tuple[str, ...]
 
 _CHUNK = 1 << 20
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
-def expanded(path: str) -> Path:
-    """Return the path with ``~`` and every ``${NAME}`` of the environment filled in.
+def unset(path: str) -> list[str]:
+    """Return what is wrong with a path that names variables of the environment: which of them are not set."""
+    names = [match[1] or match[2] for match in _VARIABLE.finditer(path)]
+    return [
+        f"the environment variable {name} is not set; wanted e.g. `export {name}=/folder/of/the/data`"
+        for name in names
+        if name not in os.environ
+    ]
+
+
+def filled(path: str) -> str:
+    """Return the path with ``~`` and every ``$NAME`` or ``${NAME}`` of the environment filled in.
 
     Raises:
         InputError: a variable is not set.
     """
-    for name in _VARIABLE.findall(path):
-        if name not in os.environ:
-            raise InputError(
-                f"{path}: the environment variable {name} is not set; wanted e.g. `export {name}=/folder/of/the/data`"
-            )
-    return Path(_VARIABLE.sub(lambda match: os.environ[match[1]], path)).expanduser()
+    if missing := unset(path):
+        raise InputError(*(f"{path}: {said}" for said in missing))
+    return os.path.expanduser(_VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], path))
+
+
+def expanded(path: str) -> Path:
+    """Return ``filled`` as a path."""
+    return Path(filled(path))
 
 
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

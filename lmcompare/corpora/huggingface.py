@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, ClassVar
 
 from lmcompare.corpora import files
@@ -47,7 +46,7 @@ class HuggingFace:
     def fingerprint(self) -> str:
         """Return the SHA-256 of the content and the settings: of a local path, of its files."""
         settings = (self.config, self.split, self.column)
-        place = Path(self.name).expanduser()
+        place = files.expanded(self.name)
         if place.exists():
             found = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
             return files.fingerprint(self.kind, found, *settings)
@@ -67,7 +66,7 @@ def _load(source: HuggingFace) -> Any:
     from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
     from datasets.exceptions import DatasetsError
 
-    place = Path(source.name).expanduser()
+    place = files.expanded(source.name)
     try:
         if place.is_dir() and ((place / "state.json").is_file() or (place / "dataset_dict.json").is_file()):
             saved = load_from_disk(str(place))

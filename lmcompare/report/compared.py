@@ -9,6 +9,7 @@ from lmcompare.report.formats import counted, engineering, joined
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.parity import means, sizes
 from lmcompare.report.rows import Rows
+from lmcompare.settings import GATE
 
 _MANY = 4
 """More values than this are said as a range."""
@@ -23,8 +24,8 @@ def gates(rows: Rows) -> str:
         return ""
     if not failed:
         every = "Every network that was trained here" if rows.checkpoints else "Every network"
-        return f"{every} passed the gate (validation loss at least 0.3 nats below unigram): {joined(passed)}."
-    text = f"**Gate not passed** by {joined(failed)}: validation loss less than 0.3 nats below unigram, "
+        return f"{every} passed the gate (validation loss at least {GATE} nats below unigram): {joined(passed)}."
+    text = f"**Gate not passed** by {joined(failed)}: validation loss less than {GATE} nats below unigram, "
     return text + "so every comparison that rests on it is INCONCLUSIVE."
 
 

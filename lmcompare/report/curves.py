@@ -17,9 +17,7 @@ from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
 from lmcompare.report.formats import plain
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.rows import Rows
-
-GATE = 0.3
-"""Nats below the unigram loss at which a network counts as having learnt context."""
+from lmcompare.settings import GATE
 
 MANY = 9
 """More arms than this have no panel and no colour of their own: they are drawn in the colour of their objective."""

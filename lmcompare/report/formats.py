@@ -80,6 +80,8 @@ METRICS = {
     "wer_by_likelihood": Shown("word error rate by likelihood", "%", 100, "lower", 1),
     "bits_per_byte_left": Shown("bits per byte, given the left side alone", better="lower"),
     "bits_per_byte": Shown("bits per byte", "bits per byte", better="lower"),
+    "margin": Shown("margin below the unigram", "nats per target", better="higher"),
+    "validation_rise": Shown("rise of the validation loss from its lowest", "nats per target", better="lower"),
     "distinct_1": Shown("distinct-1"),
     "distinct_2": Shown("distinct-2"),
     "distinct_3": Shown("distinct-3"),

@@ -11,7 +11,8 @@ from lmcompare.report.findings import Findings, decimals_of
 from lmcompare.report.formats import Shown, called, interval, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
-from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
+from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
+from lmcompare.settings import GATE, PRETRAINING
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,14 @@ class Card:
     controls: str
 
 
+_PRETRAINING = Findings(Task(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), shown("margin"), 0.0)
+"""What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
+
+
 def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
     """Judge every hypothesis of the experiment, p-values corrected for being one family (Holm 1979)."""
     hypotheses = rows.settings.get("hypotheses") or {}
-    by_task = {found.task.name: found for found in findings}
+    by_task = {found.task.name: found for found in findings} | {PRETRAINING: _PRETRAINING}
     made = [(name, said, *_difference(rows, by_task[said["task"]], said)) for name, said in hypotheses.items()]
     known = [p for *_, p in made if np.isfinite(p)]
     corrected = iter(statistics.holm(known)) if known else iter(())
@@ -68,7 +73,7 @@ def _card(
     metric = shown(said.get("metric") or found.task.primary, said.get("direction") or found.task.better)
     sesoi = float(said.get("smallest_effect") or found.smallest_effect)
     arms = [said["first"], *([said["second"]] if said.get("second") else [])]
-    plateau = all(rows.gate(arm) is not False for arm in arms)
+    plateau = all(_left_plateau(rows, arm, said["task"]) for arm in arms)
     if difference is None:
         verdict = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
     else:
@@ -83,6 +88,15 @@ def _card(
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
     return Card(name, said, contrast, metric, sesoi, difference, adjusted, verdict, plateau, _controls(found, said))
+
+
+def _left_plateau(rows: Rows, arm: str, task: str) -> bool:
+    """Return whether every network of ``arm`` passed the gate; of pretraining itself, at its lowest validation loss."""
+    if task != PRETRAINING:
+        return rows.gate(arm) is not False
+    found = [rows.values(task, arm, PRETRAINED, metric) for metric in ("margin", "validation_rise")]
+    margin, rise = (frame.set_index("seed")["value"] for frame in found)
+    return bool((margin + rise >= GATE).all())
 
 
 def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[statistics.Difference | None, float]:

@@ -9,6 +9,7 @@ import pandas as pd
 from lmcompare.report.formats import NONE, engineering, plain
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.rows import Rows
+from lmcompare.settings import GATE
 
 TOLERANCE = 0.05
 """Arms whose means differ by more than this share of the smallest are flagged."""
@@ -159,7 +160,7 @@ def gate(rows: Rows) -> Table | None:
         "validation loss, nats per text target",
         "unigram loss",
         "below unigram by",
-        "gate (≥ 0.3)",
+        f"gate (≥ {GATE})",
     ]
     return Table("gate", headings, rendered, pd.DataFrame(numbers))
 

@@ -12,6 +12,7 @@ import yaml
 
 from lmcompare.errors import InputError
 from lmcompare.records import Run, read_records, read_runs
+from lmcompare.settings import PRETRAINING
 
 PRETRAINED, SCRATCH, CONTROL = "pretrained", "scratch", "control"
 
@@ -136,6 +137,12 @@ class Rows:
             return len(self.pretraining(arm))
         return len({run.seed for run in self.runs if run.arm == arm and run.condition == PRETRAINED})
 
+    def given(self, task: str) -> list[str]:
+        """Return the arms that are given ``task``: all but those whose own `tasks` leave it out."""
+        arms = self.settings["arms"]
+        said = {arm: arms[arm].get("tasks") if isinstance(arms[arm], dict) else None for arm in self.arms}
+        return [arm for arm, tasks in said.items() if tasks is None or task in tasks]
+
     def cells(self, task: str, arm: str | None = None, condition: str | None = None) -> list[Run]:
         """Return the cells of ``task`` (of one arm, of one condition) by arm, as the YAML file has them, and seed."""
         order = {name: place for place, name in enumerate(self.arms)}
@@ -152,8 +159,9 @@ class Rows:
         return sorted(frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "arm"].unique())
 
     def values(self, task: str, arm: str, condition: str, metric: str, split: str = "test") -> pd.DataFrame:
-        """Return the records of one metric: columns seed, item, value, exactness."""
+        """Return the records of one metric, of pretraining those of validation: seed, item, value, exactness."""
         frame = self.records
+        split = "validation" if task == PRETRAINING else split
         of = (frame["task"] == task) & (frame["arm"] == arm) & (frame["condition"] == condition)
         of &= (frame["metric"] == metric) & (frame["split"] == split)
         return frame.loc[of, ["seed", "item", "value", "exactness"]]
@@ -176,7 +184,7 @@ class Rows:
         """Names of all cells of the experiment."""
         names = ["prepare", *(f"pretrain/{arm}/{seed}" for arm in self.fresh for seed in self.seeds)]
         for task in self.tasks:
-            for arm in self.arms:
+            for arm in self.given(task.name):
                 names += [f"{task.name}/{arm}/{seed}/{c}" for seed in self.seeds for c in task.conditions]
             names.append(f"{task.name}/control")
         return names

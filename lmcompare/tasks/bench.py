@@ -100,14 +100,17 @@ class Bench(Protocol):
     foreign: bool
     progress: Callable[[dict[str, Any]], None]
 
-    def encode(self, texts: Sequence[str], shared: bool = False) -> list[Ids]:
-        """Return the tokens of each text: the model's own; of a control, and if ``shared``, the shared vocabulary's."""
+    def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
+        """Return the tokens of each text: the model's own; of a control, and if ``shared``, the shared vocabulary's.
 
-    def decode(self, rows: Sequence[Ids], shared: bool = False) -> list[str]:
+        If ``said``, those that its decoder says: a translator that reads in another vocabulary than it writes has two.
+        """
+
+    def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
-        """Return how many UTF-8 bytes the tokens of ``encode`` stand for: those of their text."""
+        """Return how many UTF-8 bytes the tokens of ``encode`` stand for (of those said, if the model is asked)."""
 
     def test_documents(self) -> Any:
         """Return the held-out documents of the corpus: rows with ``document`` and ``text``."""

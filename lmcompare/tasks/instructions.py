@@ -116,7 +116,9 @@ class Instructions:
     def measure(self, bench: Bench) -> Measurement:
         """Fine-tune the network under test on the tuned tasks and let it answer the test items of all."""
         data = self.data()
-        rows = {split: bench.encode([asked.answers[0] for asked in getattr(data, split)]) for split in SPLITS}
+        rows = {
+            split: bench.encode([asked.answers[0] for asked in getattr(data, split)], said=True) for split in SPLITS
+        }
         length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
         most = bench.context - length - AROUND
         pairs, prompts, cut = {}, [], {}
@@ -126,7 +128,7 @@ class Instructions:
             cut[split] = sum(was_cut for _, was_cut in fitted)
             pairs[split] = list(zip(bench.encode(prompts), rows[split], strict=True))
         done = bench.answer(pairs, length=length, adaptation=self.adaptation, strategy=self.strategy, steps=self.steps)
-        texts = [text.strip() for text in bench.decode(done.answers)]
+        texts = [text.strip() for text in bench.decode(done.answers, said=True)]
         outcomes = self._score(bench, data.test, texts)
         unseen = [i for i, asked in enumerate(data.test) if asked.task in self.unseen]
         outcomes += bits_of(

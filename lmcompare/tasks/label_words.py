@@ -85,7 +85,7 @@ def check(template: str) -> None:
 
 def learn(bench: Bench, data: Labelled, worded: Worded, adaptation: settings.Adaptation) -> Said:
     """Fine-tune the network to answer each text with its label's word; it is asked which word is likeliest."""
-    options = bench.encode(worded.completions)
+    options = bench.encode(worded.completions, said=True)
     most = bench.context - max(map(len, options)) - 1 - AROUND
     pairs, truncated = {}, 0
     for split in ("train", "validation", "test"):
@@ -106,7 +106,7 @@ def rank(bench: Bench, data: Labelled, worded: Worded, shots: int) -> Said:
     The examples are the first training items of each label in turn, the same for every network; each of them and the
     text itself may take an equal part of the context.
     """
-    sizes = [len(row) for row in bench.encode(worded.completions)]
+    sizes = [len(row) for row in bench.encode(worded.completions, said=True)]
     room = bench.context - max(sizes) - AROUND
     examples = _turns(data.train, len(worded.labels))[:shots]
     before, truncated = "", 0

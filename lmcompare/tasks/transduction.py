@@ -11,6 +11,7 @@ from pydantic import Field
 from lmcompare import settings
 from lmcompare.corpora.paired import Entry, Items, build_items
 from lmcompare.errors import InputError
+from lmcompare.example import Ids
 from lmcompare.tasks import TASKS
 from lmcompare.tasks.answers import bits_of, score_texts
 from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
@@ -156,7 +157,7 @@ class Transduction:
         """Fine-tune the network under test (or take it as it is), let it answer, score what it says of real answers."""
         data = self.data()
         as_it_is = self.shots is not None
-        rows = {split: bench.encode([self._wanted(item) for item in getattr(data, split)]) for split in SPLITS}
+        rows = {split: self._rows(bench, getattr(data, split)) for split in SPLITS}
         length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
         most = bench.context - length - AROUND
         shown = self._show(bench, data, most, length)
@@ -168,7 +169,7 @@ class Transduction:
         pairs = {split: list(zip(bench.encode(prompts[split]), rows[split], strict=True)) for split in prompts}
         adaptation = None if as_it_is else self.adaptation
         done = bench.answer(pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps)
-        texts = bench.decode(done.answers)
+        texts = bench.decode(done.answers, said=True)
         if as_it_is:
             texts = [answered(text, self.between) for text in texts]
         outcomes, signatures = self._score(bench, data.test, texts)
@@ -246,6 +247,9 @@ class Transduction:
         return (self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else "") + self._answers(
             item
         )[0]
+
+    def _rows(self, bench: Bench, items: Sequence[Entry]) -> list[Ids]:
+        return bench.encode([self._wanted(item) for item in items], said=True)
 
     def _render(self, item: Entry) -> Callable[[str], str]:
         template = self.template if self.shots is None else self.template.rstrip(" ")

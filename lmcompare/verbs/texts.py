@@ -83,7 +83,7 @@ def generate(
         top_p=top_p,
         seed=seed,
     )
-    texts = tuple(cut(model.vocabulary.decode(row.tolist()), stop) for row in decoded.tokens)
+    texts = tuple(cut(model.vocabulary.said.decode(row.tolist()), stop) for row in decoded.tokens)
     return Generated(texts, decoded.calls, decoded)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from lmcompare.records import Record
 from lmcompare.report import write
 from lmcompare.report.findings import find
 from lmcompare.report.hypotheses import Card, cards, lines, table
@@ -72,6 +73,27 @@ def test_few_seeds_and_plateaus_support_nothing(judged: Callable[..., dict[str, 
     stuck = judged(gate=0.05, one=BITS)["one"]
     assert stuck.verdict.word == "INCONCLUSIVE" and not stuck.plateau
     assert any("**not left**" in line for line in lines(stuck))
+
+
+@pytest.mark.parametrize(("gate", "rises", "word"), [(0.9, (0.5, 0.1), "SUPPORTED"), (0.25, (0.5, 0.1), "SUPPORTED"),
+                                                       (0.25, (0.1, 0.02), "INCONCLUSIVE")])  # fmt: skip
+def test_pretraining_is_judged_by_its_lowest_validation_loss(
+    synthetic: Callable[..., Any], tmp_path: Path, gate: float, rises: tuple[float, float], word: str
+) -> None:
+    """What rose again had left the plateau: of the gate counts how low the loss was, not where it ended."""
+    made = synthetic(items=20, seeds=(1, 2, 3, 4, 5, 6), gate=gate)
+    for arm, rise in zip(("causal", "masked"), rises, strict=True):
+        for seed in made.seeds:
+            for metric, value in (("validation_rise", rise + seed / 1000), ("margin", gate)):
+                made.records.append(
+                    Record("sentiment", arm, seed, "pretraining", "pretrained", "validation", "", metric, value, "")
+                )
+    said = {**PLAIN, "task": "pretraining", "metric": "validation_rise", "direction": "lower", "smallest_effect": 0.05}
+    made.settings["hypotheses"] = {"H7": said}
+    rows = read(made.write(tmp_path / "h"))
+    (card,) = cards(rows, [find(rows, task) for task in rows.tasks])
+    assert card.verdict.word == word
+    assert card.difference is not None and card.difference.value == pytest.approx(rises[0] - rises[1])
 
 
 def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path: Path) -> None:

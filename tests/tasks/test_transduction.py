@@ -5,10 +5,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from lmcompare import baselines, metrics
 from lmcompare.errors import InputError
 from lmcompare.settings import Adaptation
 from lmcompare.tasks.transduction import Transduction
+from tests.tasks.echo import Echo
 
 NUMBERS = "zero one two three four five six seven eight nine".split()
 
@@ -31,38 +31,6 @@ class Toy:
         return "toy"
 
 
-class Bench:
-    """One token a character; answers with what ``says`` makes of the real one."""
-
-    seed, context = 1, 200
-    model = SimpleNamespace(objective=SimpleNamespace(exactness="exact"))
-
-    def __init__(self, says=lambda text: text):
-        self.says, self.progress = says, lambda event: None
-
-    def encode(self, texts):
-        return [np.array([ord(c) for c in text], dtype=np.int64) for text in texts]
-
-    def decode(self, rows):
-        return ["".join(map(chr, row)) for row in rows]
-
-    def byte_length(self, tokens):
-        return len(tokens)
-
-    def metric(self, name, **inputs):
-        return metrics.load(name).compute(**inputs)
-
-    def nearest(self, known, asked):
-        return baselines.nearest(known, asked)
-
-    def answer(self, pairs, *, length, adaptation, strategy, steps):
-        self.pairs, self.length = pairs, length
-        answers = self.encode([self.says(text) for text in self.decode([real for _, real in pairs["test"]])])
-        nats = [np.full(min(len(real) + 1, length), -np.log(2)) for _, real in pairs["test"]]
-        tuned = SimpleNamespace(loss=0.5, trials=[{}], chosen={}, seconds=2.0)
-        return SimpleNamespace(answers=answers, nats=nats, tuned=tuned, calls=7, seconds=3.0)
-
-
 def whole(outcomes, arm=""):
     return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == "test"}
 
@@ -73,7 +41,7 @@ EVERY = ("chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter")
 @pytest.mark.parametrize("metric", ["chrf", "rouge", "exact_match", "squad_f1"])
 def test_a_perfect_answerer_scores_the_maximum(metric):
     task = Transduction(Toy(), metric=metric, metrics=EVERY)
-    found = task.measure(Bench())
+    found = task.measure(Echo())
     values = whole(found.outcomes)
     for name, most in {"chrf": 100, "bleu": 100, "ter": 0, "rougeL": 1, "exact_match": 1, "squad_f1": 1}.items():
         assert values[name] == pytest.approx(most)
@@ -86,7 +54,7 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
 
 @pytest.mark.parametrize("says", [lambda text: "", lambda text: "???"], ids=["nothing", "nonsense"])
 def test_no_answer_scores_the_minimum(says):
-    values = whole(Transduction(Toy(), metrics=EVERY).measure(Bench(says)).outcomes)
+    values = whole(Transduction(Toy(), metrics=EVERY).measure(Echo(says)).outcomes)
     for name in ("chrf", "corpus_chrf", "rougeL", "exact_match", "squad_f1"):
         assert values[name] == 0
     assert values["bleu"] < 1
@@ -94,7 +62,7 @@ def test_no_answer_scores_the_minimum(says):
 
 
 def test_bits_of_the_real_answer_and_its_end():
-    found = Transduction(Toy(), length=200).measure(Bench())
+    found = Transduction(Toy(), length=200).measure(Echo())
     bits = [o.value for o in found.outcomes if o.metric == "bits"]
     size = [o.value for o in found.outcomes if o.metric == "bytes"]
     assert [b - s for b, s in zip(bits, size, strict=True)] == pytest.approx([1] * 6)
@@ -105,7 +73,7 @@ def test_bits_of_the_real_answer_and_its_end():
 
 
 def test_controls_are_far_from_the_maximum_and_have_names_of_their_own():
-    outcomes = Transduction(Toy(), metrics=EVERY).control(Bench()).outcomes
+    outcomes = Transduction(Toy(), metrics=EVERY).control(Echo()).outcomes
     arms = {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"}
     assert {o.arm for o in outcomes} == arms
     for arm in arms:
@@ -121,11 +89,11 @@ def test_a_copy_is_right_where_the_answer_is_the_prompt():
             for row in super().rows():
                 yield row | {"prompt": row["answer"]}
 
-    assert whole(Transduction(Same()).control(Bench()).outcomes, "copy of the prompt")["exact_match"] == 1
+    assert whole(Transduction(Same()).control(Echo()).outcomes, "copy of the prompt")["exact_match"] == 1
 
 
 def test_the_template_is_what_the_network_reads():
-    bench = Bench()
+    bench = Echo()
     Transduction(Toy(), template="{language}: {prompt} ->").measure(bench)
     prompt, answer = bench.pairs["train"][0]
     assert bench.decode([prompt])[0].startswith("en: 1 ")
@@ -134,7 +102,7 @@ def test_the_template_is_what_the_network_reads():
 
 
 def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
-    bench = Bench()
+    bench = Echo()
     bench.context = 12
     found = Transduction(Toy(), template="{prompt}=").measure(bench)
     assert bench.length == 6  # half the context: the answers are longer
@@ -154,14 +122,14 @@ def test_no_prompt_is_in_two_splits_and_no_group_either():
 
 
 def test_any_of_several_answers_is_right_and_the_first_is_learnt():
-    bench = Bench(lambda text: text.upper())
+    bench = Echo(lambda text: text.upper())
     values = whole(Transduction(Toy(several=True), metrics=EVERY).measure(bench).outcomes)
     assert values["chrf"] == pytest.approx(100)
     assert bench.decode([bench.pairs["train"][0][1]])[0].startswith("one ")
 
 
 def test_samples_are_the_same_items_for_every_arm():
-    first, second = (Transduction(Toy()).measure(Bench(says)).samples for says in (str.upper, str.title))
+    first, second = (Transduction(Toy()).measure(Echo(says)).samples for says in (str.upper, str.title))
     assert [s["item"] for s in first] == [s["item"] for s in second]
     assert len(first) == 3
     assert all(s["text"] == s["reference"].upper() for s in first)
@@ -175,10 +143,10 @@ def test_chinese_answers():
                 yield row | {"answer": "".join("零一二三四五六七八九"[int(d)] for d in row["prompt"].split()) + "好的"}
 
     task = Transduction(Chinese(), metric="rouge", metrics=EVERY, chinese=True)
-    values = whole(task.measure(Bench()).outcomes)
+    values = whole(task.measure(Echo()).outcomes)
     assert (values["rougeL"], values["ter"]) == (1, 0)
     assert values["bleu"] == pytest.approx(100)
-    assert 0 < whole(task.measure(Bench(lambda text: text[:2])).outcomes)["rougeL"] < 1
+    assert 0 < whole(task.measure(Echo(lambda text: text[:2])).outcomes)["rougeL"] < 1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +175,7 @@ def test_describes_itself_in_one_line():
     )
 
 
-class AsItIs(Bench):
+class AsItIs(Echo):
     """Is not tuned; writes what ``says`` makes of the real answer, and goes on."""
 
     def answer(self, pairs, *, length, adaptation, strategy, steps):
