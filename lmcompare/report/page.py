@@ -17,6 +17,7 @@ from lmcompare.report import (
     figures,
     hypotheses,
     latency,
+    luck,
     matchings,
     overfitting,
     overview,
@@ -81,6 +82,7 @@ class Page:
                 positions.block(rows, one),
                 *alone,
                 disagreements.block(one),
+                luck.block(one),
             ]
         return {place: [block for block in blocks if block is not None] for place, blocks in everything.items()}
 

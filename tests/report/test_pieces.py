@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmcompare.report import disagreements, diversity, latency, overfitting, positions, quality, reliability, variants
+from lmcompare.report import (
+    disagreements,
+    diversity,
+    latency,
+    luck,
+    overfitting,
+    positions,
+    quality,
+    reliability,
+    variants,
+)
 from lmcompare.report.blocks import Block
 from lmcompare.report.findings import Findings, find
 from lmcompare.report.page import Page
@@ -208,3 +218,21 @@ def test_a_page_with_every_piece_is_in_order(rich: tuple[Rows, list[Findings]]) 
     assert "bits_per_token/position" not in text and "latency_p50" not in text
     for name in ("reliability-sentiment", "positions-continuation", "latency-continuation", "overfitting"):
         assert f"figures/{name}.png" in page.files() and f"tables/{name}.csv" in page.files()
+
+
+def test_the_luck_of_a_seed_is_told_of_four_seeds_or_more(synthetic: Maker, plain: tuple[Rows, list[Findings]],
+                                                         tmp_path: Path) -> None:  # fmt: skip
+    assert not any(luck.block(found) for found in plain[1])
+    rows = read(synthetic(items=40, seeds=(1, 2, 3, 4, 5)).write(tmp_path / "five"))
+    for found in [find(rows, task) for task in rows.tasks]:
+        one = luck.block(found)
+        assert one is not None and one.table is not None
+        frame = one.table.numbers.set_index(["arm", "other"])
+        causal, masked = (np.array(found.measured[arm, "pretrained"].per_seed) for arm in ("causal", "masked"))
+        assert frame.loc[("causal", "masked"), "iqm"] == pytest.approx(np.sort(causal)[1:-1].mean())
+        gaps = (causal[:, None] - masked) * (1 if found.task.better == "higher" else -1)
+        share = (np.sign(gaps).mean() + 1) / 2
+        assert frame.loc[("causal", "masked"), "probability_of_improvement"] == pytest.approx(share)
+        both = frame["probability_of_improvement"]
+        assert both["causal", "masked"] + both["masked", "causal"] == pytest.approx(1)
+        assert one.name in one.table.name and "5 seeds of each arm" in one.markdown
