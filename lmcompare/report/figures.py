@@ -65,7 +65,7 @@ def task(found: Findings, arms: Sequence[str]) -> bytes:
         rows = _ordered(found, arms)
         leads = [*found.leads, *found.gains]
         lines = max(len(rows), len(leads) + 1, 4)
-        figure = Figure(figsize=(9.6, 1.35 + 0.36 * lines), layout="constrained")
+        figure = Figure(figsize=(11.2 if _crowded(arms) else 9.6, 1.35 + 0.36 * lines), layout="constrained")
         panels = figure.subplots(1, 2 if leads else 1, squeeze=False, width_ratios=[1.25, 1][: 2 if leads else 1])[0]
         _values(panels[0], found, rows, arms)
         if leads:
@@ -156,6 +156,11 @@ def _broken(name: str) -> str:
     return "\n".join(lines[:2]) + (" …" if len(lines) > 2 else "")
 
 
+def _crowded(arms: Sequence[str]) -> bool:
+    """Return whether the names of arms leave little room beside them."""
+    return max(map(len, arms)) > 18
+
+
 def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
     scale = found.metric.scale
     leads = [*found.leads, *found.gains]
@@ -189,12 +194,13 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(min(places) - 0.6, max(places) + 0.6)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(3 if _crowded(arms) else 5))
     axes.margins(x=0.06)
     if max(map(abs, axes.get_xlim())) < 1e-9:  # all are 0, but for what floats are not exact in
         axes.set_xlim(-scale / 1000, scale / 1000)
     unit = found.metric.points
-    axes.set_xlabel(f"ahead by{', ' + unit if unit else ''} (grey: not told apart)")
+    gap = "\n" if _crowded(arms) else " "
+    axes.set_xlabel(f"ahead by{', ' + unit if unit else ''}{gap}(grey: not told apart)")
     axes.set_title("paired differences")
 
 
