@@ -145,7 +145,7 @@ def _budget(rows: Rows) -> str:
             text = " / ".join(each) if len(each) <= _MANY else _range(frame.loc[key], 3, unit)
             parts.append(f"{each[0] if same else text} {noun}".strip() + (" each" if same else ""))
         if key == "corpus_tokens" and "unique_tokens" in frame.index:
-            parts[-1] += f" ({engineering(frame.loc['unique_tokens'].max())} of them unique)"
+            parts[-1] += f" ({_range(frame.loc['unique_tokens'], 3, '')} of them unique)"
     return ", ".join(parts) + ("; in the order of the arms" if any(" / " in part for part in parts) else "")
 
 
@@ -169,15 +169,25 @@ def objective(rows: Rows, arm: str) -> str:
     given = given if isinstance(given, dict) else {"objective": given}
     if arm in rows.checkpoints:
         return _checkpoint(rows, arm, given)
-    asked = given.get("objective")
-    asked = dict(asked) if isinstance(asked, dict) else {"kind": asked}
-    kind = str(asked.pop("kind", arm))
     notes = next((run.notes for run in rows.pretraining(arm)), {})
-    settings = [f"{key} {value}" for key, value in asked.items() if not isinstance(value, dict | list)]
     text = f"{escape(notes['role'])}, " if notes.get("role") else ""
-    text += f"objective {code(kind)}" + (f" ({code(', '.join(settings))})" if settings else "")
+    text += f"objective {_asked(given.get('objective') or arm)}"
     for part in ("training", "network"):
         shared = rows.settings.get(part) or {}
         changed = [f"{key} {value}" for key, value in (given.get(part) or {}).items() if value != shared.get(key)]
         text += f", with its own {part} settings ({code(', '.join(changed))})" if changed else ""
+    if given.get("tasks") is not None:
+        text += f", given {joined([code(task) for task in given['tasks']]) + ' alone' if given['tasks'] else 'no task'}"
     return text
+
+
+def _asked(objective: Any) -> str:
+    """Name an objective with its settings, and those that it is made of."""
+    asked = dict(objective) if isinstance(objective, dict) else {"kind": objective}
+    text = code(str(asked.pop("kind", "")))
+    settings = [f"{key} {value}" for key, value in asked.items() if not isinstance(value, dict | list)]
+    text += f" ({code(', '.join(settings))})" if settings else ""
+    parts = [part for value in asked.values() if isinstance(value, list) for part in value if "objective" in part]
+    shares = [f"{part['share']:.0%} " if part.get("share") else "" for part in parts]
+    made = [share + _asked(part["objective"]) for share, part in zip(shares, parts, strict=True)]
+    return text + (f" of {joined(made)}" if made else "")

@@ -108,6 +108,16 @@ def test_an_arm_names_only_what_it_changes(rows: Rows) -> None:
     assert objective(rows, "causal") == "decoder, objective `causal`"
     rows.settings["arms"]["masked"]["training"] = {"learning_rate": 0.002, "tokens": 1_000_000}
     assert objective(rows, "masked").endswith("with its own training settings (`learning_rate 0.002`)")
+    rows.settings["arms"]["masked"]["tasks"] = []
+    assert objective(rows, "masked").endswith(", given no task")
+    rows.settings["arms"]["masked"]["tasks"] = ["sentiment"]
+    assert objective(rows, "masked").endswith(", given `sentiment` alone")
+
+
+def test_an_arm_names_what_its_objective_is_made_of(rows: Rows) -> None:
+    stages = [{"objective": "causal", "share": 0.3}, {"objective": {"kind": "masked", "rate": 0.3}, "share": None}]
+    rows.settings["arms"]["causal"]["objective"] = {"kind": "schedule", "stages": stages}
+    assert objective(rows, "causal") == "decoder, objective `schedule` of 30% `causal` and `masked` (`rate 0.3`)"
 
 
 def test_the_budget_flags_what_differs_by_more_than_5_percent(rows: Rows) -> None:
