@@ -24,7 +24,7 @@ PATIENCE = 120.0
 class Worker:
     """A process that does one cell after the other; what it says goes into a queue."""
 
-    def __init__(self, number: int, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str):
+    def __init__(self, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str):
         self.cell: Cell | None = None
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +106,9 @@ class Pool:
                 worker.listener.join(timeout=1)
 
     def _hire(self) -> Worker:
-        number = len(self.workers) + 1
-        log = self.state.cache / "logs" / f"{self.state.experiment.name}-{os.getpid()}-{number}.log"
-        self.workers.append(Worker(number, log, self.environment, self.events, self.work["perform"]))
+        name = f"{self.state.experiment.name}-{os.getpid()}-{len(self.workers) + 1}.log"
+        log = self.state.cache / "logs" / name
+        self.workers.append(Worker(log, self.environment, self.events, self.work["perform"]))
         return self.workers[-1]
 
     def _deal(self) -> None:

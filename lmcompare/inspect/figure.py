@@ -73,7 +73,7 @@ class Letters:
 
     def __init__(self, texts: Iterable[str]) -> None:
         wanted = {character for text in texts for character in text if not character.isspace()}
-        self.family, self.missing = ["DejaVu Sans"], set[str]()
+        self.family = ["DejaVu Sans"]
         self.missing = wanted - _covered(font_manager.findfont("DejaVu Sans"))
         # A 'last resort' font has a box for every character.
         listed = font_manager.fontManager.ttflist

@@ -75,11 +75,6 @@ class Panel:
         """The name and what kind of network it is."""
         return f"{self.name} ({self.role.replace('-', '–')})"
 
-    @property
-    def asked(self) -> int:
-        """Number of places where the loss falls."""
-        return sum(row.asked is not None for row in self.rows)
-
     def as_json(self) -> dict[str, Any]:
         """Return the panel as plain data; each matrix [i][j] is 1 where output i sees input j."""
         plain = asdict(self)

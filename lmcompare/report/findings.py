@@ -146,18 +146,13 @@ def turned(difference: statistics.Difference) -> statistics.Difference:
     return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
 
 
-def _oriented(difference: statistics.Difference, better: str) -> statistics.Difference:
-    """Return the difference so that a positive value is a better one."""
-    return difference if better == "higher" else turned(difference)
-
-
 def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool) -> list[Lead]:
     """Return the comparisons that could be made, p-values corrected for being one family (Holm 1979)."""
     made = []
     for first, second, difference in pairs:
         if difference is None:
             continue
-        seen = _oriented(difference, better)
+        seen = difference if better == "higher" else turned(difference)
         if best_first and seen.value < 0:
             first, second, seen = second, first, turned(seen)
         made.append(Lead(first, second, seen, seen.p))

@@ -143,14 +143,10 @@ class Rows:
         said = {arm: arms[arm].get("tasks") if isinstance(arms[arm], dict) else None for arm in self.arms}
         return [arm for arm, tasks in said.items() if tasks is None or task in tasks]
 
-    def cells(self, task: str, arm: str | None = None, condition: str | None = None) -> list[Run]:
-        """Return the cells of ``task`` (of one arm, of one condition) by arm, as the YAML file has them, and seed."""
+    def cells(self, task: str, arm: str | None = None) -> list[Run]:
+        """Return the cells of ``task`` (of one arm) by arm, as the YAML file has them, and seed."""
         order = {name: place for place, name in enumerate(self.arms)}
-        cells = [
-            run
-            for run in self.runs
-            if run.task == task and arm in (None, run.arm) and condition in (None, run.condition)
-        ]
+        cells = [run for run in self.runs if run.task == task and arm in (None, run.arm)]
         return sorted(cells, key=lambda run: (order.get(run.arm, len(order)), run.seed, run.condition))
 
     def controls(self, task: str) -> list[str]:
@@ -158,10 +154,10 @@ class Rows:
         frame = self.records
         return sorted(frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "arm"].unique())
 
-    def values(self, task: str, arm: str, condition: str, metric: str, split: str = "test") -> pd.DataFrame:
-        """Return the records of one metric, of pretraining those of validation: seed, item, value, exactness."""
+    def values(self, task: str, arm: str, condition: str, metric: str) -> pd.DataFrame:
+        """Return the test records of one metric, of pretraining those of validation: seed, item, value, exactness."""
         frame = self.records
-        split = "validation" if task == PRETRAINING else split
+        split = "validation" if task == PRETRAINING else "test"
         of = (frame["task"] == task) & (frame["arm"] == arm) & (frame["condition"] == condition)
         of &= (frame["metric"] == metric) & (frame["split"] == split)
         return frame.loc[of, ["seed", "item", "value", "exactness"]]

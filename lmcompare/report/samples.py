@@ -7,7 +7,7 @@ import pandas as pd
 
 from lmcompare.report.formats import shortened
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.rows import Rows
+from lmcompare.report.rows import PRETRAINED, Rows
 
 SHOWN = 3
 """Prompts a report shows."""
@@ -49,16 +49,13 @@ def sampled(rows: Rows, task: str) -> list[Sampled]:
         lines = [[f"{code(name)}, seed {seed}", _safe(text)] for name, (text, seed) in texts[prompt].items()]
         if prompt in references:
             lines.insert(0, ["*the real text*", _safe(references[prompt])])
-        numbers = [
-            {"prompt": prompt, "who": name, "seed": seed, "text": text} for name, (text, seed) in texts[prompt].items()
-        ]
-        table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame(numbers))
+        table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame())
         found.append(Sampled(escape(shortened(prompt, LONGEST, keep="end")), table))
     return found
 
 
 def _who(arm: str, condition: str) -> str:
-    return arm if condition == "pretrained" else f"{arm} ({condition})"
+    return arm if condition == PRETRAINED else f"{arm} ({condition})"
 
 
 def _safe(text: str) -> str:

@@ -39,11 +39,6 @@ class Variants:
     findings: list[Findings]
 
     @property
-    def name(self) -> str:
-        """Name of its files."""
-        return slug(f"{self.key.split(': ')[-1]}-{self.findings[0].task.name}")
-
-    @property
     def tasks(self) -> str:
         """The names of the tasks, safe for markdown."""
         return joined([code(found.task.name) for found in self.findings])

@@ -5,7 +5,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -125,9 +125,7 @@ def planted(world: World, *, experiments: int = 1000, resamples: int = 2000, see
     promised = calibrate(world, experiments=max(experiments // 5, 20), resamples=resamples, seed=seed + 1).detectable
     effect = 0.2
     for _ in range(3):
-        a, b, size = World(world.metric, 4000, 300, world.seed_sd, world.noise).draw(
-            effect, np.random.default_rng(seed)
-        )
+        a, b, size = replace(world, seeds=4000, items=300).draw(effect, np.random.default_rng(seed))
         effect *= promised / abs(float(a.sum() / size.sum() - b.sum() / size.sum()))
     return calibrate(world, effect=effect, experiments=experiments, resamples=resamples, seed=seed + 2)
 

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.errors import InputError
-
-Floats = NDArray[np.float64]
+from lmcompare.statistics.draws import Floats
 
 
 @dataclass(frozen=True)
