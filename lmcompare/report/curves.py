@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lmcompare import statistics
-from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
+from lmcompare.report.figures import DASHES, GREY, STYLE, grid, look, png
 from lmcompare.report.formats import plain
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.rows import Rows
@@ -50,12 +50,7 @@ def learning(rows: Rows) -> bytes | None:
     if not 0 < len(arms) <= MANY:
         return None
     with mpl.rc_context(STYLE):
-        across = min(len(arms), 3)
-        down = -(-len(arms) // across)
-        figure = Figure(figsize=(9.6, 0.55 + 2.75 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False)
-        for spare in panels.flat[len(arms) :]:
-            spare.set_visible(False)
+        figure, panels = grid(len(arms), 3, 0.55, 2.75)
         for axes, arm in zip(panels.flat, arms, strict=False):
             _losses(axes, frame[frame["arm"] == arm], rows.arms, arm)
         for axes in panels[:, 0]:

@@ -59,6 +59,20 @@ def look(arms: Sequence[str], arm: str) -> tuple[str, str]:
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
 
 
+def grid(number: int, across: int, foot: float, height: float, *, sharey: bool = False) -> tuple[Figure, Any]:
+    """Return a figure and its panels, (rows, columns), of which ``number`` are seen, at most ``across`` in a row.
+
+    ``foot``, for the legend, and ``height``, of a row, are in inches.
+    """
+    across = min(number, across)
+    down = -(-number // across)
+    figure = Figure(figsize=(9.6, foot + height * down), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=sharey)
+    for spare in panels.flat[number:]:
+        spare.set_visible(False)
+    return figure, panels
+
+
 def task(found: Findings, arms: Sequence[str]) -> bytes:
     """Draw each arm and control with its interval and seeds, and beside it the paired differences."""
     with mpl.rc_context(STYLE):
@@ -123,10 +137,7 @@ def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[st
                 np.array(one.per_seed) * scale, [y + 0.3] * len(one.seeds), marker="o", color=colour,
                 markersize=3.2, alpha=0.75, linestyle="", markeredgewidth=0,
             )  # fmt: skip
-        axes.annotate(
-            plain(e.value * scale, decimals), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
-        )  # fmt: skip
+        _beside(axes, y, plain(e.value * scale, decimals))
     controls = [one.estimate.value * scale for one in rows if one.condition == CONTROL and one.arm not in CEILINGS]
     if controls:
         best = max(controls) if found.task.better == "higher" else min(controls)
@@ -135,16 +146,25 @@ def _values(axes: Axes, found: Findings, rows: list[Measured], arms: Sequence[st
     for tick, one in zip(axes.get_yticklabels(), rows, strict=True):
         if one.condition == PRETRAINED:
             tick.set_fontweight("bold")
+    _bare(axes)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_xlabel(f"{found.metric.measure} ({found.task.better} is better)")
+    axes.set_title(found.task.name)
+
+
+def _beside(axes: Axes, y: float, text: str) -> None:
+    axes.annotate(
+        text, (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+        va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
+    )  # fmt: skip
+
+
+def _bare(axes: Axes) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.margins(x=0.06)
-    better = f" ({found.task.better} is better)"
-    unit = f", {found.metric.unit}" if found.metric.unit and found.metric.unit != found.metric.title else ""
-    axes.set_xlabel(f"{found.metric.title}{unit}{better}")
-    axes.set_title(found.task.name)
 
 
 def _broken(name: str) -> str:
@@ -184,18 +204,12 @@ def _differences(axes: Axes, found: Findings, arms: Sequence[str]) -> None:
         axes.plot(
             [d.value * scale], [y], marker=marker, color=colour, markersize=7.5, linestyle="", zorder=4,
         )  # fmt: skip
-        axes.annotate(
-            signed(d.value * scale, decimals), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", ha="left", fontsize=9, color="#333333", annotation_clip=False,
-        )  # fmt: skip
+        _beside(axes, y, signed(d.value * scale, decimals))
     axes.axvline(0, color="#000000", linewidth=1, zorder=1)
     axes.set_yticks(places, labels)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_visible(False)
+    _bare(axes)
     axes.set_ylim(min(places) - 0.6, max(places) + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(3 if _crowded(arms) else 5))
-    axes.margins(x=0.06)
     if max(map(abs, axes.get_xlim())) < 1e-9:  # all are 0, but for what floats are not exact in
         axes.set_xlim(-scale / 1000, scale / 1000)
     unit = found.metric.points

@@ -31,10 +31,14 @@ class Shown:
     limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
+    def measure(self) -> str:
+        """Title and unit, for an axis: 'accuracy, %'."""
+        return f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}"
+
+    @property
     def heading(self) -> str:
         """Title, unit and direction, for the head of a column: 'accuracy, % ↑'."""
-        arrow = {"higher": " ↑", "lower": " ↓"}.get(self.better, "")
-        return f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}{arrow}"
+        return self.measure + {"higher": " ↑", "lower": " ↓"}.get(self.better, "")
 
     @property
     def furthest(self) -> float:

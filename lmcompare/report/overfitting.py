@@ -3,13 +3,12 @@
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import GREY, STYLE, look, png
+from lmcompare.report.figures import GREY, STYLE, grid, look, png
 from lmcompare.report.formats import counted, plain
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.rows import Rows
@@ -78,12 +77,7 @@ def block(rows: Rows) -> Block | None:
 
 def _draw(rows: Rows, frame: pd.DataFrame, arms: list[str]) -> bytes:
     with mpl.rc_context(STYLE):
-        across = min(len(arms), 3)
-        down = -(-len(arms) // across)
-        figure = Figure(figsize=(9.6, 0.55 + 2.75 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False)
-        for spare in panels.flat[len(arms) :]:
-            spare.set_visible(False)
+        figure, panels = grid(len(arms), 3, 0.55, 2.75)
         for axes, arm in zip(panels.flat, arms, strict=False):
             colour, marker = look(rows.arms, arm)
             part = frame[frame["arm"] == arm]

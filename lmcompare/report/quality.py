@@ -6,13 +6,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import GREY, STYLE, look, png
+from lmcompare.report.figures import GREY, STYLE, grid, look, png
 from lmcompare.report.findings import Findings, Lead
 from lmcompare.report.formats import NONE, called, engineering, plain, signed
 from lmcompare.report.markdown import Table, code, escape
@@ -98,12 +97,7 @@ def _ahead(leads: Sequence[Lead], first: str, second: str) -> float:
 
 def _draw(rows: Rows, findings: Sequence[Findings], costs: pd.DataFrame) -> bytes:
     with mpl.rc_context(STYLE):
-        across = min(len(findings), 2)
-        down = -(-len(findings) // across)
-        figure = Figure(figsize=(9.6, 0.6 + 2.9 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False)
-        for spare in panels.flat[len(findings) :]:
-            spare.set_visible(False)
+        figure, panels = grid(len(findings), 2, 0.6, 2.9)
         for axes, found in zip(panels.flat, findings, strict=False):
             _panel(axes, rows, found, costs)
         there = {one.arm for found in findings for one in found.of(PRETRAINED)}
@@ -143,6 +137,5 @@ def _panel(axes: Axes, rows: Rows, found: Findings, costs: pd.DataFrame) -> None
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
     axes.set_xlabel("training FLOPs")
-    unit = f", {found.metric.unit}" if found.metric.unit and found.metric.unit != found.metric.title else ""
-    axes.set_ylabel(f"{found.metric.title}{unit}")
+    axes.set_ylabel(found.metric.measure)
     axes.set_title(f"{found.task.name} ({found.task.better} is better)")

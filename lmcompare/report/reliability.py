@@ -6,13 +6,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import GREY, STYLE, look, png
+from lmcompare.report.figures import GREY, STYLE, grid, look, png
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import plain
 from lmcompare.report.markdown import Table, escape, slug
@@ -98,12 +97,7 @@ def _ece(found: Findings, arm: str, condition: str) -> str:
 
 def _draw(rows: Rows, found: Findings, frame: pd.DataFrame, arms: list[str]) -> bytes:
     with mpl.rc_context(STYLE):
-        across = min(len(arms), 3)
-        down = -(-len(arms) // across)
-        figure = Figure(figsize=(9.6, 0.6 + 3.1 * down), layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False, sharey=True)
-        for spare in panels.flat[len(arms) :]:
-            spare.set_visible(False)
+        figure, panels = grid(len(arms), 3, 0.6, 3.1, sharey=True)
         least = max(0.0, float(np.floor(10 * (frame["confidence"].min() - 0.02)) / 10))
         for axes, arm in zip(panels.flat, arms, strict=False):
             _panel(axes, rows, found, frame[frame["arm"] == arm], arm)

@@ -183,8 +183,7 @@ def _lines(axes: Axes, rows: Rows, one: Variants, at: list[float], spread: float
 
 
 def _legend(figure: Figure, axes: Axes, one: Variants) -> None:
-    metric = one.findings[0].metric
-    axes.set_ylabel(f"{metric.title}{', ' + metric.unit if metric.unit and metric.unit != metric.title else ''}")
+    axes.set_ylabel(one.findings[0].metric.measure)
     handles, _ = axes.get_legend_handles_labels()
     if any(found.of(SCRATCH) for found in one.findings):
         handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle=":", label="scratch"))
