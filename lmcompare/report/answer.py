@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import CEILINGS, called, interval, joined, plain, probability
+from lmcompare.report.findings import Findings, Lead, Measured, decimals_of, written
+from lmcompare.report.formats import CEILINGS, called, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.rows import CONTROL, PRETRAINED
 from lmcompare.report.tables import EXACTNESS
@@ -59,10 +59,8 @@ def _of(found: Findings, arm: str) -> str:
 
 
 def _by(found: Findings, lead: Lead) -> str:
-    d, scale = lead.difference, found.metric.scale
     decimals = decimals_of(found.metric, [other.difference for other in [*found.leads, *found.gains]])
-    written = interval(d.value * scale, d.low * scale, d.high * scale, decimals)
-    value, _, bounds = written.partition(" ")
+    value, _, bounds = written(found.metric, lead.difference, decimals).partition(" ")
     unit = f" {found.metric.points}" if found.metric.points else ""
     return f"{value}{unit} {bounds}".rstrip()
 

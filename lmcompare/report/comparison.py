@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lmcompare.errors import InputError, nearest
-from lmcompare.report.findings import Lead, decimals_of, judged, leads, smallest_effect
-from lmcompare.report.formats import counted, interval, joined, plain, probability, shown
+from lmcompare.report.findings import Lead, decimals_of, judged, leads, smallest_effect, written
+from lmcompare.report.formats import NONE, Shown, counted, joined, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, comparable, outcome, paired
 from lmcompare.report.parity import flattened
@@ -108,17 +108,9 @@ def _section(one: Rows, other: Rows, task: Task, pairs: Iterable[tuple[str, str]
                 continue
             passed = [rows_.gate(arm) is not False for rows_, arm in zip((one, other), pair.arms, strict=True)]
             lead = judged(lead, metric, sesoi, passed=all(passed))
-            rows.append(_row(pair, lead, metric.scale, decimals))
-        headings = [
-            "arm",
-            "condition",
-            f"first, {metric.heading}",
-            "second",
-            "difference [95%]",
-            "p",
-            "Holm",
-            "verdict",
-        ]
+            rows.append(_row(pair, lead, metric, decimals))
+        headings = ["arm", "condition", f"first, {metric.heading}", "second", "difference [95%]"]
+        headings += ["p", "Holm", "verdict"]
         table = Table(task.name, headings, rows, pd.DataFrame())
         least = counted(min(lead.difference.seeds for lead in compared.values()), "seed")
         lines += [table.markdown, "", f"Paired on item and seed, {least} at least.", ""]
@@ -130,15 +122,15 @@ def _section(one: Rows, other: Rows, task: Task, pairs: Iterable[tuple[str, str]
     return [*lines, *(["**Not compared:**", "", *refused, ""] if refused else [])]
 
 
-def _row(pair: Pair, lead: Lead, scale: float, decimals: int) -> list[str]:
+def _row(pair: Pair, lead: Lead, metric: Shown, decimals: int) -> list[str]:
     values = []
     for one in pair.outcomes:
         per_seed = one.per_seed if one else []
-        values.append(plain(float(np.mean(per_seed)) * scale if per_seed else float("nan"), decimals))
-    d = lead.difference
-    difference = interval(d.value * scale, d.low * scale, d.high * scale, decimals, sign=True)
+        values.append(plain(float(np.mean(per_seed)) * metric.scale if per_seed else float("nan"), decimals))
+    difference = written(metric, lead.difference, decimals, sign=True)
     names = " / ".join(code(arm) for arm in dict.fromkeys(pair.arms))
-    return [names, pair.condition, *values, difference, probability(d.p), probability(lead.holm), lead.verdict]
+    ps = [probability(p) for p in (lead.difference.p, lead.holm)]
+    return [names, pair.condition, *values, difference, *ps, lead.verdict]
 
 
 def _pair(one: Rows, other: Rows, task: Task, arms: tuple[str, str], condition: str) -> Pair:
@@ -192,6 +184,6 @@ def _settings(one: Rows, other: Rows) -> list[str]:
     keys = [key for key in [*mine, *(key for key in theirs if key not in mine)] if mine.get(key) != theirs.get(key)]
     if not keys:
         return ["## Settings", "", "The two were asked for the same."]
-    rows = [[escape(key), *(escape(side.get(key, "–")) for side in (mine, theirs))] for key in keys]
+    rows = [[escape(key), *(escape(side.get(key, NONE)) for side in (mine, theirs))] for key in keys]
     table = Table("settings", ["setting", "first", "second"], rows, pd.DataFrame())
     return ["## Settings that differ", "", table.markdown]

@@ -1,16 +1,17 @@
 """What the rows say, computed once: the tables, the figures and the answer only show it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.formats import Shown, fitting_decimals, shown
+from lmcompare.report.formats import Shown, fitting_decimals, interval, shown
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
+from lmcompare.statistics.verdicts import Says
 
 SECONDARY = ("f1_macro", "f1_micro", "matthews", "ece", "brier", "nll")
 GENERATION = ("distinct_1", "distinct_2", "distinct_3", "repetition_4", "self_bleu")
@@ -141,6 +142,11 @@ def decimals_of(metric: Shown, sure: Iterable[statistics.Estimate | statistics.D
     return fitting_decimals([(one.high - one.low) / 2 * metric.scale for one in sure], metric.decimals)
 
 
+def written(metric: Shown, one: statistics.Estimate | statistics.Difference, decimals: int, sign: bool = False) -> str:
+    """Write an estimate or a difference with its interval, in the unit in which the metric is shown."""
+    return interval(one.value * metric.scale, one.low * metric.scale, one.high * metric.scale, decimals, sign=sign)
+
+
 def turned(difference: statistics.Difference) -> statistics.Difference:
     """Return the difference seen from the other side."""
     return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
@@ -156,9 +162,13 @@ def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: st
         if best_first and seen.value < 0:
             first, second, seen = second, first, turned(seen)
         made.append(Lead(first, second, seen, seen.p))
-    known = [lead for lead in made if np.isfinite(lead.difference.p)]
-    corrected = dict(zip(map(id, known), statistics.holm([lead.difference.p for lead in known]), strict=True))
-    return [replace(lead, holm=corrected.get(id(lead), float("nan"))) for lead in made]
+    return [replace(lead, holm=p) for lead, p in zip(made, corrected([lead.holm for lead in made]), strict=True)]
+
+
+def corrected(ps: Sequence[float]) -> list[float]:
+    """Return p-values corrected for being one family (Holm 1979); one that is not known (NaN) stays so."""
+    known = iter(statistics.holm([p for p in ps if np.isfinite(p)]))
+    return [next(known) if np.isfinite(p) else p for p in ps]
 
 
 def _labelled(rows: Rows, made: list[Lead]) -> list[Lead]:
@@ -175,11 +185,18 @@ def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
         sesoi: smallest effect of interest, in the metric's own unit.
         passed: whether every network that it rests on passed the gate.
     """
-    d, scale = lead.difference, metric.scale
-    seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
-    adjusted = lead.holm if np.isfinite(lead.holm) else None
-    said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted)
+    said = verdict(lead.difference, metric, sesoi, passed, lead.holm)
     return replace(lead, verdict=said.word, reason=said.reason.replace("+-", "±"))
+
+
+def verdict(
+    difference: statistics.Difference, metric: Shown, sesoi: float, passed: bool, holm: float, says: Says = "better"
+) -> statistics.Verdict:
+    """Return what a difference says of a claim, as ``judged``; ``holm`` is NaN where p was not corrected."""
+    d, scale = difference, metric.scale
+    seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
+    adjusted = holm if np.isfinite(holm) else None
+    return statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, says=says)
 
 
 def _passed(rows: Rows, lead: Lead) -> bool:
@@ -189,19 +206,13 @@ def _passed(rows: Rows, lead: Lead) -> bool:
 def find(rows: Rows, task: Task) -> Findings:
     """Compute all that the report says of one task."""
     metric = shown(task.primary, task.better)
-    measured: dict[tuple[str, str], Measured] = {}
-    for arm in rows.arms:
-        for condition in sorted(task.conditions, key=lambda c: (c != PRETRAINED, c != SCRATCH, c)):
-            one = measure(rows, task.name, arm, condition, task.primary)
-            if one is not None:
-                measured[arm, condition] = one
-    for arm in rows.controls(task.name):
-        one = measure(rows, task.name, arm, CONTROL, task.primary)
-        if one is not None:
-            measured[arm, CONTROL] = one
-    own = {arm: one.outcome for (arm, condition), one in measured.items() if condition == PRETRAINED}
-    scratch = {arm: one.outcome for (arm, condition), one in measured.items() if condition == SCRATCH}
-    control = {arm: one.outcome for (arm, condition), one in measured.items() if condition == CONTROL}
+    conditions = sorted(task.conditions, key=lambda c: (c != PRETRAINED, c != SCRATCH, c))
+    asked = [*product(rows.arms, conditions), *product(rows.controls(task.name), [CONTROL])]
+    measured = {pair: one for pair in asked if (one := measure(rows, task.name, *pair, task.primary))}
+    own, scratch, control = (
+        {arm: one.outcome for (arm, condition), one in measured.items() if condition == wanted}
+        for wanted in (PRETRAINED, SCRATCH, CONTROL)
+    )
     both = [arm for arm in own if arm in scratch]
     gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
     better, sesoi, most = task.better, smallest_effect(task), metric.furthest
@@ -238,10 +249,5 @@ def _others(rows: Rows, task: Task) -> dict[str, pd.DataFrame]:
 
 
 def _by_judge(rows: Rows, task: Task) -> dict[str, Measured]:
-    found = {}
-    for arms, condition in ((rows.arms, PRETRAINED), (rows.controls(task.name), CONTROL)):
-        for arm in arms:
-            one = measure(rows, task.name, arm, condition, "judge_bits_per_byte")
-            if one is not None:
-                found[arm] = one
-    return found
+    asked = [*product(rows.arms, [PRETRAINED]), *product(rows.controls(task.name), [CONTROL])]
+    return {pair[0]: one for pair in asked if (one := measure(rows, task.name, *pair, "judge_bits_per_byte"))}

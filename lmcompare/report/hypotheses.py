@@ -1,14 +1,14 @@
 """Verdict cards: each claim of the experiment with the contrast that decides it, and how sure that is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.findings import Findings, decimals_of
-from lmcompare.report.formats import Shown, called, interval, plain, probability, shown
+from lmcompare.report.findings import Findings, corrected, decimals_of, verdict, written
+from lmcompare.report.formats import NONE, Shown, called, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
@@ -53,13 +53,11 @@ def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
     hypotheses = rows.settings.get("hypotheses") or {}
     by_task = {found.task.name: found for found in findings} | {PRETRAINING: _PRETRAINING}
     made = [(name, said, *_difference(rows, by_task[said["task"]], said)) for name, said in hypotheses.items()]
-    known = [p for *_, p in made if np.isfinite(p)]
-    corrected = iter(statistics.holm(known)) if known else iter(())
-    found = []
-    for name, said, difference, p in made:
-        adjusted = next(corrected) if np.isfinite(p) else float("nan")
-        found.append(_card(rows, by_task[said["task"]], name, said, difference, adjusted))
-    return found
+    adjusted = corrected([p for *_, p in made])
+    return [
+        _card(rows, by_task[said["task"]], name, said, difference, p)
+        for (name, said, difference, _), p in zip(made, adjusted, strict=True)
+    ]
 
 
 def _card(
@@ -74,20 +72,14 @@ def _card(
     sesoi = float(said.get("smallest_effect") or found.smallest_effect)
     arms = [said["first"], *([said["second"]] if said.get("second") else [])]
     plateau = all(_left_plateau(rows, arm, said["task"]) for arm in arms)
-    if difference is None:
-        verdict = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
-    else:
-        d, scale = difference, metric.scale
-        seen = replace(
-            d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale
-        )
-        p = adjusted if np.isfinite(adjusted) else None
-        verdict = statistics.verdict(seen, sesoi * scale, plateau, adjusted_p=p, says=said.get("says") or "better")
+    judged = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
+    if difference is not None:
+        judged = verdict(difference, metric, sesoi, plateau, adjusted, said.get("says") or "better")
     against = said.get("second") or said.get("control")
     second = "" if against is None else f" over {code(against) if said.get('second') else escape(called(against))}"
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
-    return Card(name, said, contrast, metric, sesoi, difference, adjusted, verdict, plateau, _controls(found, said))
+    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, _controls(found, said))
 
 
 def _left_plateau(rows: Rows, arm: str, task: str) -> bool:
@@ -146,11 +138,10 @@ def table(found: list[Card]) -> Table | None:
         return None
     rows, numbers = [], []
     for card in found:
-        d, scale = card.difference, card.metric.scale
-        value = p = "–"
+        d = card.difference
+        value = p = NONE
         if d is not None:
-            decimals = decimals_of(card.metric, [d])
-            value = interval(d.value * scale, d.low * scale, d.high * scale, decimals, sign=True)
+            value = written(card.metric, d, decimals_of(card.metric, [d]), sign=True)
             p = probability(card.holm)
         rows.append([escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**", value, p])
         numbers.append(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.report.findings import Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import CEILINGS, NONE, called, counted, interval, joined
+from lmcompare.report.findings import Findings, Lead, Measured, decimals_of, written
+from lmcompare.report.formats import CEILINGS, NONE, called, counted, joined
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.rows import CONTROL, PRETRAINED
 from lmcompare.report.tables import EXACTNESS
@@ -163,9 +163,8 @@ def _cell(found: Findings, one: Measured | None, top: Measured | None, *, name: 
     if one is None:
         return NONE
     decimals = decimals_of(found.metric, [other.estimate for other in found.measured.values()])
-    e, scale = one.estimate, found.metric.scale
-    value, _, bounds = interval(e.value * scale, e.low * scale, e.high * scale, decimals).partition(" ")
-    shown = f"**{value}**" if top and e.value == top.estimate.value else value
+    value, _, bounds = written(found.metric, one.estimate, decimals).partition(" ")
+    shown = f"**{value}**" if top and one.estimate.value == top.estimate.value else value
     return " ".join(part for part in (name, shown, bounds, "chain" if one.exactness == "chain" else "") if part)
 
 

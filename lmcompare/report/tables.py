@@ -5,8 +5,8 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from lmcompare.report.findings import COSTS, GENERATION, SECONDARY, Findings, Lead, Measured, decimals_of
-from lmcompare.report.formats import NONE, Shown, called, interval, plain, probability, shown
+from lmcompare.report.findings import COSTS, GENERATION, SECONDARY, Findings, Lead, Measured, decimals_of, written
+from lmcompare.report.formats import NONE, Shown, called, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
 
@@ -40,7 +40,7 @@ def results(found: Findings) -> Table:
     rows, numbers = [], []
     for one in everyone:
         e = one.estimate
-        value = interval(e.value * scale, e.low * scale, e.high * scale, decimals)
+        value = written(metric, e, decimals)
         sign = {"bound": "≤ "}.get(one.exactness, "")
         mark = " (not controlled)" if one.arm in found.checkpoints and one.condition != CONTROL else ""
         cells = [who(one.arm, one.condition) + mark, one.condition]
@@ -95,11 +95,12 @@ def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | No
         },
         key=lambda pair: (order.get(pair, len(order)), pair),
     )
-    decimals = decimals_of(shown("judge_bits_per_byte"), [one.estimate for one in found.judged.values()])
+    judge = shown("judge_bits_per_byte")
+    decimals = decimals_of(judge, [one.estimate for one in found.judged.values()])
     headings = ["arm", "condition", *(shown(name).heading for name in there)]
     if judged:
         place = sum(name in GENERATION for name in there) + 2
-        headings.insert(place, f"{shown('judge_bits_per_byte').heading} [95%]")
+        headings.insert(place, f"{judge.heading} [95%]")
     rows = []
     for arm, condition in pairs:
         cells = [who(arm, condition), condition]
@@ -108,8 +109,7 @@ def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | No
             cells.append(_spread(values, shown(name)) if len(values) else NONE)
         if judged:
             one = found.judged.get(arm)
-            e = one.estimate if one else None
-            cells.insert(place, interval(e.value, e.low, e.high, decimals) if e else NONE)
+            cells.insert(place, written(judge, one.estimate, decimals) if one else NONE)
         rows.append(cells)
     columns = ["arm", "condition", "seed", "metric", "value", *(("of_all_seeds", "low", "high") if judged else ())]
     numbers = [*frames]
@@ -192,7 +192,7 @@ def comparisons(
         second = who(lead.second, CONTROL if control else "")
         cells = [code(lead.first) + (f" over {second}" if lead.second != SCRATCH else "")]
         cells[0] += "" if lead.controlled or verdicts else f", {lead.label}"
-        cells += [interval(d.value * scale, d.low * scale, d.high * scale, decimals, sign=True)]
+        cells += [written(metric, d, decimals, sign=True)]
         cells += ["yes" if lead.clear else "no", probability(d.p), probability(lead.holm)]
         cells += [plain(d.detectable * scale, decimals), *([lead.label] if verdicts else [])]
         rows.append(cells)

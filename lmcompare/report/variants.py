@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
 from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
-from lmcompare.report.findings import Findings, decimals_of
-from lmcompare.report.formats import called, interval, joined
+from lmcompare.report.findings import Findings, decimals_of, written
+from lmcompare.report.formats import NONE, called, joined
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.parity import flattened
@@ -75,9 +75,8 @@ def _table(one: Variants, labels: Sequence[object], headings: Sequence[str], nam
         cells = []
         for found in one.findings:
             m = found.measured.get((arm, condition))
-            scale, decimals = found.metric.scale, decimals_of(found.metric, [x.estimate for x in found.of(PRETRAINED)])
-            e = m.estimate if m and m.exactness in PROPER else None
-            cells.append(interval(e.value * scale, e.low * scale, e.high * scale, decimals) if e else "–")
+            decimals = decimals_of(found.metric, [x.estimate for x in found.of(PRETRAINED)])
+            cells.append(written(found.metric, m.estimate, decimals) if m and m.exactness in PROPER else NONE)
         lines.append([who(arm, condition), condition, *cells])
     return Table(name, ["arm", "condition", *headings], lines, _numbers(one, labels))
 
