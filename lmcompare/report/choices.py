@@ -22,15 +22,11 @@ def fixed(rows: Rows, findings: Sequence[Findings]) -> list[str]:
     said += ["hypotheses"] if hypotheses else []
     if not lines:
         return []
-    own = [code(arm) for arm in rows.fresh if _own(rows, arm)]
+    arms = rows.settings["arms"]
+    own = [code(arm) for arm in rows.fresh if arms[arm].get("training") or arms[arm].get("network")]
     if own:
         lines.append(f"Settings of {joined(own)} of their own: chosen before this run; how, this run does not know.")
     return [f"{joined(said).capitalize()}.", *lines]
-
-
-def _own(rows: Rows, arm: str) -> bool:
-    given = rows.settings["arms"][arm]
-    return isinstance(given, dict) and bool(given.get("training") or given.get("network"))
 
 
 def sized(found: Findings) -> str:
@@ -102,12 +98,8 @@ def contested(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) ->
             "not trained on; a pseudo-likelihood (Salazar et al. 2020) suits it better and is no probability. Here the "
             "chain is compared and a pseudo-likelihood never is."
         )
-    masks = {
-        str((given.get("adaptation") or {}).get("attention"))
-        for given in (rows.settings.get("tasks") or {}).values()
-        if isinstance(given, dict) and (given.get("adaptation") or {}).get("attention")
-    }
-    if masks == {"own"} and any(found.task.family == "understanding" for found in findings):
+    masks = {(given.get("adaptation") or {}).get("attention") for given in rows.settings["tasks"].values()}
+    if masks - {None} == {"own"} and any(found.task.family == "understanding" for found in findings):
         lines.append(
             "**Whose attention mask?** Each network was fine-tuned with its own. A causal one that may look both ways "
             "while it is fine-tuned may do better (`adaptation: {attention: bidirectional}`)."

@@ -122,9 +122,8 @@ def source(corpus: dict[str, Any]) -> str:
 
 
 def _corpus(rows: Rows, corpus: dict[str, Any]) -> str:
-    from_where = source(corpus) if corpus else ""
     blocks, vocabulary = rows.settings.get("blocks") or {}, rows.settings.get("vocabulary") or {}
-    parts = [from_where] if from_where else []
+    parts = [source(corpus)] if corpus else []
     if vocabulary.get("size"):
         parts.append(f"byte-level BPE of {vocabulary['size']:,}")
     if blocks.get("length"):
@@ -166,12 +165,11 @@ def _checkpoint(rows: Rows, arm: str, given: dict[str, Any]) -> str:
 def objective(rows: Rows, arm: str) -> str:
     """Describe an arm in one line: its objective, its role and what it changes of the shared settings."""
     given = rows.settings["arms"][arm]
-    given = given if isinstance(given, dict) else {"objective": given}
     if arm in rows.checkpoints:
         return _checkpoint(rows, arm, given)
     notes = next((run.notes for run in rows.pretraining(arm)), {})
     text = f"{escape(notes['role'])}, " if notes.get("role") else ""
-    text += f"objective {_asked(given.get('objective') or arm)}"
+    text += f"objective {_asked(given['objective'])}"
     for part in ("training", "network"):
         shared = rows.settings.get(part) or {}
         changed = [f"{key} {value}" for key, value in (given.get(part) or {}).items() if value != shared.get(key)]

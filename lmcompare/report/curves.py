@@ -161,8 +161,7 @@ def _key(groups: Sequence[str], group: str, *, line: bool = False) -> Line2D:
 
 def _objective(rows: Rows, arm: str) -> str:
     """Return the YAML word of an arm's objective."""
-    said = rows.settings["arms"][arm]["objective"]
-    return str(said["kind"] if isinstance(said, dict) else said)
+    return str(rows.settings["arms"][arm]["objective"]["kind"])
 
 
 def trials(rows: Rows) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
 from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
 from lmcompare.report.findings import Findings
-from lmcompare.report.formats import called, joined, plain
-from lmcompare.report.markdown import Table, code, escape, slug
+from lmcompare.report.formats import called, plain
+from lmcompare.report.markdown import Table, escape, slug
 from lmcompare.report.rows import CONTROL, PRETRAINED, Rows
 from lmcompare.report.tables import who
 from lmcompare.report.variants import TEMPERATURE, Variants, variants
@@ -27,13 +27,12 @@ def blocks(rows: Rows, findings: Sequence[Findings]) -> list[Block]:
     """
     groups = variants(rows, findings, TEMPERATURE)
     grouped = {found.task.name for group in groups for found in group.findings}
-    alone = [Variants(TEMPERATURE, [_temperature(rows, f)], [f]) for f in findings if f.task.name not in grouped]
+    alone = [
+        Variants(TEMPERATURE, [rows.settings["tasks"][found.task.name].get(TEMPERATURE, "")], [found])
+        for found in findings
+        if found.task.name not in grouped
+    ]
     return [made for group in [*groups, *alone] if (made := _block(rows, group))]
-
-
-def _temperature(rows: Rows, found: Findings) -> object:
-    given = rows.settings["tasks"].get(found.task.name)
-    return given.get(TEMPERATURE, "") if isinstance(given, dict) else ""
 
 
 def points(rows: Rows, group: Variants) -> pd.DataFrame:
@@ -75,10 +74,11 @@ def _block(rows: Rows, group: Variants) -> Block | None:
     whole = means[QUALITY].rename("judge_of_all_seeds")
     numbers = frame.join(whole, on=["task", "temperature", "arm", "condition"])
     table = Table(name, headings, lines, numbers)
-    tasks = joined([code(found.task.name) for found in group.findings])
-    text = f"Of {tasks}, mean over seeds. A text that repeats itself is cheap for the judge and stands at the lower "
-    text += "left; what is as various as the real text and as cheap is better, and nothing else ranks the two axes."
-    alt = f"Bits per byte by the judge against distinct-2 of {escape(tasks.replace('`', ''))}"
+    text = f"Of {group.tasks}, mean over seeds. A text that repeats itself is cheap for the judge and stands at the "
+    text += (
+        "lower left; what is as various as the real text and as cheap is better, and nothing else ranks the two axes."
+    )
+    alt = f"Bits per byte by the judge against distinct-2 of {escape(group.tasks.replace('`', ''))}"
     figure = _draw(rows, frame, means.reset_index(), arms) if len(arms) <= MANY else None
     return Block(name, "Quality against diversity", text, figure, alt, table, "table" if several else "all")
 

@@ -15,8 +15,7 @@ _COUNTED = {"tokens": "corpus_tokens", "flops": "training_flops"}
 
 def solved(rows: Rows) -> dict[str, dict[str, Any]]:
     """Return, of each arm that was matched, in what (``by``) and to which arm (``reference``)."""
-    match = rows.settings.get("match")
-    found: dict[str, dict[str, Any]] = (match.get("solved") or {}) if isinstance(match, dict) else {}
+    found: dict[str, dict[str, Any]] = (rows.settings.get("match") or {}).get("solved") or {}
     return found
 
 

@@ -93,7 +93,7 @@ class Page:
     @cached_property
     def tables(self) -> dict[str, Table]:
         """The tables by name, those that have anything to say."""
-        rows, found = self.rows, list(self.findings)
+        rows, found = self.rows, self.findings
         everything: list[Table | None] = [
             overview.table(found, rows.arms),
             hypotheses.table(self.cards),
@@ -180,7 +180,7 @@ class Page:
             "cards_open": _CARDS_OPEN,
             "generates": any(name.startswith("generation-") for name in self.tables),
             "answers": [answer.answer(found) for found in self.findings],
-            "tasks_asked": bool(self.rows.settings.get("tasks")),
+            "tasks_asked": bool(rows.tasks),
             "gates": compared.gates(rows),
             "stamp": compared.stamp(rows),
             "seeds_warning": compared.seeds_warning(rows),
@@ -253,7 +253,7 @@ class Page:
             "parts_of": tables.kinds(found),
             "blocks": self._blocks(f"task {found.task.name}"),
             "samples": samples.sampled(self.rows, found.task.name),
-            "trials": trials.markdown if trials else "",
+            "trials": self._markdown(f"trials-{name}"),
             "trials_count": len(trials.rows) if trials else 0,
             "probes": trials is not None and "pooling" in trials.headings,
         }

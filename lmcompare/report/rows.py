@@ -23,7 +23,7 @@ class Task:
 
     Attributes:
         name: its key in the YAML file.
-        kind: its word in the registry of tasks ('' if no cell of it has finished).
+        kind: its word in the registry of tasks.
         primary: the metric that decides.
         better: 'higher' or 'lower'.
         family: 'understanding' or 'generation'.
@@ -49,7 +49,7 @@ class Rows:
     """Everything that the report is made from.
 
     Attributes:
-        settings: the experiment as resolved (``experiment.yaml``).
+        settings: the experiment as resolved (``experiment.yaml``): each arm and each task is a mapping.
         runs: the finished cells.
         records: one row a value; the columns are the fields of ``Record``.
         command: the command that made them, as the head of ``experiment.yaml`` says; '' if it does not.
@@ -73,8 +73,7 @@ class Rows:
     @cached_property
     def checkpoints(self) -> list[str]:
         """Names of the arms that came trained: their corpus, tokenizer, size and budget are not controlled."""
-        given = self.settings["arms"]
-        return [arm for arm in self.arms if isinstance(given[arm], dict) and given[arm].get("checkpoint")]
+        return [arm for arm, given in self.settings["arms"].items() if given.get("checkpoint")]
 
     @cached_property
     def fresh(self) -> list[str]:
@@ -93,7 +92,6 @@ class Rows:
 
     def _task(self, name: str) -> Task:
         cells = [run for run in self.runs if run.task == name]
-        asked = self.settings["tasks"][name]
         notes: dict[str, Any] = {}
         for run in cells:
             lacking = [
@@ -106,7 +104,7 @@ class Rows:
         conditions = notes.get("conditions") or sorted(found) or [PRETRAINED]
         return Task(
             name=name,
-            kind=str(notes.get("kind") or (asked.get("kind") if isinstance(asked, dict) else asked) or ""),
+            kind=str(self.settings["tasks"][name]["kind"]),
             primary=str(notes.get("primary_metric", "")),
             better=str(notes.get("better", "higher")),
             family=str(notes.get("family", "")),
@@ -139,8 +137,7 @@ class Rows:
 
     def given(self, task: str) -> list[str]:
         """Return the arms that are given ``task``: all but those whose own `tasks` leave it out."""
-        arms = self.settings["arms"]
-        said = {arm: arms[arm].get("tasks") if isinstance(arms[arm], dict) else None for arm in self.arms}
+        said = {arm: given.get("tasks") for arm, given in self.settings["arms"].items()}
         return [arm for arm, tasks in said.items() if tasks is None or task in tasks]
 
     def cells(self, task: str, arm: str | None = None) -> list[Run]:

@@ -191,8 +191,7 @@ def scale_figure(rows: Rows) -> bytes | None:
 
 def _names(series: list[str]) -> dict[str, str]:
     """Return what each series is called: the objective's word, and what of it is set where others share the word."""
-    said = {one: json.loads(one)["objective"] for one in series}
-    kinds = {one: str(given["kind"] if isinstance(given, dict) else given) for one, given in said.items()}
+    kinds = {one: str(json.loads(one)["objective"]["kind"]) for one in series}
     names = {}
     for one, kind in kinds.items():
         alike = [other for other in series if kinds[other] == kind]

@@ -1,6 +1,6 @@
 """Tasks of one experiment that differ in one setting alone: what that setting is worth to each arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,7 @@ def variants(rows: Rows, findings: Sequence[Findings], key: str) -> list[Variant
     """Return the groups of two or more tasks whose settings are the same but for ``key``."""
     groups: dict[str, list[tuple[Any, Findings]]] = {}
     for found in findings:
-        given = rows.settings["tasks"].get(found.task.name)
-        said = flattened(given) if isinstance(given, Mapping) else {}
+        said = flattened(rows.settings["tasks"][found.task.name])
         if key in said and found.measured:
             rest = {name: value for name, value in said.items() if name != key}
             groups.setdefault(repr(sorted(rest.items())), []).append((said[key], found))

@@ -26,7 +26,7 @@ WER = {
 def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = False) -> Rows:
     """Two arms and a control make errors in some utterances, of which some have no words."""
     rows = synthetic(items=8)
-    rows.settings["tasks"] = {"hearing": "rescoring"}
+    rows.settings["tasks"] = {"hearing": {"kind": "rescoring"}}
     rows.runs = [run for run in rows.runs if not run.task or run.task == "pretraining"]
     rows.records = []
     for place, arm in enumerate(("causal", "masked", "seq2seq")):

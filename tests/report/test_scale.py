@@ -26,7 +26,7 @@ def grown(rows: Rows, *, tokens: tuple[int, ...] = (1_000_000,), widths: tuple[i
         for width in widths:
             for read_tokens in tokens:
                 arm = f"{kind} width {width} tokens {read_tokens}"
-                arms[arm] = {"objective": kind}
+                arms[arm] = {"objective": {"kind": kind}}
                 config = {
                     "objective": {"kind": kind},
                     "network": {"width": width, "layers": 4, "heads": 4, "dropout": 0.0},
