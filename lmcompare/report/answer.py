@@ -179,16 +179,15 @@ def _controls(found: Findings) -> list[str]:
         if len(wins) == len(leads):
             lines.append((2, f"{title} is beaten by {_all(len(leads))}."))
             continue
-        parts = [f"beats {_all(len(leads)) if len(loses) == len(leads) else joined(loses)}"] if loses else []
-        parts += [f"cannot be told apart from {joined(level)}"] if level else []
-        parts += (
-            [f"is ahead of {joined(below)} by an interval without 0, yet not after Holm's correction"] if below else []
+        yet = "by an interval without 0, yet not after Holm's correction"
+        groups = (
+            (loses, f"beats {_all(len(leads)) if len(loses) == len(leads) else joined(loses)}"),
+            (level, f"cannot be told apart from {joined(level)}"),
+            (below, f"is ahead of {joined(below)} {yet}"),
+            (above, f"is behind {joined(above)} {yet}"),
+            (wins, f"is beaten by {joined(wins)}"),
         )
-        parts += (
-            [f"is behind {joined(above)} by an interval without 0, yet not after Holm's correction"] if above else []
-        )
-        parts += [f"is beaten by {joined(wins)}"] if wins else []
-        said = "; it ".join(parts)
+        said = "; it ".join(part for arms, part in groups if arms)
         if wins or above:
             lines.append((0 if loses or below else 1, f"**{title}** {said}."))
         elif len(loses) < len(leads):

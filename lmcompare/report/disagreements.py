@@ -84,13 +84,6 @@ def _table(numbers: pd.DataFrame, found: Findings, name: str) -> Table:
         either = 1 - share["both_wrong"]
         cells = [plain(100 * value, 1) for value in (*share, either)]
         lines.append([f"{code(first)} and {other}", *cells, NONE if itself else " to ".join(dict.fromkeys(ends))])
-    headings = [
-        "pair",
-        "both right, %",
-        "first alone, %",
-        "second alone, %",
-        "both wrong, %",
-        "right by either, %",
-        "p",
-    ]
+    headings = ["pair", "both right, %", "first alone, %", "second alone, %", "both wrong, %"]
+    headings += ["right by either, %", "p"]
     return Table(name, headings, lines, numbers)

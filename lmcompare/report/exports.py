@@ -57,7 +57,7 @@ def html(markdown: str, figures: Mapping[str, bytes]) -> str:
     """
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     tokens = parser.parse(markdown)
-    for token in (child for parent in tokens for child in parent.children or []):
+    for token in _inline(tokens):
         picture = figures.get(str(token.attrGet("src"))) if token.type == "image" else None
         if picture is not None:
             token.attrSet("src", f"data:image/png;base64,{base64.b64encode(picture).decode()}")

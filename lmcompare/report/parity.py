@@ -58,15 +58,19 @@ SIZES = ("parameters", "parameters_without_embeddings")
 
 def means(rows: Rows) -> pd.DataFrame:
     """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: arms trained here."""
-    frame = pd.DataFrame(
-        {
-            arm: pd.DataFrame([run.currencies for run in rows.pretraining(arm)]).mean()
-            for arm in rows.arms
-            if rows.pretraining(arm)
-        }
-    )
-    order = [key for key in CURRENCIES if key in frame.index]
-    return frame.loc[[*order, *(key for key in frame.index if key not in CURRENCIES)]]
+    runs = {arm: rows.pretraining(arm) for arm in rows.arms}
+    return _ordered({arm: pd.DataFrame([run.currencies for run in some]).mean() for arm, some in runs.items() if some})
+
+
+def _ordered(columns: Any) -> pd.DataFrame:
+    frame = pd.DataFrame(columns)
+    known = [key for key in CURRENCIES if key in frame.index]
+    return frame.loc[[*known, *(key for key in frame.index if key not in CURRENCIES)]]
+
+
+def _named(key: object) -> tuple[str, str]:
+    """Return the title of a currency and its unit."""
+    return CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))
 
 
 def sizes(rows: Rows) -> pd.DataFrame:
@@ -77,15 +81,13 @@ def sizes(rows: Rows) -> pd.DataFrame:
 
 def budget(rows: Rows) -> Table | None:
     """The parity table: every currency of pretraining, and how far apart the arms are; of checkpoints, their size."""
-    frame = means(rows).join(sizes(rows), how="outer", sort=False)
-    order = [key for key in CURRENCIES if key in frame.index]
-    frame = frame.loc[[*order, *(key for key in frame.index if key not in CURRENCIES)]]
+    frame = _ordered(means(rows).join(sizes(rows), how="outer", sort=False))
     frame = frame[[arm for arm in rows.arms if arm in frame.columns]]
     if frame.empty:
         return None
     rendered = []
     for key, values in frame.iterrows():
-        title, unit = CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))
+        title, unit = _named(key)
         if key == "seconds":
             cells = [f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s" for value in values]
         else:
@@ -134,7 +136,7 @@ def matched(rows: Rows) -> tuple[list[str], list[str]]:
     for key, values in frame.iterrows():
         if key in MACHINE or len(frame.columns) < 2:
             continue
-        title = CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))[0]
+        title, _ = _named(key)
         if differs(values):
             apart.append(f"{title} ({ratio(values):.2f} ×)")
         elif math.isfinite(ratio(values)):
@@ -154,14 +156,8 @@ def gate(rows: Rows) -> Table | None:
         passed = "passed" if asked["passed"] else "**not passed**"
         rendered.append([code(run.arm), str(run.seed), plain(loss, 3), plain(unigram, 3), plain(margin, 3), passed])
         numbers.append({"arm": run.arm, "seed": run.seed, **asked})
-    headings = [
-        "arm",
-        "seed",
-        "validation loss, nats per text target",
-        "unigram loss",
-        "below unigram by",
-        f"gate (≥ {GATE})",
-    ]
+    headings = ["arm", "seed", "validation loss, nats per text target", "unigram loss", "below unigram by"]
+    headings.append(f"gate (≥ {GATE})")
     return Table("gate", headings, rendered, pd.DataFrame(numbers))
 
 

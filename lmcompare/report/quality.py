@@ -52,15 +52,8 @@ def block(rows: Rows, findings: Sequence[Findings]) -> Block | None:
             gain = line[f"{over}_per_tflop"]
             cells.append(f"{signed(gain * metric.scale, 3)}{unit}" if np.isfinite(gain) else NONE)
         rendered.append(cells)
-    headings = [
-        "task",
-        "arm",
-        "training FLOPs",
-        "metric",
-        "value",
-        "over scratch, per TFLOP",
-        "over the floor, per TFLOP",
-    ]
+    headings = ["task", "arm", "training FLOPs", "metric", "value"]
+    headings += ["over scratch, per TFLOP", "over the floor, per TFLOP"]
     floors = sorted({called(name) for name in frame["floor"] if name})
     text = "What pretraining cost, and what came of it. "
     text += f"*The floor*: {escape(' or '.join(floors))}, which knows no text. " if floors else ""

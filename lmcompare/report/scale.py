@@ -101,13 +101,8 @@ def _laws(frame: pd.DataFrame) -> Table | None:
             {"of": of, "objective": objective, "axis": axis, "exponent": e, "low": low, "high": high}
             for axis, (e, low, high) in found.items()
         ]
-    headings = [
-        "loss or error of",
-        "objective",
-        "scales",
-        "networks",
-        *(f"exponent of {said}" for said in AXES.values()),
-    ]
+    headings = ["loss or error of", "objective", "scales", "networks"]
+    headings += [f"exponent of {said}" for said in AXES.values()]
     return Table("scaling", headings, rendered, pd.DataFrame(numbers)) if rendered else None
 
 
