@@ -1,5 +1,6 @@
 """The command: thin, and quick to answer; what a subcommand needs is imported when it runs."""
 
+import json
 import os
 import re
 import shlex
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lmcompare import __version__
-from lmcompare.errors import LmcompareError
+from lmcompare.errors import InputError, LmcompareError
 
 app = typer.Typer(
     name="lmcompare",
@@ -132,7 +133,6 @@ def report(
     parquet: Annotated[bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")] = False,
 ) -> None:
     """Write the report again from the rows of a run alone."""
-    from lmcompare.errors import InputError
     from lmcompare.run import write_report
 
     if not directory.is_dir():
@@ -150,7 +150,6 @@ def compare(
     ] = None,
 ) -> None:
     """Set two folders of results side by side, as markdown, with paired tests."""
-    from lmcompare.errors import InputError
     from lmcompare.report import compare as compared
 
     wrong = [pair for pair in arms or () if not all(pair.partition("="))]
@@ -215,8 +214,6 @@ def inspect_(
 
         draw(found, text, png)
     if as_json:
-        import json
-
         typer.echo(json.dumps({"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False))
         return
     from rich.console import Console

@@ -42,7 +42,7 @@ class Match:
     __pydantic_config__ = STRICT
 
     by: tuple[str, ...]
-    """currencies; of several, each arm but the reference appears once for each, `<arm> at equal <currency>`"""
+    """currencies; of several, each matched arm appears once for each, `<arm> at equal <currency>`"""
     reference: str = ""
     """the arm whose amounts the others are given; the first, if left out"""
     arms: tuple[str, ...] | None = None
