@@ -253,11 +253,8 @@ def _shown(token: int, vocabulary: Vocabulary, unknown: int | None) -> str:
 def _settings(objective: Objective) -> str:
     """Return what an objective was told, in a few words: 'rate 0.3, mean_span 2'."""
     shown = ("rate", "mean_span", "answer")
-    return ", ".join(f"{name} {_plainly(value)}" for name in shown if (value := getattr(objective, name, "")))
-
-
-def _plainly(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    said = {name: getattr(objective, name, "") for name in shown}
+    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items() if v)
 
 
 def _notes(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.report.findings import Findings, corrected, decimals_of, verdict, written
-from lmcompare.report.formats import NONE, Shown, called, plain, probability, shown
+from lmcompare.report.formats import Shown, called, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
@@ -46,6 +46,10 @@ class Card:
 
 _PRETRAINING = Findings(Task(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), shown("margin"), 0.0)
 """What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
+
+
+_UNKNOWN = statistics.Difference(np.nan, np.nan, np.nan, np.nan, 0, 0, np.nan, np.nan, np.nan)
+"""What is known of a claim that was not measured."""
 
 
 def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
@@ -138,25 +142,23 @@ def table(found: list[Card]) -> Table | None:
         return None
     rows, numbers = [], []
     for card in found:
-        d = card.difference
-        value = p = NONE
-        if d is not None:
-            value = written(card.metric, d, decimals_of(card.metric, [d]), sign=True)
-            p = probability(card.holm)
-        rows.append([escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**", value, p])
+        d = card.difference or _UNKNOWN
+        value = written(card.metric, d, decimals_of(card.metric, [d]), sign=True)
+        said = [escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**"]
+        rows.append([*said, value, probability(card.holm)])
         numbers.append(
             {
                 "name": card.name,
                 "claim": card.said["claim"],
                 "verdict": card.verdict.word,
                 "reason": card.verdict.reason,
-                "difference": np.nan if d is None else d.value,
-                "low": np.nan if d is None else d.low,
-                "high": np.nan if d is None else d.high,
+                "difference": d.value,
+                "low": d.low,
+                "high": d.high,
                 "p_holm": card.holm,
-                "detectable": np.nan if d is None else d.detectable,
-                "seeds": 0 if d is None else d.seeds,
-                "items": 0 if d is None else d.items,
+                "detectable": d.detectable,
+                "seeds": d.seeds,
+                "items": d.items,
                 "smallest_effect": card.smallest_effect,
             }
         )
