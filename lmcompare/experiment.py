@@ -236,6 +236,8 @@ def _ready(given: Mapping[str, Any], path: str, problems: list[str]) -> settings
     for key in ("network", "training"):
         if given.get(key):
             problems.append(f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}")
+    if given.get("tasks") == []:
+        problems.append(f"{path}.tasks: wanted one at least: a checkpoint is not trained here; got []")
     unset(given["checkpoint"], f"{path}.checkpoint", problems)
     arm = check(settings.Arm, {**given, "objective": None, "network": {}, "training": {}}, path, problems)
     return arm if len(problems) == before else None

@@ -155,6 +155,7 @@ def _references(
     experiment: Experiment, match: Match, points: Mapping[str, tuple[str, str]], problems: list[str]
 ) -> dict[str, str]:
     """Return which arm each arm is matched to; those that are not matched are left out."""
+    before = len(problems)
     names = list(dict.fromkeys(name for name, _ in points.values()))
     wanted = match.reference or names[0]
     if wanted not in names and wanted not in experiment.arms:
@@ -163,9 +164,11 @@ def _references(
     for i, name in enumerate(match.arms or ()):
         if name not in names and name not in experiment.arms:
             problems.append(f"match.arms.{i}: no arm {name!r}{nearest(name, {*names, *experiment.arms})}")
-        elif name == wanted:
+        elif name == wanted or points.get(name, ("",))[0] == wanted:
             problems.append(f"match.arms.{i}: wanted another arm than the reference, got {name!r}")
-    if match.arms is not None and problems:
+        elif name in experiment.arms and experiment.arms[name].checkpoint is not None:
+            problems.append(f"match.arms.{i}: wanted an arm that is trained here, got the checkpoint {name!r}")
+    if len(problems) > before:
         return {}
     found: dict[str, str] = {}
     for arm, (name, point) in points.items():
@@ -187,7 +190,7 @@ def _references(
             break
         else:
             found[arm] = there[0]
-    if not found and not problems:
+    if not found and len(problems) == before:
         problems.append(f"match: wanted another arm that is trained here, to match to {wanted}, got none")
     return found
 

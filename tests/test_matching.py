@@ -188,8 +188,12 @@ def test_arms_that_are_not_named_stay_as_they_are(make: Make) -> None:
     assert experiment.match is not None and "masked" not in experiment.match.solved
     again = parse(experiment.resolved())
     assert again.arms == experiment.arms
-    for wrong, said in (("maskd", "match.arms.0: no arm 'maskd'; did you mean 'masked'?"),
-                        ("causal", "match.arms.0: wanted another arm than the reference, got 'causal'")):  # fmt: skip
+    wrongs = {
+        "maskd": "no arm 'maskd'; did you mean 'masked'?",
+        "causal": "wanted another arm than the reference, got 'causal'",
+        "ready": "wanted an arm that is trained here, got the checkpoint 'ready'",
+    }
+    for wrong, said in wrongs.items():
         with pytest.raises(InputError) as caught:
-            make(arms=ARMS, match={**matching, "arms": [wrong]}, **SHAPE)
-        assert caught.value.problems == [said]
+            make(arms={**ARMS, "ready": {"checkpoint": "org/name"}}, match={**matching, "arms": [wrong]}, **SHAPE)
+        assert caught.value.problems == [f"match.arms.0: {said}"]

@@ -26,6 +26,10 @@ def fixed(rows: Rows, findings: Sequence[Findings]) -> list[str]:
     own = [code(arm) for arm in rows.fresh if arms[arm].get("training") or arms[arm].get("network")]
     if own:
         lines.append(f"Settings of {joined(own)} of their own: chosen before this run; how, this run does not know.")
+    if matched := (rows.settings.get("match") or {}).get("solved"):
+        lines.append(
+            f"Of {joined([code(arm) for arm in matched])}, `match` solved the widths or the tokens to be read."
+        )
     return [f"{joined(said).capitalize()}.", *lines]
 
 

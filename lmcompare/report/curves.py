@@ -168,10 +168,14 @@ def trials(rows: Rows) -> pd.DataFrame:
     """Return one row for each arm that has finished: objective, the settings that vary within it, rate, margin.
 
     ``series`` is the same for arms that differ in their learning rate alone; ``margin`` is how far the validation loss
-    lies below unigram, nats per text target, the mean over seeds.
+    lies below unigram, nats per text target, the mean over seeds. Arms that a claim sets against others were not tried
+    to find the best of them, nor were those that were matched: they are left out.
     """
+    claims = (rows.settings.get("hypotheses") or {}).values()
+    named = {said.get(key) for said in claims for key in ("first", "second")}
+    named |= set((rows.settings.get("match") or {}).get("solved") or ())
     found = []
-    for arm in rows.arms:
+    for arm in (arm for arm in rows.arms if arm not in named):
         runs = [run for run in rows.pretraining(arm) if run.notes.get("gate")]
         rate = runs[0].config.get("training", {}).get("learning_rate") if runs else None
         if rate is None:

@@ -186,7 +186,7 @@ def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
         passed: whether every network that it rests on passed the gate.
     """
     said = verdict(lead.difference, metric, sesoi, passed, lead.holm)
-    return replace(lead, verdict=said.word, reason=said.reason.replace("+-", "±"))
+    return replace(lead, verdict=said.word, reason=said.reason)
 
 
 def verdict(
@@ -196,7 +196,8 @@ def verdict(
     d, scale = difference, metric.scale
     seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
     adjusted = holm if np.isfinite(holm) else None
-    return statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, says=says)
+    said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, says=says)
+    return replace(said, reason=said.reason.replace("+-", "±"))
 
 
 def _passed(rows: Rows, lead: Lead) -> bool:

@@ -1,6 +1,6 @@
 """Verdict cards: each claim of the experiment with the contrast that decides it, and how sure that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.report.findings import Findings, corrected, decimals_of, verdict, written
-from lmcompare.report.formats import Shown, called, plain, probability, shown
+from lmcompare.report.formats import Shown, called, counted, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
@@ -121,6 +121,8 @@ def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[stat
     sesoi, says = float(said.get("smallest_effect") or found.smallest_effect), said.get("says") or "better"
     shifts = {"better": (0.0,), "not worse": (sesoi,), "equal": (sesoi, -sesoi)}[says]
     moved = [difference if not shift else paired(raised(one, shift), other) for shift in shifts]
+    if one.items == ("",):  # values of whole cells
+        difference = replace(difference, items=0)
     return difference, max(one.p for one in moved if one is not None)
 
 
@@ -128,12 +130,12 @@ def _controls(found: Findings, said: dict[str, Any]) -> str:
     """Return how the first arm stands to the controls of its task, in the task's primary metric."""
     leads = [lead for lead in found.controls if lead.first == said["first"]]
     if not leads:
-        return "none was measured"
+        return "no control was measured"
     words = []
     for lead in leads:
         word = "is not told from" if not lead.told else "beats" if lead.difference.value > 0 else "is behind"
         words.append(f"{word} {escape(called(lead.second))}")
-    return "; ".join(words)
+    return f"the first {'; '.join(words)}"
 
 
 def table(found: list[Card]) -> Table | None:
@@ -170,10 +172,11 @@ def lines(card: Card) -> list[str]:
     """Return what stands on a card, a line each."""
     d, scale = card.difference, card.metric.scale
     said = [f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."]
-    said.append(f"**Verdict: {card.verdict.word}.** {escape(card.verdict.reason.replace('+-', '±'))}.")
+    said.append(f"**Verdict: {card.verdict.word}.** {escape(card.verdict.reason)}.")
     if d is not None:
         detectable = plain(d.detectable * scale, decimals_of(card.metric, [d]))
-        said.append(f"**On:** {d.seeds} paired seeds, {d.items:,} items; detectable in 4 of 5 cases: {detectable}.")
-    said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; the first {card.controls}.")
+        items = f", {counted(d.items, 'item')}" if d.items else ""
+        said.append(f"**On:** {counted(d.seeds, 'paired seed')}{items}; detectable in 4 of 5 cases: {detectable}.")
+    said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; {card.controls}.")
     literature = [escape(card.said[key]) for key in ("citation", "found") if card.said.get(key)]
     return [*said, *([f"**Literature:** {': '.join(literature)}."] if literature else [])]

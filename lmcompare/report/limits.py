@@ -1,5 +1,6 @@
 """The limits of a run: what its numbers cannot show."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from lmcompare import statistics
@@ -32,7 +33,10 @@ def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> li
             "test items, or texts like them. Its seeds are of adaptation alone; where nothing is adapted or drawn, "
             "every seed has the same value."
         )
-    lost = {run.arm: int(run.notes["left_out"]) for run in rows.runs if run.notes.get("left_out")}
+    lost: Counter[str] = Counter()
+    for run in rows.runs:
+        lost[run.arm] = max(lost[run.arm], int(run.notes.get("left_out") or 0))
+    lost = +lost
     if lost:
         said = joined([f"{code(arm)} ({counted(number, 'passage')})" for arm, number in lost.items()])
         lines.append(

@@ -28,7 +28,7 @@ def table(findings: Sequence[Findings], arms: Sequence[str]) -> Table | None:
     """
     if len(findings) < FEWEST:
         return None
-    groups = {code(arm): [arm] for arm in arms} if len(arms) <= WIDEST else {f"best of {len(arms)} arms": list(arms)}
+    groups = {code(arm): [arm] for arm in arms} if len(arms) <= WIDEST else {"best arm": list(arms)}
     rows = [_row(found, groups) for found in findings]
     numbers = pd.DataFrame([number for found in findings for number in _numbers(found)])
     return Table("overview", _headings(groups), rows, numbers)

@@ -55,6 +55,14 @@ def test_the_best_trial_of_each_objective_is_named_with_how_many_there_were(sear
     assert curves.best(rows) == ""
 
 
+def test_arms_of_a_claim_and_matched_ones_are_no_trials_of_a_search(searched: Rows) -> None:
+    arms = searched.arms
+    said = {"H1": {"claim": "c", "task": "t", "first": arms[0], "second": arms[1]}}
+    match = {"by": ["flops"], "solved": {arms[2]: {"by": ["flops"], "reference": arms[0]}}}
+    given = Rows({**searched.settings, "hypotheses": said, "match": match}, searched.runs, searched.records)
+    assert list(curves.trials(given)["arm"]) == arms[3:]
+
+
 def test_the_best_of_n_trials(searched: Rows, rows: Rows) -> None:
     table = curves.expected(searched)
     assert table is not None and curves.expected(rows) is None

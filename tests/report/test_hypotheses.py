@@ -94,6 +94,8 @@ def test_pretraining_is_judged_by_its_lowest_validation_loss(
     (card,) = cards(rows, [find(rows, task) for task in rows.tasks])
     assert card.verdict.word == word
     assert card.difference is not None and card.difference.value == pytest.approx(rises[0] - rises[1])
+    said_on_card = "\n".join(lines(card))
+    assert "6 paired seeds; detectable" in said_on_card and "no control was measured" in said_on_card
 
 
 def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path: Path) -> None:
