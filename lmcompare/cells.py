@@ -130,6 +130,9 @@ def do(
             shutil.rmtree(partial, ignore_errors=True)
         meet()
         partial.mkdir(exist_ok=True)
+        if main:
+            _recover(partial / "checkpoint")
+        meet()
         module, _, function = job.perform.partition(":")
         work = import_module(module)
         place = work.Place(
@@ -159,12 +162,22 @@ def do(
         lock.release()
 
 
+def _recover(checkpoint: Path) -> None:
+    """Take up a checkpoint that was written whole, but not yet put in the place of the one before it."""
+    newer = checkpoint.with_name(f"{checkpoint.name}.new")
+    if (newer / "meter.json").is_file():
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        newer.rename(checkpoint)
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """Return what to say of a cell that failed, and the exit code. What nobody foresaw keeps its traceback."""
     if isinstance(error, LmcompareError):
         return str(error), error.exit_code
     if is_disk_full(error):
         return "the disk is full; free some space, or set LMCOMPARE_CACHE to a folder on another disk", 1
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.filename or 'a file'}: cannot be written or read ({error.strerror})", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory; {SMALLER}", 1
     return "".join(traceback.format_exception(error)).rstrip(), 1

@@ -71,7 +71,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Do only what is missing, or all cells of this experiment again.")
     ] = True,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; the best there is if left out.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, xpu; the best there is if left out.")] = None,
     output: Annotated[
         Path | None,
         typer.Option(help="Folder of the results; results/<name> (with --quick: <name>-quick) if left out."),
@@ -284,11 +284,11 @@ def main() -> None:
         if isinstance(error, LmcompareError):
             message, code = str(error), error.exit_code
         else:
-            from lmcompare.cells import explain, is_disk_full
+            from lmcompare.cells import explain
 
-            if not is_disk_full(error):
-                raise
             message, code = explain(error)
+            if message.startswith("Traceback"):
+                raise
         typer.echo(f"lmcompare: {message}" if "\n" not in message else f"lmcompare:\n{message}", err=True)
         sys.exit(code)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
@@ -46,7 +47,7 @@ def run(
         cache: root of the cache; ``cache_root()`` if left out.
         workers: processes side by side; 0: this very process; None: what the machine has room for. Under torchrun
             always 0: all processes do each cell together.
-        device: 'cpu', 'cuda', 'cuda:1', 'mps'; None: the best there is.
+        device: 'cpu', 'cuda', 'mps', 'xpu'; None: the best there is.
         trackers: names of trackers that accelerate knows.
         fresh: do all cells again.
         header: comment lines to put at the head of ``experiment.yaml``.
@@ -62,10 +63,6 @@ def run(
     """
     check(output, experiment.name, workers, device, trackers)
     cache = cache_root() if cache is None else cache
-    try:
-        (cache / "cells").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{cache}: wanted a cache folder that can be written ({error.strerror})") from error
     cells = plan(experiment)
     found = {} if fresh else {cell.name: load(cache, cell, experiment.name) for cell in cells}
     done = {name: it for name, it in found.items() if it is not None}
@@ -76,6 +73,7 @@ def run(
         state.write()
     work = {"device": device, "trackers": tuple(trackers), "fresh": fresh, "perform": perform}
     if state.left:
+        writable(cache)
         with Display(state, quiet=not main) as display, _terminable():
             if several or workers == 0:
                 _in_process(state, display, _barrier(device) if several else None, work)
@@ -90,6 +88,18 @@ def run(
         raise
     state.verdict()
     return report
+
+
+def writable(cache: Path) -> None:
+    """Raise InputError where work cannot be kept: a folder may be there, and yet on a disk that is read alone."""
+    try:
+        (cache / "cells").mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=cache / "cells"):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{cache}: wanted a cache folder that can be written ({error.strerror}); set LMCOMPARE_CACHE to another"
+        ) from error
 
 
 def check(output: Path, name: str, workers: int | None, device: str | None, trackers: Sequence[str]) -> None:
@@ -107,8 +117,8 @@ def check(output: Path, name: str, workers: int | None, device: str | None, trac
                 )
     if workers is not None and workers < 0:
         problems.append(f"--workers: wanted an integer at least 0, got {workers}")
-    if device is not None and device.partition(":")[0] not in ("cpu", "cuda", "mps", "xpu"):
-        problems.append(f"--device: wanted cpu, cuda, cuda:1, ..., mps or xpu, got {device!r}")
+    if device is not None:
+        problems += [f"--device: {said}" for said in _missing(device)]
     for tracker in trackers:
         if tracker not in TRACKERS:
             problems.append(f"--track: no tracker {tracker!r}{nearest(tracker, TRACKERS)}")
@@ -116,6 +126,21 @@ def check(output: Path, name: str, workers: int | None, device: str | None, trac
             problems.append(f"--track {tracker}: the package is missing; `pip install {TRACKERS[tracker]}`")
     if problems:
         raise InputError(*problems)
+
+
+def _missing(device: str) -> list[str]:
+    """Return why a device cannot be used."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps", "xpu"):
+        return [f"wanted cpu, cuda, mps or xpu, got {device!r}"]
+    if number:
+        return [f"wanted {kind}, got {device!r}; which card it is, say by e.g. CUDA_VISIBLE_DEVICES={number}"]
+    if kind == "cpu":
+        return []
+    import torch  # only where a device is named that may not be there
+
+    there = torch.backends.mps.is_available() if kind == "mps" else getattr(torch, kind).is_available()
+    return [] if there else [f"{kind} is not there, or this torch was not built for it; leave --device out, or set cpu"]
 
 
 def write_report(output: Path, *, html: bool = False, latex: bool = False, parquet: bool = False) -> Path:

@@ -1,5 +1,6 @@
 """Whole runs, in this process and in workers: with dummy work, so without torch."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from lmcompare import run as running
@@ -239,9 +241,33 @@ def test_what_the_command_was_given_is_checked(make: Make, tmp_path: Path) -> No
     assert caught.value.problems == [
         f"--output {tmp_path / 'file'}: wanted a folder, got a file",
         "--workers: wanted an integer at least 0, got -1",
-        "--device: wanted cpu, cuda, cuda:1, ..., mps or xpu, got 'gpu'",
+        "--device: wanted cpu, cuda, mps or xpu, got 'gpu'",
         "--track: no tracker 'tensorbord'; did you mean 'tensorboard'?",
     ]
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_a_device_that_is_not_there_is_said_before_anything_runs(
+    kind: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = torch.backends.mps if kind == "mps" else getattr(torch, kind)
+    monkeypatch.setattr(module, "is_available", lambda: False)
+    with pytest.raises(InputError, match=f"--device: {kind} is not there, or this torch was not built for it"):
+        run(make(), tmp_path / "out", device=kind)
+    with pytest.raises(InputError, match="which card it is, say by e.g. CUDA_VISIBLE_DEVICES=1"):
+        run(make(), tmp_path / "out", device="cuda:1")
+
+
+def test_a_cache_on_a_disk_that_is_read_alone(
+    make: Make, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "cache" / "cells").mkdir(parents=True)
+    monkeypatch.setattr("lmcompare.run.TemporaryFile", refuse)
+    with pytest.raises(InputError, match=r"cache: wanted a cache folder that can be written \(Read-only file system\)"):
+        run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
 
 
 def test_a_finished_cell_that_was_damaged_is_done_again(make: Make, work: str, tmp_path: Path) -> None:
