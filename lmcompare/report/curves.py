@@ -115,13 +115,15 @@ def below_unigram(rows: Rows) -> bytes | None:
         return None
     frame = frame[frame["split"] == "validation"]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.5), layout="constrained")
-        axis = {"tokens": "corpus tokens read", "flops": "training FLOPs", "targets": "targets (tokens that bear loss)"}
-        axis = {x: title for x, title in axis.items() if x in frame.columns and frame[x].notna().any()}
-        panels = figure.subplots(1, len(axis), sharey=True, squeeze=False)[0]
         many = len(rows.arms) > MANY
         objective = {arm: _objective(rows, arm) for arm in rows.fresh}
         groups = list(dict.fromkeys(objective.values())) if many else rows.arms
+        columns = max(1, 110 // (max(len(group) for group in groups) + 10))
+        below = -(-(len(groups) + 2) // columns)  # lines of the legend
+        figure = Figure(figsize=(9.6, 3.5 + 0.22 * max(0, below - 2)), layout="constrained")
+        axis = {"tokens": "corpus tokens read", "flops": "training FLOPs", "targets": "targets (tokens that bear loss)"}
+        axis = {x: title for x, title in axis.items() if x in frame.columns and frame[x].notna().any()}
+        panels = figure.subplots(1, len(axis), sharey=True, squeeze=False)[0]
         for axes, (x, title) in zip(panels, axis.items(), strict=True):
             for arm in rows.fresh:
                 colour, marker = look(groups, objective[arm] if many else arm)
@@ -146,7 +148,6 @@ def below_unigram(rows: Rows) -> bytes | None:
         keys = [_key(groups, group, line=many) for group in groups if group not in rows.checkpoints]
         keys.append(Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"))
         keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one arm" if many else "one seed"))
-        columns = max(1, 110 // (max(len(group) for group in groups) + 10))
         figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8)
         return png(figure)
 

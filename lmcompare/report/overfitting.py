@@ -69,7 +69,7 @@ def block(rows: Rows) -> Block | None:
         text += "heart: the gap should be near 0, but for that noise."
         return Block("overfitting", title, text, table=table, folded="all")
     text += "A gap that grows with the passes, and a validation loss that rises again, are overfitting."
-    arms = list(dict.fromkeys(frame["arm"]))
+    arms = list(dict.fromkeys(frame.loc[frame["epochs"] > 1, "arm"]))
     figure = _draw(rows, frame, arms) if len(arms) <= MANY else None
     alt = "Training and validation loss of each arm against passes over the corpus"
     return Block("overfitting", title, text, figure, alt, table, "table")
