@@ -53,7 +53,7 @@ def report_of(folder, text):
     return (folder / "results" / "mine" / "report.md").read_text()
 
 
-def test_nine_lines_of_yaml_compare_the_three_objectives_on_tables_of_ones_own(mine):
+def test_nine_lines_of_yaml_compare_the_three_objectives_whose_networks_have_every_verb(mine, capsys):
     text = block("yaml", "my/texts")
     assert len(text.splitlines()) <= 10
     small = text.replace("answer: reply", "answer: reply, adaptation: {learning_rates: [1e-3], epochs: 1}")
@@ -61,6 +61,11 @@ def test_nine_lines_of_yaml_compare_the_three_objectives_on_tables_of_ones_own(m
     said = report_of(mine, small)
     assert all(f"`{arm}`" in said for arm in ("causal", "masked", "seq2seq"))
     assert "topics" in said and "replies" in said
+    code = block("python", "for arm in").replace("results/sentiment", str(mine / "results" / "mine"))
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    shown = README[README.index("CausalLM: ") :].split("```")[0].splitlines()
+    assert [line.split()[0] for line in lines] == [line.split()[0] for line in shown]
 
 
 def test_a_task_of_ones_own_is_one_class_in_a_package_with_an_entry_point(mine):
