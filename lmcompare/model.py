@@ -207,9 +207,11 @@ def _open(
     folder = Path(name_or_path).expanduser()
     with _without_bars():
         if (folder / OBJECTIVE_FILE).is_file():
-            objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text()))
-            network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
-            return _as_face(cls, network, Vocabulary.load(folder), objective, **settings)
+            with checkpoints.refusing(str(folder)):
+                objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8")))
+                network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
+                vocabulary = Vocabulary.load(folder)
+            return _as_face(cls, network, vocabulary, objective, **settings)
         transformer, tokenizer, role = checkpoints.read(
             name_or_path,
             face=cls.face,
