@@ -28,7 +28,7 @@ from transformers.utils import logging as library_logging
 
 from lmcompare.errors import InputError, nearest
 from lmcompare.example import IGNORE, Example, Special, collate
-from lmcompare.families import objective_of
+from lmcompare.families import context_of, objective_of, own_role
 from lmcompare.frames import Frame
 from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective, Role
@@ -177,8 +177,16 @@ def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
     return config, role_of(config, (getattr(config, "architectures", None) or [""])[0])
 
 
-def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Vocabulary, Objective]:
-    """Return the network, the vocabulary and the objective of a checkpoint.
+def assemble(
+    transformer: Any, tokenizer: Any, role: Role | None, objective: Objective | None = None
+) -> tuple[Network, Vocabulary, Objective]:
+    """Return the network, the vocabulary and the objective of a checkpoint, or of a network that we trained.
+
+    Args:
+        transformer: the transformers model.
+        tokenizer: of the network.
+        role: what a checkpoint is; None: what the config of a network of ours says.
+        objective: how a network of ours is asked; None: as its family is.
 
     Raises:
         InputError: a model without a language-modelling head, a causal one that sees what follows, or a tokenizer
@@ -197,15 +205,19 @@ def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Voc
             raise InputError(
                 f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}"
             )
-    objective = objective_of(
-        transformer.config,
-        role,
-        Frame(*vocabulary.frame),
-        vocabulary.special,
-        getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
-    )
+    role = own_role(transformer.config) if role is None else role
+    if objective is None:
+        objective = objective_of(
+            transformer.config,
+            role,
+            Frame(*vocabulary.frame),
+            vocabulary.special,
+            getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
+        )
+    elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
+        raise InputError(f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})")
     network = Network(transformer, role)
-    if role == "decoder":
+    if objective.role == "decoder":
         check_causal(network, vocabulary.special)
     return network, vocabulary, objective
 
@@ -213,12 +225,12 @@ def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Voc
 def check_causal(network: Network, special: Special) -> None:
     """Refuse a network whose outputs move when the last input changes: what it says of a text would be no likelihood.
 
-    Names and configs promise a mask; this asks, once, in a batch of five rows of eight tokens.
+    Names and configs promise a mask; this asks, once, in a batch of five rows of at most eight tokens.
 
     Raises:
         InputError: they move.
     """
-    tokens = np.resize(special.ordinary, 8)
+    tokens = np.resize(special.ordinary, max(2, min(8, context_of(network.transformer.config) or 8)))
     others = special.ordinary[special.ordinary != tokens[-1]][:3]
     # An unchanged copy, at the end, says how much rounding alone moves.
     rows = [tokens, *(np.append(tokens[:-1], other) for other in others), tokens]
@@ -226,7 +238,7 @@ def check_causal(network: Network, special: Special) -> None:
     with evaluating(network):
         before = network.logits(batch, batch.targets != IGNORE).float().view(len(rows), len(tokens), -1)[:, :-1]
     moved = (before[1:] - before[0]).abs().amax((1, 2))
-    noise = max(float(moved[-1]), float(before.abs().max()) * torch.finfo(network.transformer.dtype).eps * 8)
+    noise = max(float(moved[-1]), float(before.abs().max()) * max(1e-6, torch.finfo(network.transformer.dtype).eps))
     if float(moved.max()) > 4 * noise:
         raise InputError(
             f"{type(network.transformer).__name__}: wanted a causal network, got one that sees what follows: what it "

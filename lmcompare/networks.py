@@ -284,11 +284,11 @@ def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Networ
     """
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder}: no network there (wanted a folder with config.json and model.safetensors)")
-    where = {"local_files_only": True, "trust_remote_code": False}
+    where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     own = own_role(AutoConfig.from_pretrained(folder, **where))
     if (own == "encoder-decoder") != (role == "encoder-decoder"):
         raise InputError(f"{folder}: wanted a network for the role {role!r}, got one for {own!r}")
-    cls = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
+    cls: Any = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
     transformer, report = cls.from_pretrained(
         folder, use_safetensors=True, attn_implementation=FUSED, dtype=dtype, output_loading_info=True, **where
     )

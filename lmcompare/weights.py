@@ -82,8 +82,8 @@ def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None
     flag = ONE_WAY.get(described.get("model_type", ""))
     if flag and not described.get(flag):
         raise InputError(
-            f"{architecture}: wanted {flag}: true in the config of a causal {described['model_type']}, got false, which "
-            "is the default: it sees what follows"
+            f"{architecture}: wanted {flag}: true in the config of a causal {described['model_type']}, got false, the "
+            "default: it sees what follows"
         )
     return "decoder"
 

@@ -166,8 +166,6 @@ def test_a_network_that_sees_the_future_whatever_its_config_says(monkeypatch):
     model.config.is_decoder = True  # its layers were made without
     for layer in model.bert.encoder.layer:
         layer.attention.self.is_causal = False
-    monkeypatch.setattr(
-        "transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True
-    )
+    monkeypatch.setattr("transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True)
     with pytest.raises(InputError, match="BertLMHeadModel: wanted a causal network, got one that sees what follows"):
         lmcompare.wrap(model, tokenizer)

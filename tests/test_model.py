@@ -182,3 +182,30 @@ def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(vocabulary
     (tmp_path / "lmcompare.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         load(tmp_path)
+
+
+def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_path):
+    """Without it, it is asked as a checkpoint: no bos of ours, no sentinels, and a masked one is refused."""
+    model.save_pretrained(tmp_path)
+    transformer, tokenizer = model.network.transformer, model.vocabulary.tokenizer
+    wrapped = lmcompare.wrap(transformer, tokenizer, objective=model.objective)
+    assert type(wrapped) is type(model) and wrapped.network.transformer is transformer
+    prompts, completions = zip(*PAIRS, strict=True)
+    for ours, loaded in zip(
+        wrapped.log_likelihood(prompts, completions), load(tmp_path).log_likelihood(prompts, completions), strict=True
+    ):
+        assert ours.tokens == pytest.approx(loaded.tokens, abs=1e-6)
+    other = OBJECTIVES["causal" if model.objective.kind == "seq2seq" else "seq2seq"]()
+    with pytest.raises(InputError, match="objective: wanted one for .*ForC.*, got"):
+        lmcompare.wrap(transformer, tokenizer, objective=other)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
+    model = CausalLM(networks.build(small, "decoder", vocabulary.special, seed=1), vocabulary, OBJECTIVES["causal"]())
+    model.save_pretrained(tmp_path)
+    for device in ("cuda", "cuda:1", "quantum"):
+        with pytest.raises(InputError, match=f"device: wanted one that is there, such as cpu, got '{device}'"):
+            load(tmp_path, device=device)
+        with pytest.raises(InputError, match="device: wanted one that is there"):
+            lmcompare.wrap(model.network.transformer, vocabulary.tokenizer, device=device)
