@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,9 +27,10 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 
 from lmcompare.errors import InputError, nearest
-from lmcompare.families import objective_of
+from lmcompare.example import IGNORE, Example, Special, collate
+from lmcompare.families import context_of, objective_of, own_role
 from lmcompare.frames import Frame
-from lmcompare.networks import Network
+from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective, Role
 from lmcompare.translator import TranslatorVocabulary
 from lmcompare.vocabulary import Vocabulary
@@ -72,8 +75,8 @@ def role_of(config: Any, architecture: str) -> Role:
         InputError: transformers knows no language model of that type.
     """
     kind = config.model_type
-    told = {"is_encoder_decoder": getattr(config, "is_encoder_decoder", False)}
-    told |= {"model_type": kind, "is_causal": getattr(config, "is_causal", True)}
+    told = {"model_type": kind, "is_causal": getattr(config, "is_causal", True)}
+    told |= {key: getattr(config, key, False) for key in ("is_encoder_decoder", "is_decoder", "causal")}
     named = role_by_name(told, architecture)
     if named is not None:
         return named
@@ -113,7 +116,7 @@ def read(
         raise InputError(f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither")
     where: dict[str, Any] = {"local_files_only": is_local(name), "trust_remote_code": trust_remote_code}
     where |= {} if revision is None else {"revision": revision}
-    with _refusing(path), _quiet():
+    with refusing(path):
         config, role = _typed(path, where)
         kind, architecture = config.model_type, (getattr(config, "architectures", None) or [""])[0]
         if face not in (None, role):
@@ -155,7 +158,7 @@ def check_type(folder: Path) -> Role:
     Raises:
         InputError: no class that ``read`` serves.
     """
-    with _refusing(str(folder)), _quiet():
+    with refusing(str(folder)):
         return _typed(str(folder), {"local_files_only": True, "trust_remote_code": False})[1]
 
 
@@ -174,11 +177,20 @@ def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
     return config, role_of(config, (getattr(config, "architectures", None) or [""])[0])
 
 
-def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Vocabulary, Objective]:
-    """Return the network, the vocabulary and the objective of a checkpoint.
+def assemble(
+    transformer: Any, tokenizer: Any, role: Role | None, objective: Objective | None = None
+) -> tuple[Network, Vocabulary, Objective]:
+    """Return the network, the vocabulary and the objective of a checkpoint, or of a network that we trained.
+
+    Args:
+        transformer: the transformers model.
+        tokenizer: of the network.
+        role: what a checkpoint is; None: what the config of a network of ours says.
+        objective: how a network of ours is asked; None: as its family is.
 
     Raises:
-        InputError: a model without a language-modelling head, or a tokenizer that does not go with it.
+        InputError: a model without a language-modelling head, a causal one that sees what follows, or a tokenizer
+            that does not go with it.
     """
     name = type(transformer).__name__
     if transformer.get_output_embeddings() is None:
@@ -193,14 +205,45 @@ def assemble(transformer: Any, tokenizer: Any, role: Role) -> tuple[Network, Voc
             raise InputError(
                 f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}"
             )
-    objective = objective_of(
-        transformer.config,
-        role,
-        Frame(*vocabulary.frame),
-        vocabulary.special,
-        getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
-    )
-    return Network(transformer, role), vocabulary, objective
+    role = own_role(transformer.config) if role is None else role
+    if objective is None:
+        objective = objective_of(
+            transformer.config,
+            role,
+            Frame(*vocabulary.frame),
+            vocabulary.special,
+            getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
+        )
+    elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
+        raise InputError(f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})")
+    network = Network(transformer, role)
+    if objective.role == "decoder":
+        check_causal(network, vocabulary.special)
+    return network, vocabulary, objective
+
+
+def check_causal(network: Network, special: Special) -> None:
+    """Refuse a network whose outputs move when the last input changes: what it says of a text would be no likelihood.
+
+    Names and configs promise a mask; this asks, once, in a batch of five rows of at most eight tokens.
+
+    Raises:
+        InputError: they move.
+    """
+    tokens = np.resize(special.ordinary, max(2, min(8, context_of(network.transformer.config) or 8)))
+    others = special.ordinary[special.ordinary != tokens[-1]][:3]
+    # An unchanged copy, at the end, says how much rounding alone moves.
+    rows = [tokens, *(np.append(tokens[:-1], other) for other in others), tokens]
+    batch = Tensors.of(collate([Example(row, row, visible="past") for row in rows], special.pad), network.device)
+    with evaluating(network):
+        before = network.logits(batch, batch.targets != IGNORE).float().view(len(rows), len(tokens), -1)[:, :-1]
+    moved = (before[1:] - before[0]).abs().amax((1, 2))
+    noise = max(float(moved[-1]), float(before.abs().max()) * max(1e-6, torch.finfo(network.transformer.dtype).eps))
+    if float(moved.max()) > 4 * noise:
+        raise InputError(
+            f"{type(network.transformer).__name__}: wanted a causal network, got one that sees what follows: what it "
+            "says of the first tokens changes with the last one"
+        )
 
 
 def _known_types() -> set[str]:
@@ -208,13 +251,14 @@ def _known_types() -> set[str]:
 
 
 @contextmanager
-def _refusing(path: str) -> Iterator[None]:
-    """Say in one sentence what the library says in a traceback."""
+def refusing(path: str) -> Iterator[None]:
+    """Say in one sentence what the library says in a traceback, and keep its own report back."""
     try:
-        yield
+        with _quiet():
+            yield
     except InputError as error:
         raise InputError(*(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)) from error
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "; allow_pickle=True reads weights that are not safetensors" if "safetensors" in said else ""
         if not hint and not is_local(path):

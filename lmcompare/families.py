@@ -78,6 +78,16 @@ def decoder_start(config: Any, special: Special) -> int:
     return special.pad if found is None else int(found)
 
 
+def own_role(config: Any) -> Role:
+    """Return the mask that a network of ours applies by itself, as its config says.
+
+    A stack trained on several objectives serves those of the other mask, too.
+    """
+    if config.is_encoder_decoder:
+        return "encoder-decoder"
+    return "encoder" if getattr(config, "is_causal", True) is False else "decoder"
+
+
 def context_of(config: Any) -> int | None:
     """Return how many tokens, special ones included, a network may read at once; None: any number.
 

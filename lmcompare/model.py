@@ -15,6 +15,7 @@ from lmcompare.frames import FRAMED
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role, parse
 from lmcompare.settings import plain
+from lmcompare.tensors import check_device
 from lmcompare.verbs import gaps, scores, states, texts
 from lmcompare.verbs.texts import Generated as Generated
 from lmcompare.vocabulary import Vocabulary
@@ -31,6 +32,9 @@ class LanguageModel:
         device: 'cpu', 'cuda', or None to leave the network where it is.
         batch_tokens: positions that one forward pass may hold, padding included.
         context: tokens that the network may read at once; None: what its config says.
+
+    Raises:
+        InputError: an objective of another face, or a device that is not there.
     """
 
     face: ClassVar[Role | None] = None
@@ -51,6 +55,8 @@ class LanguageModel:
                 f"{type(self).__name__}: wanted an objective for the role {self.face!r}, got {objective.kind!r} "
                 f"({objective.role}); `lmcompare.load` picks the class by what it finds"
             )
+        if device is not None:
+            check_device(device)
         self.network = network if device is None else network.to(device)
         self.vocabulary = vocabulary
         self.objective = objective
@@ -73,19 +79,22 @@ class LanguageModel:
         return _open(cls, name_or_path, **settings)
 
     @classmethod
-    def wrap(cls, transformer: Any, tokenizer: Any, **settings: Any) -> Self:
+    def wrap(cls, transformer: Any, tokenizer: Any, *, objective: Objective | None = None, **settings: Any) -> Self:
         """Take a transformers model and its tokenizer that are in memory already; the model stays the same object.
 
         Args:
             transformer: a model with a language-modelling head (whether it is trained cannot be told here).
             tokenizer: a fast tokenizer.
+            objective: how to ask a network that ``lmcompare run`` trained (``Causal()``, ``Masked()``, ...), as its
+                lmcompare.json would say; None: as a checkpoint of its type is asked, which gives other numbers.
             **settings: ``device``, ``batch_tokens``, ``context``.
 
         Raises:
-            InputError: a model without a head, of another face, or with fewer ids than its tokenizer.
+            InputError: a model without a head, of another face, that sees what follows though it is called causal, or
+                with fewer ids than its tokenizer.
         """
-        role = checkpoints.role_of(transformer.config, type(transformer).__name__)
-        return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role), **settings)
+        role = checkpoints.role_of(transformer.config, type(transformer).__name__) if objective is None else None
+        return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings)
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights, config, tokenizer)."""
@@ -184,7 +193,7 @@ def load(
 
 
 def wrap(transformer: Any, tokenizer: Any, **settings: Any) -> LanguageModel:
-    """Take a transformers model and its tokenizer that are in memory, as the face that the model's class has.
+    """Take a transformers model and its tokenizer that are in memory, as the face of its class or its ``objective``.
 
     See ``LanguageModel.wrap``.
     """
@@ -205,11 +214,15 @@ def _open(
     **settings: Any,
 ) -> Face:
     folder = Path(name_or_path).expanduser()
+    if settings.get("device") is not None:
+        check_device(settings["device"])
     with _without_bars():
         if (folder / OBJECTIVE_FILE).is_file():
-            objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text()))
-            network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
-            return _as_face(cls, network, Vocabulary.load(folder), objective, **settings)
+            with checkpoints.refusing(str(folder)):
+                objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8")))
+                network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
+                vocabulary = Vocabulary.load(folder)
+            return _as_face(cls, network, vocabulary, objective, **settings)
         transformer, tokenizer, role = checkpoints.read(
             name_or_path,
             face=cls.face,

@@ -29,6 +29,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from lmcompare import settings
 from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Special
+from lmcompare.families import own_role
 from lmcompare.objectives import Role
 from lmcompare.tensors import Tensors as Tensors
 
@@ -275,25 +276,24 @@ def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Networ
 
     Args:
         folder: where it lies.
-        role: that of the objective, which the network must be able to serve. The network's own role, the mask that it
-            applies by itself, is that of its config: a stack trained on several objectives serves more than one.
+        role: that of the objective, which the network must be able to serve; its own is ``families.own_role``.
         dtype: of the weights.
 
     Raises:
-        InputError: there is no such folder, or an encoder-decoder was wanted and is not there, or the reverse.
+        InputError: no such folder, a part without weights, another network than an encoder-decoder, or the reverse.
     """
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise InputError(f"{folder}: no network there (wanted a folder with config.json and model.safetensors)")
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    own: Role = "encoder-decoder" if config.is_encoder_decoder else "decoder"
-    if own == "decoder" and getattr(config, "is_causal", True) is False:
-        own = "encoder"
+    where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    own = own_role(AutoConfig.from_pretrained(folder, **where))
     if (own == "encoder-decoder") != (role == "encoder-decoder"):
         raise InputError(f"{folder}: wanted a network for the role {role!r}, got one for {own!r}")
-    cls = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
-    transformer = cls.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, attn_implementation=FUSED, dtype=dtype
+    cls: Any = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
+    transformer, report = cls.from_pretrained(
+        folder, use_safetensors=True, attn_implementation=FUSED, dtype=dtype, output_loading_info=True, **where
     )
+    if missing := sorted(report["missing_keys"]):
+        raise InputError(f"{folder}: no weights for {len(missing)} parts ({missing[0]}, ...), which would be random")
     if own == "encoder-decoder":
         share_embeddings(transformer)
     return Network(transformer, own)

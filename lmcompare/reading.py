@@ -55,7 +55,7 @@ def word_spans(pieces: Pieces) -> Ids:
     [[0, 4], [5, 9]]
     """
     first = np.flatnonzero(np.diff(pieces.words, prepend=-1))
-    last = np.append(first[1:], len(pieces.words)) - 1
+    last = np.append(first[1:], len(pieces.words))[: len(first)] - 1
     found: Ids = np.stack([pieces.spans[first, 0], pieces.spans[last, 1]], axis=1)
     return found
 
@@ -90,7 +90,7 @@ def surprisal_frame(text: str, pieces: Pieces, nats: NDArray[np.float64]) -> "Da
     """
     import pandas as pd
 
-    words = [text[start:end] for start, end in word_spans(pieces)] if len(pieces.ids) else []
+    words = [text[start:end] for start, end in word_spans(pieces)]
     return pd.DataFrame(
         {
             "token": [text[start:end] for start, end in pieces.spans],

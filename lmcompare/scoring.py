@@ -174,6 +174,27 @@ def _mask(template: Ids, first: int, completion: Ids, hidden: Ids, asked: Ids, s
     return Example(inputs, targets)
 
 
+def fitting(example: Example, context: int | None, where: str) -> Example:
+    """Return an example that the context holds.
+
+    Args:
+        example: what a network would read.
+        context: tokens that it may read at once; None: any number.
+        where: what the user gave, such as 'texts[3]'.
+
+    Raises:
+        InputError: the example is longer.
+    """
+    decoder = 0 if example.decoder_inputs is None else len(example.decoder_inputs)
+    count = max(len(example.inputs), decoder)
+    if context is not None and count > context:
+        raise InputError(
+            f"{where}: wanted at most {context} tokens, what stands around a text included, which is what the context "
+            f"holds, got {count}; bits_per_byte and surprisal read longer texts in windows"
+        )
+    return example
+
+
 @dataclass(frozen=True)
 class Room:
     """How many tokens of text fit into a network's context. None: any number.

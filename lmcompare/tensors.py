@@ -6,8 +6,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmcompare.errors import InputError
 from lmcompare.example import Batch
 from lmcompare.objectives import Role
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InputError: it is not, or torch was not built for it.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise InputError(f"device: wanted one that is there, such as cpu, got {device!r} ({said})") from error
 
 
 @dataclass(frozen=True)

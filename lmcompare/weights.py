@@ -31,6 +31,20 @@ GONE = {
 }
 """Model types that are refused, and why."""
 
+ONE_WAY = {
+    **dict.fromkeys(
+        (
+            "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert",
+            "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta",
+            "xlm-roberta-xl", "xmod",
+        ),
+        "is_decoder",
+    ),
+    "flaubert": "causal",
+    "xlm": "causal",
+}  # fmt: skip
+"""Model types that see both sides unless the config, by this key, says that they do not."""
+
 _WANTED = "a folder with config.json, safetensors and a tokenizer"
 _HASHED = {".json", ".safetensors", ".txt", ".model"}
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -49,7 +63,8 @@ def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None
     ('encoder', None)
 
     Raises:
-        InputError: the type is refused, or the class is causal and its config says that it is not.
+        InputError: the type is refused, or the class is causal and its config says, if only by default, that the
+            network sees what follows.
     """
     if described.get("model_type") in GONE:
         raise InputError(GONE[described["model_type"]])
@@ -63,6 +78,12 @@ def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None
         raise InputError(
             f"{architecture}: its config says is_causal: false, so it sees what follows, and nothing says how it "
             "was trained; wanted a causal network, or a folder with lmcompare.json"
+        )
+    flag = ONE_WAY.get(described.get("model_type", ""))
+    if flag and not described.get(flag):
+        raise InputError(
+            f"{architecture}: wanted {flag}: true in the config of a causal {described['model_type']}, got false, the "
+            "default: it sees what follows"
         )
     return "decoder"
 

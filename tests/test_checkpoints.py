@@ -129,3 +129,43 @@ def test_dtype(bert):
     assert lmcompare.load(bert, dtype="bfloat16").network.transformer.dtype is torch.bfloat16
     with pytest.raises(InputError, match="dtype: wanted one of float32"):
         lmcompare.load(bert, dtype="float23")
+
+
+def seeing(kind, **more):
+    """Return a network of a causal class that sees both sides, and a tokenizer for it."""
+    from transformers import BertLMHeadModel, ElectraForCausalLM, XLMConfig, XLMWithLMHeadModel
+
+    tokenizer = word_piece()
+    size = {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    made = {
+        "bert": lambda: BertLMHeadModel(BertConfig(**SIZES, **size, **more)),
+        "electra": lambda: ElectraForCausalLM(ElectraConfig(**SIZES, **size, **more)),
+        "xlm": lambda: XLMWithLMHeadModel(
+            XLMConfig(emb_dim=32, n_layers=2, n_heads=2, n_langs=1, pad_index=0, **size, **more)
+        ),
+    }[kind]()
+    return made.eval(), tokenizer
+
+
+@pytest.mark.parametrize(("kind", "flag"), [("bert", "is_decoder"), ("electra", "is_decoder"), ("xlm", "causal")])
+def test_a_causal_class_whose_config_lets_it_see_both_sides(kind, flag, tmp_path):
+    """It was scored as `exact`."""
+    model, tokenizer = seeing(kind)
+    with pytest.raises(InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"):
+        lmcompare.wrap(model, tokenizer)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"wanted {flag}: true"):
+        lmcompare.load(tmp_path)
+    causal = lmcompare.wrap(*seeing(kind, **{flag: True}))
+    assert type(causal) is CausalLM and causal.log_likelihood(["the"], [" film"])[0].exactness == "exact"
+
+
+def test_a_network_that_sees_the_future_whatever_its_config_says(monkeypatch):
+    model, tokenizer = seeing("bert")
+    model.config.is_decoder = True  # its layers were made without
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.is_causal = False
+    monkeypatch.setattr("transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True)
+    with pytest.raises(InputError, match="BertLMHeadModel: wanted a causal network, got one that sees what follows"):
+        lmcompare.wrap(model, tokenizer)

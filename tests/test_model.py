@@ -1,6 +1,9 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as library_logging
 
@@ -145,3 +148,64 @@ def test_docstring_of_pool():
 def test_network_settings_are_checked(vocabulary):
     with pytest.raises(InputError, match="network.heads"):
         networks.build(settings.Network(width=30, heads=4), "decoder", vocabulary.special, seed=1)
+
+
+def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path):
+    """A part without weights was read as a random one; a missing file was the library's own traceback."""
+    network = networks.build(small, "decoder", vocabulary.special, seed=1)
+    CausalLM(network, vocabulary, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    state = load_file(weights)
+    del state["model.layers.1.mlp.up_proj.weight"]
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"no weights for 1 parts .*layers\.1\.mlp\.up_proj\.weight.* would be random"):
+        load(tmp_path)
+    weights.write_bytes(b"{}")
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path)
+    weights.unlink()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"no network there \(wanted .* model\.safetensors"):
+        load(tmp_path)
+
+
+def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(vocabulary, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+    network = networks.build(small, "decoder", vocabulary.special, seed=1)
+    CausalLM(network, vocabulary, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
+    described = json.loads((tmp_path / "config.json").read_text())
+    described |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    (tmp_path / "own.py").write_text("raise SystemExit('run')\n")
+    with pytest.raises(InputError, match="cannot be read: .*contains custom code"):
+        load(tmp_path)
+    (tmp_path / "lmcompare.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_path):
+    """Without it, it is asked as a checkpoint: no bos of ours, no sentinels, and a masked one is refused."""
+    model.save_pretrained(tmp_path)
+    transformer, tokenizer = model.network.transformer, model.vocabulary.tokenizer
+    wrapped = lmcompare.wrap(transformer, tokenizer, objective=model.objective)
+    assert type(wrapped) is type(model) and wrapped.network.transformer is transformer
+    prompts, completions = zip(*PAIRS, strict=True)
+    for ours, loaded in zip(
+        wrapped.log_likelihood(prompts, completions), load(tmp_path).log_likelihood(prompts, completions), strict=True
+    ):
+        assert ours.tokens == pytest.approx(loaded.tokens, abs=1e-6)
+    other = OBJECTIVES["causal" if model.objective.kind == "seq2seq" else "seq2seq"]()
+    with pytest.raises(InputError, match="objective: wanted one for .*ForC.*, got"):
+        lmcompare.wrap(transformer, tokenizer, objective=other)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
+    model = CausalLM(networks.build(small, "decoder", vocabulary.special, seed=1), vocabulary, OBJECTIVES["causal"]())
+    model.save_pretrained(tmp_path)
+    for device in ("cuda", "cuda:1", "quantum"):
+        with pytest.raises(InputError, match=f"device: wanted one that is there, such as cpu, got '{device}'"):
+            load(tmp_path, device=device)
+        with pytest.raises(InputError, match="device: wanted one that is there"):
+            lmcompare.wrap(model.network.transformer, vocabulary.tokenizer, device=device)

@@ -1,8 +1,15 @@
 """The verbs of the three faces, on networks of our own."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent / "parity"))
+
+from tiny import build
 
 from lmcompare import networks
 from lmcompare.errors import InputError
@@ -118,3 +125,97 @@ def test_a_score_leaves_dropout_as_it_was(model):
         model.log_likelihood([""], ["film"])
         assert model.network.transformer.training is training
     assert not networks.Network(model.network.transformer.eval(), model.network.role).training
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama", "bert", "roberta", "bart", "marian"])
+def checkpoint(request):
+    """Return a tiny checkpoint that reads 64 tokens."""
+    return LanguageModel.wrap(*build(request.param))
+
+
+LONG = "the film was a good bad dull long short story with an actor who played it well and never lost heart. " * 4
+TOO_LONG = r"{}: wanted at most 6[24] tokens, .*, which is what the context holds, got \d+; bits_per_byte and surprisal"
+
+
+def test_a_text_that_the_context_does_not_hold(checkpoint):
+    """Each verb says so in the same words; some raised IndexError, some read on beyond what was trained."""
+    paired = checkpoint.objective.kind == "plain"
+    for ask in (checkpoint.embed, checkpoint.embed_tokens, *(() if paired else (checkpoint.loss,))):
+        with pytest.raises(InputError, match=TOO_LONG.format(r"texts\[1\]")):
+            ask(["the film", LONG])
+    with pytest.raises(InputError, match=TOO_LONG.format("text")):
+        checkpoint.visibility(LONG)
+    if not paired or checkpoint.objective.fills:
+        for text, settings in ((f"{LONG} <mask>.", {}), (f"{LONG} <hole>.", {"choices": ["good", "bad"]})):
+            with pytest.raises(InputError, match=TOO_LONG.format("text")):
+                checkpoint.infill(text, **settings)
+        short = " ".join(["film"] * 12)
+        assert checkpoint.infill(f"{short} <hole>").text.startswith(short[:4])
+        with pytest.raises(InputError, match=TOO_LONG.format("text")):
+            checkpoint.infill(f"{short} <hole>", lengths=[1, 64])
+
+
+def test_what_just_fits_is_read(checkpoint):
+    special, read = checkpoint.vocabulary.special, checkpoint.objective.read
+    most = checkpoint.context - len(read(special.ordinary[:1], special).inputs) + 1
+    row = np.resize(special.ordinary, most + 1)
+    assert checkpoint.pool_rows([row[:most]], poolings=["mean"])["mean"].shape == (1, 32)
+    with pytest.raises(InputError, match=TOO_LONG.format(r"texts\[0\]")):
+        checkpoint.pool_rows([row], poolings=["mean"])
+
+
+def test_a_text_without_tokens(checkpoint):
+    words, other = checkpoint.embed_tokens(["", "the film"])
+    assert words.words == [] and words.spans.shape == (0, 2) and words.vectors.shape == (0, 32)
+    assert other.words == ["the", "film"]
+    with pytest.raises(InputError, match="text: wanted one with tokens, got ''"):
+        checkpoint.visibility("")
+    with pytest.raises(InputError, match="texts: wanted at least one, got none"):
+        checkpoint.bits_per_byte([])
+
+
+def test_a_completion_without_tokens_does_not_win():
+    """BERT's tokenizer makes no token of a space, whose score would be the best there is: 0 nats."""
+    model = LanguageModel.wrap(*build("bert"))
+    said = r"completions\[1\]: wanted a text with tokens, got ' ', of which the tokenizer makes none"
+    for prompt in ("the film was", ""):
+        with pytest.raises(InputError, match=said):
+            model.rank(prompt, [" good", " "], normalise="token")
+        with pytest.raises(InputError, match=said):
+            model.log_likelihood([prompt] * 2, [" good", " "], method="pll")
+
+
+def test_one_text_is_no_list(model):
+    for ask in (model.generate, model.embed, model.embed_tokens, model.loss, model.bits_per_byte):
+        with pytest.raises(InputError, match=r"(prompts|texts): wanted a list of texts, got one text \('film'\)"):
+            ask("film")
+    with pytest.raises(InputError, match="prompts: wanted a list"):
+        model.log_likelihood("a", ["b"])
+    with pytest.raises(InputError, match="completions: wanted a list"):
+        model.log_likelihood(["a"], "b")
+    with pytest.raises(InputError, match="choices: wanted a list"):
+        model.rank("a", "bc")
+    with pytest.raises(InputError, match="choices: wanted a list"):
+        model.infill("the <mask> was", choices="film")
+
+
+def test_a_stop_may_be_one_text(model):
+    if model.objective.role == "encoder":
+        return
+    settings = {"length": 40, "seed": 1}
+    (whole,) = model.generate(["the film"], **settings)
+    pairs = [whole[i : i + 2] for i in range(len(whole) - 1)]
+    stop = next(pair for pair in pairs if min(map(whole.find, pair)) < whole.find(pair))
+    assert model.generate(["the film"], stop=stop, **settings).texts == (whole[: whole.find(stop)],)
+
+
+def test_what_is_for_masked_models_is_refused_elsewhere(model):
+    if model.objective.role == "encoder":
+        with pytest.raises(InputError, match="strategy: no such one, 'bogus'; known: confidence, gibbs"):
+            model.generate(["the film"], strategy="bogus", length=2)
+        return
+    for settings in ({"strategy": "bogus"}, {"strategy": "gibbs"}, {"steps": 3}):
+        with pytest.raises(InputError, match="generate: strategy and steps are for a masked model"):
+            model.generate(["the film"], length=2, **settings)
+        with pytest.raises(InputError, match="infill: strategy and steps are for a masked model"):
+            model.infill("the <mask> was", **settings)

@@ -103,3 +103,12 @@ def test_what_was_downloaded_is_found_without_a_network(tmp_path: Path, monkeypa
 def test_roles_by_name() -> None:
     assert role_by_name(GPT2, "GPT2LMHeadModel") == "decoder"
     assert role_by_name({"model_type": "bart", "is_encoder_decoder": True}, "BartModel") == "encoder-decoder"
+
+
+def test_a_causal_name_is_not_enough() -> None:
+    """Of types that see both sides by default, the config must say that they do not."""
+    for kind, flag in (("bert", "is_decoder"), ("electra", "is_decoder"), ("xlm", "causal"), ("flaubert", "causal")):
+        with pytest.raises(InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"):
+            role_by_name({"model_type": kind}, "OwnLMHeadModel")
+        assert role_by_name({"model_type": kind, flag: True}, "OwnForCausalLM") == "decoder"
+        assert role_by_name({"model_type": kind}, "OwnForMaskedLM") == "encoder"

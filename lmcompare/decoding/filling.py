@@ -22,6 +22,8 @@ _ROWS = 64  # whose logits are turned into float64 at once: with 100,000 ids, 50
 class Board:
     """Texts side by side while their masks are being filled. B rows, n places.
 
+    A shifted objective answers a mask one place to its left (``objectives.masked``), where bos stands first.
+
     Attributes:
         network: an encoder with a masked-LM head.
         special: of its vocabulary.
@@ -33,6 +35,7 @@ class Board:
         rngs: one generator a row, so that no draw depends on its batch.
         steps: calls asked for, or None.
         calls: calls done.
+        ahead: places from an answer to its mask: 1 if the objective is shifted, else 0.
     """
 
     network: Network
@@ -45,6 +48,7 @@ class Board:
     rngs: list[np.random.Generator]
     steps: int | None
     calls: int = 0
+    ahead: int = 0
 
     @property
     def sizes(self) -> Ids:
@@ -65,7 +69,8 @@ class Board:
         read = [replace(self.examples[i], inputs=self.tokens[i, : len(self.examples[i].inputs)]) for i in rows.tolist()]
         batch = Tensors.of(collate(read, self.special.pad), self.network.device)
         asked = where[rows][:, : batch.inputs.shape[1]]
-        logits = self.network.logits(batch, torch.from_numpy(asked).to(self.network.device))
+        answers = np.roll(asked, -self.ahead, axis=1)
+        logits = self.network.logits(batch, torch.from_numpy(answers).to(self.network.device))
         row_of, place_of = np.nonzero(asked)
         for first in range(0, len(row_of), _ROWS):
             part = slice(first, first + _ROWS)
@@ -182,6 +187,19 @@ STRATEGIES: dict[str, Callable[[Board], str]] = {
 """How the masks of a text are filled; each returns what the sum of the scores is: 'chain' or 'pseudo'."""
 
 
+def not_masked(verb: str, kind: str, strategy: str, steps: int | None) -> None:
+    """Refuse what only a masked model can be told.
+
+    Raises:
+        InputError: a strategy other than the one that stands for none, or steps.
+    """
+    if strategy != "confidence" or steps is not None:
+        raise InputError(
+            f"{verb}: strategy and steps are for a masked model, which decodes by unmasking; wanted neither for "
+            f"{kind!r}, got strategy {strategy!r} and steps {steps}"
+        )
+
+
 def fill(
     network: Network,
     examples: Sequence[Example],
@@ -192,6 +210,7 @@ def fill(
     temperature: float = 0.0,
     seed: int = 0,
     batch: int = 32,
+    shifted: bool = False,
 ) -> Decoded:
     """Fill the masks in what each example reads; one row of tokens an example, one token a mask, in their order.
 
@@ -204,6 +223,7 @@ def fill(
         temperature: 0 takes the best token, 1 samples from the network's own distribution, in float64.
         seed: row i draws from a generator of (seed, i).
         batch: examples at a time; it changes no result.
+        shifted: the answer to a mask stands one place to its left.
 
     Raises:
         InputError: no such strategy, a network without a mask, or impossible numbers.
@@ -226,7 +246,7 @@ def fill(
             rngs = [np.random.default_rng([seed, i]) for i in group]
             board = Board(
                 network, special, [examples[i] for i in group], begun.inputs, holes, np.zeros(holes.shape),
-                temperature, rngs, steps,
+                temperature, rngs, steps, ahead=int(shifted),
             )  # fmt: skip
             said = STRATEGIES[strategy](board)
             exactness = said if exactness == "chain" else exactness

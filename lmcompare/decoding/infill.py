@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmcompare.decoding.filling import not_masked
 from lmcompare.decoding.holes import parse
 from lmcompare.decoding.left_to_right import check
 from lmcompare.decoding.ways import Asking
@@ -54,6 +55,7 @@ def infill(
     steps: int | None = None,
     temperature: float = 0.0,
     seed: int = 0,
+    context: int | None = None,
 ) -> Infilled:
     """Fill the holes of a text; all else stays as typed.
 
@@ -84,9 +86,11 @@ def infill(
         steps: calls of the masked model for one filling.
         temperature: 0 takes the best token, 1 samples.
         seed: of the sampling.
+        context: tokens that the network may read at once; None: any number.
 
     Raises:
-        InputError: there is no hole, or the network did not learn to read one (a translator, T5Gemma).
+        InputError: there is no hole, the network did not learn to read one (a translator, T5Gemma), the context does
+            not hold the text once its holes are filled, or a setting is for masked models alone.
     """
     check(min(lengths, default=0), temperature, steps)
     special = vocabulary.special
@@ -98,9 +102,13 @@ def infill(
             "(causal), got a translator (Marian) or an encoder-decoder whose files do not tell how a hole was marked "
             "(T5Gemma); `rank` compares whole texts that its decoder may say"
         )
+    if objective.role != "encoder":
+        not_masked("infill", objective.kind, strategy, steps)
     typed = parse(text, getattr(vocabulary.tokenizer, "mask_token", None))
     holes, sizes = typed.ids(vocabulary), typed.sizes
-    ask = Asking(network, objective, special, strategy, steps, temperature, seed)
+    ask = Asking(network, objective, special, strategy, steps, temperature, seed, context)
+    if isinstance(choices, str):
+        raise InputError(f"choices: wanted a list of texts, got one text ({choices[:40]!r})")
     if choices is not None:
         if len(sizes) != 1 or not choices:
             raise InputError(f"choices: wanted some, for a text with one hole; got {len(choices)} for {len(sizes)}")

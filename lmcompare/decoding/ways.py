@@ -15,6 +15,7 @@ from lmcompare.errors import InputError
 from lmcompare.example import IGNORE, Example, Ids, Special, collate
 from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective
+from lmcompare.scoring import fitting
 
 BY_THE_WHOLE = "ranked by the whole text"
 
@@ -35,6 +36,12 @@ class Asking:
     steps: int | None
     temperature: float
     seed: int
+    context: int | None = None
+
+    def _fits(self, count: int) -> None:
+        """Refuse more tokens than the context holds."""
+        row = np.zeros(count, dtype=np.int64)
+        fitting(Example(row, row), self.context, "text")
 
     # -- masked
 
@@ -58,6 +65,7 @@ class Asking:
                 steps=self.steps,
                 temperature=self.temperature,
                 seed=self.seed,
+                shifted=getattr(self.objective, "shifted", False),
             )
             calls += decoded.calls
             top = max(range(len(tried)), key=lambda i: float(decoded.scores[i].mean()))
@@ -68,7 +76,7 @@ class Asking:
 
     def _masked(self, holes: Holes, sizes: Sequence[int]) -> Example:
         whole = holes.filled([np.full(size, self.special.mask) for size in sizes])
-        return self.objective.read(whole, self.special)
+        return fitting(self.objective.read(whole, self.special), self.context, "text")
 
     # -- encoder-decoder, by sentinels
 
@@ -110,6 +118,7 @@ class Asking:
         """Let the stack write each hole after the holed text and the holes before (Du et al. 2022, section 2.1)."""
         special = self.special
         part_a = self._sentinels(holes, decoder=False).inputs
+        self._fits(len(part_a) + sum(2 + (size or most) for size in holes.sizes) - 1)
         inputs, fills, calls = part_a, [], 0
         for i, size in enumerate(holes.sizes):
             inputs = np.append(inputs, special.sentinels[i])
@@ -181,6 +190,10 @@ class Asking:
         """Continue what stands to the left of each hole; choose a length by the likelihood of the whole text."""
         fills: list[Ids] = []
         calls = 0
+        longest = holes.filled([np.zeros(size or max(lengths), dtype=np.int64) for size in holes.sizes])
+        left, rest = np.split(longest, [len(holes.parts[0])])
+        for example in self.objective.score(left, rest, self.special):
+            fitting(example, self.context, "text")
         for i, size in enumerate(holes.sizes):
             known = Holes(holes.parts[: i + 1], holes.sizes[:i])
             decoded = left_to_right(
@@ -233,7 +246,7 @@ class Asking:
                 inputs = example.inputs.copy()
                 for place, token in zip(places, fills[0], strict=True):
                     targets = np.full(len(inputs), IGNORE)
-                    targets[place] = token
+                    targets[place - int(getattr(self.objective, "shifted", False))] = token
                     score += self._asked(inputs, targets, None, example)
                     inputs = inputs.copy()
                     inputs[place] = token
@@ -267,6 +280,7 @@ class Asking:
             None if decoder is None else decoder.astype(np.int64),
             "all" if like is None else like.visible,
         )
+        fitting(example, self.context, "text")
         with evaluating(self.network):
             batch = Tensors.of(collate([example], self.special.pad), self.network.device)
             return -float(self.network(batch).double().sum())
@@ -275,6 +289,7 @@ class Asking:
         """Let the decoder write under a grammar; return what it wrote, its end included."""
         arguments = begun_with([begun], self.network, self.special)
         given = arguments["decoder_input_ids"].shape[1]
+        self._fits(max(len(begun.inputs), given + most - 1))
         arguments["logits_processor"] = LogitsProcessorList([grammar])
         output = generate(self.network, arguments, self.special, max_new_tokens=most)
         new: Ids = output[0, given:].cpu().numpy().astype(np.int64)

@@ -209,7 +209,9 @@ def _asked_at(objective: Objective, tokens: Ids, holes: Ids, special: Special) -
         example = objective.read(tokens, special)
         start = next(i for i in range(len(example.inputs)) if (example.inputs[i : i + len(tokens)] == tokens).all())
         inputs, targets = example.inputs.copy(), example.targets.copy()
-        inputs[start + holes], targets[start + holes] = special.mask, tokens[holes]
+        inputs[start + holes] = special.mask
+        # A shifted objective answers where the token before the mask is read.
+        targets[start + holes - int(getattr(objective, "shifted", False))] = tokens[holes]
         return replace(example, inputs=inputs, targets=targets)
     if objective.kind not in ("seq2seq", "glm", "bart"):
         return None

@@ -123,9 +123,7 @@ class Continuation:
         if not bench.foreign:
             outcomes += _positions(scores, bench.model.objective.exactness)
         bench.progress({"done": 1, "total": 2, "stage": "generation"})
-        decoded = bench.model.decode(
-            prompts, length=self.suffix, temperature=self.temperature, steps=self.steps, seed=bench.seed
-        )
+        decoded = bench.model.decode(prompts, length=self.suffix, **self._sampling(bench))
         texts = bench.decode(decoded.tokens)
         rows = decoded.tokens
         if bench.foreign:
@@ -156,12 +154,16 @@ class Continuation:
         outcomes += self._judge(bench, passages, suffixes, "reference text")
         return Measurement(outcomes, self._notes(passages), fingerprints={"items": _fingerprint(bench, passages)})
 
+    def _sampling(self, bench: Bench) -> dict[str, Any]:
+        """Return how to decode; ``steps`` are those of a masked model."""
+        steps = self.steps if bench.model.objective.role == "encoder" else None
+        return {"temperature": self.temperature, "steps": steps, "seed": bench.seed}
+
     def _latencies(self, bench: Bench, prompts: Sequence[Ids]) -> list[Outcome]:
         """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
         outcomes = []
         for length in sorted({max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()):
-            settings = {"length": length, "temperature": self.temperature, "steps": self.steps, "seed": bench.seed}
-            seconds = [bench.model.decode([prompt], **settings).seconds for prompt in prompts]
+            seconds = [bench.model.decode([p], length=length, **self._sampling(bench)).seconds for p in prompts]
             for share in (50, 95):
                 value = float(np.percentile(seconds, share))
                 outcomes.append(Outcome(f"latency_p{share}/tokens/{length}", value))

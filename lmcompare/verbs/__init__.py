@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import asking
+from lmcompare.errors import InputError
 from lmcompare.example import Example
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective
@@ -22,6 +23,17 @@ class Model(Protocol):
     objective: Objective
     batch_tokens: int
     context: int | None
+
+
+def several(texts: Sequence[str], name: str) -> list[str]:
+    """Return the texts as a list.
+
+    Raises:
+        InputError: it is one text, which would be read as a list of its characters.
+    """
+    if isinstance(texts, str):
+        raise InputError(f"{name}: wanted a list of texts, got one text ({texts[:40]!r})")
+    return list(texts)
 
 
 def room(model: Model) -> Room:

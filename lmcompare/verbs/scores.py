@@ -14,8 +14,8 @@ from lmcompare.likelihood import Choice, Density, Method, Scores, exactness_of, 
 from lmcompare.objectives import learn_block
 from lmcompare.pieces import Pieces
 from lmcompare.reading import surprisal_frame
-from lmcompare.scoring import PSEUDO, Pair, pairs_of
-from lmcompare.verbs import Model, ask, room
+from lmcompare.scoring import PSEUDO, Pair, fitting, pairs_of
+from lmcompare.verbs import Model, ask, room, several
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,16 +53,17 @@ def log_likelihood(
     Args:
         model: which is asked.
         prompts: may be empty texts: then a network starts from its bos.
-        completions: one a prompt, none of them empty.
+        completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a space).
         method: of a masked model.
         draws: of 'bound'.
         seed: of 'bound'.
         cut: drop the start of a prompt that does not fit into the context, rather than refuse it.
 
     Raises:
-        InputError: the lists differ in length, a completion is empty or longer than the context, a prompt does
-            not fit, or the method is none of this model's.
+        InputError: the lists differ in length, a completion has no token or is longer than the context, a prompt
+            does not fit, or the method is none of this model's.
     """
+    prompts, completions = several(prompts, "prompts"), several(completions, "completions")
     if len(prompts) != len(completions):
         raise InputError(f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}")
     empty = [i for i, text in enumerate(completions) if not text]
@@ -70,6 +71,12 @@ def log_likelihood(
         raise InputError(f"completions[{empty[0]}]: wanted a text, got an empty one")
     together, words = model.objective.role != "encoder-decoder", method in PSEUDO[1:]
     pairs = pairs_of(model.vocabulary, prompts, completions, together=together, words=words)
+    bare = [i for i, pair in enumerate(pairs) if not len(pair.completion)]
+    if bare:
+        raise InputError(
+            f"completions[{bare[0]}]: wanted a text with tokens, got {completions[bare[0]]!r}, of which the tokenizer "
+            "makes none"
+        )
     # White space at the end of a prompt is scored with its completion.
     sizes = [
         len((prompt[len(prompt.rstrip()) :] + text).encode()) for prompt, text in zip(prompts, completions, strict=True)
@@ -108,6 +115,7 @@ def rank(
     """
     if normalise not in ("sum", "token", "byte", "unconditional"):
         raise InputError(f"normalise: wanted sum, token, byte or unconditional, got {normalise!r}")
+    choices = several(choices, "choices")
     scores = log_likelihood(model, [prompt] * len(choices), choices, method=method)
     values = [one.sum for one in scores]
     if normalise == "unconditional":
@@ -129,16 +137,21 @@ def bits_per_byte(
 
     Args:
         model: which is asked.
-        texts: none of them empty.
-        stride: tokens scored in each window after the first; None: as many as fit (the cheapest, and what
-            `loglikelihood_rolling` of lm-evaluation-harness does). A smaller one gives each token more context.
+        texts: at least one, none of them empty.
+        stride: tokens scored in each window after the first; None: as many as fit, which is the cheapest, and what
+            `loglikelihood_rolling` of lm-evaluation-harness does. But a bos that the tokenizer puts before each text
+            (Llama, Gemma) stands here before each window; there it is scored, unless told ``add_bos_token=False``:
+            then texts of one window agree. GLM's [gMASK] is eos there. A smaller stride gives each token more context.
         method: None, 'chain' or 'bound'; a pseudo-log-likelihood has no bits.
 
     Raises:
-        InputError: an empty text, a stride that does not fit, a pseudo-log-likelihood.
+        InputError: no text, an empty one, a stride that does not fit, a pseudo-log-likelihood.
     """
     if method in PSEUDO:
         raise InputError(f"method: wanted 'chain' or 'bound' for bits per byte, got the pseudo {method!r}")
+    texts = several(texts, "texts")
+    if not texts:
+        raise InputError("texts: wanted at least one, got none")
     nats = [tokens.sum() for _, tokens in _rolling(model, texts, stride, method)]
     return Density(
         bits=-np.array(nats) / np.log(2),
@@ -172,13 +185,18 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     generator seeded with (seed, place). Losses of different objectives are not comparable.
 
     Raises:
-        InputError: no target in these texts, or a checkpoint of which training on texts alone is not known.
+        InputError: no target in these texts, one that the context does not hold, or a checkpoint of which training on
+            texts alone is not known.
     """
     special = model.vocabulary.special
     end = [] if isinstance(model.objective, FRAMED) else [special.eos]
-    rows = [np.array([*ids, *end], dtype=np.int64) for ids in model.vocabulary.encode_batch(list(texts))]
+    rows = [np.array([*ids, *end], dtype=np.int64) for ids in model.vocabulary.encode_batch(several(texts, "texts"))]
     examples = [
-        learn_block(model.objective, row, special, np.random.default_rng([seed, i]), isolated=False)
+        fitting(
+            learn_block(model.objective, row, special, np.random.default_rng([seed, i]), isolated=False),
+            model.context,
+            f"texts[{i}]",
+        )
         for i, row in enumerate(rows)
         if len(row)
     ]
@@ -218,7 +236,7 @@ def _rolling(
     pieces = model.vocabulary.said.pieces(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:
-        raise InputError(f"texts[{empty[0]}]: wanted a text, got an empty one")
+        raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")
     fits = room(model)
     windows = [fits.windows(len(piece.ids), stride) for piece in pieces]
     long = [i for i, several in enumerate(windows) if len(several) > 1]

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import asking
-from lmcompare.example import Ids
+from lmcompare.example import Example, Ids
 from lmcompare.reading import Pooling, Words, pool, words_of
-from lmcompare.verbs import Model
+from lmcompare.scoring import fitting
+from lmcompare.verbs import Model, several
 
 
 def embed(
@@ -22,18 +23,21 @@ def embed(
         pooling: 'mean' over all inputs but padding, 'last' the state at the last input (eos, [SEP]), 'first' the
             state at the first ([CLS]).
         layer: None for the last states after the final norm; 0 for the embeddings, k for what leaves layer k.
+
+    Raises:
+        InputError: a text that the context does not hold, no such layer, or one text in place of a list.
     """
-    rows = asking.ids_of(model.vocabulary.encode_batch(list(texts)))
+    rows = asking.ids_of(model.vocabulary.encode_batch(several(texts, "texts")))
     return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
 
 
 def embed_tokens(model: Model, texts: Sequence[str], *, layer: int | None = None) -> list[Words]:
     """Return, for each text, its words, where they stand, and the mean of the states of each word's tokens.
 
-    Words are those of ``vocabulary.Pieces``; ``layer`` is that of ``embed``.
+    Words are those of ``vocabulary.Pieces``; an empty text has none. ``layer`` and errors are those of ``embed``.
     """
-    pieces = model.vocabulary.pieces(texts)
-    examples = [model.objective.read(piece.ids, model.vocabulary.special) for piece in pieces]
+    pieces = model.vocabulary.pieces(several(texts, "texts"))
+    examples = _read(model, [piece.ids for piece in pieces])
     found: list[Words | None] = [None] * len(texts)
     for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
         states = model.network.states(batch, layer).float().cpu().numpy()
@@ -46,10 +50,15 @@ def pool_rows(
     model: Model, rows: Sequence[Ids], *, poolings: Sequence[Pooling], layer: int | None = None
 ) -> dict[Pooling, NDArray[np.float32]]:
     """Return for each pooling one vector a row of ids, from one pass. Shape (rows, width) each."""
-    examples = [model.objective.read(row, model.vocabulary.special) for row in rows]
+    examples = _read(model, rows)
     found = {pooling: np.zeros((len(rows), model.network.width), dtype=np.float32) for pooling in poolings}
     for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
         states = model.network.states(batch, layer)
         for pooling in poolings:
             found[pooling][group] = pool(states, batch.read, pooling).float().cpu().numpy()
     return found
+
+
+def _read(model: Model, rows: Sequence[Ids]) -> list[Example]:
+    special = model.vocabulary.special
+    return [fitting(model.objective.read(row, special), model.context, f"texts[{i}]") for i, row in enumerate(rows)]

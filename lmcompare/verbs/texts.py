@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lmcompare import visibility as seeing
 from lmcompare.asking import ids_of
 from lmcompare.decoding import Decoded, cut
 from lmcompare.decoding import infill as holes
+from lmcompare.decoding.filling import not_masked
 from lmcompare.decoding.left_to_right import left_to_right
 from lmcompare.decoding.unmasking import unmasking
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
 from lmcompare.frames import PlainFrame
-from lmcompare.verbs import Model
+from lmcompare.scoring import fitting
+from lmcompare.verbs import Model, several
 
 LENGTHS = (1, 2, 4, 8, 16, 32)
 """The lengths that a masked model tries where none is given."""
@@ -62,17 +66,22 @@ def generate(
         length: new tokens. None: up to 64, ending where the network says eos; masked: the one of ``LENGTHS`` whose
             continuation is likeliest a token.
         temperature: 0 takes the best token, 1 samples from the network's own distribution.
-        strategy: of a masked model: see ``decoding.unmasking.STRATEGIES``.
-        steps: of a masked model: calls of the network; None: one for each token.
-        stop: left to right: texts that end a continuation; they are cut off.
+        strategy: of a masked model: 'confidence' (the surest token first), 'mask_predict' (all, then the least sure
+            anew), 'left_to_right' or 'gibbs' (each anew, in turns): see ``decoding.filling.STRATEGIES``.
+        steps: of a masked model: calls of the network; None: what the strategy says.
+        stop: left to right: texts, or one, that end a continuation; they are cut off.
         beams: left to right, temperature 0: beam search.
         top_k: left to right: sample from so many best tokens; 0: all.
         top_p: left to right: sample from the best tokens that hold this probability.
         seed: of the sampling.
+
+    Raises:
+        InputError: as ``decode``, or one text in place of a list of prompts.
     """
+    stop = [stop] if isinstance(stop, str) else stop
     decoded = decode(
         model,
-        ids_of(model.vocabulary.encode_batch(list(prompts))),
+        ids_of(model.vocabulary.encode_batch(several(prompts, "prompts"))),
         length=length,
         temperature=temperature,
         strategy=strategy,
@@ -107,6 +116,7 @@ def decode(
         InputError: a setting of the other way of decoding, or more tokens than the context holds.
     """
     network, objective, special = model.network, model.objective, model.vocabulary.special
+    stop = [stop] if isinstance(stop, str) else stop
     most = _most_new(model, prompts)
     if most < (1 if length is None else length):
         raise InputError(
@@ -127,6 +137,7 @@ def decode(
             temperature=temperature,
             seed=seed,
         )
+    not_masked("generate", objective.kind, strategy, steps)
     return left_to_right(
         network,
         objective,
@@ -152,21 +163,32 @@ def infill(model: Model, text: str, **settings: Any) -> holes.Infilled:
         text: with holes.
         **settings: those of ``decoding.infill.infill``: ``lengths``, ``choices``, ``strategy``, ``steps``,
             ``temperature``, ``seed``.
+
+    Raises:
+        InputError: as there, or a text that the context does not hold once its holes are filled.
     """
-    return holes.infill(model.network, model.objective, model.vocabulary, text, **settings)
+    return holes.infill(model.network, model.objective, model.vocabulary, text, context=model.context, **settings)
 
 
 def visibility(model: Model, text: str) -> seeing.Visibility:
     """Measure which output sees which input on what training asks of this text: see ``lmcompare.visibility``.
 
     An encoder-decoder of the plain form is asked for the text, given the text.
+
+    Raises:
+        InputError: a text without tokens, or one that the context does not hold.
     """
+    special = model.vocabulary.special
     (tokens,) = ids_of(model.vocabulary.encode_batch([text]))
+    if not len(tokens):
+        raise InputError(f"text: wanted one with tokens, got {text!r}")
     if isinstance(model.objective, PlainFrame):
         (said,) = ids_of(model.vocabulary.said.encode_batch([text]))
-        (example,) = model.objective.score(tokens, said, model.vocabulary.special)
-        return seeing.visibility(model.network, example, model.vocabulary.special, batch_tokens=model.batch_tokens)
-    return seeing.visibility_of(model.network, model.objective, tokens, model.vocabulary.special)
+        (example,) = model.objective.score(tokens, said, special)
+    else:
+        example = model.objective.learn(tokens, special, np.random.default_rng(0))
+    example = fitting(example, model.context, "text")
+    return seeing.visibility(model.network, example, special, batch_tokens=model.batch_tokens)
 
 
 def _most_new(model: Model, prompts: Sequence[Ids]) -> int:

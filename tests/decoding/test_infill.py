@@ -15,8 +15,10 @@ from lmcompare.example import IGNORE, Example, collate
 from lmcompare.frames import Frame, PlainFrame
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES
+from lmcompare.objectives import parse as parse_objective
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
+MIXED = [{"objective": "causal"}, {"objective": {"kind": "masked", "shifted": True}}]
 NOTES = "今天天气很[MASK]，适合出去玩"
 
 
@@ -151,3 +153,35 @@ def test_a_translator_is_not_asked_to_fill(small, vocabulary):
     with pytest.raises(InputError, match="learnt to fill holes .* got a translator .* `rank` compares"):
         infill(network, translator, vocabulary, NOTES)
     assert infill(network, replace(translator, fills=True), vocabulary, NOTES).exactness == "exact"
+
+
+def test_a_shifted_objective_is_asked_where_it_answers(small, vocabulary):
+    """At the token before the mask: by hand, in plain questions; as a part of a mixture, too."""
+    objective, special = OBJECTIVES["masked"](shifted=True), vocabulary.special
+    network = networks.build(small, "encoder", special, seed=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(3)
+    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    inputs = [special.bos, *left, special.mask, *right, special.eos]
+    place = len(left)
+
+    def nats(token, read=inputs, where=place):
+        return log_p(network, read, [token if i == where else IGNORE for i in range(len(read))])
+
+    with evaluating(network):
+        batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), IGNORE))], 0))
+        (logits,) = network.logits(batch, torch.arange(len(inputs))[None] == place)
+    best = int(special.ordinary[int(logits[special.ordinary].argmax())])
+    log_z = logits[special.ordinary].logsumexp(0) - logits.logsumexp(0)
+    for asked in (objective, parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"})):
+        filled = infill(network, asked, vocabulary, "the film <mask> was good")
+        assert filled.tokens[0].tolist() == [best]
+        assert filled.score == pytest.approx(nats(best) - float(log_z), abs=1e-4)
+    chosen = infill(network, objective, vocabulary, "the film <hole> was good", choices=["bad"])
+    two = vocabulary.encode(" bad")
+    expected, read = 0.0, [special.bos, *left, *[special.mask] * len(two), *right, special.eos]
+    for t, token in enumerate(two):
+        expected += nats(token, list(read), place + t)
+        read[1 + place + t] = token
+    assert chosen.score == pytest.approx(expected, abs=1e-4)

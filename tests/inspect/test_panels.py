@@ -132,3 +132,15 @@ def test_a_model_that_was_saved(said, tmp_path, vocabulary, small):
     (panel,) = json.loads(out)["panels"]
     assert (code, panel["name"], panel["trained"]) == (0, "mine", True)
     assert [row["asked"] for row in panel["rows"] if row["asked"]] == ["?"]
+
+
+def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, vocabulary, small):
+    from lmcompare import networks
+    from lmcompare.model import MaskedLM
+    from lmcompare.objectives import OBJECTIVES
+
+    network = networks.build(small, "encoder", vocabulary.special, seed=1)
+    MaskedLM(network, vocabulary, OBJECTIVES["masked"](shifted=True)).save_pretrained(tmp_path)
+    (panel,) = panels("the film was [MASK] .", [tmp_path], [])
+    mask = [row.reads for row in panel.rows].index("<mask>")
+    assert asked(panel) == [(mask - 1, "?")] and panel.rows[0].reads == "<bos>"

@@ -71,6 +71,20 @@ def test_bits_per_byte_is_loglikelihood_rolling(name, harness):
     assert (-ours.bits * 0.6931471805599453).tolist() == pytest.approx(theirs, abs=1e-4, rel=0)
 
 
+@pytest.mark.parametrize("name", ["llama", "recurrent_gemma"])
+def test_with_a_bos_before_every_text_rolling_agrees_if_told_so(name, harness):
+    """By default the harness scores that bos, after one of its own; we begin with it."""
+    model, tokenizer = build(name)
+    model.double()
+    ours = lmcompare.wrap(model, tokenizer).bits_per_byte(SENTENCES)
+    nats = (-ours.bits * 0.6931471805599453).tolist()
+    asked = requests("loglikelihood_rolling", *((text,) for text in SENTENCES))
+    once = harness(model, tokenizer, add_bos_token=False).loglikelihood_rolling(asked, True)
+    assert nats == pytest.approx(once, abs=1e-4, rel=0)
+    twice = harness(model, tokenizer).loglikelihood_rolling(asked, True)
+    assert all(abs(one - two) > 1e-3 for one, two in zip(nats, twice, strict=True))
+
+
 MINICONS = {"pll": "original", "pll-word-l2r": "within_word_l2r"}
 
 

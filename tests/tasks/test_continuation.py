@@ -17,7 +17,7 @@ LETTERS = "abcdefgh"
 class Model:
     """Says every suffix with the same probability, and continues with 'a'."""
 
-    objective = SimpleNamespace(exactness="exact")
+    objective = SimpleNamespace(role="decoder", exactness="exact")
 
     def __init__(self, p):
         self.p = p
