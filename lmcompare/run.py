@@ -71,7 +71,7 @@ def run(
     main = not several or os.environ.get("RANK", "0") == "0"
     if main and done:
         state.write()
-    work = {"device": device, "trackers": tuple(trackers), "fresh": fresh, "perform": perform}
+    work: dict[str, Any] = {"device": device, "trackers": tuple(trackers), "fresh": fresh, "perform": perform}
     if state.left:
         writable(cache)
         with Display(state, quiet=not main) as display, _terminable():
@@ -154,7 +154,9 @@ def write_report(output: Path, *, html: bool = False, latex: bool = False, parqu
 def _barrier(device: str | None) -> Callable[[], None]:
     from accelerate import PartialState  # torch: only under torchrun
 
-    state = PartialState(cpu=device == "cpu")
+    from lmcompare.train import on_cpu
+
+    state = PartialState(cpu=on_cpu(device))
     meet: Callable[[], None] = state.wait_for_everyone
     return meet
 
@@ -166,7 +168,7 @@ def _in_process(state: State, display: Display, together: Callable[[], None] | N
         folders = {name: str(home(state.cache, other)) for name, other in needed(state, cell).items()}
         display.start(cell)
         try:
-            job = Job(cell, said, str(state.cache), folders, **work)
+            job = Job(cell, said, str(state.cache), folders, workers=int(os.environ.get("WORLD_SIZE", "1")), **work)
             do(job, experiment, lambda event, cell=cell: display.update(cell, event), wait=True, together=together)  # type: ignore[misc]
         except Exception as error:
             if together is not None:

@@ -2,12 +2,9 @@
 
 import json
 import math
-import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from lmcompare.example import Special
 from lmcompare.networks import Network
 from lmcompare.objectives import Objective
 from lmcompare.steps import Steps, Validation, first_rows
+from lmcompare.stopping import agreed, interruptible, save_checkpoint
 from lmcompare.tensors import Tensors
 
 Progress = Callable[[dict[str, Any]], None]
@@ -76,11 +74,19 @@ def schedule(training: settings.Training, steps: int) -> Callable[[int], float]:
     return factor
 
 
+def on_cpu(device: str | None) -> bool:
+    """Return whether the work is done on the CPU: it is asked for, or there is nothing else.
+
+    accelerate must be told either: without an accelerator and without being told, its processes do not see each other.
+    """
+    return device == "cpu" or not torch.accelerator.is_available()
+
+
 def accelerator_for(
     training: settings.Training, device: str | None, trackers: Sequence[str], folder: Path
 ) -> Accelerator:
     """Return the Accelerator for ``device`` (None: the best there is), in bf16 where the device gains from it."""
-    cpu = device == "cpu" or not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    cpu = on_cpu(device)
     precision = training.precision
     if precision == "auto":
         precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
@@ -203,40 +209,57 @@ def train(
             meter.corpus_tokens += training.batch * length
             now = time.perf_counter()
             meter.seconds, clock = meter.seconds + now - clock, now
-            if now - shown > 0.5 or meter.steps in points or accelerator.device.type == "cpu":
-                value = float(accelerator.reduce(summed, "sum")) / (total or 1)
-                if not math.isfinite(value):
-                    raise LmcompareError(
-                        f"the loss of step {meter.steps} is {value}: lower training.learning_rate "
-                        f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
-                    )
+            due, several = now - shown > 0.5 or meter.steps in points, accelerator.num_processes > 1
+            # What all processes sum, all must ask for: their clocks differ.
+            if due or several or accelerator.device.type == "cpu":
+                value = mean_loss(accelerator, summed, total, meter.steps, training)
                 accelerator.log({"loss": value, "learning_rate": scheduler.get_last_lr()[0]}, step=meter.steps)
-                if now - shown > 0.5 or meter.steps in points:
-                    shown = now
-                    progress(
-                        {
-                            "done": meter.corpus_tokens,
-                            "total": len(steps) * training.batch * length,
-                            "stage": "training",
-                            "loss": value,
-                            "tokens_per_second": meter.corpus_tokens / meter.seconds,
-                        }
-                    )
+            if due:
+                shown = now
+                progress(
+                    {
+                        "done": meter.corpus_tokens,
+                        "total": len(steps) * training.batch * length,
+                        "stage": "training",
+                        "loss": value,
+                        "tokens_per_second": meter.corpus_tokens / meter.seconds,
+                    }
+                )
             if meter.steps in points:
                 curve.append(_point(meter, accelerator, "train", {"loss": value}))
                 curve.append(_point(meter, accelerator, "validation", validation.measure(network)))
                 accelerator.log({"validation_loss": curve[-1]["loss"]}, step=meter.steps)
                 clock = time.perf_counter()
-            if interrupted.is_set() or time.monotonic() - saved_at > 60 * training.checkpoint_minutes:
+            late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
+            asked_to_stop = agreed(accelerator, interrupted.is_set())
+            if asked_to_stop or agreed(accelerator, late):
+                mean_loss(accelerator, summed, total, meter.steps, training)  # what is saved was trained soundly
                 save_checkpoint(accelerator, checkpoint, {"meter": asdict(meter), "curve": curve})
                 saved_at, clock = time.monotonic(), time.perf_counter()
-                if interrupted.is_set():
+                if asked_to_stop:
                     raise KeyboardInterrupt
     if trackers:
         accelerator.end_training()
     last_point = [point for point in curve if point["split"] == "validation"][-1]
     gate = {"loss": last_point["text_loss"], "unigram": last_point["unigram"]}
     return Trained(_currencies(meter, accelerator, len(steps.rows) * length), curve, gate)
+
+
+def mean_loss(
+    accelerator: Accelerator, summed: torch.Tensor, total: float, step: int, training: settings.Training
+) -> float:
+    """Return the loss of a step over all processes, in nats per target.
+
+    Raises:
+        LmcompareError: it is not finite.
+    """
+    value = float(accelerator.reduce(summed, "sum")) / (total or 1)
+    if not math.isfinite(value):
+        raise LmcompareError(
+            f"the loss of step {step} is {value}: lower training.learning_rate "
+            f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
+        )
+    return value
 
 
 def _point(meter: Meter, accelerator: Accelerator, split: str, values: Mapping[str, float]) -> dict[str, Any]:
@@ -263,28 +286,3 @@ def _currencies(meter: Meter, accelerator: Accelerator, available: int) -> dict[
         "tokens_per_second": counts["corpus_tokens"] / counts["seconds"],
         "peak_memory_bytes": peak_memory(),
     }
-
-
-def save_checkpoint(accelerator: Accelerator, folder: Path, meter: dict[str, Any]) -> None:
-    """Write a checkpoint beside the last one, then put it in its place: a crash leaves one of the two."""
-    fresh = folder.with_name(folder.name + ".new")
-    accelerator.save_state(str(fresh), safe_serialization=False)
-    if accelerator.is_main_process:
-        (fresh / "meter.json").write_text(json.dumps(meter))
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    accelerator.wait_for_everyone()
-
-
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into a flag that the loop looks at between steps, so that no step is torn."""
-    flag = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: flag.set())
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -68,7 +68,8 @@ def perform(experiment, cell, place):
             log(place, "saved " + cell.name)
             raise
     (place.folder / "weights").write_text(cell.name)
-    run = Run("other name", cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition, {})
+    names = cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition
+    run = Run("other name", *names, {}, currencies={"workers": float(place.workers)})
     names = cell.arm or "unigram", cell.seed, cell.task or "pretraining", cell.condition
     return run, [Record("other name", *names, "test", str(item), "bits", item) for item in range(3)]
 '''.replace("\\\\", "\\")  # fmt: skip
@@ -104,6 +105,25 @@ def log(cache: Path) -> list[str]:
 ALL = sorted(
     "prepare pretrain/causal/1 pretrain/masked/1 next/causal/1/pretrained next/masked/1/pretrained next/control".split()
 )
+
+
+def test_under_torchrun_all_processes_do_each_cell_together(make: Make, work: str, tmp_path: Path) -> None:
+    script = tmp_path / "modules" / "several.py"
+    script.write_text(SCRIPT)
+    paths = [str(tmp_path / "modules"), str(Path(__file__).parents[1])]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    said = subprocess.run(
+        [*launch, str(script), json.dumps(make().resolved()), str(tmp_path / "out"), str(tmp_path / "cache")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert said.returncode == 0, said.stderr[-3000:]
+    assert log(tmp_path / "cache") == sorted(f"do {name}" for name in ALL * 2)
+    runs = read_runs(tmp_path / "out" / "runs.jsonl")
+    assert sorted(run.cell for run in runs) == ALL
+    assert {run.currencies["workers"] for run in runs} == {2.0}
 
 
 @pytest.mark.parametrize("workers", [0, 2])

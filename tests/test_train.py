@@ -20,7 +20,7 @@ from lmcompare.example import collate
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES, parse
 from lmcompare.steps import first_rows
-from lmcompare.train import Steps, Validation, optimizer_for, schedule, train
+from lmcompare.train import Steps, Validation, mean_loss, optimizer_for, schedule, train
 
 SMALL = settings.Training(tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2)
 KINDS = ["causal", "masked", "seq2seq"]
@@ -265,6 +265,75 @@ def test_tensorboard_is_told(blocks, special, small, tmp_path):
     assert list(tmp_path.glob("a-run/events.out.tfevents.*"))
 
 
+def in_two(script):
+    """Run a script in two gloo processes under torchrun."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_processes_stop_at_one_step_though_one_alone_is_told(blocks, special, small, tmp_path):
+    script = tmp_path / "stop.py"
+    script.write_text(
+        f"""
+import os, pickle, signal
+from pathlib import Path
+import torch
+from lmcompare import networks
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.train import train
+
+folder = Path({str(tmp_path)!r})
+blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
+
+def told(event):
+    if os.environ["RANK"] == "1" and event["done"] >= 32 * 8 * 3:
+        signal.raise_signal(signal.SIGINT)
+
+network = networks.build(small, "decoder", special, seed=1)
+try:
+    train(network, OBJECTIVES["causal"](), blocks, special, training, shape=small, seed=3, folder=folder,
+          device="cpu", progress=told)
+except KeyboardInterrupt:
+    (folder / f"stopped-{{os.environ['RANK']}}").touch()
+torch.distributed.destroy_process_group()
+"""
+    )
+    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, SMALL)))
+    in_two(script)
+    assert [(tmp_path / f"stopped-{rank}").exists() for rank in (0, 1)] == [True, True]
+    assert json.loads((tmp_path / "checkpoint/meter.json").read_text())["meter"]["steps"] == 3
+
+
+def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at(
+    blocks, special, small, tmp_path, monkeypatch
+):
+    """Off the CPU the loss of a step is read now and then; what stands in for such a device here reads it never."""
+    looked = []
+
+    def never_but_before_saving(accelerator, summed, total, step, training):
+        looked.append(step)
+        return 0.0 if len(looked) <= 3 else mean_loss(accelerator, summed, total, step, training)
+
+    monkeypatch.setattr("lmcompare.train.mean_loss", never_but_before_saving)
+    network = networks.build(small, "decoder", special, seed=1)
+    with torch.no_grad():
+        network.transformer.get_input_embeddings().weight.fill_(float("nan"))
+
+    def interrupt(event):
+        if event["done"] >= 32 * 8 * 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(LmcompareError, match="the loss of step 3 is nan"):
+        train(
+            network, OBJECTIVES["causal"](), blocks, special, SMALL, shape=small, seed=3, folder=tmp_path,
+            device="cpu", progress=interrupt,
+        )  # fmt: skip
+    assert looked == [1, 2, 3, 3]
+    assert not (tmp_path / "checkpoint").exists()
+
+
 def test_two_processes_train_as_one(blocks, special, small, tmp_path):
     """Two gloo processes under torchrun: there are two, each reads half of a step, and the result is that of one."""
     script = tmp_path / "two.py"
@@ -294,11 +363,7 @@ torch.distributed.destroy_process_group()
     )
     training = replace(SMALL, accumulation=2)
     (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, training)))
-    root = str(Path(__file__).parents[1])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
+    in_two(script)
     for number, kind in enumerate([*KINDS, MIXTURE]):
         network, one = run(kind, blocks, special, small, tmp_path / f"{number}-one")
         for rank in (0, 1):
