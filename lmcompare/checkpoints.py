@@ -48,6 +48,9 @@ NAMES: dict[Role, Any] = {
 }
 FACE: dict[Role, str] = {"decoder": "CausalLM", "encoder": "MaskedLM", "encoder-decoder": "Seq2SeqLM"}
 
+OURS = ("gemma2", "t5gemma")
+"""Model types of the networks that we build."""
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "auto": "auto"}
 
 
@@ -213,6 +216,11 @@ def assemble(
             Frame(*vocabulary.frame),
             vocabulary.special,
             getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
+        )
+    elif transformer.config.model_type not in OURS:
+        raise InputError(
+            f"objective: wanted a network of ours ({' or '.join(OURS)}), got {transformer.config.model_type!r}, whose "
+            "family says how it is asked: leave objective out"
         )
     elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
         raise InputError(f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})")

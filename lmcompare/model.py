@@ -1,7 +1,7 @@
 """One model, three faces: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` answer the same questions."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -79,14 +79,15 @@ class LanguageModel:
         return _open(cls, name_or_path, **settings)
 
     @classmethod
-    def wrap(cls, transformer: Any, tokenizer: Any, *, objective: Objective | None = None, **settings: Any) -> Self:
+    def wrap(cls, transformer: Any, tokenizer: Any, *, objective: Any = None, **settings: Any) -> Self:
         """Take a transformers model and its tokenizer that are in memory already; the model stays the same object.
 
         Args:
             transformer: a model with a language-modelling head (whether it is trained cannot be told here).
             tokenizer: a fast tokenizer.
-            objective: how to ask a network that ``lmcompare run`` trained (``Causal()``, ``Masked()``, ...), as its
-                lmcompare.json would say; None: as a checkpoint of its type is asked, which gives other numbers.
+            objective: how to ask a network that ``lmcompare run`` trained: an ``Objective``, or what stands in YAML and
+                in its lmcompare.json ('causal', {'kind': 'masked', 'rate': 0.3}); None: as a checkpoint of its type is
+                asked, which gives other numbers.
             **settings: ``device``, ``batch_tokens``, ``context``.
 
         Raises:
@@ -94,6 +95,7 @@ class LanguageModel:
                 with fewer ids than its tokenizer.
         """
         role = checkpoints.role_of(transformer.config, type(transformer).__name__) if objective is None else None
+        objective = parse(objective) if isinstance(objective, str | Mapping) else objective
         return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings)
 
     def save_pretrained(self, path: str | Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging as library_logging
 
 import lmcompare
@@ -198,6 +198,15 @@ def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_p
     other = OBJECTIVES["causal" if model.objective.kind == "seq2seq" else "seq2seq"]()
     with pytest.raises(InputError, match="objective: wanted one for .*ForC.*, got"):
         lmcompare.wrap(transformer, tokenizer, objective=other)
+    named = lmcompare.wrap(transformer, tokenizer, objective=json.loads((tmp_path / "lmcompare.json").read_text()))
+    assert named.objective == model.objective
+
+
+def test_an_objective_is_not_for_a_network_of_another_family(vocabulary):
+    """What wrote it would be read back as one of ours."""
+    other = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size, n_embd=8, n_layer=1, n_head=1))
+    with pytest.raises(InputError, match=r"objective: wanted a network of ours \(gemma2 or t5gemma\), got 'gpt2'"):
+        lmcompare.wrap(other, vocabulary.tokenizer, objective="causal")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
