@@ -3,7 +3,8 @@
 Both train the same fresh network on the same batches of random tokens, in turns. The plain loop is what one writes
 first: logits everywhere, the library's own attention for this class and its own loss, AdamW as torch has it, one
 process with all cores. `lmcompare run` trains several networks side by side, each on its share of the cores: the last
-line is what all of them read together. Only ratios within one run on one machine mean anything.
+line is what all of them read together, the one before it what as many plain loops do. Only ratios within one run on one
+machine mean anything.
 """
 
 import argparse
@@ -28,7 +29,9 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.steps import Steps
 from lmcompare.train import train
 
-RATES = {"causal": {}, "masked": {"rate": 0.3}, "seq2seq": {}}
+RATES: dict[str, dict[str, float]] = {
+    "causal": {}, "masked": {"rate": 0.3}, "seq2seq": {"rate": 0.3, "mean_span": 6},
+}  # fmt: skip
 """Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""
 
 SIZES = {"width": 128, "layers": 4, "vocabulary": 4096, "length": 128, "batch": 16, "steps": 40}
@@ -127,6 +130,8 @@ def ways(device: str) -> dict[str, Way]:
         "ours, allocator set": Way("ours", ALLOCATOR),
     }
     environment = worker_environment(workers, device)
+    alone = {"OMP_NUM_THREADS": environment["OMP_NUM_THREADS"]}
+    found[f"plain, {workers} side by side"] = Way("plain", alone, workers)
     return found | {f"`lmcompare run`: {workers} side by side, allocator set": Way("ours", environment, workers)}
 
 
