@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
+from lmcompare.report import sides
 from lmcompare.report.findings import Findings, corrected, decimals_of, verdict, written
 from lmcompare.report.formats import Shown, called, counted, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
@@ -29,7 +30,7 @@ class Card:
         holm: p-value after Holm's correction over all hypotheses of the experiment.
         verdict: a word and its reason.
         plateau: whether every network of the contrast passed the gate.
-        controls: how the first stands to the controls of the task, in words.
+        controls: how the first stands to the controls of the task, and whether it uses the right side, in words.
     """
 
     name: str
@@ -83,7 +84,8 @@ def _card(
     second = "" if against is None else f" over {code(against) if said.get('second') else escape(called(against))}"
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
-    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, _controls(found, said))
+    beside = "; ".join(text for text in (_controls(found, said), sides.said(rows, said["task"], said["first"])) if text)
+    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, beside)
 
 
 def _left_plateau(rows: Rows, arm: str, task: str) -> bool:

@@ -26,6 +26,7 @@ from lmcompare.report import (
     quality,
     reliability,
     samples,
+    sides,
     tables,
     variants,
 )
@@ -78,6 +79,7 @@ class Page:
         for one in found:
             alone = [b for b in self._diversity if b.folded == "all" and b.name == f"diversity-{slug(one.task.name)}"]
             everything[f"task {one.task.name}"] = [
+                sides.block(rows, one),
                 reliability.block(rows, one),
                 positions.block(rows, one),
                 *alone,

@@ -18,6 +18,7 @@ from lmcompare.report import (
     positions,
     quality,
     reliability,
+    sides,
     variants,
 )
 from lmcompare.report.blocks import Block
@@ -236,3 +237,29 @@ def test_the_luck_of_a_seed_is_told_of_four_seeds_or_more(synthetic: Maker, plai
         both = frame["probability_of_improvement"]
         assert both["causal", "masked"] + both["masked", "causal"] == pytest.approx(1)
         assert one.name in one.table.name and "5 seeds of each arm" in one.markdown
+
+
+def test_what_the_right_side_is_worth(synthetic: Maker, tmp_path: Path) -> None:
+    made = synthetic(items=40)
+    for run in made.runs:
+        if run.task == "continuation":
+            per_item = run.notes["task"]["per_item"] | {"bits_per_byte_left": ("bits_left", "bytes")}
+            run.notes["task"] = run.notes["task"] | {"per_item": per_item}
+    size = {r.item: r.value for r in made.records if r.metric == "bytes"}
+    for record in [r for r in made.records if r.metric == "bits" and r.arm in ("masked", "seq2seq") and r.seed]:
+        more = 0.25 * size[record.item] if record.arm == "masked" else 0.0
+        made.records.append(replace(record, metric="bits_left", value=record.value + more))
+    made.settings["hypotheses"] = {
+        arm: {"claim": "The right side helps.", "task": "continuation", "first": arm, "second": "causal"}
+        for arm in ("masked", "causal")
+    }
+    rows = read(made.write(tmp_path / "gap"))
+    sentiment, continuation = [find(rows, task) for task in rows.tasks]
+    assert sides.block(rows, sentiment) is None
+    one = sides.block(rows, continuation)
+    assert one is not None and one.table is not None
+    worth = one.table.numbers.set_index("arm")["worth"]
+    assert worth.to_dict() == pytest.approx({"masked": 0.25, "seq2seq": 0.0})
+    text = Page(rows, [sentiment, continuation]).markdown()
+    assert text.count("**What the right side is worth.**") == 1
+    assert text.count("what stands to the right of a gap is worth +0.250") == 1
