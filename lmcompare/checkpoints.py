@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from transformers import (
@@ -27,12 +26,12 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 
 from lmcompare.errors import InputError, nearest
-from lmcompare.example import IGNORE, Example, Special, collate
-from lmcompare.families import context_of, objective_of, own_role
+from lmcompare.families import objective_of, own_role
 from lmcompare.frames import Frame
-from lmcompare.networks import Network, Tensors, evaluating
+from lmcompare.networks import Network
 from lmcompare.objectives import Objective, Role
 from lmcompare.translator import TranslatorVocabulary
+from lmcompare.trying import check_answers, check_causal
 from lmcompare.vocabulary import Vocabulary
 from lmcompare.weights import GONE, TOKENIZER_FILES, is_local, role_by_name
 
@@ -192,8 +191,8 @@ def assemble(
         objective: how a network of ours is asked; None: as its family is.
 
     Raises:
-        InputError: a model without a language-modelling head, a causal one that sees what follows, or a tokenizer
-            that does not go with it.
+        InputError: a model without a language-modelling head, one that ``trying`` refuses, or a tokenizer that does
+            not go with it.
     """
     name = type(transformer).__name__
     if transformer.get_output_embeddings() is None:
@@ -225,33 +224,10 @@ def assemble(
     elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
         raise InputError(f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})")
     network = Network(transformer, role)
+    check_answers(network, objective, vocabulary.special)
     if objective.role == "decoder":
         check_causal(network, vocabulary.special)
     return network, vocabulary, objective
-
-
-def check_causal(network: Network, special: Special) -> None:
-    """Refuse a network whose outputs move when the last input changes: what it says of a text would be no likelihood.
-
-    Names and configs promise a mask; this asks, once, in a batch of five rows of at most eight tokens.
-
-    Raises:
-        InputError: they move.
-    """
-    tokens = np.resize(special.ordinary, max(2, min(8, context_of(network.transformer.config) or 8)))
-    others = special.ordinary[special.ordinary != tokens[-1]][:3]
-    # An unchanged copy, at the end, says how much rounding alone moves.
-    rows = [tokens, *(np.append(tokens[:-1], other) for other in others), tokens]
-    batch = Tensors.of(collate([Example(row, row, visible="past") for row in rows], special.pad), network.device)
-    with evaluating(network):
-        before = network.logits(batch, batch.targets != IGNORE).float().view(len(rows), len(tokens), -1)[:, :-1]
-    moved = (before[1:] - before[0]).abs().amax((1, 2))
-    noise = max(float(moved[-1]), float(before.abs().max()) * max(1e-6, torch.finfo(network.transformer.dtype).eps))
-    if float(moved.max()) > 4 * noise:
-        raise InputError(
-            f"{type(network.transformer).__name__}: wanted a causal network, got one that sees what follows: what it "
-            "says of the first tokens changes with the last one"
-        )
 
 
 def _known_types() -> set[str]:

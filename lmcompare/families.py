@@ -38,7 +38,10 @@ FILLING_FAMILIES = frozenset({"bart", "mbart", "plbart"})
 RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5", "bloom", "mpt"})
 """Model types whose positions are relative, so that no length is too long."""
 
-PADDED_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "xlm-roberta-xl", "mpnet"})
+PADDED_POSITIONS = frozenset(
+    "camembert data2vec-text esm ibert longformer luke mpnet roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl "
+    "xmod".split()
+)
 """Model types whose positions are counted from the id of padding, and one: RoBERTa reads 512 of its 514."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from inspect import signature
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from lmcompare.example import IGNORE, Example, Ids
-from lmcompare.networks import FUSED, Network
+from lmcompare.example import IGNORE, Example, Ids, collate
+from lmcompare.networks import FUSED, Network, Tensors, evaluating
 
 STEP = 16
 """Shared beginnings are cut to a multiple of so many tokens: those of almost one length are read side by side."""
@@ -31,6 +32,9 @@ TRUNK = 3
 
 WIDEST = 128
 """Most tokens of a row with branches: none sees another, yet attention reckons each with each."""
+
+_BRANCHES: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()
+"""What ``branches`` found."""
 
 
 def sets_of(network: Network, examples: Sequence[Example], batch_tokens: int) -> Iterator[tuple[int, list[list[int]]]]:
@@ -115,7 +119,7 @@ def tree(examples: Sequence[Example], size: int) -> Example:
 
 
 def _widest(network: Network) -> int:
-    """Return the most tokens of a row with branches; 0 if the network takes no positions, or no mask of ours.
+    """Return the most tokens of a row with branches; 0 if the network takes no positions of ours, or no mask.
 
     In a row no wider than a layer's window, the window hides nothing: our mask is the whole truth.
     """
@@ -127,7 +131,35 @@ def _widest(network: Network) -> int:
     windows: list[int] = [
         getattr(layer, "sliding_window", WIDEST) for layer in DynamicCache(config=transformer.config).layers
     ]
-    return min(WIDEST, *windows)
+    own = getattr(transformer.config, "window_size", None)  # GPT-Neo's, of which the cache knows nothing
+    return min(WIDEST, *windows, own if isinstance(own, int) else WIDEST) if branches(network) else 0
+
+
+def branches(network: Network) -> bool:
+    """Return whether a network says of a row with branches what it says of each text alone: asked of it, once.
+
+    RoBERTa counts positions from its padding, Falcon's alibi wants a mask of its own shape: no config tells of all.
+    """
+    if network not in _BRANCHES:
+        _BRANCHES[network] = _tried(network)
+    return _BRANCHES[network]
+
+
+def _tried(network: Network) -> bool:
+    size = len(network.transformer.get_input_embeddings().weight)
+    ids = (size // 2 + np.arange(7)) % size  # padding is seldom in the middle
+    read = (np.concatenate([ids[:3], rest]) for rest in (ids[3:5], ids[5:7]))
+    texts = [Example(text, np.append([IGNORE] * 2, text[2:]), visible="past") for text in read]
+    try:
+        with evaluating(network):
+            alone, together = (
+                torch.cat([network(Tensors.of(collate([row], 0), network.device)) for row in rows])
+                for rows in (texts, [tree(texts, 2)])
+            )
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+        return False
+    rounding = max(1e-4, 8 * torch.finfo(network.transformer.dtype).eps)
+    return bool((alone - together).abs().max() <= rounding * alone.abs().max())
 
 
 def after(example: Example, size: int) -> Example:

@@ -14,7 +14,7 @@ from lmcompare.plan import OUTSIDE
 ROOT = Path(lmcompare.__file__).parent
 ORDER = (
     "errors registry settings example records objectives corpora pieces vocabulary translator blocks frames families "
-    "likelihood scoring gap tensors networks sharing asking weights checkpoints reading budget decoding "
+    "likelihood scoring gap tensors networks sharing asking weights trying checkpoints reading budget decoding "
     "visibility verbs model steps stopping train trainable fitting answering choosing metrics judge baselines tasks "
     "adapt tools evaluate statistics report yamlfile overrides grid validation hypotheses costs matching experiment "
     "cells plan machine state display pool run worker inspect listing cli __main__ benchmarks scoring_benchmark"

@@ -67,6 +67,7 @@ def test_a_shared_prompt_is_read_once(small, special, batch_tokens):
     network = networks.build(small, "decoder", special, seed=1)
     examples = questions(special)
     expected = alone(network, special, examples)
+    assert sharing.branches(network), "asked once, here, so that it is not counted"
     seen = watched(network)
     assert_same(ask(network, special, examples, batch_tokens), expected)
     whole = sum(len(example.inputs) for example in examples)
@@ -81,6 +82,7 @@ def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_to
     network = networks.build(small, "decoder", special, seed=1)
     examples = questions(special, prompts=(5, 12, 30, 2, 1))
     expected = alone(network, special, examples)
+    assert sharing.branches(network), "asked once, here, so that it is not counted"
     seen = watched(network)
     assert_same(ask(network, special, examples, batch_tokens), expected)
     saved = (2 - 1) * 5 + (3 - 1) * 12 + (4 - 1) * 30
