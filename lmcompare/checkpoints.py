@@ -53,14 +53,17 @@ OURS = ("gemma2", "t5gemma")
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "auto": "auto"}
 
 
-def dtype_of(name: str) -> Any:
-    """Return torch's dtype of that name; 'auto' is that of the checkpoint.
+def dtype_of(name: str | torch.dtype) -> Any:
+    """Return torch's dtype of that name, or the dtype itself; 'auto' is that of the checkpoint.
 
     Raises:
         InputError: there is none.
     """
-    if name not in DTYPES:
-        raise InputError(f"dtype: wanted one of {', '.join(DTYPES)}, got {name!r}{nearest(name, DTYPES)}")
+    if isinstance(name, torch.dtype) and name in DTYPES.values():
+        return name
+    if not isinstance(name, str) or name not in DTYPES:
+        hint = nearest(name, DTYPES) if isinstance(name, str) else ""
+        raise InputError(f"dtype: wanted one of {', '.join(DTYPES)}, got {name!r}{hint}")
     return DTYPES[name]
 
 
@@ -244,6 +247,8 @@ def refusing(path: str) -> Iterator[None]:
         raise InputError(*(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)) from error
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "ignore_mismatched_sizes" in said:  # its next sentence is about the report that we keep back
+            said = "weights of another shape than config.json says"
         hint = "; allow_pickle=True reads weights that are not safetensors" if "safetensors" in said else ""
         if not hint and not is_local(path):
             hint = "; a name of the hub needs the network, or an earlier download"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 
 
 class LmcompareError(Exception):
@@ -33,5 +34,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     '; known: mean_span, rate'
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    close = get_close_matches(str(name), names, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
+
+def not_whole(name: str, value: object, least: int) -> list[str]:
+    """Return what is wrong with a number that must be whole and no less than ``least``: one line, or none.
+
+    >>> not_whole("beams", 0, 1), not_whole("beams", 1.5, 1), not_whole("beams", 4, 1)
+    (['beams: wanted at least 1, got 0'], ['beams: wanted an integer, at least 1, got 1.5'], [])
+    """
+    if not isinstance(value, Integral):
+        return [f"{name}: wanted an integer, at least {least}, got {value!r}"]
+    return [] if int(value) >= least else [f"{name}: wanted at least {least}, got {value}"]

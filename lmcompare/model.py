@@ -1,11 +1,13 @@
 """One model, three faces: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` answer the same questions."""
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
+import torch
 from transformers.utils import logging as library_logging
 
 from lmcompare import checkpoints, networks, verbs
@@ -92,15 +94,22 @@ class LanguageModel:
 
         Raises:
             InputError: a model without a head, of another face, that sees what follows though it is called causal, or
-                with fewer ids than its tokenizer.
+                with fewer ids than its tokenizer; an objective that is none.
         """
         role = checkpoints.role_of(transformer.config, type(transformer).__name__) if objective is None else None
-        objective = parse(objective) if isinstance(objective, str | Mapping) else objective
+        known = objective is None or (isinstance(objective, Objective) and not isinstance(objective, type))
+        objective = objective if known else parse(objective)
         return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings)
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights, config, tokenizer)."""
+        """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights, config, tokenizer).
+
+        Raises:
+            InputError: the path is that of a file.
+        """
         folder = Path(path)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: wanted a folder, or a path where one can be made, got a file")
         with _without_bars():
             networks.save(self.network, folder)
         self.vocabulary.save(folder)
@@ -159,7 +168,7 @@ def load(
     *,
     revision: str | None = None,
     device: str | None = None,
-    dtype: str = "float32",
+    dtype: str | torch.dtype = "float32",
     batch_tokens: int = 16_384,
     context: int | None = None,
     trust_remote_code: bool = False,
@@ -172,7 +181,7 @@ def load(
             and its tokenizer, or a name of the hub. A path never touches the network.
         revision: a branch, tag or commit of the hub's repository; None: its main branch.
         device: 'cpu', 'cuda', ...; None: the CPU.
-        dtype: 'float32', 'float16', 'bfloat16', or 'auto' for that of the checkpoint.
+        dtype: 'float32', 'float16', 'bfloat16' (or torch's own: torch.bfloat16), or 'auto' for that of the checkpoint.
         batch_tokens: positions that one forward pass may hold, padding included.
         context: tokens that the network may read at once; None: what its config says.
         trust_remote_code: run code that comes with a checkpoint.
@@ -210,11 +219,13 @@ def _open(
     name_or_path: str | Path,
     *,
     revision: str | None = None,
-    dtype: str = "float32",
+    dtype: Any = "float32",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     **settings: Any,
 ) -> Face:
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise InputError(f"name_or_path: wanted a folder, or a name of the hub, got {name_or_path!r}")
     folder = Path(name_or_path).expanduser()
     if settings.get("device") is not None:
         check_device(settings["device"])

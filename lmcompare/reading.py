@@ -1,13 +1,14 @@
 """States and surprisals of a text, laid beside its words."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lmcompare.errors import InputError, nearest
 from lmcompare.example import Ids
 from lmcompare.pieces import Pieces
 
@@ -24,7 +25,12 @@ def pool(states: Tensor, read: Tensor, pooling: Pooling) -> Tensor:
     >>> read = torch.tensor([[True, True, False]])
     >>> [pool(states, read, how).item() for how in ("mean", "last", "first")]
     [2.0, 3.0, 1.0]
+
+    Raises:
+        InputError: no such pooling.
     """
+    if pooling not in get_args(Pooling):
+        raise InputError(f"pooling: no such one, {pooling!r}{nearest(pooling, get_args(Pooling))}")
     if pooling == "mean":
         weight = read.unsqueeze(-1).to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1)

@@ -248,7 +248,7 @@ class Room:
         if not cut:
             raise InputError(
                 f"prompts[{i}]: wanted at most {most} tokens before a completion of {t}, which is what the context "
-                f"holds, got {p}; cut=True drops the start of such a prompt"
+                f"holds, got {p}; log_likelihood(cut=True) drops the start of such a prompt"
             )
         return Pair(pair.prompt[p - most :], pair.completion, pair.words)
 
@@ -263,13 +263,18 @@ class Room:
         [(0, 0, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10)]
 
         Raises:
-            InputError: the stride leaves no room for a prompt.
+            InputError: the stride leaves no room for a prompt, or the context none for a window.
         """
         if self.completion is None and stride is None:
             return [(0, 0, count)]
         size = self.completion if self.completion is not None else stride or count
         most = size if self.together is None else self.together - 1
         step = most if stride is None else stride
+        if self.completion is not None and most < 1:
+            raise InputError(
+                f"context: wanted room for {size - most + 1} or more tokens of text in a window, got room for "
+                f"{max(size, 0)}"
+            )
         if not 1 <= step <= most:
             raise InputError(f"stride: wanted from 1 to {most} tokens, got {stride}")
         first = min(count, step if self.together is None else size)

@@ -15,11 +15,11 @@ def check_device(device: str) -> None:
     """Refuse a device that is not there.
 
     Raises:
-        InputError: it is not, or torch was not built for it.
+        InputError: it is not, torch was not built for it, or it holds no numbers ('meta').
     """
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(1, device=device).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         said = str(error).strip().splitlines()[0]
         raise InputError(f"device: wanted one that is there, such as cpu, got {device!r} ({said})") from error
 

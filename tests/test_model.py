@@ -106,6 +106,38 @@ def test_loading_shows_no_bar_and_leaves_the_user_s_switch(model, tmp_path, caps
     assert capsys.readouterr().err == "" and library_logging.is_progress_bar_enabled()
 
 
+def test_a_file_is_no_folder_to_save_in(model, tmp_path):
+    """Nothing was saved, and nothing said."""
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(InputError, match="file: wanted a folder, or a path where one can be made, got a file"):
+        model.save_pretrained(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_what_is_no_place_is_not_loaded():
+    for given in (None, 3):
+        with pytest.raises(InputError, match=f"name_or_path: wanted a folder, or a name of the hub, got {given}"):
+            load(given)
+
+
+def test_a_dtype_may_be_torch_s_own(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert load(tmp_path, dtype=torch.bfloat16).network.transformer.dtype == torch.bfloat16
+    for dtype in (torch.int8, None, 16, ["float32"]):
+        with pytest.raises(InputError, match=r"dtype: wanted one of float32, float16, bfloat16, auto, got"):
+            load(tmp_path, dtype=dtype)
+
+
+def test_weights_of_another_shape(model, tmp_path):
+    """The sentence sent its reader to a report that was not shown."""
+    model.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    state = {name: torch.zeros(2, *tensor.shape[1:]) for name, tensor in load_file(weights).items()}
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"cannot be read: weights of another shape than config\.json says$"):
+        load(tmp_path)
+
+
 def test_wrong_face_is_refused(model, tmp_path):
     model.save_pretrained(tmp_path)
     other = CausalLM if model.objective.kind != "causal" else MaskedLM
@@ -200,6 +232,9 @@ def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_p
         lmcompare.wrap(transformer, tokenizer, objective=other)
     named = lmcompare.wrap(transformer, tokenizer, objective=json.loads((tmp_path / "lmcompare.json").read_text()))
     assert named.objective == model.objective
+    for wrong in (3, type(model.objective), ["causal"]):
+        with pytest.raises(InputError, match=r"objective\.kind: wanted one of .*, got"):
+            lmcompare.wrap(transformer, tokenizer, objective=wrong)
 
 
 def test_an_objective_is_not_for_a_network_of_another_family(vocabulary):
@@ -213,7 +248,7 @@ def test_an_objective_is_not_for_a_network_of_another_family(vocabulary):
 def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
     model = CausalLM(networks.build(small, "decoder", vocabulary.special, seed=1), vocabulary, OBJECTIVES["causal"]())
     model.save_pretrained(tmp_path)
-    for device in ("cuda", "cuda:1", "quantum"):
+    for device in ("cuda", "cuda:1", "quantum", "meta"):
         with pytest.raises(InputError, match=f"device: wanted one that is there, such as cpu, got '{device}'"):
             load(tmp_path, device=device)
         with pytest.raises(InputError, match="device: wanted one that is there"):

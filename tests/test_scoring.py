@@ -55,11 +55,22 @@ def test_windows_score_each_token_once():
                     assert all(end - read <= room.together for read, _, end in windows)
     with pytest.raises(InputError, match="stride: wanted from 1 to 8"):
         Room(9, 8, 8).windows(20, 9)
+    with pytest.raises(InputError, match="stride: wanted from 1"):
+        Room(None, None, None).windows(20, -1)
+
+
+def test_a_context_that_holds_no_window_is_too_short():
+    """It said "stride: wanted from 1 to 0 tokens, got None"."""
+    for room, wanted, got in ((Room(1, 0, 1), 2, 1), (Room(None, 0, 0), 1, 0)):
+        with pytest.raises(
+            InputError, match=f"context: wanted room for {wanted} or more tokens .*, got room for {got}"
+        ):
+            room.windows(3, None)
 
 
 def test_what_does_not_fit_is_refused_or_cut():
     room, pair = Room(6, 5, 5), Pair(np.arange(5), np.arange(3), np.arange(3))
-    with pytest.raises(InputError, match=r"prompts\[0\]: wanted at most 3 tokens before a completion of 3"):
+    with pytest.raises(InputError, match=r"prompts\[0\]: wanted at most 3 .* of 3, .*; log_likelihood\(cut=True\)"):
         room.check([pair], cut=False)
     assert room.check([pair], cut=True)[0].prompt.tolist() == [2, 3, 4]
     with pytest.raises(InputError, match=r"completions\[0\]: wanted at most 5 tokens"):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -219,3 +220,81 @@ def test_what_is_for_masked_models_is_refused_elsewhere(model):
             model.generate(["the film"], length=2, **settings)
         with pytest.raises(InputError, match="infill: strategy and steps are for a masked model"):
             model.infill("the <mask> was", **settings)
+
+
+def test_each_of_a_list_is_a_text(model):
+    for ask in (model.generate, model.embed, model.embed_tokens, model.loss, model.bits_per_byte):
+        for given, got in ((b"a", "b'a', a bytes"), (3, "3, a int"), (None, "None, a NoneType")):
+            with pytest.raises(InputError, match=rf"(prompts|texts)\[1\]: wanted a text, got {got}"):
+                ask(["film", given])
+            with pytest.raises(InputError, match=rf"(prompts|texts): wanted a list of texts, got {got}"):
+                ask(given)
+        with pytest.raises(InputError, match=r"\[1\]: wanted a text that UTF-8 holds, got the lone surrogate .* at 2"):
+            ask(["film", "a \ud800"])
+    with pytest.raises(InputError, match=r"choices\[0\]: wanted a text, got None"):
+        model.rank("a", [None])
+    with pytest.raises(InputError, match=r"choices\[0\]: wanted a text, got 3"):
+        model.infill("the <mask> was", choices=[3])
+
+
+def test_a_list_is_no_text(model):
+    for ask, name in ((model.surprisal, "text"), (model.visibility, "text"), (model.infill, "text")):
+        with pytest.raises(InputError, match=rf"{name}: wanted a text, got \['the <mask>'\], a list"):
+            ask(["the <mask>"])
+    with pytest.raises(InputError, match=r"prompt: wanted a text, got \['film'\], a list"):
+        model.rank(["film"], ["a", "b"])
+    with pytest.raises(InputError, match="unconditional: wanted a text, got None"):
+        model.rank("film", ["a", "b"], normalise="unconditional", unconditional=None)
+
+
+def test_words_of_texts_that_are_no_plain_list(model):
+    """They were those that stood at the index of a series, or none."""
+    wanted = [words.words for words in model.embed_tokens(TEXTS)]
+    for texts in (pd.Series(TEXTS, index=[1, 0]), (text for text in TEXTS)):
+        assert [words.words for words in model.embed_tokens(texts)] == wanted
+
+
+def test_a_pooling_that_is_none(model):
+    """It was 'first'."""
+    for pooling, hint in (("maen", "did you mean 'mean'"), ("cls", "known: first, last, mean"), (None, "known")):
+        with pytest.raises(InputError, match=f"pooling: no such one, {pooling!r}; {hint}"):
+            model.embed(TEXTS, pooling=pooling)
+
+
+def test_a_bound_has_draws():
+    """Without any, a completion had probability 1."""
+    model = LanguageModel.wrap(*build("bert"))
+    for draws in (0, -1, 1.5):
+        with pytest.raises(InputError, match=f"draws: wanted .*at least 1, got {draws}"):
+            model.log_likelihood(["the film"], ["was good"], method="bound", draws=draws)
+    with pytest.raises(InputError, match="seed: wanted at least 0, got -1"):
+        model.log_likelihood(["the film"], ["was good"], method="bound", seed=-1)
+
+
+def test_a_choice_without_tokens_does_not_fill():
+    """It won with 0 nats."""
+    model = LanguageModel.wrap(*build("bert"))
+    for bare in ("", " "):
+        with pytest.raises(InputError, match=rf"choices\[1\]: wanted a text with tokens, got '{bare}'"):
+            model.infill("the film was <hole>.", choices=["good", bare])
+
+
+def test_settings_of_decoding_that_cannot_be(model):
+    for settings, said in (
+        ({"length": "5"}, "length: wanted an integer, at least 1, got '5'"),
+        ({"length": 2, "beams": 0}, "beams: wanted at least 1, got 0"),
+        ({"length": 2, "seed": -1}, "seed: wanted at least 0, got -1"),
+        ({"length": 2, "stop": ""}, "stop: wanted texts that end a continuation, got an empty one"),
+        ({"length": 2, "stop": [3]}, r"stop\[0\]: wanted a text, got 3"),
+    ):
+        with pytest.raises(InputError, match=said):
+            model.generate(["the film"], **settings)
+    with pytest.raises(InputError, match="seed: wanted at least 0, got -1"):
+        model.infill("the <mask> was", seed=-1)
+    assert len(model.generate(["the film"], length=np.int64(2)).decoded.tokens[0]) == 2
+
+
+def test_a_context_that_is_too_short_for_windows(model):
+    model.context = 1
+    with pytest.raises(InputError, match="context: wanted room for"):
+        model.bits_per_byte(TEXTS)

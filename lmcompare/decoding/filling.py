@@ -233,7 +233,7 @@ def fill(
     if network.role == "encoder-decoder" or special.mask < 0:
         got = "no mask" if special.mask < 0 else "an encoder-decoder"
         raise InputError(f"unmasking: wanted a masked language model and a vocabulary with a mask, got {got}")
-    check(1, temperature, steps)
+    check(1, temperature, steps, seed=seed)
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(examples)
     scores = [np.array([])] * len(examples)
     exactness, calls, start = "chain", 0, time.perf_counter()

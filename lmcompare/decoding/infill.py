@@ -1,6 +1,6 @@
 """Holes in a text, filled: by unmasking, by a sentinel's span, or (handicapped) from the left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from lmcompare.decoding.filling import not_masked
 from lmcompare.decoding.holes import parse
 from lmcompare.decoding.left_to_right import check
 from lmcompare.decoding.ways import Asking
-from lmcompare.errors import InputError
+from lmcompare.errors import InputError, not_whole
 from lmcompare.example import Ids
 from lmcompare.frames import PlainFrame
 from lmcompare.networks import Network
@@ -49,7 +49,7 @@ def infill(
     vocabulary: Vocabulary,
     text: str,
     *,
-    lengths: Sequence[int] = range(1, 9),
+    lengths: Iterable[int] = range(1, 9),
     choices: Sequence[str] | None = None,
     strategy: str = "confidence",
     steps: int | None = None,
@@ -90,9 +90,11 @@ def infill(
 
     Raises:
         InputError: there is no hole, the network did not learn to read one (a translator, T5Gemma), the context does
-            not hold the text once its holes are filled, or a setting is for masked models alone.
+            not hold the text once its holes are filled, a choice has no tokens, no lengths, or a setting that cannot
+            be or is for masked models alone.
     """
-    check(min(lengths, default=0), temperature, steps)
+    check(1, temperature, steps, seed=seed)
+    lengths = _lengths(lengths)
     special = vocabulary.special
     while isinstance(objective, Composed):
         objective = objective.answering
@@ -107,16 +109,17 @@ def infill(
     typed = parse(text, getattr(vocabulary.tokenizer, "mask_token", None))
     holes, sizes = typed.ids(vocabulary), typed.sizes
     ask = Asking(network, objective, special, strategy, steps, temperature, seed, context)
-    if isinstance(choices, str):
-        raise InputError(f"choices: wanted a list of texts, got one text ({choices[:40]!r})")
     if choices is not None:
         if len(sizes) != 1 or not choices:
             raise InputError(f"choices: wanted some, for a text with one hole; got {len(choices)} for {len(sizes)}")
         spelt = [choice if choice.startswith(" ") else typed.spaces[0] + choice for choice in choices]
         options = [[np.array(row, dtype=np.int64)] for row in vocabulary.encode_batch(spelt)]
+        for i, choice in enumerate(choices):
+            if not choice or not len(options[i][0]):
+                raise InputError(f"choices[{i}]: wanted a text with tokens, got {choice!r}")
         fills, score, exactness, calls, handicap = ask.choose(holes, options)
     elif objective.role == "encoder":
-        fills, score, exactness, calls = ask.unmask(holes, list(lengths))
+        fills, score, exactness, calls = ask.unmask(holes, lengths)
         handicap = ""
     elif objective.kind == "seq2seq":
         fills, score, exactness, calls = ask.span(holes, max(lengths))
@@ -125,10 +128,21 @@ def infill(
         fills, score, exactness, calls = ask.blank(holes, max(lengths))
         handicap = ""
     elif objective.role == "encoder-decoder" and objective.kind != "prefix":
-        fills, score, exactness, calls = ask.led(holes, list(lengths))
+        fills, score, exactness, calls = ask.led(holes, lengths)
         handicap = ""
     else:
-        fills, score, exactness, calls = ask.continued(holes, list(lengths))
+        fills, score, exactness, calls = ask.continued(holes, lengths)
         handicap = FROM_THE_LEFT
     said = [vocabulary.decode(new.tolist()).removeprefix("##") for new in fills]
     return Infilled(typed.filled(said), said, fills, score, exactness, handicap, calls)
+
+
+def _lengths(given: Iterable[int]) -> list[int]:
+    """Return the lengths to try, at least one, each of them 1 or more."""
+    if not isinstance(given, Iterable):
+        raise InputError(f"lengths: wanted a list of numbers of tokens, got {given!r}")
+    lengths = list(given)
+    problems = [problem for i, length in enumerate(lengths) for problem in not_whole(f"lengths[{i}]", length, 1)]
+    if problems or not lengths:
+        raise InputError(*(problems or ["lengths: wanted at least one, got none"]))
+    return lengths

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 from lmcompare.decoding import Decoded, gumbel
-from lmcompare.errors import InputError
+from lmcompare.errors import InputError, not_whole
 from lmcompare.example import IGNORE, Example, Ids, Special, collate
 from lmcompare.networks import Network, Tensors, evaluating
 from lmcompare.objectives import Objective
@@ -84,14 +85,14 @@ def left_to_right(
         cache: keep keys and values from step to step; without it the result is the same, later.
 
     Raises:
-        InputError: a prompt is empty for a network that needs one, or the settings contradict one another.
+        InputError: a prompt is empty for a network that needs one, or settings that cannot be, or not together.
     """
-    check(length, temperature, steps=None)
+    check(length, temperature, steps=None, seed=seed, beams=beams, top_k=top_k, top_p=top_p, stop=stop)
+    length, beams, top_k = int(length), int(beams), int(top_k)  # transformers takes no integer of numpy
     if beams > 1 and temperature:
         raise InputError(f"beams: wanted 1 when drawing at temperature {temperature:g}, got {beams}; or temperature 0")
     if stop and decode is None:
         raise InputError("stop: wanted `decode`, which turns ids into text, beside it; got none")
-    network.eval()
     begun = [objective.begin(prompt, length, special) for prompt in prompts]
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(prompts)
     calls, start = 0, time.perf_counter()
@@ -237,22 +238,40 @@ def generate(network: Network, arguments: dict[str, Any], special: Special, **se
         **settings,
     )
     try:
-        with torch.inference_mode():
+        with evaluating(network):
             output: Tensor = transformer.generate(**arguments)
     finally:
         transformer.generation_config = kept
     return output
 
 
-def check(length: int, temperature: float, steps: int | None) -> None:
-    """Raise InputError for a length or steps below 1, or a temperature below 0."""
+def check(
+    length: int,
+    temperature: float,
+    steps: int | None,
+    *,
+    seed: int = 0,
+    beams: int = 1,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    stop: Sequence[str] = (),
+) -> None:
+    """Refuse settings of decoding that cannot be, all at once.
+
+    Raises:
+        InputError: a length, steps or beams below 1; a temperature, top_k or seed below 0; top_p outside (0, 1]; an
+            empty text to stop at; or what is no number.
+    """
+    least = (("length", length, 1), ("steps", steps, 1), ("beams", beams, 1), ("top_k", top_k, 0), ("seed", seed, 0))
     problems = [
-        f"{name}: wanted at least 1, got {value}"
-        for name, value in (("length", length), ("steps", steps))
-        if value is not None and value < 1
+        p for name, value, low in least if name != "steps" or value is not None for p in not_whole(name, value, low)
     ]
-    if not temperature >= 0:
-        problems.append(f"temperature: wanted 0 or more, got {temperature:g}")
+    if not (isinstance(temperature, Real) and temperature >= 0):
+        problems.append(f"temperature: wanted 0 or more, got {temperature}")
+    if not (isinstance(top_p, Real) and 0 < top_p <= 1):
+        problems.append(f"top_p: wanted more than 0 and at most 1, got {top_p}")
+    if "" in stop:
+        problems.append("stop: wanted texts that end a continuation, got an empty one")
     if problems:
         raise InputError(*problems)
 

@@ -47,12 +47,12 @@ def unmasking(
     Raises:
         InputError: no such strategy, or impossible numbers.
     """
-    lengths = [length] if isinstance(length, int) else list(length)
+    lengths = list(length) if isinstance(length, Sequence) else [length]
     if not lengths:
         raise InputError("length: wanted a number, or some to choose from; got none")
     tried = []
     for size in lengths:
-        check(size, temperature, steps)
+        check(size, temperature, steps, seed=seed)
         begun = [objective.begin(prompt, size, special) for prompt in prompts]
         tried.append(
             fill(network, begun, special, strategy=strategy, steps=steps, temperature=temperature, seed=seed,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +15,7 @@ Role = Literal["decoder", "encoder", "encoder-decoder"]
 Family = Literal["autoregressive", "denoising", "mixed"]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """Three questions, one shape (and a fourth: how a text is read to represent it)."""
 

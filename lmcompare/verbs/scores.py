@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import asking
-from lmcompare.errors import InputError
+from lmcompare.errors import InputError, not_whole
 from lmcompare.example import Ids
 from lmcompare.frames import FRAMED
 from lmcompare.likelihood import Choice, Density, Method, Scores, exactness_of, result
@@ -15,7 +15,7 @@ from lmcompare.objectives import learn_block
 from lmcompare.pieces import Pieces
 from lmcompare.reading import surprisal_frame
 from lmcompare.scoring import PSEUDO, Pair, fitting, pairs_of
-from lmcompare.verbs import Model, ask, room, several
+from lmcompare.verbs import Model, ask, one, room, several
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,17 +55,19 @@ def log_likelihood(
         prompts: may be empty texts: then a network starts from its bos.
         completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a space).
         method: of a masked model.
-        draws: of 'bound'.
+        draws: of 'bound', at least 1.
         seed: of 'bound'.
         cut: drop the start of a prompt that does not fit into the context, rather than refuse it.
 
     Raises:
         InputError: the lists differ in length, a completion has no token or is longer than the context, a prompt
-            does not fit, or the method is none of this model's.
+            does not fit, the method is none of this model's, or there are no draws.
     """
     prompts, completions = several(prompts, "prompts"), several(completions, "completions")
     if len(prompts) != len(completions):
         raise InputError(f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}")
+    if problems := [*not_whole("draws", draws, 1), *not_whole("seed", seed, 0)]:
+        raise InputError(*problems)
     empty = [i for i, text in enumerate(completions) if not text]
     if empty:
         raise InputError(f"completions[{empty[0]}]: wanted a text, got an empty one")
@@ -115,14 +117,15 @@ def rank(
     """
     if normalise not in ("sum", "token", "byte", "unconditional"):
         raise InputError(f"normalise: wanted sum, token, byte or unconditional, got {normalise!r}")
+    prompt, unconditional = one(prompt, "prompt"), one(unconditional, "unconditional")
     choices = several(choices, "choices")
     scores = log_likelihood(model, [prompt] * len(choices), choices, method=method)
-    values = [one.sum for one in scores]
+    values = [score.sum for score in scores]
     if normalise == "unconditional":
         before = log_likelihood(model, [unconditional] * len(choices), choices, method=method)
-        values = [value - one.sum for value, one in zip(values, before, strict=True)]
+        values = [value - score.sum for value, score in zip(values, before, strict=True)]
     elif normalise != "sum":
-        sizes = [len(one.tokens) if normalise == "token" else one.completion_bytes for one in scores]
+        sizes = [len(score.tokens) if normalise == "token" else score.completion_bytes for score in scores]
         values = [value / size for value, size in zip(values, sizes, strict=True)]
     found = [Choice(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
     return sorted(found, key=lambda choice: -choice.score)
@@ -172,7 +175,7 @@ def surprisal(model: Model, text: str, *, stride: int | None = None, method: Met
     Raises:
         InputError: as ``bits_per_byte``.
     """
-    ((pieces, tokens),) = _rolling(model, [text], stride, method)
+    ((pieces, tokens),) = _rolling(model, [one(text, "text")], stride, method)
     frame = surprisal_frame(text, pieces, tokens)
     frame.attrs["exactness"] = exactness_of(model.objective.exactness, method)
     return frame

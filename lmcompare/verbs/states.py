@@ -25,7 +25,7 @@ def embed(
         layer: None for the last states after the final norm; 0 for the embeddings, k for what leaves layer k.
 
     Raises:
-        InputError: a text that the context does not hold, no such layer, or one text in place of a list.
+        InputError: a text that the context does not hold, no such layer, no such pooling, or what is no list of texts.
     """
     rows = asking.ids_of(model.vocabulary.encode_batch(several(texts, "texts")))
     return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
@@ -36,7 +36,8 @@ def embed_tokens(model: Model, texts: Sequence[str], *, layer: int | None = None
 
     Words are those of ``vocabulary.Pieces``; an empty text has none. ``layer`` and errors are those of ``embed``.
     """
-    pieces = model.vocabulary.pieces(several(texts, "texts"))
+    texts = several(texts, "texts")
+    pieces = model.vocabulary.pieces(texts)
     examples = _read(model, [piece.ids for piece in pieces])
     found: list[Words | None] = [None] * len(texts)
     for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):

@@ -11,13 +11,13 @@ from lmcompare.asking import ids_of
 from lmcompare.decoding import Decoded, cut
 from lmcompare.decoding import infill as holes
 from lmcompare.decoding.filling import not_masked
-from lmcompare.decoding.left_to_right import left_to_right
+from lmcompare.decoding.left_to_right import check, left_to_right
 from lmcompare.decoding.unmasking import unmasking
 from lmcompare.errors import InputError
 from lmcompare.example import Ids
 from lmcompare.frames import PlainFrame
 from lmcompare.scoring import fitting
-from lmcompare.verbs import Model, several
+from lmcompare.verbs import Model, one, several
 
 LENGTHS = (1, 2, 4, 8, 16, 32)
 """The lengths that a masked model tries where none is given."""
@@ -76,9 +76,9 @@ def generate(
         seed: of the sampling.
 
     Raises:
-        InputError: as ``decode``, or one text in place of a list of prompts.
+        InputError: as ``decode``, or what is no list of texts.
     """
-    stop = [stop] if isinstance(stop, str) else stop
+    stop = several([stop] if isinstance(stop, str) else stop, "stop")
     decoded = decode(
         model,
         ids_of(model.vocabulary.encode_batch(several(prompts, "prompts"))),
@@ -113,10 +113,13 @@ def decode(
     """Do what ``generate`` does, on ids, and say what it cost.
 
     Raises:
-        InputError: a setting of the other way of decoding, or more tokens than the context holds.
+        InputError: a setting that cannot be, or of the other way of decoding; more tokens than the context holds.
     """
     network, objective, special = model.network, model.objective, model.vocabulary.special
     stop = [stop] if isinstance(stop, str) else stop
+    check(
+        1 if length is None else length, temperature, steps, seed=seed, beams=beams, top_k=top_k, top_p=top_p, stop=stop
+    )
     most = _most_new(model, prompts)
     if most < (1 if length is None else length):
         raise InputError(
@@ -165,8 +168,11 @@ def infill(model: Model, text: str, **settings: Any) -> holes.Infilled:
             ``temperature``, ``seed``.
 
     Raises:
-        InputError: as there, or a text that the context does not hold once its holes are filled.
+        InputError: as there, a text that the context does not hold once its holes are filled, or what is no text.
     """
+    if settings.get("choices") is not None:
+        settings["choices"] = several(settings["choices"], "choices")
+    text = one(text, "text")
     return holes.infill(model.network, model.objective, model.vocabulary, text, context=model.context, **settings)
 
 
@@ -176,10 +182,10 @@ def visibility(model: Model, text: str) -> seeing.Visibility:
     An encoder-decoder of the plain form is asked for the text, given the text.
 
     Raises:
-        InputError: a text without tokens, or one that the context does not hold.
+        InputError: no text, one without tokens, or one that the context does not hold.
     """
     special = model.vocabulary.special
-    (tokens,) = ids_of(model.vocabulary.encode_batch([text]))
+    (tokens,) = ids_of(model.vocabulary.encode_batch([one(text, "text")]))
     if not len(tokens):
         raise InputError(f"text: wanted one with tokens, got {text!r}")
     if isinstance(model.objective, PlainFrame):

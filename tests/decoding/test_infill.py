@@ -109,6 +109,38 @@ def test_choices(model):
     assert filled.handicap == (BY_THE_WHOLE if model[1].kind in ("causal", "prefix") else "")
     with pytest.raises(InputError, match="choices: wanted some, for a text with one hole"):
         infill(*model, "<hole> <mask> a <mask>", choices=["a"])
+    with pytest.raises(InputError, match=r"choices\[1\]: wanted a text with tokens, got ''"):
+        infill(*model, "the film was <hole>.", choices=["good", ""])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (3, "lengths: wanted a list of numbers of tokens, got 3"),
+        ([], "lengths: wanted at least one, got none"),
+        ([1, 0], r"lengths\[1\]: wanted at least 1, got 0"),
+        ([1.5], r"lengths\[0\]: wanted an integer, at least 1, got 1\.5"),
+    ],
+)
+def test_lengths_that_cannot_be(model, lengths, message):
+    with pytest.raises(InputError, match=message):
+        infill(*model, "the film was<hole>.", lengths=lengths)
+
+
+def test_lengths_may_come_one_by_one(model):
+    text = "the film was<hole>."
+    assert infill(*model, text, lengths=iter([1, 2])).text == infill(*model, text, lengths=[1, 2]).text
+
+
+def test_a_network_in_training_stays_so(model):
+    before = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
+    model[0].train()
+    try:
+        again = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
+        assert model[0].training and model[0].transformer.training
+    finally:
+        model[0].eval()
+    assert again.text == before.text
 
 
 def test_no_hole(model):

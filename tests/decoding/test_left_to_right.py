@@ -151,8 +151,34 @@ def test_sampling_follows_the_distribution():
         ({"length": 1, "temperature": -1}, "temperature: wanted 0 or more, got -1"),
         ({"length": 1, "beams": 2}, "beams: wanted 1"),
         ({"length": 1, "stop": ["x"]}, "stop: wanted `decode`"),
+        ({"length": 2.5}, r"length: wanted an integer, at least 1, got 2\.5"),
+        ({"length": 1, "beams": 0}, "beams: wanted at least 1, got 0"),
+        ({"length": 1, "top_k": -1}, "top_k: wanted at least 0, got -1"),
+        ({"length": 1, "top_p": 0.0}, r"top_p: wanted more than 0 and at most 1, got 0\.0"),
+        ({"length": 1, "top_p": 1.5}, r"top_p: wanted more than 0 and at most 1, got 1\.5"),
+        ({"length": 1, "seed": -1}, "seed: wanted at least 0, got -1"),
+        ({"length": 1, "stop": [""]}, "stop: wanted texts that end a continuation, got an empty one"),
+        ({"length": 1, "temperature": "0"}, "temperature: wanted 0 or more, got 0"),
     ],
 )
 def test_contradictions(model, special, prompts, settings, message):
     with pytest.raises(InputError, match=message):
         left_to_right(*model, prompts, special, **settings)
+
+
+def test_all_that_cannot_be_is_said_at_once(model, special, prompts):
+    with pytest.raises(InputError) as caught:
+        left_to_right(*model, prompts, special, length=0, beams=0, top_k=-1, top_p=2, seed=-1)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["length", "beams", "top_k", "seed", "top_p"]
+
+
+def test_a_network_in_training_stays_so_and_decodes_without_dropout(model, special, prompts):
+    network, objective = model
+    plain = left_to_right(*model, prompts, special, length=3, temperature=0).tokens
+    network.train()
+    try:
+        again = left_to_right(*model, prompts, special, length=3, temperature=0).tokens
+        assert network.training and network.transformer.training
+    finally:
+        network.eval()
+    assert [row.tolist() for row in again] == [row.tolist() for row in plain]
