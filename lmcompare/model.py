@@ -107,7 +107,7 @@ class LanguageModel:
         Raises:
             InputError: the path is that of a file.
         """
-        folder = Path(path)
+        folder = Path(path).expanduser()
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: wanted a folder, or a path where one can be made, got a file")
         with _without_bars():
