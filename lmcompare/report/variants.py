@@ -157,9 +157,10 @@ def _by_labels(rows: Rows, one: Variants, counts: list[int]) -> bytes:
 
 def _lines(axes: Axes, rows: Rows, one: Variants, at: list[float], spread: float = 0.0) -> None:
     scale = one.findings[0].metric.scale
-    for place, arm in enumerate(rows.arms):
-        colour, marker = look(rows.arms, arm)
-        shift = spread * (place - (len(rows.arms) - 1) / 2)
+    asked = [arm for arm in rows.arms if any((arm, PRETRAINED) in found.measured for found in one.findings)]
+    for arm in asked:
+        place, (colour, marker) = rows.arms.index(arm), look(rows.arms, arm)
+        shift = spread * (asked.index(arm) - (len(asked) - 1) / 2)
         for condition, face in ((PRETRAINED, colour), (SCRATCH, "white")):
             said = [
                 (x + shift, found.measured.get((arm, condition))) for x, found in zip(at, one.findings, strict=True)
