@@ -68,7 +68,25 @@ def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> li
     if any(found.of(SCRATCH) for found in findings):
         each = "pretraining seed" if rows.fresh else "seed"
         lines.append(f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated.")
+    if short := _still_learning(rows):
+        lines.append(
+            f"**Length of tuning**: on {joined(short)} nearly every network was best after its last epoch: with more "
+            "epochs the order may be another."
+        )
     return lines
+
+
+def _still_learning(rows: Rows) -> list[str]:
+    """Name the tasks on which nine in ten of the tuned networks chose the last epoch that they were given."""
+    said = []
+    for task in rows.tasks:
+        settings = (rows.settings.get("tasks") or {}).get(task.name) or {}
+        last = (settings.get("adaptation") or {}).get("epochs")
+        chosen = [(run.notes.get("chosen") or {}).get("epoch") for run in rows.cells(task.name)]
+        chosen = [epoch for epoch in chosen if epoch is not None]
+        if last and chosen and chosen.count(last) >= 0.9 * len(chosen):
+            said.append(escape(task.name))
+    return said
 
 
 def _truncated(rows: Rows) -> list[str]:

@@ -201,6 +201,19 @@ def test_cut_texts_are_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) ->
     assert "**Truncation**" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
 
 
+def test_tuning_that_ended_while_it_helped_is_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) -> None:
+    rows = synthetic(items=40)
+    rows.settings["tasks"]["sentiment"]["adaptation"] = {"epochs": 4}
+    tuned = [run for run in rows.runs if "chosen" in run.notes]
+    for run in tuned:
+        run.notes["chosen"] = run.notes["chosen"] | {"epoch": 4}
+    said = "**Length of tuning**: on sentiment nearly every network was best after its last epoch"
+    assert said in write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
+    for run in tuned[:3]:
+        run.notes["chosen"] = run.notes["chosen"] | {"epoch": 2}
+    assert "Length of tuning" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
+
+
 def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=40, gate=0.0)
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
