@@ -5,14 +5,13 @@ import os
 import re
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lmcompare import __version__
-from lmcompare.errors import InputError, LmcompareError
+from lmcompare.errors import InputError, LmcompareError, nearest
 
 app = typer.Typer(
     name="lmcompare",
@@ -30,6 +29,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.tokens=60000; may be repeated."),
 ]
+LISTED = ("objectives", "tasks", "metrics", "sources")
 Quick = Annotated[bool, typer.Option("--quick", help="Apply what the file says under `quick`.")]
 
 
@@ -37,15 +37,6 @@ class Stopped(LmcompareError):
     """The person at the terminal stopped the run."""
 
     exit_code = 130
-
-
-class Kind(StrEnum):
-    """What ``list`` lists."""
-
-    OBJECTIVES = "objectives"
-    TASKS = "tasks"
-    METRICS = "metrics"
-    SOURCES = "sources"
 
 
 def _version(asked: bool) -> None:
@@ -171,10 +162,12 @@ def summary(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[Kind, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],
 ) -> None:
     """List what an experiment can name, with the settings of each."""
-    if kind is Kind.METRICS:
+    if kind not in LISTED:
+        raise InputError(f"list {kind}: wanted objectives, tasks, metrics or sources{nearest(kind, LISTED)}")
+    if kind == "metrics":
         from lmcompare import metrics
 
         for name, said in metrics.describe().items():
@@ -185,7 +178,7 @@ def list_(
     from lmcompare.objectives import OBJECTIVES
     from lmcompare.tasks import TASKS
 
-    registry: Any = {Kind.OBJECTIVES: OBJECTIVES, Kind.TASKS: TASKS, Kind.SOURCES: SOURCES}[kind]
+    registry: Any = {"objectives": OBJECTIVES, "tasks": TASKS, "sources": SOURCES}[kind]
     for name in registry:
         typer.echo("\n".join(describe(name, registry[name])))
 

@@ -150,7 +150,8 @@ def test_list_shows_what_an_experiment_can_name(said, kind: str, lines: list[str
     assert code == 0
     for line in lines:
         assert any(found.startswith(line) for found in out.splitlines()), out
-    assert said("list", "things")[2] == 2
+    _, err, code = said("list", "objectve")
+    assert code == 2 and "tasks, metrics or sources; did you mean 'objectives'?" in err
 
 
 def test_results_lie_beside_the_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

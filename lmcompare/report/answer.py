@@ -26,8 +26,8 @@ class Answer:
     lines: list[str]
 
 
-def answer(found: Findings) -> Answer:
-    """Say what was found on one task."""
+def answer(found: Findings, warning: str = "") -> Answer:
+    """Say what was found on one task, and at the end ``warning``, if there is one."""
     measured = [one for one in found.of(PRETRAINED) if one.exactness in EXACTNESS]
     items = max((one.estimate.items for one in measured), default=0)
     asked = found.metric.title
@@ -36,7 +36,7 @@ def answer(found: Findings) -> Answer:
     measured.sort(key=lambda one: one.estimate.value, reverse=found.task.better == "higher")
     noun = "arm" if found.checkpoints else "objective"
     distances = _distances(found, measured[0].arm) if measured else []
-    lines = [*distances, *_pretraining(found), *_controls(found)]
+    lines = [*distances, *_pretraining(found), *_controls(found), *([warning] if warning else [])]
     return Answer(escape(found.task.name), asked, _headline(found, measured, noun), [*_uncontrolled(found), *lines])
 
 

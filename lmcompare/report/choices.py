@@ -1,6 +1,7 @@
 """What was fixed beforehand, what was chosen on validation, what is exploratory; and what is contested."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import joined, shown
@@ -48,12 +49,19 @@ def chosen(rows: Rows) -> list[str]:
         keys: dict[str, None] = {}
         networks = [run for run in rows.cells(task.name) if run.arm and run.notes.get("trials")]
         for run in networks:
-            keys |= dict.fromkeys(key for key in run.notes.get("chosen") or {} if not key.startswith("validation"))
+            keys |= dict.fromkeys(key for key in run.notes.get("chosen") or {} if _was_free(key, run.notes["trials"]))
         if networks and keys:
             most = max(len(run.notes["trials"]) for run in networks)
             what = joined([escape(key.replace("_", " ")) for key in keys])
-            lines.append(f"**{escape(task.name)}**: {what}, for each network by itself, from {most} trials at most.")
+            trials = f"{most} trials at most" if most > 1 else "one trial"
+            lines.append(f"**{escape(task.name)}**: {what}, for each network by itself, from {trials}.")
     return lines
+
+
+def _was_free(key: str, trials: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a setting was chosen: an epoch always is, of one trial too; others where trials differ in them."""
+    values = {trial.get(key) for trial in trials} - {None}
+    return not key.startswith("validation") and (key == "epoch" or len(values) > 1)
 
 
 def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table]) -> list[str]:

@@ -1,6 +1,7 @@
 """How numbers and names are written for people."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -146,6 +147,15 @@ def plain(value: float, decimals: int) -> str:
         return NONE
     text = f"{value:.{decimals}f}"
     return text[1:] if text.startswith("-") and not float(text) else text.replace("-", "−")
+
+
+def minus(text: str) -> str:
+    """Write the negative numbers of a text with a true minus sign.
+
+    >>> minus("the interval [-2.6, -0.1] of re-runs")
+    'the interval [−2.6, −0.1] of re-runs'
+    """
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 def signed(value: float, decimals: int) -> str:

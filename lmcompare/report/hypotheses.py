@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report import sides
+from lmcompare.report import samples, sides
 from lmcompare.report.findings import Findings, corrected, decimals_of, verdict, written
-from lmcompare.report.formats import Shown, called, counted, plain, probability, shown
+from lmcompare.report.formats import Shown, called, counted, minus, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
 from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows, Task
@@ -30,7 +30,7 @@ class Card:
         holm: p-value after Holm's correction over all hypotheses of the experiment.
         verdict: a word and its reason.
         plateau: whether every network of the contrast passed the gate.
-        controls: how the first stands to the controls of the task, and whether it uses the right side, in words.
+        controls: how the first stands to the controls of the task, and whether it uses its right side and its prompts.
     """
 
     name: str
@@ -84,8 +84,11 @@ def _card(
     second = "" if against is None else f" over {code(against) if said.get('second') else escape(called(against))}"
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
-    beside = "; ".join(text for text in (_controls(found, said), sides.said(rows, said["task"], said["first"])) if text)
-    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, beside)
+    seeds = samples.constant(rows, said["task"]).get(said["first"])
+    beside = [_controls(found, said), sides.said(rows, said["task"], said["first"])]
+    beside.append(f"it wrote one text under every prompt of its samples, with {seeds}" if seeds else "")
+    known = "; ".join(filter(None, beside))
+    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, known)
 
 
 def _left_plateau(rows: Rows, arm: str, task: str) -> bool:
@@ -174,7 +177,7 @@ def lines(card: Card) -> list[str]:
     """Return what stands on a card, a line each."""
     d, scale = card.difference, card.metric.scale
     said = [f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."]
-    said.append(f"**Verdict: {card.verdict.word}.** {escape(card.verdict.reason)}.")
+    said.append(f"**Verdict: {card.verdict.word}.** {escape(minus(card.verdict.reason))}.")
     if d is not None:
         detectable = plain(d.detectable * scale, decimals_of(card.metric, [d]))
         items = f", {counted(d.items, 'item')}" if d.items else ""

@@ -125,8 +125,8 @@ def summary(findings: Sequence[Findings]) -> list[str]:
     return lines
 
 
-def note(findings: Sequence[Findings]) -> str:
-    """Say how the table is to be read."""
+def note(findings: Sequence[Findings], *, claims: bool = False) -> str:
+    """Say how the table is to be read; ``claims``: there are verdicts on claims beside it."""
     said = (
         "In brackets: 95% intervals over seeds and items. **Bold**: the best value of a row, told apart from the "
         "others or not. *Beaten by*: the networks that are told to be better than the best control. *Verdict*: what "
@@ -134,6 +134,11 @@ def note(findings: Sequence[Findings]) -> str:
     )
     if any(one.exactness == "chain" for found in findings for one in found.of(PRETRAINED)):
         said += " *Chain*: a likelihood that is exact given the length of the text."
+    if claims:
+        said += (
+            " Holm's correction is here over the comparisons of one task, and of the claims above over all of them: "
+            "the same difference may be told here and INCONCLUSIVE there."
+        )
     return said
 
 

@@ -32,7 +32,7 @@ from lmcompare.report import (
 )
 from lmcompare.report.blocks import Block
 from lmcompare.report.findings import Findings
-from lmcompare.report.formats import joined
+from lmcompare.report.formats import joined, minus
 from lmcompare.report.limits import limits
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.rows import Rows
@@ -172,7 +172,7 @@ class Page:
             "objectives": [f"**{escape(arm)}**: {compared.objective(rows, arm)}" for arm in rows.arms],
             "compared": compared.compared(rows),
             "overview": self._markdown("overview"),
-            "overview_note": overview.note(self.findings),
+            "overview_note": overview.note(self.findings, claims=bool(self.cards)),
             "summary": overview.summary(self.findings),
             "hypotheses": self._markdown("hypotheses"),
             "cards": [
@@ -181,7 +181,7 @@ class Page:
             ],
             "cards_open": _CARDS_OPEN,
             "generates": any(name.startswith("generation-") for name in self.tables),
-            "answers": [answer.answer(found) for found in self.findings],
+            "answers": [answer.answer(one, samples.warned(rows, one.task.name)) for one in self.findings],
             "tasks_asked": bool(rows.tasks),
             "gates": compared.gates(rows),
             "stamp": compared.stamp(rows),
@@ -243,7 +243,7 @@ class Page:
             "results_note": _note(found),
             "differences": self._markdown(f"differences-{name}"),
             "reasons": [
-                f"{code(lead.first)} over {code(lead.second)}: {lead.label}: {escape(lead.reason)}."
+                f"{code(lead.first)} over {code(lead.second)}: {lead.label}: {escape(minus(lead.reason))}."
                 for lead in found.leads
             ],
             "gains": self._markdown(f"gains-{name}"),

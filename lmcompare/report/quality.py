@@ -57,11 +57,12 @@ def block(rows: Rows, findings: Sequence[Findings]) -> Block | None:
     floors = sorted({called(name) for name in frame["floor"] if name})
     text = "What pretraining cost, and what came of it. "
     text += f"*The floor*: {escape(' or '.join(floors))}, which knows no text. " if floors else ""
-    text += "A ratio favours who spent little, since the first FLOPs buy most: read the figure first."
     table = Table("quality", headings, rendered, frame)
     drawn = [found for found in findings if found.task.name in set(frame["task"])]
     few = len(drawn) <= PANELS and len(rows.arms) <= MANY
     figure = _draw(rows, drawn, costs) if few else None
+    first = "read the figure first" if few else "the curves under Learning show the whole way"
+    text += f"A ratio favours who spent little, since the first FLOPs buy most: {first}."
     alt = "Primary metric of each task against FLOPs of pretraining, for each arm and seed"
     return Block("quality", "Quality per FLOP", text, figure, alt, table, "table")
 

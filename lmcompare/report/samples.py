@@ -1,11 +1,12 @@
-"""Generations drawn at random, side by side for the same prompt."""
+"""Generations drawn at random, side by side for the same prompt; and who wrote one text under every prompt."""
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lmcompare.report.formats import shortened
+from lmcompare.report.formats import counted, joined, shortened
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.rows import PRETRAINED, Rows
 
@@ -52,6 +53,37 @@ def sampled(rows: Rows, task: str) -> list[Sampled]:
         table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame())
         found.append(Sampled(escape(shortened(prompt, LONGEST, keep="end")), table))
     return found
+
+
+def constant(rows: Rows, task: str) -> dict[str, str]:
+    """Find the pretrained arms that wrote one and the same text under every prompt kept, with most of their seeds.
+
+    What such an arm writes is a constant, so that no measure of it shows that a prompt was read. Prompts that want the
+    same answer are no evidence: cells whose references are not all different are left out.
+
+    Returns:
+        how many of its seeds did, by arm, in the order of the YAML file: '5 of 6 seeds'.
+    """
+    asked: Counter[str] = Counter()
+    same: Counter[str] = Counter()
+    for run in rows.cells(task):
+        texts = [str(sample.get("text", "")).strip() for sample in run.samples]
+        wanted = {str(sample.get("reference", "")) for sample in run.samples}
+        if run.condition == PRETRAINED and len(texts) > 1 and len(wanted) == len(texts):
+            asked[run.arm] += 1
+            same[run.arm] += len(set(texts)) == 1
+    return {arm: f"{same[arm]} of {counted(asked[arm], 'seed')}" for arm in rows.arms if 2 * same[arm] > asked[arm]}
+
+
+def warned(rows: Rows, task: str) -> str:
+    """Say which arms wrote one text under every prompt; '' if none did."""
+    of = [f"{code(arm)} ({seeds})" for arm, seeds in constant(rows, task).items()]
+    if not of:
+        return ""
+    return (
+        f"**One text under every prompt** of the samples below: {joined(of)}. What is written there is a constant, and "
+        "no measure of it shows that a prompt was read."
+    )
 
 
 def _who(arm: str, condition: str) -> str:

@@ -1,7 +1,7 @@
-"""Tasks of one experiment that differ in one setting alone: what that setting is worth to each arm."""
+"""Tasks of one experiment that differ in one setting: what that setting is worth to each arm."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -22,21 +22,28 @@ from lmcompare.report.rows import CONTROL, PRETRAINED, SCRATCH, Rows
 from lmcompare.report.tables import who
 
 LABELS, MASK, TEMPERATURE = "items", "adaptation: attention", "temperature"
+BESIDE_LABELS = (
+    "validation", "test", "adaptation: epochs", "adaptation: learning_rates", "adaptation: patience",
+    "adaptation: pooling",
+)  # fmt: skip
+"""Settings that may follow the number of labels: tasks of few labels split and train otherwise than those of many."""
 
 
 @dataclass(frozen=True)
 class Variants:
-    """Tasks that differ in one setting alone.
+    """Tasks that differ in one setting, and perhaps in some that may follow it.
 
     Attributes:
         key: the setting, as ``parity.flattened`` names it.
         values: of that setting, one a task.
         findings: what was measured, one a task.
+        beside: the other settings in which they differ.
     """
 
     key: str
     values: list[Any]
     findings: list[Findings]
+    beside: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> str:
@@ -44,16 +51,20 @@ class Variants:
         return joined([code(found.task.name) for found in self.findings])
 
 
-def variants(rows: Rows, findings: Sequence[Findings], key: str) -> list[Variants]:
-    """Return the groups of two or more tasks whose settings are the same but for ``key``."""
-    groups: dict[str, list[tuple[Any, Findings]]] = {}
+def variants(rows: Rows, findings: Sequence[Findings], key: str, beside: Collection[str] = ()) -> list[Variants]:
+    """Return the groups of two or more tasks whose settings are the same but for ``key`` and perhaps ``beside``."""
+    groups: dict[str, list[tuple[dict[str, Any], Findings]]] = {}
     for found in findings:
         said = flattened(rows.settings["tasks"][found.task.name])
         if key in said and found.measured:
-            rest = {name: value for name, value in said.items() if name != key}
-            groups.setdefault(repr(sorted(rest.items())), []).append((said[key], found))
-    made = [Variants(key, [value for value, _ in group], [one for _, one in group]) for group in groups.values()]
-    return [one for one in made if len({*map(repr, one.values)}) > 1]
+            rest = {name: value for name, value in said.items() if name != key and name not in beside}
+            groups.setdefault(repr(sorted(rest.items())), []).append((said, found))
+    made = []
+    for group in groups.values():
+        differ = tuple(name for name in (key, *beside) if len({repr(said.get(name)) for said, _ in group}) > 1)
+        if key in differ:
+            made.append(Variants(key, [said[key] for said, _ in group], [one for _, one in group], differ[1:]))
+    return made
 
 
 def _numbers(one: Variants, labels: Sequence[object]) -> pd.DataFrame:
@@ -112,17 +123,19 @@ def _by_mask(rows: Rows, one: Variants) -> bytes:
 def labels(rows: Rows, findings: Sequence[Findings]) -> list[Block]:
     """Label efficiency: the same task with several numbers of labelled items."""
     made = []
-    for one in variants(rows, findings, LABELS):
+    for one in variants(rows, findings, LABELS, BESIDE_LABELS):
         counts = [_trained_on(rows, found.task.name) for found in one.findings]
-        if not all(counts):
+        if not all(counts) or len({*counts}) < len(counts):
             continue
         order = sorted(range(len(counts)), key=counts.__getitem__)
-        one = Variants(one.key, [one.values[i] for i in order], [one.findings[i] for i in order])
+        one = replace(one, values=[one.values[i] for i in order], findings=[one.findings[i] for i in order])
         counts = [counts[i] for i in order]
         name = f"labels-{slug(one.findings[0].task.name)}"
         metric = one.findings[0].metric
         same = len({frozenset(found.measured[next(iter(found.measured))].outcome.items) for found in one.findings}) == 1
-        text = f"{metric.heading} [95%] of {one.tasks}, which differ in the number of labelled items alone. "
+        others = joined([escape(key.split(": ")[-1].replace("_", " ")) for key in one.beside])
+        but = f", and with it in {others}" if others else " alone"
+        text = f"{metric.heading} [95%] of {one.tasks}, which differ in the number of labelled items{but}. "
         text += "All are asked the same test items." if same else "Each has test items of its own: fewer of the small."
         table = _table(one, counts, [f"{count:,} training items" for count in counts], name)
         figure = _by_labels(rows, one, counts) if len(rows.arms) <= MANY else None

@@ -184,7 +184,7 @@ class Synthetic:
         samples = [
             {
                 "prompt": f"This film number {n} was",
-                "text": f"{name} {seed} says {TRICKY}",
+                "text": f"{name} {seed} says {0 if name == 'seq2seq' else n} {TRICKY}",
                 "reference": f"not so bad {n}.",
             }
             for n in range(6)

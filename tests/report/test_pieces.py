@@ -18,6 +18,7 @@ from lmcompare.report import (
     positions,
     quality,
     reliability,
+    samples,
     sides,
     variants,
 )
@@ -162,6 +163,9 @@ def test_quality_per_flop(plain: tuple[Rows, list[Findings]]) -> None:
     assert frame.loc[("sentiment", "masked"), "over_scratch_per_tflop"] == pytest.approx(gain["masked"] / 7.05)
     assert np.isnan(frame.loc[("continuation", "masked"), "over_scratch_per_tflop"])
     assert frame.loc[("continuation", "causal"), "floor"] == "unigram"
+    assert "read the figure first" in block.text
+    many = there(quality.block(rows, [*found, *([found[0]] * quality.PANELS)]))
+    assert many.figure is None and "figure" not in many.text
 
 
 def test_quality_against_diversity_has_the_judge_of_the_other_table(plain: tuple[Rows, list[Findings]]) -> None:
@@ -203,8 +207,11 @@ def test_tasks_that_differ_in_one_setting_alone_are_set_side_by_side(plain: tupl
     (warm,) = diversity.blocks(*varied(rows, continuation, "temperature", [0.7, 1.0]))
     assert warm.folded == "table" and there(warm).table.rows[1][1] == "1"  # type: ignore[union-attr]
     two, copies = varied(rows, sentiment, "items", [100, 200])
+    two.settings["tasks"]["sentiment 200"] |= {"test": 0.5, "adaptation": {"epochs": 10}}
+    (labels,) = variants.labels(two, copies)
+    assert "which differ in the number of labelled items, and with it in test and epochs." in labels.text
     two.settings["tasks"]["sentiment 200"]["seed"] = 9
-    assert variants.labels(two, copies) == [], "they differ in two settings"
+    assert variants.labels(two, copies) == [], "a seed does not follow the number of labels"
 
 
 def test_a_page_with_every_piece_is_in_order(rich: tuple[Rows, list[Findings]]) -> None:
@@ -263,3 +270,30 @@ def test_what_the_right_side_is_worth(synthetic: Maker, tmp_path: Path) -> None:
     text = Page(rows, [sentiment, continuation]).markdown()
     assert text.count("**What the right side is worth.**") == 1
     assert text.count("what stands to the right of a gap is worth +0.250") == 1
+
+
+def test_one_text_under_every_prompt_is_no_answer(synthetic: Maker, tmp_path: Path) -> None:
+    made = synthetic(items=40)
+    made.settings["hypotheses"] = {
+        arm: {"claim": "It writes better.", "task": "continuation", "first": arm, "second": "causal"}
+        for arm in ("masked", "seq2seq")
+    }
+    rows = read(made.write(tmp_path / "rows"))
+    found = [find(rows, task) for task in rows.tasks]
+    assert samples.constant(rows, "continuation") == {"seq2seq": "2 of 2 seeds"}
+    assert samples.constant(rows, "sentiment") == {} and samples.warned(rows, "sentiment") == ""
+    text = Page(rows, found).markdown()
+    assert text.count("- **One text under every prompt** of the samples below: `seq2seq` (2 of 2 seeds).") == 1
+    assert text.count("; it wrote one text under every prompt of its samples, with 2 of 2 seeds.") == 1
+
+    def of_seq2seq(changed: Callable[[dict[str, Any]], dict[str, Any]], seeds: tuple[int, ...]) -> dict[str, str]:
+        runs = [
+            replace(run, samples=[changed(one) for one in run.samples])
+            if (run.arm, run.task) == ("seq2seq", "continuation") and run.seed in seeds
+            else run
+            for run in rows.runs
+        ]
+        return samples.constant(replace(rows, runs=runs), "continuation")
+
+    assert of_seq2seq(lambda one: one | {"text": one["prompt"]}, (1,)) == {}, "no more than half of the seeds"
+    assert of_seq2seq(lambda one: one | {"reference": "yes"}, (1, 2)) == {}, "where one answer is right"
