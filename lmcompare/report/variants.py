@@ -1,5 +1,6 @@
 """Tasks of one experiment that differ in one setting: what that setting is worth to each arm."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -153,24 +154,24 @@ def _by_labels(rows: Rows, one: Variants, counts: list[int]) -> bytes:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 3.8), layout="constrained")
         axes = figure.subplots()
-        _lines(axes, rows, one, list(map(float, counts)))
+        at = [math.log10(count) for count in counts]
+        _lines(axes, rows, one, at, spread=0.015)
         for place, (arm, condition) in enumerate(dict.fromkeys(p for f in one.findings for p in f.measured)):
             if condition == CONTROL:
-                said = [(n, f.measured.get((arm, condition))) for n, f in zip(counts, one.findings, strict=True)]
-                there = [(n, m.estimate.value * one.findings[0].metric.scale) for n, m in said if m]
+                said = [(x, f.measured.get((arm, condition))) for x, f in zip(at, one.findings, strict=True)]
+                there = [(x, m.estimate.value * one.findings[0].metric.scale) for x, m in said if m]
                 axes.plot(*zip(*there, strict=True), color=GREY, linewidth=1.4, linestyle=(":", "--")[place % 2],
                           label=called(arm))  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xticks(counts, [f"{count:,}" for count in counts])
-        axes.minorticks_off()
-        axes.set_xlabel("labelled items to train on")
+        axes.set_xticks(at, [f"{count:,}" for count in counts])
+        axes.set_xlabel("labelled items to train on, spaced by their logarithm")
         _legend(figure, axes, one)
         return png(figure)
 
 
 def _lines(axes: Axes, rows: Rows, one: Variants, at: list[float], spread: float = 0.0) -> None:
     scale = one.findings[0].metric.scale
-    asked = [arm for arm in rows.arms if any((arm, PRETRAINED) in found.measured for found in one.findings)]
+    times = {arm: sum((arm, PRETRAINED) in found.measured for found in one.findings) for arm in rows.arms}
+    asked = [arm for arm in rows.arms if times[arm] > 1]  # one point is no line: the table has it
     for arm in asked:
         place, (colour, marker) = rows.arms.index(arm), look(rows.arms, arm)
         shift = spread * (asked.index(arm) - (len(asked) - 1) / 2)
