@@ -87,6 +87,8 @@ def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table])
         "diversity": "quality against diversity",
         "latency": "latency",
         "quality": "quality per FLOP",
+        "labels": "label efficiency",
+        "masks": "objective by mask",
         "overfitting": "the gap between training and validation loss",
     }
     drawn = [title for kind, title in kinds.items() if any(name.split("-")[0] == kind for name in tables)]
