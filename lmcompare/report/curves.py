@@ -17,6 +17,7 @@ from lmcompare.report.figures import DASHES, GREY, STYLE, grid, look, png
 from lmcompare.report.formats import plain
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.rows import Rows
+from lmcompare.report.scale import points as scaled
 from lmcompare.settings import GATE
 
 MANY = 9
@@ -170,11 +171,12 @@ def trials(rows: Rows) -> pd.DataFrame:
 
     ``series`` is the same for arms that differ in their learning rate alone; ``margin`` is how far the validation loss
     lies below unigram, nats per text target, the mean over seeds. Arms that a claim sets against others were not tried
-    to find the best of them, nor were those that were matched: they are left out.
+    to find the best of them, nor were those that were matched or are of several sizes: they are left out.
     """
     claims = (rows.settings.get("hypotheses") or {}).values()
     named = {said.get(key) for said in claims for key in ("first", "second")}
     named |= set((rows.settings.get("match") or {}).get("solved") or ())
+    named |= set(scaled(rows)["arm"])
     found = []
     for arm in (arm for arm in rows.arms if arm not in named):
         runs = [run for run in rows.pretraining(arm) if run.notes.get("gate")]

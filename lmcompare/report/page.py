@@ -36,7 +36,7 @@ from lmcompare.report.formats import joined, minus
 from lmcompare.report.limits import limits
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.rows import Rows
-from lmcompare.report.scale import scale_figure, scale_tables
+from lmcompare.report.scale import scale_figure, scale_tables, unlearnt
 
 _MISSING_SHOWN = 8
 _CARDS_OPEN = 3
@@ -199,6 +199,7 @@ class Page:
             "matching": self._markdown("matching"),
             "scale": {name: self._markdown(name) for name in ("scaling", "crossings", "variance")},
             "scale_figure": self._path("figures/scale.png"),
+            "scale_unlearnt": unlearnt(rows),
             "fresh": bool(rows.fresh),
             "adaptation": self._markdown("adaptation"),
             "limits": limits(rows, self.findings, apart),

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from lmcompare import statistics
 from lmcompare.errors import InputError
 from lmcompare.report.figures import STYLE, look, png
-from lmcompare.report.formats import NONE, engineering, interval
+from lmcompare.report.formats import NONE, engineering, interval, joined
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.rows import PRETRAINED, Rows
 
@@ -141,6 +141,15 @@ def _variance(frame: pd.DataFrame) -> Table | None:
     return Table("variance", headings, rendered, pd.DataFrame(numbers)) if rendered else None
 
 
+def unlearnt(rows: Rows) -> str:
+    """Name the networks of a law that have not passed the gate, and say what that means; '' if all have."""
+    failed = [code(arm) for arm in points(rows)["arm"].unique() if rows.gate(str(arm)) is False]
+    if not failed:
+        return ""
+    what = "a law, a crossing or a share of the variance that rests on it"
+    return f"**Gate not passed** by {joined(failed)}: {what} says when learning begins, not what size is worth."
+
+
 def scale_figure(rows: Rows) -> bytes | None:
     """Draw losses and errors against parameters, tokens and FLOPs, log-log, with each law that has one axis alone.
 
@@ -172,6 +181,8 @@ def scale_figure(rows: Rows) -> bytes | None:
                 low, high = frame.loc[frame["of"] == what, "y"].agg(["min", "max"])
                 ticks = np.geomspace(low, high, 4)
                 panel.set_yticks(ticks, [f"{tick:.3g}" for tick in ticks])
+                panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                panel.xaxis.set_minor_locator(NullLocator())
                 panel.xaxis.set_major_formatter(EngFormatter(sep=" "))
             row[0].set_ylabel(what if what == LOSS else f"error: {what}")
         for panel, axis in zip(panels[-1], axes, strict=True):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lmcompare.records import Record, to_frame
-from lmcompare.report import scale
+from lmcompare.report import curves, scale
 from lmcompare.report.page import Page
 from lmcompare.report.rows import Rows, read
 from tests.report.test_figures import size
@@ -102,3 +102,23 @@ def test_the_report_shows_it(rows: Rows) -> None:
     assert size(page.files()["figures/scale.png"])[0] == 1536
     assert {f"tables/{name}.csv" for name in ("scaling", "crossings", "variance")} <= set(page.files())
     assert "Scale and objective" not in Page(rows, []).markdown()
+
+
+def test_sizes_are_no_trials_of_a_search(rows: Rows) -> None:
+    large = grown(rows)
+    assert curves.trials(large).empty and curves.best(large) == "" and curves.expected(large) is None
+    assert len(curves.trials(grown(rows, widths=(32, 64)))) == 2 * len(LAWS)
+
+
+def test_a_network_that_learnt_nothing_is_named_beside_the_laws(rows: Rows) -> None:
+    page = Page(grown(rows), [])
+    assert scale.unlearnt(page.rows) == "" and "Gate not passed" not in page.markdown().partition("## Scale")[2]
+    arm = page.rows.arms[0]
+    runs = [
+        replace(run, notes={**run.notes, "gate": {**run.notes["gate"], "margin": 0.1, "passed": False}})
+        if run.arm == arm
+        else run
+        for run in page.rows.runs
+    ]
+    said = f"**Gate not passed** by `{arm}`: a law, a crossing or a share of the variance that rests on it"
+    assert said in Page(replace(page.rows, runs=runs), []).markdown().partition("## Scale")[2]
