@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
+from lmcompare.report.figures import DASHES, GREY, STYLE, legend_columns, look, png
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import called, plain
 from lmcompare.report.markdown import Table, escape, slug
@@ -112,5 +112,5 @@ def _draw(rows: Rows, frame: pd.DataFrame, means: pd.DataFrame, arms: list[str])
         axes.set_ylabel("judge, bits per byte")
         handles, _ = axes.get_legend_handles_labels()
         handles.append(Line2D([], [], color=GREY, marker="o", markersize=3.2, linestyle="", label="one seed"))
-        figure.legend(handles=handles, loc="outside lower left", ncols=6, columnspacing=1.5)
+        figure.legend(handles=handles, loc="outside lower left", ncols=legend_columns(handles), columnspacing=1.5)
         return png(figure)

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -57,6 +58,16 @@ def look(arms: Sequence[str], arm: str) -> tuple[str, str]:
     """Return the colour and the marker of an arm, by its place."""
     place = arms.index(arm)
     return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def legend_columns(keys: Sequence[Artist], most: int = 6) -> int:
+    """Return how many columns, at most ``most``, a legend of ``keys`` has room for on a figure as wide as a page."""
+    names = [str(key.get_label()) for key in keys]
+    for number in range(min(most, len(names)), 1, -1):
+        widest = [max(map(len, part)) for part in np.array_split(np.array(names, dtype=object), number)]
+        if sum(widest) + 9 * number <= 130:  # letters; 9 for the key and the space before the next
+            return number
+    return 1
 
 
 def grid(number: int, across: int, foot: float, height: float, *, sharey: bool = False) -> tuple[Figure, Any]:

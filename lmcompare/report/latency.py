@@ -7,7 +7,7 @@ from matplotlib.ticker import EngFormatter, LogLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import DASHES, STYLE, look, png
+from lmcompare.report.figures import DASHES, STYLE, legend_columns, look, png
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import NONE, plain
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -53,7 +53,7 @@ def _table(frame: pd.DataFrame, arms: list[str], name: str) -> Table:
 
 def _draw(rows: Rows, frame: pd.DataFrame, arms: list[str]) -> bytes:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
         axes = figure.subplots()
         for arm in arms:
             colour, marker = look(rows.arms, arm)
@@ -77,5 +77,6 @@ def _draw(rows: Rows, frame: pd.DataFrame, arms: list[str]) -> bytes:
         axes.set_xlabel("tokens generated")
         axes.set_ylabel("one generation alone")
         axes.set_title("median; shaded: to the 95th percentile", loc="left")
-        axes.legend(handlelength=3)
+        handles, _ = axes.get_legend_handles_labels()
+        figure.legend(handles=handles, handlelength=3, loc="outside lower left", ncols=legend_columns(handles))
         return png(figure)

@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
+from lmcompare.report.figures import DASHES, GREY, STYLE, legend_columns, look, png
 from lmcompare.report.findings import Findings
 from lmcompare.report.formats import NONE, called, plain
 from lmcompare.report.markdown import Table, escape, slug
@@ -81,5 +81,6 @@ def _draw(rows: Rows, frame: pd.DataFrame) -> bytes:
         axes.set_ylabel("bits per token")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         handles, _ = axes.get_legend_handles_labels()
-        figure.legend(handles=handles, handlelength=3, loc="outside lower left", ncols=5, columnspacing=1.8)
+        ncols = legend_columns(handles)
+        figure.legend(handles=handles, handlelength=3, loc="outside lower left", ncols=ncols, columnspacing=1.8)
         return png(figure)

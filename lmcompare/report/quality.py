@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import GREY, STYLE, grid, look, png
+from lmcompare.report.figures import GREY, STYLE, grid, legend_columns, look, png
 from lmcompare.report.findings import Findings, Lead
 from lmcompare.report.formats import NONE, called, engineering, plain, signed
 from lmcompare.report.markdown import Table, code, escape
@@ -107,7 +107,7 @@ def _draw(rows: Rows, findings: Sequence[Findings], costs: pd.DataFrame) -> byte
                     [], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label="from scratch, at 0"
                 )
             )
-        figure.legend(handles=keys, loc="outside lower left", ncols=6, columnspacing=1.5)
+        figure.legend(handles=keys, loc="outside lower left", ncols=legend_columns(keys), columnspacing=1.5)
         return png(figure)
 
 

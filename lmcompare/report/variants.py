@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from lmcompare.report.blocks import Block
 from lmcompare.report.curves import MANY
-from lmcompare.report.figures import DASHES, GREY, STYLE, look, png
+from lmcompare.report.figures import DASHES, GREY, STYLE, legend_columns, look, png
 from lmcompare.report.findings import Findings, decimals_of, written
 from lmcompare.report.formats import NONE, called, joined
 from lmcompare.report.markdown import Table, code, escape, slug
@@ -201,4 +201,6 @@ def _legend(figure: Figure, axes: Axes, one: Variants) -> None:
     if any(found.of(SCRATCH) for found in one.findings):
         handles.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle=":", label="scratch"))
     handles.append(Line2D([], [], color=GREY, marker="o", markersize=3.2, linestyle="", label="one seed"))
-    figure.legend(handles=handles, loc="outside lower left", ncols=6, handlelength=3, columnspacing=1.5)
+    figure.legend(
+        handles=handles, loc="outside lower left", ncols=legend_columns(handles), handlelength=3, columnspacing=1.5
+    )

@@ -2,8 +2,10 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lmcompare.report import figures
 from lmcompare.report.findings import find
@@ -19,6 +21,26 @@ def size(png: bytes) -> tuple[int, int]:
     assert png.startswith(b"\x89PNG")
     width, height = struct.unpack(">II", png[16:24])
     return width, height
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["causal", "masked", "seq2seq", "one seed"], 4),
+        (["causal", "masked (chain)", "seq2seq at equal parameters", "seq2seq at equal flops", "mixed"], 5),
+        ([f"{kind} width {n}" for kind in ("causal", "masked (chain)", "seq2seq") for n in (32, 64, 128)], 4),
+        (["a name that is as long as this line of text, and longer than half a page of letters"] * 3, 1),
+    ],
+)
+def test_a_legend_is_no_wider_than_the_page(names: list[str], wanted: int) -> None:
+    keys = [Line2D([], [], label=name) for name in names]
+    assert figures.legend_columns(keys) == wanted
+    figure = Figure(figsize=(9.6, 3.6), layout="constrained")
+    figure.subplots()
+    with mpl.rc_context(figures.STYLE):
+        legend = figure.legend(keys, names, loc="outside lower left", ncols=wanted, handlelength=3, columnspacing=1.8)
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_differences_that_are_all_nothing_have_an_axis_of_plain_numbers(rows: Rows) -> None:
