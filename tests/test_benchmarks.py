@@ -1,14 +1,30 @@
 from pathlib import Path
 
+import pytest
 import yaml
 
-from lmcompare.benchmarks import RATES, _table, ways
+from lmcompare.benchmarks import RATES, Way, _table, contest, ways
+from lmcompare.machine import ALLOCATOR
 
-SIZE = {"width": 8, "layers": 1, "vocabulary": 300, "batch": 2, "length": 16, "device": "cpu"}
+SIZE = {"width": 8, "layers": 1, "vocabulary": 300, "batch": 2, "length": 16, "steps": 8, "device": "cpu"}
 
 
-def test_ratios_are_paired_by_turn() -> None:
-    """The machine is twice as fast in the second turn: each loop is set against the plain one of its own turn."""
+def test_loops_take_turns() -> None:
+    """Two processes of ours beside one of the plain loop, to the end of the second turn that counts."""
+    every = {"plain": Way("plain", {}), "ours": Way("ours", ALLOCATOR, 2)}
+    speeds = contest(every, "seq2seq", SIZE)
+    assert list(speeds) == ["plain", "ours"]
+    assert min(speeds.values()) > 0
+
+
+def test_a_loop_that_fails_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="ours, causal: a process failed; see above"):
+        contest({"ours": Way("ours", {})}, "causal", SIZE | {"width": 9})
+    assert "network.heads: wanted a number that divides the width 9" in capfd.readouterr().err
+
+
+def test_ratios_are_paired_by_repeat() -> None:
+    """The machine is twice as fast in the second repeat: each loop is set against the plain one of its own repeat."""
     plain = {kind: [100.0, 200.0, 100.0] for kind in ("causal", "masked", "seq2seq")}
     ours = {kind: [110.0, 300.0, 120.0] for kind in plain}
     lines = _table({"plain": plain, "ours": ours}, SIZE).splitlines()
