@@ -108,8 +108,9 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
     done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
-    sizes = f"{len(experiment.arms)} arms x {len(experiment.seeds)} seeds, {len(experiment.tasks)} tasks"
-    typer.echo(f"{file}: valid; {sizes}: {len(all_cells)} cells, {done} of them done")
+    numbers = {"arm": len(experiment.arms), "seed": len(experiment.seeds), "task": len(experiment.tasks)}
+    arms, seeds, tasks = (f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items())
+    typer.echo(f"{file}: valid; {arms} x {seeds}, {tasks}: {len(all_cells)} cells, {done} of them done")
     for line in [*(lines(experiment, experiment.match) if experiment.match else ()), *to_download(experiment)]:
         typer.echo(line)
 

@@ -87,7 +87,7 @@ def test_help_and_version(said) -> None:  # type: ignore[no-untyped-def]
 
 def test_validate(said, file: Path) -> None:  # type: ignore[no-untyped-def]
     out, _, code = said("validate", str(file))
-    assert (out, code) == (f"{file}: valid; 2 arms x 1 seeds, 0 tasks: 3 cells, 0 of them done\n", 0)
+    assert (out, code) == (f"{file}: valid; 2 arms x 1 seed, 0 tasks: 3 cells, 0 of them done\n", 0)
 
 
 def test_bad_input_is_exit_code_2_and_one_line_a_problem(said, file: Path) -> None:  # type: ignore[no-untyped-def]
