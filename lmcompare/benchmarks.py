@@ -2,8 +2,8 @@
 
 Both train the same fresh network on the same batches of random tokens. The plain loop is what one writes first: logits
 everywhere, the library's own attention for this class and its own loss, AdamW as torch has it, one process with all
-cores. `lmcompare run` trains several networks side by side, each on its share of the cores: the last line is what all
-of them read together, the one before it what as many plain loops do. All processes live at once and take turns of a few
+cores. `lmcompare run` trains several networks side by side, each on its share of the cores: its line is what all of
+them read together, the one before it what as many plain loops do. All processes live at once and take turns of a few
 steps, since a machine is faster at one time than at another. Only ratios within one run on one machine mean anything.
 """
 
@@ -38,10 +38,12 @@ RATES: dict[str, dict[str, float]] = {
 """Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""
 
 SIZES = {"width": 128, "layers": 4, "vocabulary": 4096, "length": 128, "batch": 16, "steps": 32}
+LOOPS = ("plain", "ours", "compiled")
+"""The last is ours with ``training.compile``."""
 TURN = 4
 """Steps of a turn: short beside the moods of a machine, long beside the change from one process to the next."""
 WARM = 3
-"""Turns, the first among them, that are not counted: memory is touched for the first time."""
+"""Turns, the first among them, that are not counted: memory is touched for the first time, or torch compiles."""
 
 
 def special_ids(size: int, sentinels: int = 32) -> Special:
@@ -86,7 +88,7 @@ def train_ours(kind: str, steps: Steps, network: settings.Network, special: Spec
 
 
 def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -> None:
-    """Train by one loop ('ours' or 'plain'); after each turn, write a line and wait for one to be read."""
+    """Train by one of the ``LOOPS``; after each turn, write a line and wait for one to be read."""
     special = special_ids(size["vocabulary"])
     rng = np.random.default_rng(0)
     rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
@@ -94,7 +96,11 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
     # One turn more than is asked for, so that validation, which only our loop has, never comes.
     steps = turns_in(size) * TURN + WARM * TURN + TURN
     training = settings.Training(
-        tokens=steps * size["batch"] * size["length"], batch=size["batch"], evaluations=1, validation_blocks=1
+        tokens=steps * size["batch"] * size["length"],
+        batch=size["batch"],
+        evaluations=1,
+        validation_blocks=1,
+        compile=loop == "compiled",
     )
     done = 0
 
@@ -108,7 +114,7 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
             sys.stdin.readline()
 
     with register_optimizer_step_post_hook(stop_after_a_turn):
-        learn = train_ours if loop == "ours" else train_plainly
+        learn = train_plainly if loop == "plain" else train_ours
         learn(kind, Steps(rows, OBJECTIVES[kind](**RATES[kind]), special, training, 1, False), network, special, device)
 
 
@@ -175,8 +181,8 @@ def contest(every: Mapping[str, Way], kind: str, size: Mapping[str, Any]) -> dic
     return {name: way.processes * tokens / seconds[name] for name, way in every.items()}
 
 
-def ways(device: str) -> dict[str, Way]:
-    """Return the lines of the table by name."""
+def ways(device: str, compiling: bool = False) -> dict[str, Way]:
+    """Return the lines of the table by name; ``compiling`` adds our loop with ``training.compile``."""
     workers = room_for(device)
     found = {
         "plain": Way("plain", {}),
@@ -187,7 +193,12 @@ def ways(device: str) -> dict[str, Way]:
     environment = worker_environment(workers, device)
     alone = {"OMP_NUM_THREADS": environment["OMP_NUM_THREADS"]}
     found[f"plain, {workers} side by side"] = Way("plain", alone, workers)
-    return found | {f"`lmcompare run`: {workers} side by side, allocator set": Way("ours", environment, workers)}
+    ours = f"`lmcompare run`: {workers} side by side, allocator set"
+    found[ours] = Way("ours", environment, workers)
+    if compiling:
+        found["ours, allocator set, compiled"] = Way("compiled", ALLOCATOR)
+        found[f"{ours}, compiled"] = Way("compiled", environment, workers)
+    return found
 
 
 def main() -> None:
@@ -197,14 +208,15 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3, help="how often all is done anew; medians are shown")
-    parser.add_argument("--loop", choices=["ours", "plain"], help=argparse.SUPPRESS)
+    parser.add_argument("--compile", action="store_true", help="also with training.compile, which needs a C++ compiler")
+    parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(RATES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     size = vars(arguments)
     if arguments.loop:
         train_in_turns(arguments.loop, arguments.kind, size, arguments.device)
         return
-    every = ways(arguments.device)
+    every = ways(arguments.device, arguments.compile)
     speeds: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in RATES} for name in every}
     for _ in range(arguments.repeats):
         for kind in RATES:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional as F
 from transformers import (
     AttentionInterface,
@@ -175,6 +176,37 @@ def evaluating(network: torch.nn.Module) -> Iterator[None]:
             yield
     finally:
         network.train(was)
+
+
+@contextmanager
+def compiled(network: Network) -> Iterator[None]:
+    """Let torch compile the layers of a network; while it is in evaluation, and at the end, they are as they were.
+
+    Layers share their code, so one is compiled, or two of an encoder-decoder, and once more where shapes change.
+
+    Raises:
+        InputError: torch cannot compile here.
+    """
+    layers = [layer for part in network.modules() if isinstance(part, nn.ModuleList) for layer in part]
+
+    def either(eager: Any) -> Any:
+        fast, layer = torch.compile(eager), eager.__self__
+        return lambda *args, **kwargs: (fast if layer.training else eager)(*args, **kwargs)
+
+    for layer in layers:
+        layer.forward = either(layer.forward)
+    try:
+        yield
+    except TorchDynamoException as error:
+        said = str(getattr(error, "inner_exception", error)).strip().partition("\n")[0]
+        raise InputError(
+            "training.compile: torch could not compile here; wanted a C++ compiler and Python's headers (on Debian: "
+            f"apt install g++ python3-dev), got: {said}; or leave it out"
+        ) from error
+    finally:
+        for layer in layers:
+            del layer.forward
+        torch.compiler.reset()  # else the next network's shapes count towards torch's limit of recompilations
 
 
 def build(network: settings.Network, role: Role, special: Special, seed: int) -> Network:

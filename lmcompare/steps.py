@@ -55,16 +55,14 @@ class Steps(Dataset[list[Batch]]):
         """Return the micro-batches of ``step`` that this process reads."""
         first = step * self.training.batch
         places = range(first + self.process, first + self.training.batch, self.processes)
-        examples = []
+        examples, progress = [], step / len(self)
         for place in places:
             epoch, index = divmod(place, len(self.rows))
             block = int(self._order(epoch)[index])
             rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
             tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
             examples.append(
-                learn_block(
-                    self.objective, tokens, self.special, rng, isolated=self.isolated, progress=step / len(self)
-                )
+                learn_block(self.objective, tokens, self.special, rng, isolated=self.isolated, progress=progress)
             )
         cuts = np.array_split(np.arange(len(examples)), min(self.training.accumulation, len(examples)))
         return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]

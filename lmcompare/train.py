@@ -17,7 +17,7 @@ from lmcompare import settings
 from lmcompare.budget import Meter, peak_memory, reset_peak_memory
 from lmcompare.errors import InputError, LmcompareError
 from lmcompare.example import Special
-from lmcompare.networks import Network
+from lmcompare.networks import Network, compiled
 from lmcompare.objectives import Objective
 from lmcompare.steps import Steps, Validation, first_rows
 from lmcompare.stopping import agreed, interruptible, save_checkpoint
@@ -134,9 +134,10 @@ def train(
         device: 'cpu', 'cuda', or None for the best there is.
         trackers: names that accelerate knows ('tensorboard').
         name: of the run, for the trackers.
-        progress: is told {"done", "total", "loss", "tokens_per_second"}.
+        progress: is told {"done", "total", "stage", "loss", "tokens_per_second"}.
 
     Raises:
+        InputError: fewer blocks in a step than processes, or torch cannot compile here and is asked to.
         LmcompareError: the loss is not finite.
         KeyboardInterrupt: after a checkpoint was saved.
     """
@@ -184,7 +185,10 @@ def train(
     )
     clock, saved_at = time.perf_counter(), time.monotonic()
     shown = 0.0
-    with interruptible() as interrupted:
+    total_tokens = len(steps) * training.batch * length
+    if training.compile:
+        progress({"done": meter.corpus_tokens, "total": total_tokens, "stage": "compiling"})
+    with interruptible() as interrupted, compiled(network) if training.compile else nullcontext():
         for batches in loader:
             exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
             weight = torch.tensor(sum(batch.weight for batch in batches), dtype=exact, device=accelerator.device)
@@ -219,7 +223,7 @@ def train(
                 progress(
                     {
                         "done": meter.corpus_tokens,
-                        "total": len(steps) * training.batch * length,
+                        "total": total_tokens,
                         "stage": "training",
                         "loss": value,
                         "tokens_per_second": meter.corpus_tokens / meter.seconds,

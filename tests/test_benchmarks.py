@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def test_as_many_plain_loops_as_ours_run_side_by_side() -> None:
     assert (plain.loop, ours.loop) == ("plain", "ours")
     assert plain.processes == ours.processes
     assert plain.environment.items() <= ours.environment.items()
+
+
+def test_compiled_loops_are_ours_with_the_environment_of_ours() -> None:
+    every = ways("cpu", compiling=True)
+    for name in [name for name in every if name.endswith(", compiled")]:
+        assert every[name] == replace(every[name.removesuffix(", compiled")], loop="compiled")
+    assert list(every)[:-2] == list(ways("cpu"))
+
+
+def test_a_compiled_loop_compiles(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    without = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    with pytest.raises(SystemExit, match="compiled, causal: a process failed; see above"):
+        contest({"compiled": Way("compiled", without)}, "causal", SIZE)
+    assert "training.compile: torch could not compile here" in capfd.readouterr().err
 
 
 def test_objectives_are_those_of_the_main_experiment() -> None:

@@ -110,7 +110,8 @@ def test_an_arm_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_the_experiments_that_ship_are_valid(path: Path) -> None:
+def test_the_experiments_that_ship_are_valid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMCOMPARE_DATA", str(tmp_path))  # whether data are there is asked later, by `plan`
     for quick in (False, True):
         assert load(path, quick=quick).name == path.stem
 

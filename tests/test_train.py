@@ -1,11 +1,14 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +18,7 @@ import torch
 from datasets import Dataset
 
 from lmcompare import networks, settings
-from lmcompare.errors import LmcompareError
+from lmcompare.errors import InputError, LmcompareError
 from lmcompare.example import collate
 from lmcompare.networks import Tensors, evaluating
 from lmcompare.objectives import OBJECTIVES, parse
@@ -236,6 +239,62 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, sma
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
     assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-6)
     assert trained.currencies["targets"] == expected.currencies["targets"]
+
+
+TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings(
+    "ignore:The .grad attribute:UserWarning", "ignore:.torch.jit:DeprecationWarning"
+)
+
+
+def compile_by(backend, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+
+
+@TORCH_WARNS_OF_ITSELF
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, monkeypatch):
+    """Traced by torch, but not translated; micro-batches differ in their number of rows."""
+    graphs = []
+
+    def keep(graph, inputs):
+        assert torch.is_grad_enabled()  # validation has none, and is not compiled
+        graphs.append(graph)
+        return graph.forward
+
+    compile_by(keep, monkeypatch)
+    eager, expected = run(kind, blocks, special, small, tmp_path / "eager", replace(SMALL, accumulation=3))
+    assert not graphs
+    stages = []
+    network, trained = run(
+        kind, blocks, special, small, tmp_path / "compiled", replace(SMALL, accumulation=3, compile=True),
+        progress=lambda event: stages.append(event["stage"]),
+    )  # fmt: skip
+    assert graphs
+    assert stages[:2] == ["compiling", "training"]
+    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-5)
+    torch.testing.assert_close(weights(network), weights(eager), rtol=0, atol=1e-4)
+    assert not any("forward" in vars(module) for module in network.modules())
+
+
+@TORCH_WARNS_OF_ITSELF
+@pytest.mark.skipif(
+    not shutil.which(os.environ.get("CXX", "g++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    reason="no C++ compiler here, or none of Python's headers",
+)
+def test_torch_s_own_compiler_learns_the_same(blocks, special, small, tmp_path):
+    _, expected = run("seq2seq", blocks, special, small, tmp_path / "eager")
+    _, trained = run("seq2seq", blocks, special, small, tmp_path / "compiled", replace(SMALL, compile=True))
+    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-5)
+
+
+@TORCH_WARNS_OF_ITSELF
+def test_a_machine_that_cannot_compile(blocks, special, small, tmp_path, monkeypatch):
+    def broken(graph, inputs):
+        raise OSError("no g++")
+
+    compile_by(broken, monkeypatch)
+    with pytest.raises(InputError, match=r"training\.compile: .* wanted a C\+\+ compiler .*, got: no g\+\+; or leave"):
+        run("causal", blocks, special, small, tmp_path, replace(SMALL, compile=True))
 
 
 def test_a_loss_that_is_not_a_number(blocks, special, small, tmp_path):

@@ -87,6 +87,11 @@ def test_loss_is_that_of_training(model):
     assert model.loss(TEXTS, seed=3) == pytest.approx((nats * batch.target_weights).sum() / batch.weight, abs=1e-5)
 
 
+def test_a_loss_wants_a_seed_that_is_one(model):
+    with pytest.raises(InputError, match="seed: wanted at least 0, got -1"):
+        model.loss(TEXTS, seed=-1)
+
+
 def test_layers(model):
     with pytest.raises(InputError, match="layer: wanted one from -3 to 2"):
         model.embed(TEXTS, layer=7)

@@ -188,9 +188,11 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     generator seeded with (seed, place). Losses of different objectives are not comparable.
 
     Raises:
-        InputError: no target in these texts, one that the context does not hold, or a checkpoint of which training on
-            texts alone is not known.
+        InputError: no target in these texts, one that the context does not hold, a checkpoint of which training on
+            texts alone is not known, or a seed below 0.
     """
+    if problems := not_whole("seed", seed, 0):
+        raise InputError(*problems)
     special = model.vocabulary.special
     end = [] if isinstance(model.objective, FRAMED) else [special.eos]
     rows = [np.array([*ids, *end], dtype=np.int64) for ids in model.vocabulary.encode_batch(several(texts, "texts"))]
