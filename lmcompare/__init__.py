@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lmcompare.model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load, wrap
+    from lmcompare.language_model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load, wrap
 
 __all__ = ["CausalLM", "LanguageModel", "MaskedLM", "Seq2SeqLM", "__version__", "load", "wrap"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("lmcompare.model"), name)
+        return getattr(import_module("lmcompare.language_model"), name)
     raise AttributeError(f"module 'lmcompare' has no attribute {name!r}")
 
 

@@ -6,8 +6,8 @@ import hypothesis
 import numpy as np
 import pytest
 
-from lmcompare import settings
-from lmcompare.example import Special
+from lmcompare.core import settings
+from lmcompare.core.example import Special
 
 # A shell's background job has SIGINT ignored, and so would have every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,7 +42,7 @@ def sentences():
 
 @pytest.fixture(scope="session")
 def vocabulary(sentences):
-    from lmcompare.vocabulary import Vocabulary
+    from lmcompare.data.tokenizer import Vocabulary
 
     return Vocabulary.train(sentences, settings.Vocabulary(size=400, sentinels=16))
 
@@ -50,7 +50,7 @@ def vocabulary(sentences):
 @pytest.fixture
 def make(tmp_path):
     """Make a small experiment over one text file."""
-    from lmcompare.experiment import parse
+    from lmcompare.experiments.experiment import parse
 
     text = tmp_path / "text.txt"
     text.write_text("some text\n")

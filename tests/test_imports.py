@@ -1,4 +1,4 @@
-"""Imports run one way, and what must answer fast loads nothing heavy."""
+"""Imports run one way, from room to room, and what must answer fast loads nothing heavy."""
 
 import ast
 import subprocess
@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 
 import lmcompare
-from lmcompare.plan import OUTSIDE
+from lmcompare.execution.plan import OUTSIDE
 
 ROOT = Path(lmcompare.__file__).parent
 ORDER = (
-    "errors registry settings example records objectives corpora pieces vocabulary translator blocks frames families "
-    "likelihood scoring gap tensors networks sharing asking weights trying checkpoints reading budget decoding "
-    "visibility verbs model steps stopping train trainable fitting answering choosing metrics judge baselines tasks "
-    "adapt tools evaluate statistics report yamlfile overrides grid validation hypotheses costs matching experiment "
-    "cells plan machine state display pool run worker inspect listing cli __main__ benchmarks scoring_benchmark"
+    "core statistics data objectives models scoring generation language_model training tasks adaptation metrics "
+    "evaluation report experiments execution cli __main__ benchmarks"
 ).split()
 HEAVY = {"torch", "transformers", "evaluate", "sklearn", "matplotlib"}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
@@ -46,7 +43,7 @@ def rooms_imported(tree: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_imports_only_from_those_before_it(path: Path) -> None:
+def test_a_file_imports_only_from_rooms_below_it(path: Path) -> None:
     here = room(path)
     assert here in ORDER, f"{here}: say in ORDER where it stands"
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -55,25 +52,37 @@ def test_a_file_imports_only_from_those_before_it(path: Path) -> None:
 
 
 def test_the_rule_sees_an_import_inside_a_function() -> None:
-    assert list(rooms_imported(ast.parse("def f():\n    from lmcompare.run import run"))) == ["run"]
+    assert list(rooms_imported(ast.parse("def f():\n    from lmcompare.execution import run"))) == ["execution"]
     assert list(rooms_imported(ast.parse("from lmcompare import cli, __version__"))) == ["cli"]
 
 
 def test_what_computes_imports_nothing_that_is_left_out_of_the_key() -> None:
     assert OUTSIDE <= {*ORDER, "__init__"}
     inside = [path for path in FILES if room(path) not in OUTSIDE]
-    assert {"blocks", "vocabulary", "evaluate", "train", "records"} <= {room(path) for path in inside}
+    assert {"core", "data", "objectives", "models", "training", "evaluation"} <= {room(path) for path in inside}
     for path in inside:
         assert not OUTSIDE & {*rooms_imported(ast.parse(path.read_text(encoding="utf-8")))}, path
 
 
-@pytest.mark.parametrize("module", ["cli", "experiment", "settings", "objectives", "corpora", "tasks", "run", "worker"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cli.main",
+        "core.settings",
+        "data",
+        "experiments.experiment",
+        "execution.run",
+        "execution.worker",
+        "objectives",
+        "tasks",
+    ],
+)
 def test_light_files_load_nothing_heavy(module: str) -> None:
     code = f"import sys, lmcompare.{module}; print(*sys.modules)"
-    if module in ("objectives", "corpora", "tasks"):
-        registry = {"objectives": "OBJECTIVES", "corpora": "SOURCES", "tasks": "TASKS"}[module]
+    if module in ("objectives", "data", "tasks"):
+        registry = {"objectives": "OBJECTIVES", "data": "SOURCES", "tasks": "TASKS"}[module]
         code = f"import sys; from lmcompare.{module} import {registry}; list({registry}); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(loaded)
-    if module == "cli":
+    if module == "cli.main":
         assert not {"pandas", "numpy", "pydantic", "rich", "yaml"} & set(loaded)

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from lmcompare.errors import InputError, nearest
+from lmcompare.core.errors import InputError, nearest
 
 METRICS: tuple[str, ...] = tuple(
     sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
@@ -19,7 +19,7 @@ METRICS: tuple[str, ...] = tuple(
 
 
 def _elsewhere() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=__name__)}
+    return {point.name: point for point in entry_points(group="lmcompare.metrics")}
 
 
 def load(name: str, **options: Any) -> Any:

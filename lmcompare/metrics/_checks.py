@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to 1: what half precision loses, not what a logit would show."""
@@ -84,7 +84,7 @@ def checkpoint(metric: str, model: str | None) -> Path:
 def judge(metric: str, model: str | None) -> Any:
     """Return the ``LanguageModel`` that a metric asks; see ``checkpoint``."""
     folder = checkpoint(metric, model)
-    from lmcompare.model import load  # torch: only where a model is asked
+    from lmcompare.language_model import load  # torch: only where a model is asked
 
     return load(folder)
 

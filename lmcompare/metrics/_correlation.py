@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 from scipy.stats import DegenerateDataWarning
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics._checks import require_answers
 
 NUMBERS = datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("float64")})

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 
 def error_rate(metric: str, noun: str, aligned: Any, per_item: bool) -> dict[str, Any]:

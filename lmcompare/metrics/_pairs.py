@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 # The metrics import this module, not its classes: `evaluate.load` takes the first metric that a script holds.
 

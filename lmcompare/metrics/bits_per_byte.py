@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics._checks import amounts, require_answers
 
 _DESCRIPTION = """\

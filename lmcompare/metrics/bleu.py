@@ -5,7 +5,7 @@ from typing import Any
 import evaluate
 from sacrebleu.metrics.bleu import BLEU
 
-from lmcompare.errors import InputError, nearest
+from lmcompare.core.errors import InputError, nearest
 from lmcompare.metrics import _pairs
 from lmcompare.metrics._checks import require_answers
 

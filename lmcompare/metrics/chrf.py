@@ -5,7 +5,7 @@ from typing import Any
 import evaluate
 from sacrebleu.metrics.chrf import CHRF
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import _pairs
 from lmcompare.metrics._checks import require_answers
 

@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics._checks import ngrams, require_answers
 
 _DESCRIPTION = """\

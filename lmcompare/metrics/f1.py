@@ -8,7 +8,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import f1_score
 
-from lmcompare.errors import InputError, nearest
+from lmcompare.core.errors import InputError, nearest
 from lmcompare.metrics._checks import require_answers
 
 _DESCRIPTION = "F1: the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN). From 0 to 1, higher is better."

@@ -7,7 +7,7 @@ import datasets
 import evaluate
 from sacrebleu.metrics.bleu import BLEU
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics._checks import ngrams, require_answers
 
 _DESCRIPTION = """\

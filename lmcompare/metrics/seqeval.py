@@ -9,7 +9,7 @@ from seqeval.metrics import accuracy_score
 from seqeval.metrics.sequence_labeling import get_entities, precision_recall_fscore_support
 from seqeval.metrics.v1 import precision_recall_fscore_support as strictly
 
-from lmcompare.errors import InputError, nearest
+from lmcompare.core.errors import InputError, nearest
 from lmcompare.metrics import _pairs
 from lmcompare.metrics._checks import require_answers
 

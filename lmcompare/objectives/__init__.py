@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from lmcompare.errors import InputError
-from lmcompare.example import Example, Ids, Special, isolate
-from lmcompare.registry import Registry
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Example, Ids, Special, isolate
+from lmcompare.core.registry import Registry
 
 Role = Literal["decoder", "encoder", "encoder-decoder"]
 Family = Literal["autoregressive", "denoising", "mixed"]
@@ -51,7 +51,7 @@ class Objective(Protocol):
         """Return how a text is read to represent it: nothing is asked, the last input is eos."""
 
 
-OBJECTIVES: Registry[Objective] = Registry("objective", "lmcompare.objectives")
+OBJECTIVES: Registry[Objective] = Registry("objective", package="lmcompare.objectives", group="lmcompare.objectives")
 
 
 class Composed(ABC):

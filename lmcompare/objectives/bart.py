@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmcompare.errors import InputError
-from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.settings import STRICT, Rate, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
-from lmcompare.settings import STRICT, Rate, Share
 
 
 @OBJECTIVES.register("bart")

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Role
-from lmcompare.settings import STRICT
 
 
 @OBJECTIVES.register("causal")

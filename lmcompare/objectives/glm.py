@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
-from lmcompare.objectives.spans import cut_spans
-from lmcompare.settings import STRICT, Share
+from lmcompare.objectives._spans import cut_spans
 
 
 @OBJECTIVES.register("glm")

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare.errors import InputError
-from lmcompare.example import IGNORE, Example, Ids, Special
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
-from lmcompare.settings import STRICT, Share
 
 
 @OBJECTIVES.register("masked")

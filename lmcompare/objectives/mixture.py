@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lmcompare.errors import InputError, nearest
+from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.settings import STRICT, Rate
 from lmcompare.objectives import OBJECTIVES, Composed, Family, Objective, check_one_network, family_of
-from lmcompare.settings import STRICT, Rate
 
 
 @dataclass(frozen=True)

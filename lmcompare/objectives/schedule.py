@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Composed, Family, Objective, check_one_network, family_of
-from lmcompare.settings import STRICT, Share
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmcompare.errors import InputError
-from lmcompare.records import write_atomically
-from lmcompare.report import exports, overview
-from lmcompare.report.comparison import compare
-from lmcompare.report.findings import find
+from lmcompare.core.errors import InputError
+from lmcompare.core.records import write_atomically
+from lmcompare.report import export as exports
+from lmcompare.report.analysis import find
+from lmcompare.report.compare_runs import compare
 from lmcompare.report.page import Page
-from lmcompare.report.rows import read
+from lmcompare.report.results import read
+from lmcompare.report.sections import overview
 
 __all__ = ["compare", "summary", "write"]
 

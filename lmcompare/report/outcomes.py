@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmcompare import statistics
-from lmcompare.report.rows import CONTROL, Rows
+from lmcompare.report.results import CONTROL, Rows
 
 Values = NDArray[np.float64]
 

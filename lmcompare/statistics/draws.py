@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 Floats = NDArray[np.float64]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics.draws import Floats, draw_deviations, mean_squares, pair, randomised, ratio, resample
 from lmcompare.statistics.significance import wilson
 

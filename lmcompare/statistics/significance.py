@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics.draws import pair, randomised
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics.intervals import Difference
 
 Says = Literal["better", "not worse", "equal"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
 
-from lmcompare.registry import Registry
+from lmcompare.core.registry import Registry
 
 
 class Task(Protocol):
@@ -42,4 +42,4 @@ class Task(Protocol):
         """Return one line for the report."""
 
 
-TASKS: Registry[Task] = Registry("task", "lmcompare.tasks")
+TASKS: Registry[Task] = Registry("task", package="lmcompare.tasks", group="lmcompare.tasks")

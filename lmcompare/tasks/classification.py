@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora import Item, Labelled, build_labelled
-from lmcompare.errors import InputError
-from lmcompare.tasks import TASKS, label_words
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
-from lmcompare.tasks.label_words import Worded
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.data import Item, Labelled, build_labelled
+from lmcompare.tasks import TASKS
+from lmcompare.tasks import _verbalizers as label_words
+from lmcompare.tasks._verbalizers import Worded
+from lmcompare.tasks.base import Bench, Measurement, Outcome, described
 
 
 @TASKS.register("classification")

@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.errors import InputError
-from lmcompare.example import Ids
-from lmcompare.scoring import Pair
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Ids
+from lmcompare.scoring.requests import Pair
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, Outcome
 
 
 @dataclass(frozen=True)

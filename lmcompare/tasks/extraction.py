@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.paired import Entry, Items, build_items
-from lmcompare.errors import InputError
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.data.items import Entry, Items, build_items
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
-from lmcompare.tasks.windows import COLUMNS, Windows, answers_of, cut
+from lmcompare.tasks._passages import COLUMNS, Windows, answers_of, cut
+from lmcompare.tasks.base import Bench, Measurement, Outcome, described
 
 SPLITS = ("train", "validation", "test")
 

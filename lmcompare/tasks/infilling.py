@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.cache import digest
-from lmcompare.errors import InputError
-from lmcompare.example import Ids
-from lmcompare.gap import Gap, reads_right
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Ids
+from lmcompare.data.cache import digest
+from lmcompare.scoring.span_requests import Gap, reads_right
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, Outcome
 
 BOTH = "reads both sides of the gap: choice, bits per byte and the best fill rest on both"
 LEFT = (

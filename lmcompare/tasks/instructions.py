@@ -8,13 +8,13 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.errors import InputError
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.answers import bits_of, score_texts
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
-from lmcompare.tasks.instruction import SPLITS, Asked, Instruction, Mixture, mix
-from lmcompare.tasks.templates import Keep, fit, length_for
+from lmcompare.tasks._instruction_mixture import SPLITS, Asked, Instruction, Mixture, mix
+from lmcompare.tasks._prompts import Keep, fit, length_for
+from lmcompare.tasks._text_metrics import bits_of, score_texts
+from lmcompare.tasks.base import Bench, Measurement, Outcome, described
 
 AROUND = 2
 """Tokens that an objective may put around a prompt and its answer."""

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.cache import digest
-from lmcompare.errors import InputError, nearest
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError, nearest
+from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome
-from lmcompare.tasks.sentences import by_ngrams, score_sentences
+from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
+from lmcompare.tasks.base import Bench, Measurement, Outcome
 
 Floats = NDArray[np.float64]
 

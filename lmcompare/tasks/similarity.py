@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.paired import Entry, Items, build_items
-from lmcompare.errors import InputError
-from lmcompare.example import Ids
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Ids
+from lmcompare.data.items import Entry, Items, build_items
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, Part, described
+from lmcompare.tasks.base import Bench, Measurement, Outcome, Part, described
 
 Values = NDArray[np.float64]
 

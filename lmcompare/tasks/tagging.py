@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.paired import Entry, Items, build_items
-from lmcompare.errors import InputError
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.data.items import Entry, Items, build_items
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
-from lmcompare.tasks.words import Cut, cut
+from lmcompare.tasks._words import Cut, cut
+from lmcompare.tasks.base import Bench, Measurement, Outcome, described
 
 SPLITS = ("train", "validation", "test")
 OUTSIDE = "O"

@@ -8,15 +8,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from lmcompare import settings
-from lmcompare.corpora.paired import Entry, Items, build_items
-from lmcompare.errors import InputError
-from lmcompare.example import Ids
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Ids
+from lmcompare.data.items import Entry, Items, build_items
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.answers import bits_of, score_texts
-from lmcompare.tasks.bench import Bench, Measurement, Outcome, described
-from lmcompare.tasks.shots import Shot, Shown, answered, show
-from lmcompare.tasks.templates import Keep, fields_of, fit, length_for
+from lmcompare.tasks._few_shot import Shot, Shown, answered, show
+from lmcompare.tasks._prompts import Keep, fields_of, fit, length_for
+from lmcompare.tasks._text_metrics import bits_of, score_texts
+from lmcompare.tasks.base import Bench, Measurement, Outcome, described
 
 SPLITS = ("train", "validation", "test")
 AROUND = 2

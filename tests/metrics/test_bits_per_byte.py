@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 

@@ -3,7 +3,7 @@ import logging
 import pytest
 import sacrebleu
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 # The example of sacreBLEU's README, section "Using SacreBLEU from Python": the scores it prints there.

@@ -2,7 +2,7 @@ import pytest
 import sacrebleu
 from sacrebleu.metrics import CHRF
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 SYSTEM = ["The dog bit the man.", "It wasn't surprising.", "", "今天天气真好"]

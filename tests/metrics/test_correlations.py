@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 THEIRS = {"pearson": stats.pearsonr, "spearman": stats.spearmanr}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 # The example of scikit-learn's documentation of f1_score.

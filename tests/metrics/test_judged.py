@@ -12,7 +12,7 @@ from tiny import saved
 from transformers import AutoTokenizer
 
 from lmcompare import load, metrics
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 REAL = [
     "the film was good",

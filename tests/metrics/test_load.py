@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare import metrics
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 
 ROWS = {"brier", "ece", "nll"}
 TEXTS = {"distinct_n", "repetition", "self_bleu"}

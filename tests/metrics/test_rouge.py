@@ -1,7 +1,7 @@
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 TYPES = ["rouge1", "rouge2", "rougeL"]

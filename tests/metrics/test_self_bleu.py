@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from sacrebleu.metrics import BLEU
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
 TEXTS = st.lists(st.lists(st.sampled_from("a b c".split()), max_size=9).map(" ".join), min_size=2, max_size=5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 from lmcompare.metrics._pairs import streams
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.objectives.bart import Bart, shuffle_sentences
 
 BLOCK = st.lists(st.sampled_from([2, 50, 51, *range(32, 96)]), min_size=1, max_size=60).map(np.array)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.example import IGNORE
+from lmcompare.core.example import IGNORE
 from lmcompare.objectives.glm import GLM
 
 BLOCK = st.lists(st.sampled_from([2, *range(32, 96)]), min_size=1, max_size=60).map(np.array)

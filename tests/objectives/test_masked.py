@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.errors import InputError
-from lmcompare.example import IGNORE
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE
 from lmcompare.objectives.masked import Masked
 
 BLOCK = st.lists(st.integers(2, 95), min_size=1, max_size=60).map(np.array)

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import plain
 from lmcompare.objectives import OBJECTIVES, parse, with_parts
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
 from lmcompare.objectives.schedule import Schedule, Stage
-from lmcompare.settings import plain
 
 NESTED = Schedule((Stage(Causal(), 0.25), Stage(Mixture((Part(Masked("uniform"), 2.0, "all"), Part(Causal())), "all"))))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.objectives import learn_block
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked

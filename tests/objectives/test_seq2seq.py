@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.objectives import learn_block
 from lmcompare.objectives.seq2seq import Seq2Seq
 

@@ -7,9 +7,9 @@ from tiny import FAMILIES
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 import lmcompare
-from lmcompare.decoding.left_to_right import left_to_right
-from lmcompare.errors import InputError
-from lmcompare.model import CausalLM, MaskedLM, Seq2SeqLM
+from lmcompare.core.errors import InputError
+from lmcompare.generation.autoregressive import left_to_right
+from lmcompare.language_model import CausalLM, MaskedLM, Seq2SeqLM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 

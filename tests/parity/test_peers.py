@@ -40,7 +40,7 @@ def test_log_likelihood_is_that_of_lm_evaluation_harness(name, harness):
     ours = lmcompare.wrap(model, tokenizer)
     if name == "t5":
         # The harness knows no sentinels: it asks every encoder-decoder in the plain form.
-        from lmcompare.frames import Frame, PlainFrame
+        from lmcompare.models.pretrained_objectives import Frame, PlainFrame
 
         ours.objective = PlainFrame(Frame(*ours.vocabulary.frame), (0,))
     backend = "seq2seq" if name in ("t5", "marian", "t5gemma") else "causal"

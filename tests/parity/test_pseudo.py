@@ -9,8 +9,8 @@ import torch
 from tiny import build
 
 import lmcompare
-from lmcompare.errors import InputError
-from lmcompare.likelihood import LikelihoodBound, LogLikelihood, PseudoLogLikelihood
+from lmcompare.core.errors import InputError
+from lmcompare.scoring.likelihood import LikelihoodBound, LogLikelihood, PseudoLogLikelihood
 
 SENTENCE = "an actor who was unbelievably good, don't you think?"
 

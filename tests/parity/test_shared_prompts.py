@@ -5,7 +5,7 @@ import pytest
 from tiny import FAMILIES
 
 import lmcompare
-from lmcompare import sharing
+from lmcompare.scoring import prefix_sharing as sharing
 
 CAUSAL = [name for name, (cls, _) in FAMILIES.items() if cls.__name__.endswith(("ForCausalLM", "LMHeadModel"))]
 STATEFUL = {"mamba", "mamba2", "recurrent_gemma"}

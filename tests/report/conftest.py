@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lmcompare.records import Record, Run, to_frame, write_records, write_runs
+from lmcompare.core.records import Record, Run, to_frame, write_records, write_runs
 from lmcompare.report import write
 
 ARMS = {

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from lmcompare.report import write
-from lmcompare.report.compared import finished_seeds, stamp
-from lmcompare.report.findings import find
-from lmcompare.report.parity import budget, fingerprints
-from lmcompare.report.rows import Rows, read
+from lmcompare.report.analysis import find
+from lmcompare.report.results import Rows, read
+from lmcompare.report.sections.budget import budget, fingerprints
+from lmcompare.report.sections.setup import finished_seeds, stamp
 
 Maker = Callable[..., Any]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmcompare.records import read_records
+from lmcompare.core.records import read_records
 from lmcompare.report import write
-from lmcompare.report.findings import find
+from lmcompare.report.analysis import find
 from lmcompare.report.page import Page
-from lmcompare.report.rows import Rows, read
+from lmcompare.report.results import Rows, read
 from tests.report.tracing import cells, printed, untraced
 
 COMMITTED = Path(__file__).parents[2] / "results" / "sentiment"

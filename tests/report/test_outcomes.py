@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
-from lmcompare.report.findings import find, measure
+from lmcompare.core.errors import InputError
+from lmcompare.report.analysis import find, measure
 from lmcompare.report.outcomes import Outcome, gained, linear, outcome, paired
 from lmcompare.report.page import Page
-from lmcompare.report.rows import Rows, read
+from lmcompare.report.results import Rows, read
 
 Maker = Callable[..., Any]
 WER = {

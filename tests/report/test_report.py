@@ -9,8 +9,8 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from lmcompare.errors import InputError
-from lmcompare.records import read_records
+from lmcompare.core.errors import InputError
+from lmcompare.core.records import read_records
 from lmcompare.report import write
 
 GOLDEN = Path(__file__).with_name("golden.md")

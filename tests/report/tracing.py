@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmcompare.report.formats import called
-from lmcompare.report.parity import CURRENCIES
+from lmcompare.report.formatting import called
+from lmcompare.report.sections.budget import CURRENCIES
 
 _NUMBER = re.compile(
     r"(?<![\w.])([−+-]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"

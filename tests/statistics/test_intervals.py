@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics import clustered, difference, draws, estimate, intervals, mcnemar, sign_flip, wilson
 
 VALUES = st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4)

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics import crossing, power_law, scaling, shares
 
 SCALES = np.repeat([1e6, 3e6, 1e7, 3e7], 3)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lmcompare.errors import InputError
+from lmcompare.core.errors import InputError
 from lmcompare.statistics import (
     expected_maximum,
     holm,

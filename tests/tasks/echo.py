@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lmcompare import baselines, metrics
+from lmcompare import metrics
+from lmcompare.evaluation import baselines
 
 
 class Echo:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from lmcompare import metrics
-from lmcompare.decoding import Decoded
-from lmcompare.errors import InputError
-from lmcompare.judge import Trigram
-from lmcompare.scoring import Room
+from lmcompare.core.errors import InputError
+from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.generation import Decoded
+from lmcompare.scoring.requests import Room
 from lmcompare.tasks.continuation import Continuation
 
 LETTERS = "abcdefgh"

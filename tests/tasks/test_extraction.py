@@ -5,12 +5,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from lmcompare import networks
-from lmcompare.errors import InputError
-from lmcompare.evaluate import Tools
-from lmcompare.model import LanguageModel
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import Adaptation
+from lmcompare.evaluation.cell_work import Tools
+from lmcompare.language_model import LanguageModel
+from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.settings import Adaptation
 from lmcompare.tasks.extraction import Extraction, _nearest_sentence, _random_span, _words
 
 

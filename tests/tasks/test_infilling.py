@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lmcompare.decoding import Decoded
-from lmcompare.errors import InputError
-from lmcompare.judge import Trigram
+from lmcompare.core.errors import InputError
+from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.generation import Decoded
 from lmcompare.tasks.infilling import Infilling
 
 LETTERS = "abcdefgh"

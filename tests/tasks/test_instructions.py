@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from lmcompare.corpora.cleaning import folded
-from lmcompare.errors import InputError
-from lmcompare.experiment import parse
-from lmcompare.plan import plan
-from lmcompare.settings import Adaptation
-from lmcompare.tasks.instruction import Instruction
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import Adaptation
+from lmcompare.data.cleaning import folded
+from lmcompare.execution.plan import plan
+from lmcompare.experiments.experiment import parse
+from lmcompare.tasks._instruction_mixture import Instruction
 from lmcompare.tasks.instructions import Instructions
 from tests.tasks.echo import Echo
 
@@ -225,9 +225,9 @@ def test_describes_itself_in_one_line():
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, vocabulary, small):
-    from lmcompare import networks
-    from lmcompare.evaluate import Tools
-    from lmcompare.model import FACES
+    from lmcompare.evaluation.cell_work import Tools
+    from lmcompare.language_model import FACES
+    from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
     films = Instruction(Toy(lambda i: "good", size=60), template="The film {prompt}: ")

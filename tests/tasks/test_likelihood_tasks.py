@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from lmcompare import networks
-from lmcompare.corpora import SOURCES
-from lmcompare.errors import InputError
-from lmcompare.evaluate import Tools
-from lmcompare.model import LanguageModel
+from lmcompare.core.errors import InputError
+from lmcompare.data import SOURCES
+from lmcompare.evaluation.cell_work import Tools
+from lmcompare.language_model import LanguageModel
+from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.infilling import Infilling
 from lmcompare.tasks.minimal_pairs import MinimalPairs

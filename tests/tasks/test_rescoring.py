@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
-from lmcompare.judge import Trigram
+from lmcompare.core.errors import InputError
+from lmcompare.evaluation.ngram_model import Trigram
 from lmcompare.tasks.rescoring import Rescoring, word_errors
 
 SAID = ["the film was good", "a bad film", "who played it well", "", "never a dull film"]

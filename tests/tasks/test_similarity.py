@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from lmcompare import networks
-from lmcompare.errors import InputError
-from lmcompare.evaluate import Tools
-from lmcompare.model import LanguageModel
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import Adaptation
+from lmcompare.evaluation.cell_work import Tools
+from lmcompare.language_model import LanguageModel
+from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.settings import Adaptation
 from lmcompare.tasks.similarity import Similarity, cosine, jackknife
 
 WORDS = "the film was a good bad dull long short story with an actor who played it well".split()

@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
-from lmcompare.settings import Adaptation
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import Adaptation
 from lmcompare.tasks.transduction import Transduction
 from tests.tasks.echo import Echo
 
@@ -248,9 +248,9 @@ def test_settings_of_shots_that_cannot_be():
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_answers_as_it_is(kind, vocabulary, small):
-    from lmcompare import networks
-    from lmcompare.evaluate import Tools
-    from lmcompare.model import FACES
+    from lmcompare.evaluation.cell_work import Tools
+    from lmcompare.language_model import FACES
+    from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
     objective = OBJECTIVES[kind]()

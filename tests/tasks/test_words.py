@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from lmcompare.errors import InputError
-from lmcompare.tasks.words import _rows, cut, spaced
+from lmcompare.core.errors import InputError
+from lmcompare.tasks._words import _rows, cut, spaced
 
 
 class Bench:

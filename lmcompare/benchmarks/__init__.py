@@ -1,0 +1,1 @@
+"""``python -m lmcompare.benchmarks.training``, ``.scoring`` and ``.verdicts``: speed and error rates, measured."""

@@ -1,0 +1,291 @@
+"""The command: thin, and quick to answer; what a subcommand needs is imported when it runs."""
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lmcompare import __version__
+from lmcompare.core.errors import InputError, LmcompareError, nearest
+
+app = typer.Typer(
+    name="lmcompare",
+    help="Train causal, masked and sequence-to-sequence language models side by side, and compare them.",
+    epilog="Start with: lmcompare run experiments/sentiment.yaml --quick",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of an experiment.", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.tokens=60000; may be repeated."),
+]
+LISTED = ("objectives", "tasks", "metrics", "sources")
+Quick = Annotated[bool, typer.Option("--quick", help="Apply what the file says under `quick`.")]
+
+
+class Stopped(LmcompareError):
+    """The person at the terminal stopped the run."""
+
+    exit_code = 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lmcompare {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lmcompare(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    file: File,
+    sets: Sets = None,
+    quick: Quick = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Do only what is missing, or all cells of this experiment again.")
+    ] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, xpu; the best there is if left out.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results; results/<name> (with --quick: <name>-quick) if left out."),
+    ] = None,
+    track: Annotated[
+        list[str] | None, typer.Option(help="A tracker, e.g. tensorboard or wandb; may be repeated.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes side by side; 0: in this very process. If left out: what fits.")
+    ] = None,
+) -> None:
+    """Do all cells of an experiment and write its report."""
+    from lmcompare.execution import run as running
+    from lmcompare.experiments.experiment import load
+
+    experiment = load(file, sets or (), quick)
+    folder = output or default_output(file, experiment.name, quick)
+    again = _command(file, sets or [], quick, device, output, track or [], workers)
+    try:
+        report = running.run(
+            experiment,
+            folder,
+            workers=workers,
+            device=device,
+            trackers=track or (),
+            fresh=not resume,
+            header=f"# As `{again}` resolved it (lmcompare {__version__}).\n",
+        )
+    except KeyboardInterrupt as error:
+        raise Stopped(f"stopped; what is done is kept. To go on:\n  {again}") from error
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(f"\n{first_screen(report)}\n\nThe whole report: {report}")
+
+
+@app.command()
+def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
+    """Check an experiment without doing anything: its settings and that its sources are there."""
+    from lmcompare.execution import cells
+    from lmcompare.execution.plan import plan, to_download
+    from lmcompare.experiments.experiment import load
+    from lmcompare.experiments.matching import lines
+
+    experiment = load(file, sets or (), quick)
+    all_cells = plan(experiment)
+    done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
+    numbers = {"arm": len(experiment.arms), "seed": len(experiment.seeds), "task": len(experiment.tasks)}
+    arms, seeds, tasks = (f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items())
+    typer.echo(f"{file}: valid; {arms} x {seeds}, {tasks}: {len(all_cells)} cells, {done} of them done")
+    for line in [*(lines(experiment, experiment.match) if experiment.match else ()), *to_download(experiment)]:
+        typer.echo(line)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+    html: Annotated[bool, typer.Option("--html", help="Write report.html, too: one file with its figures.")] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Write tables/*.tex, too: for a paper, with booktabs.")
+    ] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")] = False,
+) -> None:
+    """Write the report again from the rows of a run alone."""
+    from lmcompare.execution.run import write_report
+
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such folder; wanted the results of `lmcompare run`")
+    typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex, parquet=parquet)}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.", show_default=False)],
+    arms: Annotated[
+        list[str] | None,
+        typer.Option("--arms", metavar="A=B", help="Pair arm A of the first with arm B of the second; repeatable."),
+    ] = None,
+) -> None:
+    """Set two folders of results side by side, as markdown, with paired tests."""
+    from lmcompare.report import compare as compared
+
+    wrong = [pair for pair in arms or () if not all(pair.partition("="))]
+    if wrong:
+        raise InputError(*(f"--arms {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
+    said = dict(pair.split("=", 1) for pair in arms or ())
+    typer.echo(compared(first, second, said), nl=False)
+
+
+@app.command()
+def summary(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of results.")],
+) -> None:
+    """Set the tasks of several folders of results under one another, as markdown: task by objective."""
+    from lmcompare.report import summary as summed_up
+
+    typer.echo(summed_up(directories), nl=False)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[str, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],
+) -> None:
+    """List what an experiment can name, with the settings of each."""
+    if kind not in LISTED:
+        raise InputError(f"list {kind}: wanted objectives, tasks, metrics or sources{nearest(kind, LISTED)}")
+    if kind == "metrics":
+        from lmcompare import metrics
+
+        for name, said in metrics.describe().items():
+            typer.echo(f"{name}\n    {said}")
+        return
+    from lmcompare.cli.listing import describe
+    from lmcompare.data import SOURCES
+    from lmcompare.objectives import OBJECTIVES
+    from lmcompare.tasks import TASKS
+
+    registry: Any = {"objectives": OBJECTIVES, "tasks": TASKS, "sources": SOURCES}[kind]
+    for name in registry:
+        typer.echo("\n".join(describe(name, registry[name])))
+
+
+@app.command(name="inspect")
+def inspect_(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="A short text; [MASK] in it says what is asked.", show_default=False)
+    ],
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint or a run's weights; may be repeated. Else: fresh networks.")
+    ] = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Of the fresh networks; may be repeated. Else: causal, masked, seq2seq.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws what is masked or cut out.")] = 0,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a figure, too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a picture.")] = False,
+) -> None:
+    """Show a text to the objectives: what is read, what is asked, where the loss falls, who sees whom (measured)."""
+    from lmcompare.cli.inspect.panels import panels
+
+    found = panels(text, model or (), objective or ("causal", "masked", "seq2seq"), seed)
+    if png is not None:
+        from lmcompare.cli.inspect.figure import draw
+
+        draw(found, text, png)
+    if as_json:
+        typer.echo(json.dumps({"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from lmcompare.cli.inspect.terminal import show
+
+    show(found, text, Console())
+    if png is not None:
+        typer.echo(f"The figure: {png}")
+
+
+def default_output(file: Path, name: str, quick: bool) -> Path:
+    """Return where the results go: a quick run never lies over a full one.
+
+    ``experiments/x.yaml`` -> ``results/x``; any other file: ``results/x`` in the current folder; the
+    ``experiment.yaml`` of a folder of results: that folder.
+    """
+    if file.name == "experiment.yaml" and (file.parent / "runs.jsonl").is_file() and not quick:
+        return file.parent
+    folder = f"{name}-quick" if quick else name
+    if file.absolute().parent.name != "experiments":
+        return Path("results") / folder
+    if file.parent.name == "experiments":
+        return file.parent.parent / "results" / folder
+    return Path(os.path.relpath(file.absolute().parent.parent)) / "results" / folder
+
+
+def first_screen(report: Path, lines: int = 24) -> str:
+    """Return the first lines of a report's answer (or of the report, if it has none), up to a picture or a heading."""
+    from lmcompare.report.markdown import unescape
+
+    text = report.read_text(encoding="utf-8").splitlines()
+    start = next((place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0)
+    said = [text[start].lstrip("# ")]
+    for line in text[start + 1 :]:
+        if line.startswith(("![", "<img", "<details", "#")) or len(said) == lines:
+            break
+        said.append(unescape(line.replace("**", "")))
+    return "\n".join(said).strip()
+
+
+def _command(
+    file: Path,
+    sets: list[str],
+    quick: bool,
+    device: str | None,
+    output: Path | None,
+    track: list[str],
+    workers: int | None,
+) -> str:
+    """Return the command that goes on with a run."""
+    words = ["lmcompare", "run", str(file)]
+    for change in sets:
+        words += ["--set", change]
+    words += ["--quick"] if quick else []
+    for option, value in (("device", device), ("output", output), ("workers", workers)):
+        words += [] if value is None else [f"--{option}", str(value)]
+    for tracker in track:
+        words += ["--track", tracker]
+    return shlex.join(words)
+
+
+def main() -> None:
+    """Run the command; what a person can act on is said in a message, without a traceback."""
+    try:
+        app()
+    except Exception as error:
+        if isinstance(error, LmcompareError):
+            message, code = str(error), error.exit_code
+        else:
+            from lmcompare.execution.cells import explain
+
+            message, code = explain(error)
+            if message.startswith("Traceback"):
+                raise
+        typer.echo(f"lmcompare: {message}" if "\n" not in message else f"lmcompare:\n{message}", err=True)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Results as tidy rows with provenance; tables and figures are views of them."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from lmcompare.core.errors import InputError, LmcompareError
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of work, done once and kept under its key.
+
+    Attributes:
+        name: 'prepare', 'pretrain/<arm>/<seed>', '<task>/<arm>/<seed>/<condition>' or '<task>/control'.
+        kind: which of the four.
+        arm: '' if the cell belongs to none.
+        seed: 0 if the cell has none.
+        task: '' if the cell belongs to none.
+        condition: 'pretrained', 'scratch', 'control' or ''.
+        needs: names of the cells that must be finished before.
+        key: content hash of all that decides the result.
+    """
+
+    name: str
+    kind: Literal["prepare", "pretrain", "task", "control"]
+    arm: str
+    seed: int
+    task: str
+    condition: str
+    needs: tuple[str, ...]
+    key: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One value. ``item`` is the test item it belongs to, or '' for a value of the whole cell.
+
+    Attributes:
+        experiment: name of the experiment.
+        arm: name of the arm, or of a control ('majority', 'tf-idf', 'unigram', ...).
+        seed: pretraining seed; 0 for a control that has none.
+        task: name of the task, or 'pretraining'.
+        condition: 'pretrained', 'scratch' (the same network from random initialisation) or 'control'.
+        split: 'validation' or 'test'.
+        item: id of the item within its task.
+        metric: what was measured ('correct', 'bits', 'bytes', 'accuracy', ...).
+        value: the value; its unit is the metric's.
+        exactness: for likelihoods: 'exact', 'chain' (exact given the length), 'bound' or 'pseudo'; else ''.
+    """
+
+    experiment: str
+    arm: str
+    seed: int
+    task: str
+    condition: str
+    split: str
+    item: str
+    metric: str
+    value: float
+    exactness: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished cell: what was done, with what, at what cost.
+
+    Attributes:
+        experiment: name of the experiment.
+        cell: name of the cell: 'prepare', 'pretrain/causal/1', 'sentiment/causal/1/scratch', ...
+        key: content hash of all that decides the cell's result.
+        arm: as in Record ('' for 'prepare').
+        seed: as in Record.
+        task: as in Record.
+        condition: as in Record ('' for 'prepare').
+        config: the settings of the cell.
+        fingerprints: content hash of each step of the data.
+        currencies: the budget: see ``budget.py``.
+        curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss", "split", ...}``.
+        samples: generations drawn at random: ``{"prompt", "text", "reference", ...}``.
+        notes: what else the report says of the cell: the gate, the trials, the chosen settings, counts of truncation.
+        versions: of Python and of each library.
+        machine: processor, device, threads.
+    """
+
+    experiment: str
+    cell: str
+    key: str
+    arm: str
+    seed: int
+    task: str
+    condition: str
+    config: Json
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    currencies: dict[str, float] = field(default_factory=dict)
+    curve: list[Json] = field(default_factory=list)
+    samples: list[Json] = field(default_factory=list)
+    notes: Json = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+
+
+COLUMNS = list(Record.__dataclass_fields__)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` holds either all of it or what it held before.
+
+    Raises:
+        LmcompareError: the disk is full or the folder cannot be written.
+    """
+    name = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        if name:
+            Path(name).unlink(missing_ok=True)
+        raise LmcompareError(f"{path}: cannot be written ({error.strerror}); nothing that was there is lost") from error
+
+
+def write_runs(path: Path, runs: Iterable[Run]) -> None:
+    """Write one JSON object a line, sorted by cell; nothing for no runs."""
+    lines = [json.dumps(asdict(run), ensure_ascii=False, sort_keys=True) for run in sorted(runs, key=lambda r: r.cell)]
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Read what ``write_runs`` wrote.
+
+    Raises:
+        InputError: there is no such file, or a line is not a run.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
+    runs = []
+    with path.open(encoding="utf-8", newline="\n") as lines:  # samples may hold U+2028, where splitlines would cut
+        for number, line in enumerate(lines, 1):
+            try:
+                runs.append(Run(**json.loads(line)))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{path}:{number}: not a run of this version of lmcompare ({error})") from error
+    return runs
+
+
+def to_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Return a frame with one row a record and the fields of Record as columns."""
+    return pd.DataFrame([asdict(record) for record in records], columns=COLUMNS)
+
+
+def write_records(path: Path, frame: pd.DataFrame) -> None:
+    """Write the rows as Parquet, sorted, atomically."""
+    order = [column for column in COLUMNS if column != "value"]
+    write_atomically(path, frame.sort_values(order, ignore_index=True)[COLUMNS].to_parquet(index=False))
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """Read what ``write_records`` wrote.
+
+    Raises:
+        InputError: there is no such file, or it lacks a column.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a Parquet file ({error})") from error
+    missing = [column for column in COLUMNS if column not in frame]
+    if missing:
+        raise InputError(f"{path}: wanted the columns {COLUMNS}, got none called {missing}")
+    return frame[COLUMNS]

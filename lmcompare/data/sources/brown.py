@@ -1,0 +1,75 @@
+"""The Brown corpus (Francis and Kučera 1964), words with their parts of speech."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Literal
+
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import STRICT
+from lmcompare.data.cache import digest
+from lmcompare.data.sources import _archive as archive
+from lmcompare.data.sources._tagged import split_words
+from lmcompare.data.sources.base import SOURCES, Row
+
+_DOCUMENT = re.compile(r"c[a-r]\d\d")
+_BASE = re.compile(r"(?:fw-)?(--|[^-+]+)")
+
+
+@cache
+def base(tag: str) -> str:
+    """Return a tag without what says that a word is foreign, in a title or a headline, or two words in one.
+
+    >>> base("np-tl"), base("fw-nn"), base("pps+bez"), base("bez*"), base("---hl")
+    ('np', 'nn', 'pps', 'bez*', '--')
+    """
+    found = _BASE.match(tag)
+    return found[1] if found else tag
+
+
+@SOURCES.register("brown")
+@dataclass(frozen=True)
+class Brown:
+    """The Brown corpus as NLTK ships it: 500 documents of 15 genres, 57,340 sentences, 472 tags; a row is a sentence.
+
+    `tags: base` leaves 104 tags.
+    """
+
+    __pydantic_config__ = STRICT
+    kind: ClassVar[str]
+
+    path: str
+    """the folder, or a tar archive of it: ca01 ... cr09 and cats.txt, which names the genres"""
+    tags: Literal["full", "base"] = "full"
+    """full: as they are; base: without the marks for foreign words, titles, headlines and the second of two words"""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield ``tokens``, ``tags``, ``genre``, ``text`` (the tokens with spaces) and ``document`` (its name).
+
+        Raises:
+            InputError: the files are missing, a document has no genre, or a word no tag.
+        """
+        genres: dict[str, str] = {}
+        for _, text in archive.texts(self.path, lambda name: name == "cats.txt", "utf-8"):
+            genres |= dict(line.split(maxsplit=1) for line in text.splitlines() if len(line.split()) == 2)
+        for document, text in archive.texts(self.path, _is_document, "latin-1"):
+            if document not in genres:
+                raise InputError(f"{self.path}: cats.txt names no genre for the document {document!r}")
+            for number, line in enumerate(text.split("\n"), 1):
+                if not line.strip():
+                    continue
+                tokens, tags = split_words(line, f"{self.path}: {document}:{number}")
+                if self.tags == "base":
+                    tags = [base(tag) for tag in tags]
+                row = {"tokens": tokens, "tags": tags, "genre": genres[document].strip()}
+                yield {**row, "text": " ".join(tokens), "document": document}
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the files' bytes and the settings."""
+        content = archive.fingerprint(self.path, lambda name: name == "cats.txt" or _is_document(name))
+        return digest(self.kind, self.tags, content)
+
+
+def _is_document(name: str) -> bool:
+    return bool(_DOCUMENT.fullmatch(name))

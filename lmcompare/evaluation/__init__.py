@@ -1,0 +1,1 @@
+"""What tasks measure with, baselines, and the work of a cell."""

@@ -1,0 +1,246 @@
+"""The work of one cell: prepare the data, pretrain a network, or measure one on a task; outcomes become records."""
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from lmcompare import __version__
+from lmcompare.core.records import Cell, Record, Run
+from lmcompare.core.settings import GATE, PRETRAINING, plain
+from lmcompare.data.sources._files import filled
+from lmcompare.evaluation.harness import Data as Data
+from lmcompare.evaluation.harness import Experiment, Tools
+from lmcompare.language_model import LanguageModel, load
+from lmcompare.models import network as networks
+from lmcompare.models.checkpoint_files import downloaded, fingerprint, is_local
+from lmcompare.objectives import Objective
+from lmcompare.tasks.base import Measurement, Outcome
+from lmcompare.training.budget import peak_memory, reset_peak_memory
+from lmcompare.training.loop import Progress, train
+
+LIBRARIES = ("accelerate", "datasets", "evaluate", "numpy", "scikit-learn", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell does its work.
+
+    Attributes:
+        cache: root of the cache.
+        folders: of the finished cells that this one needs, by name.
+        folder: where this cell puts weights and checkpoints.
+        device: 'cpu', 'cuda', or None for the best there is.
+        progress: is told {"done", "total", "stage", "loss", "tokens_per_second"}.
+        trackers: names that accelerate knows.
+        workers: processes that work side by side on this machine.
+    """
+
+    cache: Path
+    folders: dict[str, Path]
+    folder: Path
+    device: str | None = None
+    progress: Progress = lambda event: None
+    trackers: tuple[str, ...] = ()
+    workers: int = 1
+
+
+def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list[Record]]:
+    """Do the work of ``cell``.
+
+    Raises:
+        InputError: the settings do not fit the data.
+        LmcompareError: the work failed.
+        KeyboardInterrupt: after a checkpoint was saved.
+    """
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    place.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
+    data = Data.of(experiment, place.cache)
+    reset_peak_memory()
+    start = time.perf_counter()
+    run, outcomes = WORK[cell.kind](experiment, cell, place, data)
+    seconds = time.perf_counter() - start
+    fingerprints = {
+        "source": experiment.corpus.source.fingerprint(),  # type: ignore[attr-defined]
+        "corpus": data.corpus.fingerprint,
+        "vocabulary": data.vocabulary.fingerprint,
+        "blocks": data.blocks.fingerprint,
+    }
+    run = replace(
+        run,
+        fingerprints=fingerprints | run.fingerprints,
+        currencies={
+            "seconds": seconds,
+            **run.currencies,
+            "peak_memory_bytes": run.currencies.get("peak_memory_bytes", peak_memory()),
+            "threads": float(torch.get_num_threads()),
+            "workers": float(place.workers),
+        },
+        versions={"python": platform.python_version(), "lmcompare": __version__}
+        | {name: version(name) for name in LIBRARIES},
+        machine=machine(place.device),
+    )
+    records = [
+        Record(
+            experiment.name,
+            outcome.arm or cell.arm,
+            cell.seed,
+            cell.task or PRETRAINING,
+            cell.condition or "pretrained",
+            outcome.split,
+            outcome.item,
+            outcome.metric,
+            float(outcome.value),
+            outcome.exactness,
+        )
+        for outcome in outcomes
+    ]
+    return run, records
+
+
+def _prepare(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.vocabulary.size}
+    return _run(experiment, cell, notes={"counts": counts}), []
+
+
+def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    network_settings, training = experiment.network_of(cell.arm), experiment.training_of(cell.arm)
+    model = fresh(experiment, cell, data)
+    objective = model.objective
+    trained = train(
+        model.network,
+        objective,
+        data.blocks,
+        data.vocabulary.special,
+        training,
+        shape=network_settings,
+        seed=cell.seed,
+        isolated=experiment.blocks.documents == "isolated",
+        folder=place.folder,
+        device=place.device,
+        trackers=place.trackers,
+        name=f"{experiment.name}-{cell.name}".replace("/", "-"),
+        progress=place.progress,
+    )
+    model.save_pretrained(place.folder / "weights")
+    margin = trained.gate["unigram"] - trained.gate["loss"]
+    currencies = {**model.network.parameters_counted(), **trained.currencies}
+    notes = {
+        "objective": objective.kind,
+        "role": objective.role,
+        "family": objective.family,
+        "exactness": objective.exactness,
+        "gate": {**trained.gate, "margin": margin, "wanted": GATE, "passed": margin >= GATE},
+        "target_share": trained.currencies["targets"] / trained.currencies["corpus_tokens"],
+    }
+    config = {
+        "objective": plain(objective),
+        "network": asdict(network_settings),
+        "training": asdict(training),
+    }
+    points = [point for point in trained.curve if point["split"] == "validation"]
+    last, rise = points[-1], points[-1]["loss"] - min(point["loss"] for point in points)
+    values = {"loss": last["loss"], "text_loss": last["text_loss"], "unigram_loss": last["unigram"], "margin": margin}
+    values["validation_rise"] = rise
+    outcomes = [Outcome(metric, value, split="validation") for metric, value in values.items()]
+    run = _run(experiment, cell, config=config, currencies=currencies, curve=trained.curve, notes=notes)
+    return run, outcomes
+
+
+def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    if experiment.arms[cell.arm].checkpoint is not None:
+        return _measure_checkpoint(experiment, cell, place, data)
+    if cell.condition == "scratch":
+        model = fresh(experiment, cell, data)
+    else:
+        (folder,) = (path for name, path in place.folders.items() if name.startswith("pretrain/"))
+        model = LanguageModel.from_pretrained(folder / "weights")
+    model.network.to(_device(place.device))
+    tools = Tools(data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress)
+    return _measured(experiment, cell, experiment.tasks[cell.task].measure(tools), {"role": model.objective.role})
+
+
+def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    side = experiment.arms[cell.arm]
+    name = filled(side.checkpoint)
+    model = load(name, revision=side.revision)
+    if cell.condition == "scratch":
+        network = networks.afresh(model.network, cell.seed)
+        model = type(model)(network, model.vocabulary, model.objective, context=model.context)
+    model.network.to(_device(place.device))
+    context = min(experiment.blocks.length, model.context or experiment.blocks.length)
+    tools = Tools(data, model, cell.seed, context, experiment.training.tokens, place.progress)
+    hub = None if is_local(name) else downloaded(name, side.revision)
+    notes = {
+        "class": type(model.network.transformer).__name__,
+        "vocabulary": model.vocabulary.size,
+        "shared_vocabulary": not tools.foreign,
+        "context": model.context,
+        "commit": None if hub is None else hub.name,
+        **model.network.parameters_counted(),
+    }
+    measurement = experiment.tasks[cell.task].measure(tools)
+    run, outcomes = _measured(experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes})
+    if is_local(name):
+        content = {"checkpoint": fingerprint(Path(name))}
+        run = replace(run, fingerprints=content | run.fingerprints)
+    return replace(run, config={"checkpoint": side.checkpoint, "revision": side.revision}), outcomes
+
+
+def _control(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+    tools = Tools(data, None, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress)
+    return _measured(experiment, cell, experiment.tasks[cell.task].control(tools), {})
+
+
+def _measured(
+    experiment: Experiment, cell: Cell, measurement: Measurement, notes: dict[str, Any]
+) -> tuple[Run, list[Outcome]]:
+    task = experiment.tasks[cell.task]
+    said = ("kind", "primary_metric", "better", "family", "conditions", "smallest_effect", "per_item")
+    about = {name: getattr(task, name) for name in said}
+    run = _run(
+        experiment,
+        cell,
+        currencies=measurement.currencies,
+        samples=measurement.samples,
+        fingerprints=measurement.fingerprints,
+        notes={**notes, **measurement.notes, "task": {**about, "description": task.describe()}},
+    )
+    return run, measurement.outcomes
+
+
+WORK = {"prepare": _prepare, "pretrain": _pretrain, "task": _measure, "control": _control}
+
+
+def fresh(experiment: Experiment, cell: Cell, data: Data) -> LanguageModel:
+    """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
+    objective: Objective = experiment.arms[cell.arm].objective
+    network = networks.build(experiment.network_of(cell.arm), objective.role, data.vocabulary.special, seed=cell.seed)
+    return LanguageModel(network, data.vocabulary, objective)
+
+
+def _run(experiment: Experiment, cell: Cell, **fields: Any) -> Run:
+    start = Run(experiment.name, cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition, config={})
+    return replace(start, **fields)
+
+
+def _device(device: str | None) -> str:
+    return device or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@cache
+def machine(device: str | None) -> dict[str, str]:
+    """Return what the report says of the machine."""
+    chosen = _device(device)
+    name = torch.cuda.get_device_name() if chosen.startswith("cuda") else platform.processor() or platform.machine()
+    if chosen == "cpu" and Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return {"device": chosen, "processor": name, "cores": str(os.cpu_count()), "system": platform.system()}

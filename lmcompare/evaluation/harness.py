@@ -1,0 +1,198 @@
+"""What the work of a cell is given: the settings, the shared data, and the Bench that tasks measure on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare import metrics
+from lmcompare.adaptation import Adapted, Pair, Span, Texts, Words, adapt, finetune
+from lmcompare.adaptation.sft import Answered, Pairs, answer
+from lmcompare.adaptation.sft_ranking import Chosen, choose
+from lmcompare.core import settings
+from lmcompare.core.example import Ids
+from lmcompare.data import Corpus, Labelled, build_corpus
+from lmcompare.data.packing import Blocks, build_blocks
+from lmcompare.data.tokenizer import Vocabulary, build_vocabulary
+from lmcompare.data.word_boundaries import Pieces
+from lmcompare.evaluation import baselines
+from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.tasks.base import Part
+from lmcompare.tasks.classification import labels_of
+
+
+class Experiment(Protocol):
+    """What the work of a cell reads of an experiment; see ``experiment.Experiment``.
+
+    A Protocol: what computes imports nothing that a cell's key leaves out (``plan.OUTSIDE``).
+    """
+
+    name: str
+    corpus: settings.Corpus
+    vocabulary: settings.Vocabulary
+    blocks: settings.Blocks
+    training: settings.Training
+    arms: Any
+    tasks: Any
+
+    def network_of(self, arm: str) -> settings.Network:
+        """Return the sizes of an arm's network."""
+
+    def training_of(self, arm: str) -> settings.Training:
+        """Return how an arm is trained."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The shared pipeline's result, read from the cache."""
+
+    corpus: Corpus
+    vocabulary: Vocabulary
+    blocks: Blocks
+
+    @classmethod
+    def of(cls, experiment: Experiment, folder: Path) -> "Data":
+        """Build what is not in the cache yet."""
+        corpus = build_corpus(experiment.corpus, folder)
+        vocabulary = build_vocabulary(corpus, experiment.vocabulary, folder)
+        return cls(corpus, vocabulary, build_blocks(corpus, vocabulary, experiment.blocks, folder))
+
+
+@dataclass
+class Tools:
+    """The Bench that tasks are given: see ``tasks.bench.Bench``."""
+
+    data: Data
+    model: Any
+    seed: int
+    context: int
+    budget: int
+    progress: Callable[[dict[str, Any]], None]
+    _metrics: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def foreign(self) -> bool:
+        """Whether the model is a checkpoint with tokens of its own."""
+        return self.model is not None and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
+
+    def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
+        """Return the tokens of each text: those that the model reads or says, or those of the shared vocabulary."""
+        return [np.array(row, dtype=np.int64) for row in self._vocabulary(shared, said).encode_batch(list(texts))]
+
+    def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
+        """Return the text of each row of tokens, which are those of ``encode``."""
+        return [self._vocabulary(shared, said).decode(row.tolist()) for row in rows]
+
+    def _vocabulary(self, shared: bool, said: bool = False) -> Vocabulary:
+        own: Vocabulary = self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
+        return own.said if said else own
+
+    def byte_length(self, tokens: Ids, shared: bool = False) -> int:
+        """Return how many UTF-8 bytes tokens stand for that are said; a shared token has one character a byte."""
+        if self.foreign and not shared:
+            return len(self._vocabulary(shared, said=True).decode(tokens.tolist()).encode())
+        return sum(map(len, self.data.vocabulary.tokenizer.convert_ids_to_tokens(tokens.tolist())))
+
+    def test_documents(self) -> Any:
+        """Return the held-out documents of the corpus."""
+        return self.data.corpus.test
+
+    def finetune(self, data: Labelled, rows: dict[str, list[Ids]], adaptation: settings.Adaptation) -> Adapted:
+        """Adapt the model and answer the test items."""
+        parts = {name: Texts(rows[name], labels_of(getattr(data, name))) for name in ("train", "validation", "test")}
+        return finetune(
+            self.model,
+            **parts,
+            classes=len(data.labels),
+            adaptation=adaptation,
+            seed=self.seed,
+            progress=self.progress,
+        )
+
+    def adapt(
+        self,
+        head: str,
+        parts: Mapping[str, Part],
+        adaptation: settings.Adaptation,
+        score: Callable[[list[NDArray[np.float64]]], float],
+        *,
+        by: str,
+        **options: int,
+    ) -> Adapted:
+        """Adapt the model through a head of ``adapt.heads`` and answer the test items."""
+        if head == "span":
+            menu: Any = {None: Span(**options)}
+        else:
+            kind: Any = {"words": Words, "pair": Pair}[head]
+            menu = {pooling: kind(pooling=pooling, **options) for pooling in adaptation.pooling}
+        return adapt(
+            self.model,
+            menu,
+            parts,
+            adaptation=adaptation,
+            score=score,
+            by=by,
+            seed=self.seed,
+            progress=self.progress,
+        )
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """Return the tokens of each text, the model's own, with the characters that they stand for."""
+        return self._vocabulary(shared=False).pieces(texts)
+
+    def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> Answered:
+        """Fine-tune the model on pairs (or take it as it is) and let it answer the test prompts."""
+        parts = (pairs.get("train", ()), pairs.get("validation", ()), pairs["test"])
+        return answer(self.model, *parts, seed=self.seed, progress=self.progress, **settings)
+
+    def choose(self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any) -> Chosen:
+        """Fine-tune the model on pairs and let it choose an option for each test prompt."""
+        parts = (pairs["train"], pairs["validation"], pairs["test"])
+        return choose(self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings)
+
+    def metric(self, name: str, **inputs: Any) -> dict[str, Any]:
+        """Compute one of ``metrics.METRICS``."""
+        if name not in self._metrics:
+            self._metrics[name] = metrics.load(name)
+        found: dict[str, Any] = self._metrics[name].compute(**inputs)
+        return found
+
+    def unigram(self) -> NDArray[np.float64]:
+        """Return log p (nats) of each id in the train split."""
+        return self.data.blocks.unigram
+
+    def judge(self) -> Trigram:
+        """Return the n-gram model of the train split."""
+        return self._judge
+
+    def trigram(self) -> Trigram:
+        """Return the n-gram model of as many tokens of the train split as each network reads."""
+        return Trigram.of_rows(self.data.blocks.train, self.data.vocabulary.size, tokens=self.budget)
+
+    @cached_property
+    def _judge(self) -> Trigram:
+        return Trigram.of_rows(self.data.blocks.train, self.data.vocabulary.size)
+
+    def tfidf(self, data: Labelled) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+        """Fit the linear control."""
+        pairs = {
+            name: ([item.text for item in getattr(data, name)], labels_of(getattr(data, name)).tolist())
+            for name in ("train", "validation")
+        }
+        return baselines.tfidf(pairs["train"], pairs["validation"], [item.text for item in data.test])
+
+    def tfidf_cosine(self, train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+        """Return how much the texts of each pair share."""
+        return baselines.tfidf_cosine(train, pairs)
+
+    def nearest(self, known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
+        """Return which known text is most like each asked one."""
+        return baselines.nearest(known, asked)
+
+    def majority(self, data: Labelled, split: str) -> NDArray[np.float64]:
+        """Return what the majority control says of each item of a split."""
+        return baselines.majority(labels_of(data.train).tolist(), len(data.labels), len(getattr(data, split)))

@@ -1,0 +1,1 @@
+"""Cells: their plan and keys, the cache, local workers, progress."""

@@ -1,0 +1,169 @@
+"""Workers, and the cells that are left for them."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from lmcompare.execution.cells import SMALLER, Cell, Job, home
+from lmcompare.execution.machine import worker_environment
+from lmcompare.execution.progress import Display
+from lmcompare.execution.state import State, needed
+
+PATIENCE = 120.0
+"""Seconds that a stopped worker has for its checkpoint."""
+
+
+class Worker:
+    """A process that does one cell after the other; what it says goes into a queue."""
+
+    def __init__(self, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str):
+        self.cell: Cell | None = None
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "lmcompare.execution.worker", perform],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which passes it on once
+            )
+        self.listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
+        self.listener.start()
+
+    def _listen(self, events: "queue.Queue[Any]") -> None:
+        output: IO[bytes] = self.process.stdout  # type: ignore[assignment]
+        with output:
+            for line in output:
+                events.put((self, json.loads(line)))
+        self.process.wait()
+        events.put((self, {"event": "gone"}))
+
+    def give(self, job: Job) -> None:
+        """Hand over a job; if the process is gone, its 'gone' event says so."""
+        self.cell = job.cell
+        with suppress(BrokenPipeError):
+            stdin: IO[bytes] = self.process.stdin  # type: ignore[assignment]
+            stdin.write(f"{job.to_json()}\n".encode())
+            stdin.flush()
+
+    def close(self) -> None:
+        """Tell the process that there is no more."""
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()  # type: ignore[union-attr]
+
+    def death(self) -> str:
+        """Return what to say of a process that went without a word."""
+        code = self.process.returncode
+        if code == -signal.SIGKILL:
+            return f"its process was killed, most likely because the machine ran out of memory; {SMALLER}"
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
+        return "\n".join([f"its process ended {how}; see {self.log}", *last])
+
+
+class Pool:
+    """Workers and the cells that are left for them."""
+
+    def __init__(self, state: State, display: Display, size: int, work: dict[str, Any]) -> None:
+        self.state, self.display, self.size = state, display, size
+        self.work = work | {"workers": size}
+        self.said = state.experiment.resolved()
+        self.events: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
+        self.workers: list[Worker] = []
+        self.later: dict[str, float] = {}
+        self.environment = worker_environment(size, work["device"])
+
+    def drain(self) -> None:
+        """Do all cells that can be done."""
+        try:
+            while len(self.workers) < self.size:
+                self._hire()
+            while self.state.left:
+                self._deal()
+                with suppress(queue.Empty):
+                    self._hear(*self.events.get(timeout=0.2))
+                self.display.tick()
+        except KeyboardInterrupt:
+            self._stop()
+            raise
+        finally:
+            for worker in self.workers:
+                worker.close()
+            for worker in self.workers:
+                with suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(timeout=10)
+                worker.process.kill()
+                worker.listener.join(timeout=1)
+
+    def _hire(self) -> Worker:
+        name = f"{self.state.experiment.name}-{os.getpid()}-{len(self.workers) + 1}.log"
+        log = self.state.cache / "logs" / name
+        self.workers.append(Worker(log, self.environment, self.events, self.work["perform"]))
+        return self.workers[-1]
+
+    def _deal(self) -> None:
+        """Give each free worker the first cell that is ready."""
+        busy = {worker.cell.name for worker in self.workers if worker.cell}
+        for cell in self.state.left:
+            if cell.name in busy or self.later.get(cell.name, 0) > time.monotonic():
+                continue
+            if any(need not in self.state.done for need in cell.needs):
+                continue
+            worker = next((worker for worker in self.workers if worker.cell is None), None)
+            if worker is None and len(self.workers) < self.size:
+                worker = self._hire()
+            if worker is None:
+                return
+            folders = {name: str(home(self.state.cache, other)) for name, other in needed(self.state, cell).items()}
+            worker.give(Job(cell, self.said, str(self.state.cache), folders, **self.work))
+            self.display.start(cell)
+
+    def _hear(self, worker: Worker, event: dict[str, Any]) -> None:
+        cell, kind = worker.cell, event["event"]
+        if kind == "gone":
+            self.workers.remove(worker)
+            worker.close()
+        if cell is None:
+            return
+        if kind == "progress":
+            self.display.update(cell, event)
+            return
+        worker.cell = None
+        if kind == "done":
+            self.state.finish(cell)
+        elif kind == "busy":
+            self.later[cell.name] = time.monotonic() + 1
+        elif kind == "failed":
+            self.state.failed[cell.name] = (event["message"], event["exit_code"])
+        elif kind == "stopped":
+            self.state.failed[cell.name] = ("its process was interrupted", 1)
+        else:
+            self.state.failed[cell.name] = (worker.death(), 1)
+        self.display.end(cell, busy=kind == "busy")
+
+    def _stop(self) -> None:
+        """Interrupt the workers and give them time for their checkpoints; a second Ctrl-C gives them none."""
+        self.display.say("stopping: what is running saves a checkpoint (Ctrl-C once more stops at once)")
+        end = time.monotonic() + PATIENCE
+        try:
+            for worker in self.workers:
+                worker.process.send_signal(signal.SIGINT)
+            for worker in self.workers:
+                worker.process.wait(timeout=max(0.1, end - time.monotonic()))
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            for worker in self.workers:
+                worker.process.kill()
+        while not self.events.empty():
+            worker, event = self.events.get()
+            if event["event"] == "done" and worker.cell:
+                self.state.finish(worker.cell)

@@ -1,0 +1,1 @@
+"""From YAML to a validated ``Experiment``: grids, matching, cost model, hypotheses."""

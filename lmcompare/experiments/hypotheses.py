@@ -1,0 +1,109 @@
+"""Claims of an experiment, fixed in its YAML file before anything is measured."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lmcompare.core.errors import nearest
+from lmcompare.core.settings import PRETRAINING, STRICT
+from lmcompare.experiments.validation import check
+from lmcompare.experiments.yaml import shown
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A claim, and the contrast that decides it."""
+
+    __pydantic_config__ = STRICT
+
+    claim: str
+    """the claim in words, as the report prints it"""
+    task: str
+    """name of the task that decides it; or `pretraining`, which has metrics of its own: margin, validation_rise"""
+    first: str
+    """the arm that the claim is about"""
+    second: str | None = None
+    """the arm that it is set against"""
+    control: str | None = None
+    """the control that it is set against, instead of an arm: a name as the report has it, such as `majority`"""
+    of: Literal["pretrained", "gain"] = "pretrained"
+    """the score after pretraining, or what pretraining added to the same network from scratch"""
+    says: Literal["better", "not worse", "equal"] = "better"
+    """what the claim says of the first; not worse and equal: by less than the smallest effect"""
+    metric: str | None = None
+    """which metric decides; the task's primary one if left out"""
+    direction: Literal["higher", "lower"] | None = None
+    """whether more or less of that metric is better; the task's word if left out"""
+    smallest_effect: Annotated[float, Field(gt=0)] | None = None
+    """smallest difference that would matter, in the metric's own unit; the task's if left out"""
+    citation: str = ""
+    """who makes the claim, or has measured it"""
+    found: str = ""
+    """what they found, and at what scale"""
+
+
+DIRECTIONS: dict[str, Literal["higher", "lower"]] = {"margin": "higher", "validation_rise": "lower"}
+"""What pretraining is judged by, in nats per target: how far the loss fell below that of the unigram, and by how much
+the validation loss at the end is above its lowest."""
+
+
+def build(
+    section: Any, arms: Mapping[str, Collection[str]], conditions: Mapping[str, Collection[str]], problems: list[str]
+) -> dict[str, Hypothesis]:
+    """Return the hypotheses of an experiment, or say what is wrong with each.
+
+    Args:
+        section: what the YAML file says under ``hypotheses``.
+        arms: of each arm, by its name, the tasks that it is given.
+        conditions: of each task, by its name: 'pretrained', and 'scratch' where it has one.
+        problems: each problem is added, with the path of its key.
+    """
+    if section is None:
+        return {}
+    if not isinstance(section, Mapping):
+        problems.append(f"hypotheses: wanted a mapping by name, got {shown(section)}")
+        return {}
+    found = {}
+    for name, given in section.items():
+        path = f"hypotheses.{name}"
+        one = check(Hypothesis, given, path, problems)
+        if one is None:
+            continue
+        said = [
+            f"{path}.{key}: no such {what}{nearest(value, known)}"
+            for key, what, value, known in (
+                ("task", "task", one.task, [*conditions, PRETRAINING]),
+                ("first", "arm", one.first, list(arms)),
+                ("second", "arm", one.second, list(arms)),
+            )
+            if value is not None and value not in known
+        ]
+        if one.second is not None and one.control is not None:
+            said.append(f"{path}.control: wanted one of second and control, got both")
+        if one.second is None and one.control is None and one.of != "gain":
+            said.append(f"{path}.second: missing; wanted an arm, or `control`, or `of: gain` for pretraining alone")
+        if one.of == "gain" and one.control is not None:
+            said.append(f"{path}.control: wanted none with `of: gain`: a control has no pretraining")
+        if one.of == "gain" and one.task in conditions and "scratch" not in conditions[one.task]:
+            said.append(f"{path}.of: the task {one.task} does not measure networks from scratch; wanted `pretrained`")
+        said += [
+            f"{path}.{key}: the arm {arm!r} is not given the task {one.task}; wanted it in `arms.{arm}.tasks`"
+            for key, arm in (("first", one.first), ("second", one.second))
+            if one.task in conditions and arm is not None and one.task not in arms.get(arm, [one.task])
+        ]
+        if one.task == PRETRAINING:
+            if one.metric not in DIRECTIONS:
+                said.append(f"{path}.metric: wanted one of {', '.join(DIRECTIONS)}, got {shown(one.metric)}")
+            if one.smallest_effect is None:
+                said.append(f"{path}.smallest_effect: missing; pretraining has none of its own")
+            if one.of == "gain" or one.control is not None:
+                said.append(f"{path}.second: wanted an arm: pretraining has no controls and no scratch")
+            one = replace(one, direction=one.direction or DIRECTIONS.get(one.metric or ""))
+        if one.first == one.second:
+            said.append(f"{path}.second: wanted another arm than the first, got {one.second!r}")
+        problems += said
+        if not said:
+            found[str(name)] = one
+    return found

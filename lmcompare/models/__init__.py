@@ -1,0 +1,1 @@
+"""Fresh networks and checkpoints, their attention masks, pooling, and sanity checks."""

@@ -1,0 +1,109 @@
+"""States and surprisals of a text, laid beside its words."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.example import Ids
+from lmcompare.data.word_boundaries import Pieces
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Pooling = Literal["mean", "last", "first"]
+
+
+def pool(states: Tensor, read: Tensor, pooling: Pooling) -> Tensor:
+    """Turn token states (B, n, width) into one state a row (B, width), by the mask ``read`` (B, n), never by pad ids.
+
+    >>> states = torch.tensor([[[1.0], [3.0], [9.0]]])
+    >>> read = torch.tensor([[True, True, False]])
+    >>> [pool(states, read, how).item() for how in ("mean", "last", "first")]
+    [2.0, 3.0, 1.0]
+
+    Raises:
+        InputError: no such pooling.
+    """
+    if pooling not in get_args(Pooling):
+        raise InputError(f"pooling: no such one, {pooling!r}{nearest(pooling, get_args(Pooling))}")
+    if pooling == "mean":
+        weight = read.unsqueeze(-1).to(states.dtype)
+        return (states * weight).sum(1) / weight.sum(1)
+    place = read.sum(1) - 1 if pooling == "last" else torch.zeros_like(read.sum(1))
+    return states[torch.arange(len(states), device=states.device), place]
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a text and a vector for each. w words.
+
+    Attributes:
+        words: w texts, as they stand in the text.
+        spans: (w, 2) first and last (exclusive) character of each.
+        vectors: (w, width) float32: the mean of the states of the word's tokens.
+    """
+
+    words: list[str]
+    spans: Ids
+    vectors: NDArray[np.float32]
+
+
+def word_spans(pieces: Pieces) -> Ids:
+    """Return the first and last (exclusive) character of each word. Shape (words, 2).
+
+    >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
+    >>> word_spans(Pieces(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))).tolist()
+    [[0, 4], [5, 9]]
+    """
+    first = np.flatnonzero(np.diff(pieces.words, prepend=-1))
+    last = np.append(first[1:], len(pieces.words))[: len(first)] - 1
+    found: Ids = np.stack([pieces.spans[first, 0], pieces.spans[last, 1]], axis=1)
+    return found
+
+
+def place_of(tokens: Ids, inputs: Ids) -> int:
+    """Return where in what is read (n,) the tokens of the text begin.
+
+    >>> place_of(np.array([5, 6]), np.array([1, 5, 6, 2]))
+    1
+    """
+    count = len(tokens)
+    return next(i for i in range(len(inputs) - count + 1) if np.array_equal(inputs[i : i + count], tokens))
+
+
+def words_of(text: str, pieces: Pieces, inputs: Ids, states: NDArray[np.float32]) -> Words:
+    """Average the states (n, width) of the inputs (n,) that are the text's tokens over its words."""
+    spans, count = word_spans(pieces), len(pieces.ids)
+    first = place_of(pieces.ids, inputs)
+    vectors = np.zeros((len(spans), states.shape[1]), dtype=np.float32)
+    np.add.at(vectors, pieces.words, states[first : first + count])
+    vectors /= np.bincount(pieces.words, minlength=len(spans))[:, None]
+    return Words([text[start:end] for start, end in spans], spans, vectors)
+
+
+def surprisal_frame(text: str, pieces: Pieces, nats: NDArray[np.float64]) -> "DataFrame":
+    """Return one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal`` in bits.
+
+    >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
+    >>> pieces = Pieces(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
+    >>> surprisal_frame("long film", pieces, np.log([0.5, 0.25, 1.0])).values.tolist()
+    [['long', 'long', 0, 0, 4, 1.0], ['fi', 'film', 1, 5, 7, 2.0], ['lm', 'film', 1, 7, 9, -0.0]]
+    """
+    import pandas as pd
+
+    words = [text[start:end] for start, end in word_spans(pieces)]
+    return pd.DataFrame(
+        {
+            "token": [text[start:end] for start, end in pieces.spans],
+            "word": [words[number] for number in pieces.words],
+            "word_number": pieces.words,
+            "start": pieces.spans[:, 0],
+            "end": pieces.spans[:, 1],
+            "surprisal": -nats / np.log(2),
+        }
+    )

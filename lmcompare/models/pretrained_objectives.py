@@ -1,0 +1,235 @@
+"""How a checkpoint reads: its own special tokens around what is asked, one class a kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.objectives import Family, Role
+from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.seq2seq import Seq2Seq
+
+
+def _ids(*parts: Sequence[int] | Ids) -> Ids:
+    # An empty tuple would count as floats.
+    return np.concatenate(parts, dtype=np.int64, casting="unsafe")
+
+
+def _nothing(count: int) -> Ids:
+    return np.full(count, IGNORE, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a tokenizer puts around a text: ([CLS], [SEP]), (<s>, </s>), (bos), (eos), or nothing.
+
+    >>> example = Example(np.array([5, 4]), np.array([-100, 6]))
+    >>> framed = Frame((1,), (2, 3)).around(example)
+    >>> framed.inputs.tolist(), framed.targets.tolist()
+    ([1, 5, 4, 2, 3], [-100, -100, 6, -100, -100])
+    """
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+    def text(self, *parts: Sequence[int] | Ids) -> Ids:
+        """Return the ids of the parts, framed."""
+        return _ids(self.before, *parts, self.after)
+
+    def around(self, example: Example) -> Example:
+        """Frame what an encoder reads; nothing is asked of the frame."""
+        weights = example.weights
+        if weights is not None:
+            weights = np.concatenate([np.ones(len(self.before)), weights, np.ones(len(self.after))])
+        targets = _ids(_nothing(len(self.before)), example.targets, _nothing(len(self.after)))
+        return replace(example, inputs=self.text(example.inputs), targets=targets, weights=weights)
+
+
+@dataclass(frozen=True)
+class CausalFrame:
+    """A causal checkpoint.
+
+    >>> gpt2 = CausalFrame(Frame(), start=1)
+    >>> [one.inputs.tolist() for prompt in ([5], []) for one in gpt2.score(np.array(prompt), np.array([6, 7]), special)]
+    [[5, 6], [1, 6]]
+    """
+
+    frame: Frame
+    start: int
+    """stands for an empty prompt if the frame puts nothing before a text"""
+
+    kind: ClassVar[str] = "causal"
+    role: ClassVar[Role] = "decoder"
+    exactness: ClassVar[str] = "exact"
+    family: ClassVar[Family] = "autoregressive"
+    share: ClassVar[float] = 1.0
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Ask for every token, the first one after ``start`` or the frame."""
+        return self.score(tokens[:0], tokens, special)[0]
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for the completion after the prompt, in one pass."""
+        head = self._head(prompt)
+        targets = _ids(_nothing(len(head) - 1), completion)
+        return [Example(_ids(head, completion[:-1]), targets, visible="past")]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Read the prompt; what follows is not there yet."""
+        head = self._head(prompt)
+        return Example(head, _nothing(len(head)), visible="past")
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read the text as the tokenizer frames it; an empty one as ``start``."""
+        inputs = self.frame.text(tokens)
+        inputs = inputs if len(inputs) else _ids([self.start])
+        return Example(inputs, _nothing(len(inputs)), visible="past")
+
+    def _head(self, prompt: Ids) -> Ids:
+        before: Sequence[int] = self.frame.before or (() if len(prompt) else (self.start,))
+        return _ids(before, prompt)
+
+
+@dataclass(frozen=True)
+class MaskedFrame:
+    """A masked checkpoint: ``Masked`` between its tokenizer's [CLS] and [SEP]."""
+
+    frame: Frame
+    masked: Masked = Masked()
+
+    kind: ClassVar[str] = "masked"
+    role: ClassVar[Role] = "encoder"
+    exactness: ClassVar[str] = "chain"
+    family: ClassVar[Family] = "denoising"
+
+    @property
+    def share(self) -> float:
+        """Share of the tokens that training asks for."""
+        return self.masked.share
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Ask for a share of the tokens, in the frame."""
+        return self.frame.around(self.masked.learn(tokens, special, rng))
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for each token of the completion with all later ones masked, in the frame: the chain."""
+        return [self.frame.around(example) for example in self.masked.score(prompt, completion, special)]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Read the prompt and ``length`` masks, in the frame."""
+        return self.frame.around(self.masked.begin(prompt, length, special))
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Read the text in the frame."""
+        inputs = self.frame.text(tokens)
+        return Example(inputs, _nothing(len(inputs)))
+
+
+@dataclass(frozen=True)
+class SentinelFrame:
+    """A span-corruption checkpoint such as T5: the completion is the span cut from the end of the prompt.
+
+    With eos 2, sentinel 9 and pad 0 as the decoder's start:
+
+    >>> (one,) = SentinelFrame(Frame(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
+    ([5, 9, 2], [0, 9, 6], [-100, 6, 7])
+    """
+
+    frame: Frame
+    start: tuple[int, ...]
+    """what the decoder has read before it says anything"""
+    spans: Seq2Seq = Seq2Seq()
+
+    kind: ClassVar[str] = "seq2seq"
+    role: ClassVar[Role] = "encoder-decoder"
+    exactness: ClassVar[str] = "exact"
+    family: ClassVar[Family] = "denoising"
+
+    @property
+    def share(self) -> float:
+        """Targets a token of the text: the spans, and a sentinel for each."""
+        return self.spans.rate * (1 + 1 / self.spans.mean_span)
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Cut spans out of the text and ask for them."""
+        cut = self.spans.learn(tokens, special, rng)
+        targets = _ids(_nothing(len(self.start) - 1), cut.targets)
+        return Example(self.frame.text(cut.inputs), targets, _ids(self.start, cut.targets[:-1]))
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
+        begun = self.begin(prompt, len(completion), special)
+        assert begun.decoder_inputs is not None
+        targets = _ids(begun.targets[1:], completion)
+        return [Example(begun.inputs, targets, _ids(begun.decoder_inputs, completion[:-1]))]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Let the encoder read the prompt and a sentinel; the decoder has read its start and that sentinel."""
+        hole = special.sentinels[:1]
+        decoder = _ids(self.start, hole)
+        return Example(self.frame.text(prompt, hole), _nothing(len(decoder)), decoder)
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Let the encoder read the text in the frame; the decoder is left out."""
+        return _encoded(self.frame, tokens, special)
+
+
+@dataclass(frozen=True)
+class PlainFrame:
+    """A translator or the like (Marian, BART, T5Gemma): the encoder reads the prompt, the decoder says the completion.
+
+    >>> (one,) = PlainFrame(Frame(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
+    ([5, 2], [0, 6], [6, 7])
+    """
+
+    frame: Frame
+    start: tuple[int, ...]
+    """what the decoder has read before it says anything"""
+    fills: bool = False
+    """whether its training let the encoder read masks and the decoder say the whole text (BART)"""
+
+    kind: ClassVar[str] = "plain"
+    role: ClassVar[Role] = "encoder-decoder"
+    exactness: ClassVar[str] = "exact"
+    family: ClassVar[Family] = "autoregressive"
+    share: ClassVar[float] = 1.0
+
+    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+        """Refuse: such a checkpoint was trained on pairs, or on a noise that its files do not tell.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "loss: an encoder-decoder of the plain form has no training loss on texts alone (it was trained on pairs, "
+            "or on a noise that its files do not tell); log_likelihood(sources, targets) scores pairs"
+        )
+
+    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+        """Ask the decoder for the completion, the encoder having read the prompt."""
+        inputs = self.read(prompt, special).inputs
+        targets = _ids(_nothing(len(self.start) - 1), completion)
+        return [Example(inputs, targets, _ids(self.start, completion[:-1]))]
+
+    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+        """Let the encoder read the prompt; the decoder has read its start."""
+        return Example(self.read(prompt, special).inputs, _nothing(len(self.start)), _ids(self.start))
+
+    def read(self, tokens: Ids, special: Special) -> Example:
+        """Let the encoder read the text in the frame; the decoder is left out."""
+        return _encoded(self.frame, tokens, special)
+
+
+FRAMED = (CausalFrame, MaskedFrame, SentinelFrame, PlainFrame)
+"""Objectives of checkpoints: their files are plain transformers', without lmcompare.json."""
+
+
+def _encoded(frame: Frame, tokens: Ids, special: Special) -> Example:
+    inputs = frame.text(tokens)
+    inputs = inputs if len(inputs) else _ids([special.eos])
+    return Example(inputs, _nothing(len(inputs)))

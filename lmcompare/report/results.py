@@ -1,0 +1,229 @@
+"""The rows that a run left in its folder, and what is missing among them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from lmcompare.core.errors import InputError
+from lmcompare.core.records import Run, read_records, read_runs
+from lmcompare.core.settings import PRETRAINING
+
+PRETRAINED, SCRATCH, CONTROL = "pretrained", "scratch", "control"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the report must know of a task.
+
+    Attributes:
+        name: its key in the YAML file.
+        kind: its word in the registry of tasks.
+        primary: the metric that decides.
+        better: 'higher' or 'lower'.
+        family: 'understanding' or 'generation'.
+        description: one line.
+        conditions: what each arm is asked under ('pretrained', 'scratch').
+        smallest_effect: the smallest effect of interest, in the metric's own unit; 0 if the task names none.
+        per_item: metric -> the per-item records whose sums it is the ratio of; '' below: the number of items.
+    """
+
+    name: str
+    kind: str
+    primary: str
+    better: str
+    family: str
+    description: str
+    conditions: tuple[str, ...]
+    smallest_effect: float = 0.0
+    per_item: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Everything that the report is made from.
+
+    Attributes:
+        settings: the experiment as resolved (``experiment.yaml``): each arm and each task is a mapping.
+        runs: the finished cells.
+        records: one row a value; the columns are the fields of ``Record``.
+        command: the command that made them, as the head of ``experiment.yaml`` says; '' if it does not.
+    """
+
+    settings: dict[str, Any]
+    runs: list[Run]
+    records: pd.DataFrame
+    command: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment."""
+        return str(self.settings["name"])
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms, in the order of the YAML file."""
+        return list(self.settings["arms"])
+
+    @cached_property
+    def checkpoints(self) -> list[str]:
+        """Names of the arms that came trained: their corpus, tokenizer, size and budget are not controlled."""
+        return [arm for arm, given in self.settings["arms"].items() if given.get("checkpoint")]
+
+    @cached_property
+    def fresh(self) -> list[str]:
+        """Names of the arms that were trained here."""
+        return [arm for arm in self.arms if arm not in self.checkpoints]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that were asked for: of pretraining; of a checkpoint's adaptation."""
+        return [int(seed) for seed in self.settings["seeds"]]
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        """The tasks, in the order of the YAML file."""
+        return [self._task(str(name)) for name in self.settings.get("tasks") or {}]
+
+    def _task(self, name: str) -> Task:
+        cells = [run for run in self.runs if run.task == name]
+        notes: dict[str, Any] = {}
+        for run in cells:
+            lacking = [
+                key for key in ("primary_metric", "better", "per_item") if key not in (run.notes.get("task") or {})
+            ]
+            if lacking:
+                raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted {', '.join(lacking)}, got none")
+            notes = run.notes["task"]
+        found = {run.condition for run in cells} - {CONTROL}
+        conditions = notes.get("conditions") or sorted(found) or [PRETRAINED]
+        return Task(
+            name=name,
+            kind=str(self.settings["tasks"][name]["kind"]),
+            primary=str(notes.get("primary_metric", "")),
+            better=str(notes.get("better", "higher")),
+            family=str(notes.get("family", "")),
+            description=str(notes.get("description", "")),
+            conditions=tuple(str(condition) for condition in conditions if condition != CONTROL),
+            smallest_effect=float(notes.get("smallest_effect") or 0),
+            per_item={str(metric): (above, below) for metric, (above, below) in notes.get("per_item", {}).items()},
+        )
+
+    def records_of(self, task: str, metric: str) -> tuple[str, str]:
+        """Return the per-item records whose sums a metric is the ratio of; of one that does not say, its own mean."""
+        found = next((one.per_item for one in self.tasks if one.name == task), {})
+        return found.get(metric, (metric, ""))
+
+    def pretraining(self, arm: str) -> list[Run]:
+        """Return the pretraining cells of ``arm``, by seed."""
+        cells = [run for run in self.runs if run.cell.startswith("pretrain/") and run.arm == arm]
+        return sorted(cells, key=lambda run: run.seed)
+
+    def checkpoint(self, arm: str) -> dict[str, Any]:
+        """Return what the cells of an arm that is a checkpoint say of it: its class, its size, its vocabulary."""
+        said = [run.notes["checkpoint"] for run in self.runs if run.arm == arm and run.notes.get("checkpoint")]
+        return said[0] if said else {}
+
+    def finished(self, arm: str) -> int:
+        """Return how many seeds of ``arm`` are there: pretrained ones; of a checkpoint, those that a task has."""
+        if arm not in self.checkpoints:
+            return len(self.pretraining(arm))
+        return len({run.seed for run in self.runs if run.arm == arm and run.condition == PRETRAINED})
+
+    def given(self, task: str) -> list[str]:
+        """Return the arms that are given ``task``: all but those whose own `tasks` leave it out."""
+        said = {arm: given.get("tasks") for arm, given in self.settings["arms"].items()}
+        return [arm for arm, tasks in said.items() if tasks is None or task in tasks]
+
+    def cells(self, task: str, arm: str | None = None) -> list[Run]:
+        """Return the cells of ``task`` (of one arm) by arm, as the YAML file has them, and seed."""
+        order = {name: place for place, name in enumerate(self.arms)}
+        cells = [run for run in self.runs if run.task == task and arm in (None, run.arm)]
+        return sorted(cells, key=lambda run: (order.get(run.arm, len(order)), run.seed, run.condition))
+
+    def controls(self, task: str) -> list[str]:
+        """Return the names of the controls of ``task``, sorted."""
+        frame = self.records
+        return sorted(frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "arm"].unique())
+
+    def values(self, task: str, arm: str, condition: str, metric: str) -> pd.DataFrame:
+        """Return the test records of one metric, of pretraining those of validation: seed, item, value, exactness."""
+        frame = self.records
+        split = "validation" if task == PRETRAINING else "test"
+        of = (frame["task"] == task) & (frame["arm"] == arm) & (frame["condition"] == condition)
+        of &= (frame["metric"] == metric) & (frame["split"] == split)
+        return frame.loc[of, ["seed", "item", "value", "exactness"]]
+
+    def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
+        """Return the test records called ``<metric>/<kind>/<part>``: arm, condition, seed, part, value, exactness."""
+        frame = self.records[(self.records["task"] == task) & (self.records["split"] == "test")]
+        head = f"{metric}/{kind}/"
+        frame = frame[frame["metric"].str.startswith(head) & (frame["item"] == "")]
+        frame = frame.assign(part=frame["metric"].str.removeprefix(head))
+        return frame[["arm", "condition", "seed", "part", "value", "exactness"]]
+
+    def gate(self, arm: str) -> bool | None:
+        """Return whether every finished seed of ``arm`` passed the gate; None if no cell says."""
+        gates = [run.notes["gate"] for run in self.pretraining(arm) if run.notes.get("gate")]
+        return all(bool(gate["passed"]) for gate in gates) if gates else None
+
+    @cached_property
+    def wanted(self) -> list[str]:
+        """Names of all cells of the experiment."""
+        names = ["prepare", *(f"pretrain/{arm}/{seed}" for arm in self.fresh for seed in self.seeds)]
+        for task in self.tasks:
+            for arm in self.given(task.name):
+                names += [f"{task.name}/{arm}/{seed}/{c}" for seed in self.seeds for c in task.conditions]
+            names.append(f"{task.name}/control")
+        return names
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """Names of the cells that have not finished."""
+        done = {run.cell for run in self.runs}
+        return [name for name in self.wanted if name not in done]
+
+
+def read(folder: Path) -> Rows:
+    """Read ``experiment.yaml``, ``runs.jsonl`` and ``records.parquet`` from ``folder``.
+
+    Rows of arms that the experiment no longer has are left out.
+
+    Raises:
+        InputError: the folder or one of the files is missing, or is not what a run writes.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; wanted the results of `lmcompare run`")
+    path = folder / "experiment.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+        settings = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; wanted the experiment as `lmcompare run` resolved it") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: wanted a mapping, got {type(settings).__name__}")
+    shapes: dict[str, Any] = {"name": str, "arms": dict, "tasks": dict, "seeds": (list, tuple)}
+    problems = [
+        f"{path}: {key}: wanted one, got {settings.get(key)!r}"
+        for key, shape in shapes.items()
+        if not isinstance(settings.get(key), shape) or (key in ("name", "arms", "seeds") and not settings[key])
+    ]
+    if problems:
+        raise InputError(*problems)
+    try:
+        runs = read_runs(folder / "runs.jsonl")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{folder / 'runs.jsonl'}: wanted UTF-8, got {error.reason} at byte {error.start}") from error
+    records = read_records(folder / "records.parquet")
+    arms = set(settings["arms"])
+    runs = [run for run in runs if not run.arm or run.arm in arms or run.condition == CONTROL]
+    records = records[records["arm"].isin(arms) | (records["condition"] == CONTROL)]
+    command = re.match(r"# As `(.+)` resolved it", text)
+    return Rows(settings=settings, runs=runs, records=records, command=command[1] if command else "")

@@ -1,0 +1,60 @@
+"""What the right side of a gap is worth to a network that may read it."""
+
+import pandas as pd
+
+from lmcompare import statistics
+from lmcompare.report.analysis import Findings, decimals_of, written
+from lmcompare.report.formatting import plain, shown
+from lmcompare.report.markdown import Table, code, slug
+from lmcompare.report.outcomes import outcome, paired
+from lmcompare.report.results import PRETRAINED, Rows
+from lmcompare.report.sections.base import Block
+
+BOTH, LEFT = "bits_per_byte", "bits_per_byte_left"
+
+_DECIMALS = 4
+"""Most decimals of bits per byte: what is nothing at so many is nothing."""
+
+
+def worth(rows: Rows, task: str, arm: str) -> statistics.Difference | None:
+    """Return bits per byte given the left side alone less those given both sides, paired on item and seed.
+
+    Positive where the right side helps. None of an arm that was not asked both ways.
+    """
+    alone, both = (outcome(rows, task, arm, PRETRAINED, metric) for metric in (LEFT, BOTH))
+    return None if alone is None or both is None or alone.items == ("",) else paired(alone, both)
+
+
+def said(rows: Rows, task: str, arm: str) -> str:
+    """Say in half a sentence what the right side is worth to ``arm``; '' where that was not asked."""
+    value = worth(rows, task, arm)
+    if value is None:
+        return ""
+    metric = shown(BOTH, "lower")
+    known = written(metric, value, min(_DECIMALS, decimals_of(metric, [value])), sign=True)
+    return f"what stands to the right of a gap is worth {known} bits per byte to it"
+
+
+def block(rows: Rows, found: Findings) -> Block | None:
+    """The worth of the right side to each arm; None where no arm was asked with it and without."""
+    task, metric = found.task.name, shown(BOTH, "lower")
+    of = {arm: value for arm in rows.arms if (value := worth(rows, task, arm)) is not None}
+    if not of:
+        return None
+    decimals = min(_DECIMALS, decimals_of(metric, of.values()))
+    lines, numbers = [], []
+    for arm, value in of.items():
+        pair = [outcome(rows, task, arm, PRETRAINED, name) for name in (LEFT, BOTH)]
+        means = [sum(one.per_seed) / len(one.per_seed) for one in pair if one is not None]
+        lines.append([code(arm), *(plain(mean, decimals) for mean in means), written(metric, value, decimals, True)])
+        numbers.append(
+            {"arm": arm, LEFT: means[0], BOTH: means[1], "worth": value.value, "low": value.low, "high": value.high}
+        )
+    name = f"sides-{slug(task)}"
+    text = (
+        "Bits per byte of what stood in the gap, given the left side alone, less those given both sides. A network to "
+        "which the right side is worth nothing has not learnt to use it: what the table above says of that network is "
+        "then said of its training, and not of what its objective lets it see."
+    )
+    headings = ["arm", "left alone ↓", "both sides ↓", "the right side is worth [95%]"]
+    return Block(name, "What the right side is worth", text, table=Table(name, headings, lines, pd.DataFrame(numbers)))

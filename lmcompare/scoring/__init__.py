@@ -1,0 +1,1 @@
+"""Log-likelihoods, surprisal and embeddings: requests, the batched scorer, prefix sharing."""

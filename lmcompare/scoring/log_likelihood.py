@@ -1,0 +1,260 @@
+"""Log-probabilities of texts: pairs, choices, bits per byte, surprisals, the loss of training."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare.core.errors import InputError, not_whole
+from lmcompare.core.example import Ids
+from lmcompare.data.word_boundaries import Pieces
+from lmcompare.models.pooling import surprisal_frame
+from lmcompare.models.pretrained_objectives import FRAMED
+from lmcompare.objectives import learn_block
+from lmcompare.scoring import scorer as asking
+from lmcompare.scoring.likelihood import Choice, Density, Method, Scores, exactness_of, result
+from lmcompare.scoring.model_protocol import Model, ask, one, room, several
+from lmcompare.scoring.requests import PSEUDO, Pair, fitting, pairs_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Normalisation = Literal["sum", "token", "byte", "unconditional"]
+
+
+def log_likelihood(
+    model: Model,
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    *,
+    method: Method | None = None,
+    draws: int = 16,
+    seed: int = 0,
+    cut: bool = False,
+) -> list[Scores]:
+    """Return log p(completion given prompt) for each pair, in nats a token; the type says what the number is.
+
+    Causal: exact. Seq2seq: exact, given what the encoder reads; after span corruption the completion is the span
+    cut from the end of the prompt, else what the decoder says to the prompt. Masked: by ``method``.
+
+    ==================  ==================================================================  ===================
+    method              each token is asked                                                 type
+    ==================  ==================================================================  ===================
+    None, 'chain'       with all later ones masked: proper, given the number of tokens      LogLikelihood
+    'bound'             in random sets of masks: a bound, by ``draws`` seeded draws         LikelihoodBound
+    'pll'               with all others read (Salazar et al. 2020)                          PseudoLogLikelihood
+    'pll-word-l2r'      with the later ones of its word masked (Kauf & Ivanova 2023)        PseudoLogLikelihood
+    'pll-whole-word'    with all of its word masked (the same)                              PseudoLogLikelihood
+    ==================  ==================================================================  ===================
+
+    How pairs are cut into tokens: ``scoring.pairs_of``. No score depends on its batch neighbours.
+
+    Args:
+        model: which is asked.
+        prompts: may be empty texts: then a network starts from its bos.
+        completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a space).
+        method: of a masked model.
+        draws: of 'bound', at least 1.
+        seed: of 'bound'.
+        cut: drop the start of a prompt that does not fit into the context, rather than refuse it.
+
+    Raises:
+        InputError: the lists differ in length, a completion has no token or is longer than the context, a prompt
+            does not fit, the method is none of this model's, or there are no draws.
+    """
+    prompts, completions = several(prompts, "prompts"), several(completions, "completions")
+    if len(prompts) != len(completions):
+        raise InputError(f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}")
+    if problems := [*not_whole("draws", draws, 1), *not_whole("seed", seed, 0)]:
+        raise InputError(*problems)
+    empty = [i for i, text in enumerate(completions) if not text]
+    if empty:
+        raise InputError(f"completions[{empty[0]}]: wanted a text, got an empty one")
+    together, words = model.objective.role != "encoder-decoder", method in PSEUDO[1:]
+    pairs = pairs_of(model.vocabulary, prompts, completions, together=together, words=words)
+    bare = [i for i, pair in enumerate(pairs) if not len(pair.completion)]
+    if bare:
+        raise InputError(
+            f"completions[{bare[0]}]: wanted a text with tokens, got {completions[bare[0]]!r}, of which the tokenizer "
+            "makes none"
+        )
+    # White space at the end of a prompt is scored with its completion.
+    sizes = [
+        len((prompt[len(prompt.rstrip()) :] + text).encode()) for prompt, text in zip(prompts, completions, strict=True)
+    ]
+    pairs = room(model).check(pairs, cut=cut)
+    answers = _score(model, pairs, method, draws, seed)
+    return [
+        result(tokens, model.objective.exactness, size, method=method, parts=parts)
+        for (tokens, parts), size in zip(answers, sizes, strict=True)
+    ]
+
+
+def rank(
+    model: Model,
+    prompt: str,
+    choices: Sequence[str],
+    *,
+    normalise: Normalisation = "sum",
+    unconditional: str = "",
+    method: Method | None = None,
+) -> list[Choice]:
+    """Return the choices, the likeliest first.
+
+    Args:
+        model: which is asked.
+        prompt: what each of them completes.
+        choices: the completions.
+        normalise: 'sum': nats; 'token', 'byte': nats for each token or UTF-8 byte ('acc_norm' of
+            lm-evaluation-harness); 'unconditional': nats less those after ``unconditional`` (Brown et al. 2020,
+            section 2.4).
+        unconditional: the prompt of that comparison.
+        method: as in ``log_likelihood``; pseudo-log-likelihoods rank, too.
+
+    Raises:
+        InputError: as ``log_likelihood``, or no such normalisation.
+    """
+    if normalise not in ("sum", "token", "byte", "unconditional"):
+        raise InputError(f"normalise: wanted sum, token, byte or unconditional, got {normalise!r}")
+    prompt, unconditional = one(prompt, "prompt"), one(unconditional, "unconditional")
+    choices = several(choices, "choices")
+    scores = log_likelihood(model, [prompt] * len(choices), choices, method=method)
+    values = [score.sum for score in scores]
+    if normalise == "unconditional":
+        before = log_likelihood(model, [unconditional] * len(choices), choices, method=method)
+        values = [value - score.sum for value, score in zip(values, before, strict=True)]
+    elif normalise != "sum":
+        sizes = [len(score.tokens) if normalise == "token" else score.completion_bytes for score in scores]
+        values = [value / size for value, size in zip(values, sizes, strict=True)]
+    found = [Choice(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
+    return sorted(found, key=lambda choice: -choice.score)
+
+
+def bits_per_byte(
+    model: Model, texts: Sequence[str], *, stride: int | None = None, method: Method | None = None
+) -> Density:
+    """Return -log2 p of texts for each UTF-8 byte, in sliding windows over texts longer than the context.
+
+    Each token is scored once, after as much text as its window holds: see ``scoring.Room.windows``.
+
+    Args:
+        model: which is asked.
+        texts: at least one, none of them empty.
+        stride: tokens scored in each window after the first; None: as many as fit, which is the cheapest, and what
+            `loglikelihood_rolling` of lm-evaluation-harness does. But a bos that the tokenizer puts before each text
+            (Llama, Gemma) stands here before each window; there it is scored, unless told ``add_bos_token=False``:
+            then texts of one window agree. GLM's [gMASK] is eos there. A smaller stride gives each token more context.
+        method: None, 'chain' or 'bound'; a pseudo-log-likelihood has no bits.
+
+    Raises:
+        InputError: no text, an empty one, a stride that does not fit, a pseudo-log-likelihood.
+    """
+    if method in PSEUDO:
+        raise InputError(f"method: wanted 'chain' or 'bound' for bits per byte, got the pseudo {method!r}")
+    texts = several(texts, "texts")
+    if not texts:
+        raise InputError("texts: wanted at least one, got none")
+    nats = [tokens.sum() for _, tokens in _rolling(model, texts, stride, method)]
+    return Density(
+        bits=-np.array(nats) / np.log(2),
+        bytes=np.array([len(text.encode()) for text in texts], dtype=np.int64),
+        exactness=exactness_of(model.objective.exactness, method),
+        context=model.context,
+        stride=stride,
+    )
+
+
+def surprisal(model: Model, text: str, *, stride: int | None = None, method: Method | None = None) -> "DataFrame":
+    """Return a pandas frame, one row a token.
+
+    Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
+    a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text. Sum over
+    ``word_number`` for words. ``frame.attrs["exactness"]`` says what the numbers are.
+
+    Raises:
+        InputError: as ``bits_per_byte``.
+    """
+    ((pieces, tokens),) = _rolling(model, [one(text, "text")], stride, method)
+    frame = surprisal_frame(text, pieces, tokens)
+    frame.attrs["exactness"] = exactness_of(model.objective.exactness, method)
+    return frame
+
+
+def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
+    """Return the training loss on these texts, in nats a target: the objective's weighted mean over all targets.
+
+    As ``run`` computes it, each text followed by eos (a checkpoint's: in its tokenizer's frame) and corrupted by a
+    generator seeded with (seed, place). Losses of different objectives are not comparable.
+
+    Raises:
+        InputError: no target in these texts, one that the context does not hold, a checkpoint of which training on
+            texts alone is not known, or a seed below 0.
+    """
+    if problems := not_whole("seed", seed, 0):
+        raise InputError(*problems)
+    special = model.vocabulary.special
+    end = [] if isinstance(model.objective, FRAMED) else [special.eos]
+    rows = [np.array([*ids, *end], dtype=np.int64) for ids in model.vocabulary.encode_batch(several(texts, "texts"))]
+    examples = [
+        fitting(
+            learn_block(model.objective, row, special, np.random.default_rng([seed, i]), isolated=False),
+            model.context,
+            f"texts[{i}]",
+        )
+        for i, row in enumerate(rows)
+        if len(row)
+    ]
+    weights = [np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples]
+    total = sum(part.sum() for part in weights)
+    if not total:
+        raise InputError("loss: wanted texts with at least one target, got none")
+    answers = ask(model, examples)
+    return float(-sum((w * a).sum() for w, a in zip(weights, answers, strict=True)) / total)
+
+
+def score_tokens(model: Model, pairs: Sequence[tuple[Ids, Ids]]) -> list[NDArray[np.float64]]:
+    """Return, for each pair of prompt and completion ids, log p (nats) of each token of the completion."""
+    made = [Pair(prompt, completion, np.arange(len(completion))) for prompt, completion in pairs]
+    return [tokens for tokens, _ in _score(model, made, None)]
+
+
+def _score(
+    model: Model, pairs: Sequence[Pair], method: Method | None, draws: int = 16, seed: int = 0
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    return asking.score(
+        model.network,
+        model.objective,
+        model.vocabulary.special,
+        pairs,
+        batch_tokens=model.batch_tokens,
+        method=method,
+        draws=draws,
+        seed=seed,
+    )
+
+
+def _rolling(
+    model: Model, texts: Sequence[str], stride: int | None, method: Method | None
+) -> list[tuple[Pieces, NDArray[np.float64]]]:
+    """Return the tokens of each text and their nats, in windows over texts longer than the context."""
+    pieces = model.vocabulary.said.pieces(texts)
+    empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
+    if empty:
+        raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")
+    fits = room(model)
+    windows = [fits.windows(len(piece.ids), stride) for piece in pieces]
+    long = [i for i, several in enumerate(windows) if len(several) > 1]
+    if long and model.vocabulary.said is not model.vocabulary:
+        raise InputError(
+            f"texts[{long[0]}]: wanted at most {fits.completion} tokens, got {len(pieces[long[0]].ids)}: a translator "
+            "reads in another vocabulary than it writes in, so that no window can be its prompt"
+        )
+    pairs = [
+        Pair(piece.ids[read:first], piece.ids[first:end], piece.words[first:end])
+        for piece, several in zip(pieces, windows, strict=True)
+        for read, first, end in several
+    ]
+    answers = iter(_score(model, pairs, method))
+    found = [np.concatenate([next(answers)[0] for _ in several]) for several in windows]
+    return list(zip(pieces, found, strict=True))

@@ -1,0 +1,70 @@
+"""What a model is asked, one plain function a question; ``LanguageModel`` has them as its methods."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import Example
+from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.models.network import Network
+from lmcompare.objectives import Objective
+from lmcompare.scoring import scorer as asking
+from lmcompare.scoring.requests import Room
+
+
+class Model(Protocol):
+    """What a verb reads of a model; see ``model.LanguageModel``."""
+
+    network: Network
+    vocabulary: Vocabulary
+    objective: Objective
+    batch_tokens: int
+    context: int | None
+
+
+def one(text: str, name: str) -> str:
+    """Return the text.
+
+    Raises:
+        InputError: it is none, or one that UTF-8 does not hold (half of a surrogate pair).
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{name}: wanted a text, got {_short(text)}, a {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{name}: wanted a text that UTF-8 holds, got the lone surrogate {text[error.start]!r} at {error.start}"
+        ) from error
+    return text
+
+
+def several(texts: Iterable[str], name: str) -> list[str]:
+    """Return the texts as a list.
+
+    Raises:
+        InputError: it is one text, which would be read as a list of its characters; or it is no list, or one with what
+            ``one`` refuses.
+    """
+    if isinstance(texts, str):
+        raise InputError(f"{name}: wanted a list of texts, got one text ({texts[:40]!r})")
+    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"{name}: wanted a list of texts, got {_short(texts)}, a {type(texts).__name__}")
+    return [one(text, f"{name}[{i}]") for i, text in enumerate(texts)]
+
+
+def _short(given: object) -> str:
+    return repr(given)[:40]
+
+
+def room(model: Model) -> Room:
+    """Return how many tokens of text fit into the context."""
+    return Room.of(model.objective, model.vocabulary.special, model.context)
+
+
+def ask(model: Model, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
+    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours."""
+    return asking.ask(model.network, model.vocabulary.special, examples, model.batch_tokens)

@@ -1,0 +1,1 @@
+"""Batches, the training loop, optimiser and schedule, checkpointing, FLOP counting."""

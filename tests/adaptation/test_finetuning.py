@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lmcompare.adaptation.finetuning import fit, grouped, seeded
+from lmcompare.core.errors import LmcompareError
+from lmcompare.core.settings import Adaptation
+
+SIZES = [1, 2, 3, 4]
+
+
+def trial(scores, patience=None, epochs=5):
+    """Fit one weight towards 1, judged by these scores; return it, what came out, and its value after each epoch."""
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(layer.weight)
+    seen = []
+
+    def judge(module):
+        seen.append(float(module.weight.detach()))
+        return scores[len(seen) - 1]
+
+    def loss(group, epoch):
+        return ((layer(torch.ones(len(group), 1)) - 1) ** 2).mean()
+
+    fitted = fit(
+        layer,
+        SIZES,
+        loss,
+        judge,
+        adaptation=Adaptation(epochs=epochs, batch=2),
+        learning_rate=0.01,
+        seed=1,
+        patience=patience,
+    )
+    return float(layer.weight.detach()), fitted, seen
+
+
+def test_the_best_epoch_is_kept():
+    weight, fitted, seen = trial([1, 3, 2, 3, 0])
+    assert (fitted.score, fitted.epoch, fitted.epochs) == (3, 2, 5)
+    assert weight == seen[1]
+    assert 0 < seen[0] < seen[1] < seen[-1]
+
+
+def test_it_stops_when_patience_is_out():
+    _, fitted, seen = trial([1, 3, 2, 2, 9], patience=2)
+    assert (fitted.score, fitted.epoch, fitted.epochs) == (3, 2, 4)
+    assert len(seen) == 4
+
+
+def test_no_finite_score_is_an_error():
+    with pytest.raises(LmcompareError, match="no epoch had a finite score at learning rate 0.01"):
+        trial([float("nan")] * 5)
+
+
+def test_every_item_is_in_one_batch_beside_its_like():
+    sizes = list(range(100, 0, -1))
+    groups = grouped(sizes, 10, np.random.default_rng(0))
+    assert sorted(i for group in groups for i in group) == list(range(100))
+    assert all(max(group) - min(group) == 9 for group in groups)
+    assert [group[0] for group in groups] != sorted(group[0] for group in groups)
+
+
+def test_a_seed_leaves_the_generator_of_others_alone():
+    torch.manual_seed(3)
+    wanted = torch.rand(2)[1]
+    torch.manual_seed(3)
+    torch.rand(1)
+    with seeded(7, torch.device("cpu")):
+        first = torch.rand(1)
+    assert torch.rand(1) == wanted
+    with seeded(7, torch.device("cpu")):
+        assert torch.rand(1) == first

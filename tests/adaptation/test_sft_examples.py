@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmcompare.adaptation.sft_examples import ended, learn_answer, score_answer
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE
+from lmcompare.objectives.bart import Bart
+from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.glm import GLM
+from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.mixture import Mixture, Part
+from lmcompare.objectives.prefix import Prefix
+from lmcompare.objectives.seq2seq import Seq2Seq
+
+WRITERS = [Causal(), Prefix(), Prefix(network="encoder-decoder"), GLM(), Seq2Seq(), Bart()]
+TOKENS = st.lists(st.integers(32, 95), min_size=1, max_size=9).map(np.array)
+
+
+def test_docstrings(special):
+    prompt, answer = np.array([5]), np.array([6, 7])
+    assert ended(answer, 3, special).tolist() == [6, 7, 2]
+    assert ended(answer, 2, special).tolist() == [6, 7]
+    example = learn_answer(Causal(), prompt, answer, 4, special, np.random.default_rng(0))
+    assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [IGNORE, 6, 7, 2])
+    found = [learn_answer(Masked(), prompt, answer, 4, special, np.random.default_rng(i)) for i in range(99)]
+    as_said = [e for e in found if e.inputs.tolist() == [5, 6, 4, 4, 2]]
+    assert as_said
+    assert as_said[0].targets.tolist() == [IGNORE, IGNORE, 7, 2, IGNORE]
+    assert as_said[0].weights.tolist() == [0, 0, 2, 2, 0]
+
+
+@given(prompt=TOKENS, answer=TOKENS, seed=st.integers(0, 99))
+@pytest.mark.parametrize("objective", WRITERS, ids=lambda objective: f"{objective.kind} {objective.role}")
+def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, answer, seed):
+    example = learn_answer(objective, prompt, answer, 12, special, np.random.default_rng(seed))
+    assert example.targets[example.asked].tolist() == [*answer, special.eos]
+    (scored,) = score_answer(objective, prompt, answer, 12, special)
+    assert scored.targets.tolist() == example.targets.tolist()
+
+
+@given(prompt=TOKENS, answer=TOKENS, seed=st.integers(0, 99))
+def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_length(special, prompt, answer, seed):
+    example = learn_answer(Masked(), prompt, answer, 12, special, np.random.default_rng(seed))
+    whole = np.where(example.asked, example.targets, example.inputs)
+    assert whole.tolist() == [*prompt, *answer, *[special.eos] * (12 - len(answer))]
+    assert (example.inputs[example.asked] == special.mask).all()
+    assert not example.asked[: len(prompt)].any()
+    assert example.weights.sum() == pytest.approx(12)
+
+
+def test_every_number_of_masks_is_as_likely(special):
+    rng = np.random.default_rng(0)
+    made = [learn_answer(Masked(), np.array([40]), np.array([41]), 4, special, rng) for _ in range(2000)]
+    counts = np.bincount([int(e.asked.sum()) for e in made])
+    assert counts[0] == 0
+    assert counts[1:] == pytest.approx(500, abs=80)
+
+
+def test_the_chain_is_asked_in_the_block_that_was_learnt(special):
+    found = score_answer(Masked(), np.array([40]), np.array([41]), 4, special)
+    assert [e.inputs.tolist() for e in found] == [[40, 4, 4, 4, 4], [40, 41, 4, 4, 4]]
+    assert [e.targets[e.asked].tolist() for e in found] == [[41], [special.eos]]
+
+
+def test_an_answer_longer_than_the_block_is_cut_and_has_no_end(special):
+    long = np.arange(40, 50)
+    for objective in (Causal(), Masked(), Seq2Seq()):
+        asked = [e.targets[e.asked] for e in score_answer(objective, np.array([33]), long, 4, special)]
+        assert np.concatenate(asked).tolist() == [40, 41, 42, 43]
+
+
+def test_of_several_objectives_the_one_that_answers_is_asked(special):
+    mixture = Mixture((Part(Causal()), Part(Masked(shifted=True))))
+    example = learn_answer(mixture, np.array([40]), np.array([41]), 4, special, np.random.default_rng(0))
+    assert example.visible == "past"
+
+
+def test_a_shifted_masked_lm_cannot_answer(special):
+    with pytest.raises(InputError, match="let a causal part answer"):
+        learn_answer(Masked(shifted=True), np.array([40]), np.array([41]), 4, special, np.random.default_rng(0))

@@ -1,0 +1,282 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lmcompare.adaptation import Pair, Span, Texts, Words, adapt, choose_pooling, finetune
+from lmcompare.adaptation.finetuning import grouped
+from lmcompare.core.example import collate
+from lmcompare.core.settings import Adaptation
+from lmcompare.language_model import LanguageModel
+from lmcompare.models import network as networks
+from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.pooling import pool
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.tasks.base import Part
+from lmcompare.training.loop import optimizer_for
+
+
+@pytest.fixture(params=["causal", "masked", "seq2seq"])
+def model(request, vocabulary, small):
+    objective = OBJECTIVES[request.param]()
+    return LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
+
+
+@pytest.fixture(scope="module")
+def parts(vocabulary):
+    """Sentences whose label is whether 'good' or 'bad' stands in them, at a random place."""
+    rng = np.random.default_rng(0)
+    found = []
+    for count in (300, 60, 60):
+        labels = rng.integers(0, 2, count)
+        texts = []
+        for label in labels:
+            words = rng.choice(["film", "the", "story", "an", "actor"], rng.integers(2, 7)).tolist()
+            words.insert(rng.integers(len(words)), ["bad", "good"][label])
+            texts.append(" ".join(words))
+        found.append(Texts([np.array(row) for row in vocabulary.encode_batch(texts)], labels))
+    return found
+
+
+ADAPTATION = Adaptation(learning_rates=(1e-5, 5e-3), epochs=4, batch=16)
+QUICK = Adaptation(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16)
+LEARNS = Adaptation(learning_rates=(1e-2,), epochs=4, batch=16)
+NAMES = ("train", "validation", "test")
+
+
+def few(parts, count=32):
+    return [Texts(part.rows[:count], part.labels[:count]) for part in parts]
+
+
+def test_learns_chooses_on_validation_and_leaves_the_model_as_it_was(model, parts):
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    told = []
+    adapted = finetune(model, *parts, classes=2, adaptation=ADAPTATION, seed=1, progress=told.append)
+    assert (adapted.probabilities.argmax(1) == parts[2].labels).mean() > 0.9
+    assert adapted.probabilities.sum(1) == pytest.approx(1)
+    trials = [trial for trial in adapted.trials if trial["learning_rate"]]
+    assert [trial["learning_rate"] for trial in trials] == [1e-5, 5e-3]
+    assert adapted.chosen == max(trials, key=lambda trial: trial["validation_accuracy"])
+    assert told[-1]["done"] == told[-1]["total"]
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def written_out(model, train, validation, test, rate, pooling, adaptation, seed):
+    """One trial of classification, plainly: what `finetune` must do to the last bit."""
+    special = model.vocabulary.special
+    torch.manual_seed(seed)
+    network = copy.deepcopy(model.network)
+    dropout, head = nn.Dropout(0.1), nn.Linear(network.width, 2)
+    module = nn.ModuleList([network, dropout, head])
+    optimizer = optimizer_for(module, rate, adaptation.weight_decay, (0.9, 0.999))
+    steps = -(-len(train.rows) // adaptation.batch) * adaptation.epochs
+    rise = max(1, round(adaptation.warmup * steps))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
+    )
+
+    def logits(rows):
+        batch = Tensors.of(collate([model.objective.read(row, special) for row in rows], special.pad))
+        return head(dropout(pool(network.states(batch), batch.read, pooling).float()))
+
+    def say(rows):
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        found = np.zeros((len(rows), 2))
+        with evaluating(module):
+            for first in range(0, len(order), 64):
+                group = order[first : first + 64]
+                found[group] = logits([rows[i] for i in group]).double().softmax(-1).numpy()
+        return found
+
+    rng, best = np.random.default_rng(seed), (-1.0, None)
+    for _ in range(adaptation.epochs):
+        module.train()
+        sizes = [len(model.objective.read(row, special).inputs) for row in train.rows]
+        for group in grouped(sizes, adaptation.batch, rng):
+            loss = F.cross_entropy(logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group]))
+            loss.backward()
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+        accuracy = float((say(validation.rows).argmax(1) == validation.labels).mean())
+        if accuracy > best[0]:
+            best = (accuracy, say(test.rows))
+    return best
+
+
+def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
+    adaptation = Adaptation(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch=8)
+    adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
+    accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
+    assert adapted.score == adapted.validation_accuracy == accuracy
+    assert np.array_equal(adapted.probabilities, probabilities)
+
+
+def test_same_seed_same_answer(model, parts):
+    runs = [finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=seed).probabilities for seed in (1, 1, 2)]
+    assert (runs[0] == runs[1]).all()
+    assert (runs[0] != runs[2]).any()
+
+
+def test_test_items_decide_nothing(model, parts):
+    """With the labels of the test split turned round and its texts changed, the trials are the same."""
+    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch=16)
+    train, validation, test = few(parts)
+    other = Texts([row[::-1].copy() for row in test.rows], 1 - test.labels)
+    found = [finetune(model, train, validation, part, classes=2, adaptation=quick, seed=1) for part in (test, other)]
+    assert found[0].trials == found[1].trials
+
+
+@pytest.mark.parametrize("attention", ["bidirectional", "causal"])
+def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
+    own = finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=1).probabilities
+    changed = Adaptation(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16, attention=attention)
+    found = finetune(model, *few(parts), classes=2, adaptation=changed, seed=1).probabilities
+    same = (model.objective.role == "decoder") == (attention == "causal")
+    assert np.allclose(found, own, atol=1e-5) == same
+
+
+def test_a_menu_of_one_needs_no_probe(model, parts):
+    assert choose_pooling(model, parts[0], parts[1], ("first",)) == ("first", [])
+
+
+@pytest.mark.parametrize("method", ["probe", "lora"])
+def test_probe_and_lora_train_few_weights_and_learn(model, parts, method):
+    tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch": 16}
+    adaptation = Adaptation(method=method, rank=2, alpha=4, **tried)
+    found = finetune(model, *parts, classes=2, adaptation=adaptation, seed=1)
+    assert found.weights < model.network.parameters_counted()["parameters"] / 4
+    assert method == "lora" or found.weights == 2 * model.network.width + 2
+    assert (found.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
+    assert not any("lora" in name for name, _ in model.network.named_parameters())
+    assert all(weight.requires_grad for weight in model.network.parameters())
+
+
+@pytest.fixture(scope="module")
+def tagged(vocabulary):
+    """Words of one to three tokens; a word's tag is whether it is 'good', or stands after it, or neither."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for name, count in zip(NAMES, (250, 50, 50), strict=True):
+        rows, wanted, marks = [], [], []
+        for _ in range(count):
+            words = rng.choice(["good", "film", "story", "xyz"], rng.integers(3, 7)).tolist()
+            pieces = [np.array(vocabulary.encode(" " + word)) for word in words]
+            rows.append((np.concatenate(pieces),))
+            marks.append(np.repeat(np.arange(len(words)), [len(piece) for piece in pieces]))
+            before = ["", *words]
+            tags = [2 if b == "good" else int(w == "good") for b, w in zip(before, words, strict=False)]
+            wanted.append(np.array(tags))
+        found[name] = Part(rows, wanted, marks)
+    return found
+
+
+def share_right(part):
+    def score(answers):
+        said = np.concatenate([answer.argmax(1) for answer in answers])
+        return float((said == np.concatenate(part.wanted)).mean())
+
+    return score
+
+
+def words_adapted(model, parts, adaptation):
+    menu = {pooling: Words(3, pooling) for pooling in adaptation.pooling}
+    score = share_right(parts["validation"])
+    return adapt(model, menu, parts, adaptation=adaptation, score=score, by="accuracy", seed=1)
+
+
+def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
+    adapted = words_adapted(model, tagged, Adaptation(learning_rates=(5e-3,), epochs=6, batch=16))
+    assert [len(answer) for answer in adapted.answers] == [len(wanted) for wanted in tagged["test"].wanted]
+    assert share_right(tagged["test"])(adapted.answers) > 0.82  # by the word alone: 3 in 4
+    assert {trial["pooling"] for trial in adapted.trials if trial["epoch"] is None} == {"mean", "last", "first"}
+
+
+def test_a_trial_that_does_not_get_better_ends(model, tagged):
+    few = {name: Part(part.rows[:8], part.wanted[:8], part.marks[:8]) for name, part in tagged.items()}
+    for patience, wanted in ((2, 3), (None, 5)):
+        asked = []
+        adaptation = Adaptation(learning_rates=(1e-3,), epochs=5, patience=patience)
+        score = lambda answers, asked=asked: float(len(asked.append(answers) or "x"))  # noqa: E731
+        adapted = adapt(
+            model, {"last": Words(3, "last")}, few, adaptation=adaptation, score=score, by="accuracy", seed=1
+        )
+        assert len(asked) == wanted
+        assert adapted.chosen["epoch"] == 1
+
+
+def test_a_pair_head_learns_how_many_words_are_shared(model, vocabulary):
+    rng = np.random.default_rng(2)
+    parts = {}
+    for name, count in zip(NAMES, (300, 60, 60), strict=True):
+        rows, wanted = [], []
+        for _ in range(count):
+            one, other = (rng.choice(["good", "bad"]) for _ in range(2))
+            texts = [f"the {word} {rng.choice(['film', 'story', 'actor'])}" for word in (one, other)]
+            rows.append(tuple(np.array(row) for row in vocabulary.encode_batch(texts)))
+            wanted.append(float(one == other))
+        parts[name] = Part(rows, wanted)
+    menu = {pooling: Pair(pooling) for pooling in ("mean", "last")}
+
+    def score(answers):
+        return float(np.corrcoef(np.concatenate(answers), parts["validation"].wanted)[0, 1])
+
+    adapted = adapt(model, menu, parts, adaptation=LEARNS, score=score, by="pearson", seed=1)
+    assert np.corrcoef(np.concatenate(adapted.answers), parts["test"].wanted)[0, 1] > 0.8
+    assert len(adapted.trials) == 3
+
+
+def spans(vocabulary, count, seed):
+    """The answer is the word after 'good', in the second part of the text; now and then it is not there."""
+    rng = np.random.default_rng(seed)
+    rows, wanted, marks = [], [], []
+    for _ in range(count):
+        words = rng.choice(["film", "story", "actor", "the"], 6).tolist()
+        place = int(rng.integers(0, 5))
+        if there := rng.random() < 0.8:
+            words[place] = "good"
+        pieces = [np.array(vocabulary.encode(" " + word)) for word in ["who", *words]]
+        ends = np.cumsum([len(piece) for piece in pieces])
+        rows.append((np.concatenate(pieces),))
+        marks.append(np.repeat([0, *[1] * 6], [len(piece) for piece in pieces]))
+        wanted.append(np.array([ends[place + 1], ends[place + 2] - 1] if there else [-1, -1]))
+    return Part(rows, wanted, marks)
+
+
+def exact(part):
+    def score(answers):
+        there = [(wanted, answer) for wanted, answer in zip(part.wanted, answers, strict=True) if wanted[0] >= 0]
+        return float(np.mean([np.array_equal(wanted, answer[:2]) for wanted, answer in there]))
+
+    return score
+
+
+def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, vocabulary):
+    parts = {
+        name: spans(vocabulary, count, i) for i, (name, count) in enumerate(zip(NAMES, (300, 60, 60), strict=True))
+    }
+    adapted = adapt(
+        model, {None: Span()}, parts, adaptation=LEARNS, score=exact(parts["validation"]), by="exact", seed=1
+    )
+    assert exact(parts["test"])(adapted.answers) > 0.8
+    there = np.array([wanted[0] >= 0 for wanted in parts["test"].wanted])
+    margins = np.array([answer[2] for answer in adapted.answers])
+    assert margins[there].mean() > margins[~there].mean()
+    assert adapted.chosen.keys() == {"learning_rate", "epoch", "validation_exact"}
+
+
+def test_test_items_decide_nothing_of_a_word_head(model, tagged):
+    small = {name: Part(part.rows[:24], part.wanted[:24], part.marks[:24]) for name, part in tagged.items()}
+    other = Part(
+        [(row[::-1].copy(),) for (row,) in small["test"].rows],
+        [1 - w for w in small["test"].wanted],
+        [mark.max() - mark[::-1] for mark in small["test"].marks],
+    )
+    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch=16)
+    found = [words_adapted(model, {**small, "test": test}, quick).trials for test in (small["test"], other)]
+    assert found[0] == found[1]

@@ -1,0 +1,167 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from lmcompare.evaluation.cell_work import Data, Place, fresh, perform
+from lmcompare.experiments import experiment
+from lmcompare.language_model import load
+
+TREE = {
+    "name": "tiny",
+    "vocabulary": {"size": 360, "sentinels": 8},
+    "blocks": {"length": 24},
+    "network": {"width": 16, "layers": 1, "heads": 2, "feedforward": 2.0},
+    "training": {"tokens": 24 * 4 * 5, "batch": 4, "evaluations": 2, "validation_blocks": 4},
+    "arms": {kind: {"objective": kind} for kind in ("causal", "masked", "seq2seq")},
+    "seeds": [1],
+}
+
+
+@pytest.fixture(scope="module")
+def small(sentences, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "text.txt").write_text("\n".join(sentences))
+    rows = [f"{sentence.replace(',', '')},{'good' in sentence}" for sentence in sentences]
+    (folder / "labels.csv").write_text("\n".join(["text,label", *rows]))
+    turned = [f"{' '.join(words)},{' '.join(words[::-1])}" for words in (s[:-1].split()[:3] for s in sentences[:120])]
+    (folder / "pairs.csv").write_text("\n".join(["prompt,answer", *turned]))
+    tree = TREE | {
+        "corpus": {"source": {"kind": "text", "path": str(folder / "text.txt")}, "validation": 0.1, "test": 0.1},
+        "tasks": {
+            "sorting": {
+                "kind": "classification",
+                "source": {"kind": "csv", "path": str(folder / "labels.csv")},
+                "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+            },
+            "turning": {
+                "kind": "transduction",
+                "source": {"kind": "csv", "path": str(folder / "pairs.csv")},
+                "metric": "exact_match",
+                "metrics": ["chrf"],
+                "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+            },
+            **{
+                route: {
+                    "kind": "classification",
+                    "source": {"kind": "csv", "path": str(folder / "labels.csv")},
+                    "items": 100,
+                    "route": route,
+                    "adaptation": {"learning_rates": [1e-3], "epochs": 1},
+                }
+                for route in ("ranking", "text")
+            },
+            "continuing": {"kind": "continuation", "items": 6, "prefix": 8, "suffix": 4, "samples": 2},
+        },
+    }
+    return experiment.parse(tree), folder / "cache"
+
+
+def cell(name, kind, arm="", seed=0, task="", condition="", needs=()):
+    return SimpleNamespace(
+        name=name, kind=kind, arm=arm, seed=seed, task=task, condition=condition, needs=needs, key=name
+    )
+
+
+def work(small, cell, folders=None):
+    tiny, cache = small
+    folder = cache / cell.name.replace("/", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    return perform(tiny, cell, Place(cache, folders or {}, folder, "cpu", workers=3)), folder
+
+
+@pytest.fixture(scope="module", params=["causal", "masked", "seq2seq"])
+def pretrained(small, request):
+    name = f"pretrain/{request.param}/1"
+    (run, records), folder = work(small, cell(name, "pretrain", request.param, 1, needs=("prepare",)))
+    return run, records, {name: folder}
+
+
+def test_prepare_counts_the_data(small):
+    (run, records), _ = work(small, cell("prepare", "prepare"))
+    assert records == []
+    assert run.notes["counts"]["documents"] == 400
+    assert set(run.fingerprints) == {"source", "corpus", "vocabulary", "blocks"}
+    assert run.machine["device"] == "cpu"
+
+
+def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
+    run, records, folders = pretrained
+    assert run.currencies["corpus_tokens"] == 480
+    assert run.currencies["workers"] == 3
+    assert run.currencies["parameters"] > run.currencies["parameters_without_embeddings"] > 0
+    gate = run.notes["gate"]
+    assert gate["margin"] == pytest.approx(gate["unigram"] - gate["loss"])
+    assert gate["passed"] is (gate["margin"] >= 0.3)
+    assert {record.metric for record in records} == {"loss", "text_loss", "unigram_loss", "margin", "validation_rise"}
+    assert [point["step"] for point in run.curve if point["split"] == "validation"] == [2, 5]
+    (folder,) = folders.values()
+    assert load(folder / "weights").objective.kind == run.arm
+
+
+def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(small, pretrained):
+    run, _, folders = pretrained
+    for condition, needs in (("pretrained", folders), ("scratch", {})):
+        name = f"sorting/{run.arm}/1/{condition}"
+        (found, records), _ = work(small, cell(name, "task", run.arm, 1, "sorting", condition), needs)
+        assert found.notes["task"]["primary_metric"] == "accuracy"
+        items = [r for r in records if r.metric == "correct"]
+        assert len(items) == found.notes["counts"]["test_items"] > 20
+        (accuracy,) = (r.value for r in records if r.metric == "accuracy" and r.split == "test")
+        assert accuracy == pytest.approx(np.mean([r.value for r in items]))
+        assert {r.condition for r in records} == {condition}
+
+
+def test_continuation_of_each_arm(small, pretrained):
+    run, _, folders = pretrained
+    name = f"continuing/{run.arm}/1/pretrained"
+    (found, records), _ = work(small, cell(name, "task", run.arm, 1, "continuing", "pretrained"), folders)
+    exactness = {r.exactness for r in records if r.metric == "bits"}
+    assert exactness == {"chain" if run.arm == "masked" else "exact"}
+    assert len(found.samples) == 2
+
+
+def test_transduction_of_each_arm(small, pretrained):
+    run, _, folders = pretrained
+    name = f"turning/{run.arm}/1/pretrained"
+    (found, records), _ = work(small, cell(name, "task", run.arm, 1, "turning", "pretrained"), folders)
+    items = [r for r in records if r.metric == "exact_match" and r.item]
+    assert len(items) == found.notes["counts"]["test_items"] > 5
+    assert found.notes["task"]["primary_metric"] == "exact_match"
+    assert found.notes["task"]["per_item"]["bits_per_byte"] == ("bits", "bytes")
+    assert {r.exactness for r in records if r.metric == "bits"} == {"chain" if run.arm == "masked" else "exact"}
+    assert {"validation_loss", "chrf", "bits_per_byte", "calls_per_answer"} <= {r.metric for r in records}
+    assert len(found.samples) == 3
+
+
+@pytest.mark.parametrize("route", ["ranking", "text"])
+def test_label_words_of_each_arm(small, pretrained, route):
+    run, _, folders = pretrained
+    name = f"{route}/{run.arm}/1/pretrained"
+    (found, records), _ = work(small, cell(name, "task", run.arm, 1, route, "pretrained"), folders)
+    assert len([r for r in records if r.metric == "correct"]) == found.notes["counts"]["test_items"] == 10
+    assert found.notes["completions"] == [" False", " True"]
+    assert found.notes["truncated"] > 0
+
+
+def test_controls_have_their_own_names(small):
+    for task, arms in (
+        ("sorting", {"majority", "tf-idf + logistic regression"}),
+        ("continuing", {"unigram", "trigram", "reference text"}),
+        (
+            "turning",
+            {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"},
+        ),
+    ):
+        (_, records), _ = work(small, cell(f"{task}/control", "control", task=task, condition="control"))
+        assert {record.arm for record in records} == arms
+        assert {record.condition for record in records} == {"control"}
+
+
+def test_scratch_is_where_pretraining_starts(small):
+    tiny, cache = small
+    data = Data.of(tiny, cache)
+    first, second = (fresh(tiny, cell("x", "task", "masked", 1), data).network for _ in range(2))
+    for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(ours, theirs)

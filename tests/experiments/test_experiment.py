@@ -1,0 +1,308 @@
+"""YAML becomes an Experiment, or one message with every mistake."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+
+from lmcompare.core import settings
+from lmcompare.core.errors import InputError
+from lmcompare.core.settings import plain
+from lmcompare.experiments.experiment import load, parse
+from lmcompare.experiments.yaml import parse_yaml
+from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.masked import Masked
+from lmcompare.objectives.mixture import Mixture, Part
+from lmcompare.objectives.schedule import Schedule, Stage
+
+YAML = """\
+name: small
+description: a small one
+corpus: {source: {kind: text, path: DATA}, validation: 0.1, test: 0.1}
+vocabulary: {size: 400}
+network: {width: 64, heads: 4, layers: 2}
+training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
+arms:
+  causal: {objective: causal}
+  masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {layers: 3}}
+tasks:
+  continuation: {kind: continuation, items: 20}
+  labels: {kind: classification, source: {kind: csv, path: DATA}, adaptation: {epochs: 2}}
+seeds: [1, 2]
+quick: {training.tokens: 5000, tasks.continuation.items: 4, seeds: [1]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    (tmp_path / "data.txt").write_text("some text\n")
+    path.write_text(YAML.replace("DATA", str(tmp_path / "data.txt")))
+    return path
+
+
+def problems(path: Path | dict[str, Any], *sets: str, quick: bool = False) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load(path, sets, quick) if isinstance(path, Path) else parse(path, sets, quick)
+    return caught.value.problems
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_an_experiment(file: Path) -> None:
+    experiment = load(file)
+    assert (experiment.name, experiment.seeds) == ("small", (1, 2))
+    assert experiment.training == settings.Training(tokens=100_000, learning_rate=3e-3, precision="no")
+    assert experiment.arms["masked"].objective == Masked(rate=0.3)
+    assert experiment.network_of("causal") == settings.Network(width=64, heads=4, layers=2)
+    assert experiment.network_of("masked") == settings.Network(width=64, heads=4, layers=3)
+    assert experiment.training_of("masked").learning_rate == 2e-3
+    assert experiment.training_of("masked").tokens == 100_000
+    assert plain(experiment.tasks["labels"])["adaptation"]["epochs"] == 2
+    assert plain(experiment.tasks["labels"])["source"]["kind"] == "csv"
+
+
+def test_resolved_settings_load_back_to_the_same_experiment(file: Path, tmp_path: Path) -> None:
+    experiment = load(file)
+    assert parse(experiment.resolved()) == experiment
+    assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
+    assert yaml.safe_load(experiment.dump())["training"]["precision"] == "no"  # for readers of YAML 1.1 too
+    assert "quick" not in experiment.resolved()
+
+
+def test_quick_and_set_change_what_they_name(file: Path) -> None:
+    quick = load(file, quick=True)
+    assert (quick.training.tokens, quick.seeds, plain(quick.tasks["continuation"])["items"]) == (5000, (1,), 4)
+    assert quick.training.learning_rate == 3e-3
+    assert load(file, ["training.tokens=7000"], quick=True).training.tokens == 7000
+    assert load(file, {"training.tokens": "7e3"}).training.tokens == 7000
+    assert load(file, ["arms.causal.objective=masked", "arms.causal.objective.rate=0.5"]).arms[
+        "causal"
+    ].objective == Masked(rate=0.5)
+    assert load(file, ["arms.causal.network.width=32"]).network_of("causal").width == 32
+    assert load(file, ["training={batch: 4}"]).training.tokens == 100_000
+    assert load(file, ["seeds=[3, 4]"]).seeds == (3, 4)
+
+
+def test_numbers_may_be_quoted(file: Path) -> None:
+    assert load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate == 3e-4
+
+
+def test_an_arm_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLDER", "/far")
+    experiment = load(file, ["arms.here={checkpoint: $FOLDER/bert}", "arms.hub={checkpoint: org/name, revision: v1}"])
+    assert experiment.arms["here"] == settings.Arm(checkpoint="$FOLDER/bert")
+    assert experiment.arms["hub"] == settings.Arm(checkpoint="org/name", revision="v1")
+    assert experiment.arms["causal"].objective == Causal()
+    assert parse(experiment.resolved()) == experiment
+    assert "checkpoint" not in experiment.resolved()["arms"]["causal"]
+    said = problems(file, "arms.causal.objective=")
+    assert said[0].endswith("; or arms.causal.checkpoint: a folder, or a name of the hub") and len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_experiments_that_ship_are_valid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LMCOMPARE_DATA", str(tmp_path))  # whether data are there is asked later, by `plan`
+    for quick in (False, True):
+        assert load(path, quick=quick).name == path.stem
+
+
+def test_all_problems_are_said_at_once(file: Path) -> None:
+    text = file.read_text()
+    for old, new in (
+        ("name: small", "nam: small"),
+        ("kind: text,", "kind: txt,"),
+        ("size: 400", "size: 10"),
+        ("width: 64", "width: wide"),
+        ("layers: 2", "layers: true"),
+        ("learning_rate: 3e-3", "learning_rate: .inf"),
+        ("rate: 0.3", "rte: 0.3"),
+        ("objective: causal", "objective: causl"),
+        ("{learning_rate: 2e-3}", "{learning_rat: 2e-3}"),
+        ("epochs: 2", "epochs: 0"),
+        ("seeds: [1, 2]", "seeds: [1, 1]"),
+        ("training.tokens: 5000", "training.tokns: 5000"),
+        ("tasks.continuation.items: 4", "tasks.continuatoin.items: 4"),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    said = problems(written(file, text))
+    for line in (
+        "nam: no such key; did you mean 'name'?",
+        "corpus.source.kind: no source 'txt'; did you mean 'text'?",
+        "vocabulary.size: wanted an integer at least 300, got 10",
+        'network.width: wanted an integer greater than 0, got "wide"',
+        "network.layers: wanted an integer greater than 0, got true",
+        "training.learning_rate: wanted a number greater than 0, got Infinity",
+        "arms.masked.objective.rte: no such key; did you mean 'rate'?",
+        "arms.causal.objective: no objective 'causl'; did you mean 'causal'?",
+        "arms.masked.training.learning_rat: no such key; did you mean 'learning_rate'?",
+        "tasks.labels.adaptation.epochs: wanted an integer greater than 0, got 0",
+        "seeds: wanted each once, got [1, 1]",
+        "quick.training.tokns: no such key; did you mean 'tokens'?",
+        "quick.tasks.continuatoin: no such key; did you mean 'continuation'?",
+    ):
+        assert line in said
+    assert len(said) == 13
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("network.heads=5", "network.heads: wanted a divisor of the width 64, got 5"),
+        ("network.heads=64", "network.heads: wanted an even width of each head (rotary positions come in pairs)"),
+        ("arms.masked.network.heads=3", "arms.masked.network.heads: wanted a divisor of the width 64, got 3"),
+        ("arms.mask.training.batch=3", "arms.mask: no such key; did you mean 'masked'?"),
+        ("trainig.batch=3", "trainig: no such key; did you mean 'training'?"),
+        ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
+        ("training.batch", "--set training.batch: wanted key=value, e.g. training.tokens=60000"),
+        ("training.batch=[", "--set training.batch:1:2: "),
+        ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch, "),
+        ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
+        ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
+        ("training.betas=[0.9, x]", 'training.betas.1: wanted a number greater than 0 and less than 1, got "x"'),
+        ("arms.masked.objective.whole_word=1", "arms.masked.objective.whole_word: wanted true or false, got 1"),
+        ("arms.causal.objective={rate: 0.2}", "arms.causal.objective.kind: missing; wanted one of bart, causal, "),
+        ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of bart, causal, "),
+        ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of bart, causal, "),
+        ("arms.masked.objective.random=0.5", "arms.masked.objective.masked + random: wanted a sum of at most 1"),
+        ("arms.masked=", "arms.masked: wanted a mapping of objective, checkpoint, revision, network, "),
+        ("arms.causal.checkpoint=gpt2", 'arms.causal: wanted either an objective or a checkpoint, got both: "causal'),
+        ("arms.causal={checkpoint: [gpt2]}", 'arms.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
+        ("arms.causal={checkpoint: $NOWHERE/x}", "arms.causal.checkpoint: the environment variable NOWHERE is not set"),
+        ("arms.causal={checkpont: gpt2}", "arms.causal.checkpont: no such key; did you mean 'checkpoint'?"),
+        ("arms.causal.revision=main", 'arms.causal.revision: wanted only beside a checkpoint, got "main"'),
+        ("arms.causal={checkpoint: gpt2, training: {batch: 4}}", "arms.causal.training: wanted none: a checkpoint "),
+        ("arms={}", "arms: missing; wanted at least one"),
+        ("arms={a/b: {objective: causal}}", "arms.a/b: wanted a name of letters"),
+        ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
+        ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
+        ("vocabulary.sentinels=200", "vocabulary.size: wanted at least 460 (256 bytes, 4 special tokens"),
+        ("corpus.source=", "corpus.source: missing; wanted one of blimp, "),
+        ("corpus=", "corpus: missing; wanted where the text comes from"),
+        ("seeds=[-1]", "seeds: wanted a list of integers from 0"),
+        ("seeds=[true]", "seeds: wanted a list of integers from 0"),
+        ("name=a/b", 'name: wanted a name of letters'),
+        ("name=2024", "name: wanted a name of letters"),
+        ("description=3", "description: wanted a text, got 3"),
+        ("quick=3", "quick: wanted a mapping of dotted keys, got 3"),
+    ],
+)  # fmt: skip
+def test_each_problem_names_the_key_the_wanted_and_the_got(file: Path, change: str, said: str) -> None:
+    if change.startswith("quick"):
+        file.write_text(file.read_text().partition("quick:")[0] + change.replace("=", ": "))
+        change = "seeds=[1]"
+    if change.startswith("tasks.prepare"):
+        change = "tasks.prepare={kind: continuation}"
+    assert any(problem.startswith(said) for problem in problems(file, change)), problems(file, change)
+
+
+NESTED = """
+arms:
+  ul2:
+    objective:
+      kind: mixture
+      answer: PART
+      parts:
+        - {objective: causal, weight: WEIGHT}
+        - {objective: {kind: masked, RATE: uniform}}
+        - {objective: {kind: schedule, stages: [{objective: FIRST, share: 0.25}, {objective: masked}]}}
+"""
+
+
+def nested(file: Path, part: str = "masked", weight: str = "3", rate: str = "rate", first: str = "causal") -> Path:
+    head, _, rest = file.read_text().partition("arms:\n")
+    text = NESTED.replace("PART", part).replace("WEIGHT", weight).replace("RATE", rate).replace("FIRST", first)
+    return written(file, f"{head}{text}tasks: {{}}\n")
+
+
+def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
+    experiment = load(nested(file))
+    schedule = Schedule((Stage(Causal(), 0.25), Stage(Masked())))
+    parts = (Part(Causal(), 3.0), Part(Masked("uniform")), Part(schedule))
+    assert experiment.arms["ul2"].objective == Mixture(parts, "masked")
+    assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rate": "rte"}, ["arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?"]),
+        ({"weight": "0"}, ["arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"]),
+        ({"part": "mask"}, ["arms.ul2.objective.answer: no part 'mask'; did you mean 'masked'?"]),
+        (
+            {"first": "causl", "rate": "rte", "weight": "x"},
+            [
+                'arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
+                "arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?",
+                "arms.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
+            ],
+        ),
+        (
+            {"first": "seq2seq"},
+            [
+                "arms.ul2.objective.parts.2.objective.stages.1.objective: wanted one that shares a network with "
+                "seq2seq (encoder-decoder), got masked (encoder); a decoder and an encoder are one stack under two "
+                "masks, an encoder-decoder goes with its like alone"
+            ],
+        ),
+    ],
+)
+def test_problems_of_nested_objectives_name_their_path(file: Path, change: dict[str, str], said: list[str]) -> None:
+    assert sorted(problems(nested(file, **change))) == said
+
+
+def test_quick_without_a_quick_section_is_said(file: Path) -> None:
+    file.write_text(file.read_text().partition("quick:")[0])
+    assert problems(file, quick=True)[0].startswith("quick: missing")
+
+
+def test_an_arm_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
+    assert problems(file, "network.width=0") == ["network.width: wanted an integer greater than 0, got 0"]
+
+
+def test_paths_may_hold_environment_variables(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text(file.read_text().replace(f"path: {file.parent}", "path: $LMCOMPARE_DATA"))
+    monkeypatch.setenv("LMCOMPARE_DATA", str(file.parent))
+    found = load(file)
+    # The name stays, so that what a run writes down reads on another machine.
+    assert plain(found.corpus)["source"]["path"] == "$LMCOMPARE_DATA/data.txt"
+    assert "path: $LMCOMPARE_DATA/data.txt" in found.dump()
+    assert next(found.corpus.source.rows())["text"]
+    arms = {"ready": {"checkpoint": "$LMCOMPARE_DATA/gpt"}}
+    given = parse_yaml(file.read_text(), "small.yaml")
+    ready = parse({**given, "quick": None, "arms": arms}).arms["ready"]
+    assert ready.checkpoint == "$LMCOMPARE_DATA/gpt"
+    monkeypatch.delenv("LMCOMPARE_DATA")
+    said = problems(file)
+    assert said[0].startswith("corpus.source.path: the environment variable LMCOMPARE_DATA is not set")
+    assert said[1].startswith("tasks.labels.source.path: the environment variable LMCOMPARE_DATA is not set")
+
+
+def test_a_name_is_the_file_s_if_it_gives_none(file: Path) -> None:
+    file.write_text(file.read_text().replace("name: small\n", ""))
+    assert load(file).name == "small"
+
+
+NAMES = st.from_regex(r"[a-z][\w -]{0,8}", fullmatch=True)
+KINDS = st.sampled_from(["causal", "masked", "seq2seq"])
+SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True)
+
+
+@settings_of_hypothesis(deadline=None, max_examples=50)
+@given(st.dictionaries(NAMES, KINDS, min_size=1), SEEDS, st.text(), st.floats(1e-9, 10))
+def test_any_experiment_survives_its_dump(arms: dict[str, str], seeds: list[int], said: str, rate: float) -> None:
+    data = {"name": "x", "corpus": {"source": {"kind": "text", "path": "x.txt"}}, "description": said, "seeds": seeds}
+    data |= {"arms": {name: {"objective": kind, "training": {"learning_rate": rate}} for name, kind in arms.items()}}
+    experiment = parse(data)
+    assert parse(parse_yaml(experiment.dump(), "dump")) == experiment
+    assert yaml.safe_load(experiment.dump()) == experiment.resolved()

@@ -1,0 +1,44 @@
+"""What is said of a setting that is wrong."""
+
+import doctest
+from dataclasses import dataclass
+
+from lmcompare.core import settings
+from lmcompare.experiments import validation
+from lmcompare.experiments.validation import check
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """Settings that a plug-in may have."""
+
+    __pydantic_config__ = settings.STRICT
+
+    watts: settings.Positive
+    on: bool = False
+
+
+def said(data: object) -> list[str]:
+    problems: list[str] = []
+    assert check(Lamp, data, "lamp", problems) is None
+    return problems
+
+
+def test_the_documented_examples() -> None:
+    result = doctest.testmod(validation)
+    assert result.attempted and not result.failed
+
+
+def test_settings_are_checked() -> None:
+    problems: list[str] = []
+    assert check(Lamp, {"watts": "8"}, "lamp", problems) == Lamp(8)
+    assert problems == []
+    assert said({"watt": 8}) == [
+        "lamp.watts: missing; wanted an integer greater than 0",
+        "lamp.watt: no such key; did you mean 'watts'?",
+    ]
+    assert said({"watts": True, "on": 1}) == [
+        "lamp.watts: wanted an integer greater than 0, got true",
+        "lamp.on: wanted true or false, got 1",
+    ]
+    assert said(8) == ["lamp: wanted a mapping of watts, on, got 8"]

@@ -1,0 +1,219 @@
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lmcompare.core.errors import InputError
+from lmcompare.core.example import IGNORE, Example, collate
+from lmcompare.generation import Decoded
+from lmcompare.generation.infilling import FROM_THE_LEFT, infill
+from lmcompare.generation.infilling_methods import BY_THE_WHOLE
+from lmcompare.generation.infilling_template import Typed, parse
+from lmcompare.models import network as networks
+from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.pretrained_objectives import Frame, PlainFrame
+from lmcompare.objectives import OBJECTIVES
+from lmcompare.objectives import parse as parse_objective
+
+KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
+MIXED = [{"objective": "causal"}, {"objective": {"kind": "masked", "shifted": True}}]
+NOTES = "今天天气很[MASK]，适合出去玩"
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request, small, vocabulary):
+    objective = OBJECTIVES[request.param]()
+    network = networks.build(small, objective.role, vocabulary.special, seed=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(3)
+    return network, objective, vocabulary
+
+
+def log_p(network, inputs, targets, decoder=None, visible="all"):
+    example = Example(np.array(inputs), np.array(targets), None if decoder is None else np.array(decoder), visible)
+    with evaluating(network):
+        return -network(Tensors.of(collate([example], 0))).sum().item()
+
+
+def test_docstrings():
+    assert parse("the film was <mask> [MASK], a <hole>.") == Typed(
+        parts=["the film was", ", a", "."], spaces=[" ", " "], sizes=[2, None]
+    )
+    assert Typed(["the film was", "!"], [" "], [1]).filled([" good"]) == "the film was good!"
+    assert parse("a{M}b", "{M}").sizes == [1]
+
+
+def test_the_sentence_of_the_notes(model):
+    filled = infill(*model, NOTES)
+    assert filled.text == f"今天天气很{filled.fills[0]}，适合出去玩"
+    assert [len(row) for row in filled.tokens] == [1]
+    assert np.isin(filled.tokens[0], model[2].special.ordinary).all()
+    assert filled.score < 0
+    assert filled.calls >= 1
+    assert filled.handicap == (FROM_THE_LEFT if model[1].kind in ("causal", "prefix") else "")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_exactly_the_holes_are_filled(model, temperature):
+    text = "the <mask> [MASK] was<hole>, <mask>and never <hole>."
+    filled = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
+    again = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
+    assert (again.text, again.score, again.calls) == (filled.text, pytest.approx(filled.score), filled.calls)
+    assert [len(row) for row in filled.tokens[::2]] == [2, 1]
+    assert all(1 <= len(row) <= 3 for row in filled.tokens)
+    assert np.isin(np.concatenate(filled.tokens), model[2].special.ordinary).all()
+    kept = Typed(["the", " was", ",", "and never", "."], [" ", "", " ", " "], [2, None, 1, None])
+    assert filled.text == kept.filled(filled.fills)
+
+
+def test_the_score_is_that_of_plain_questions(model):
+    """One mask in the middle: log p of the token found, by one question written out by hand."""
+    network, objective, vocabulary = model
+    special = vocabulary.special
+    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    filled = infill(*model, "the film <mask> was good")
+    (token,) = filled.tokens[0].tolist()
+    none, s0 = IGNORE, special.sentinels[0]
+    if objective.kind == "masked":
+        inputs = [*left, special.mask, *right, special.eos]
+        expected = log_p(network, inputs, [token if i == special.mask else none for i in inputs])
+        assert filled.score >= expected - 1e-5  # among text alone
+        with evaluating(network):
+            batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), none))], 0))
+            (logits,) = network.logits(batch, batch.inputs == special.mask)
+        assert token == special.ordinary[int(logits[special.ordinary].argmax())]
+        return
+    if objective.kind in ("causal", "prefix"):
+        visible = "past" if objective.kind == "causal" else len(left) + 1
+        expected = log_p(network, [special.bos, *left], [none] * len(left) + [token], visible=visible)
+    elif objective.kind == "seq2seq":
+        inputs = [*left, s0, *right, special.eos]
+        expected = log_p(network, inputs, [none, token], [special.bos, s0])
+    elif objective.kind == "glm":
+        part = [*left, s0, *right, special.eos]
+        expected = log_p(network, [*part, s0], [none] * len(part) + [token], visible=len(part))
+    else:
+        inputs = [*left, special.mask, *right, special.eos]
+        expected = log_p(network, inputs, [none] * len(left) + [token], [special.bos, *left])
+    assert filled.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_choices(model):
+    filled = infill(*model, "the film was <hole>.", choices=["good", "bad"])
+    assert filled.text in ("the film was good.", "the film was bad.")
+    one = [infill(*model, "the film was <hole>.", choices=[choice]) for choice in ("good", "bad")]
+    assert filled.score == pytest.approx(max(each.score for each in one), abs=1e-4)
+    assert filled.handicap == (BY_THE_WHOLE if model[1].kind in ("causal", "prefix") else "")
+    with pytest.raises(InputError, match="choices: wanted some, for a text with one hole"):
+        infill(*model, "<hole> <mask> a <mask>", choices=["a"])
+    with pytest.raises(InputError, match=r"choices\[1\]: wanted a text with tokens, got ''"):
+        infill(*model, "the film was <hole>.", choices=["good", ""])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (3, "lengths: wanted a list of numbers of tokens, got 3"),
+        ([], "lengths: wanted at least one, got none"),
+        ([1, 0], r"lengths\[1\]: wanted at least 1, got 0"),
+        ([1.5], r"lengths\[0\]: wanted an integer, at least 1, got 1\.5"),
+    ],
+)
+def test_lengths_that_cannot_be(model, lengths, message):
+    with pytest.raises(InputError, match=message):
+        infill(*model, "the film was<hole>.", lengths=lengths)
+
+
+def test_lengths_may_come_one_by_one(model):
+    text = "the film was<hole>."
+    assert infill(*model, text, lengths=iter([1, 2])).text == infill(*model, text, lengths=[1, 2]).text
+
+
+def test_a_network_in_training_stays_so(model):
+    before = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
+    model[0].train()
+    try:
+        again = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
+        assert model[0].training and model[0].transformer.training
+    finally:
+        model[0].eval()
+    assert again.text == before.text
+
+
+def test_no_hole(model):
+    with pytest.raises(InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"):
+        infill(*model, "the film")
+
+
+@pytest.mark.parametrize("model", ["masked"], indirect=True)
+def test_holes_of_unknown_length_are_sized_together(model):
+    """The best of all combinations, each written out."""
+    lengths = [1, 2, 4]
+    for text in ("the<hole> was<hole>.", "a<hole> story with<hole> and never"):
+        parts, best = text.split("<hole>"), -np.inf
+        for sizes in itertools.product(lengths, repeat=len(parts) - 1):
+            written = "".join(part + " <mask>" * size for part, size in zip(parts, (*sizes, 0), strict=True))
+            found = infill(*model, written)
+            best = max(best, found.score / sum(map(len, found.tokens)))
+        together = infill(*model, text, lengths=lengths)
+        assert together.score / sum(map(len, together.tokens)) == pytest.approx(best, abs=1e-5)
+
+
+@pytest.mark.parametrize("model", ["masked"], indirect=True)
+def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypatch):
+    nats = {(1, 1): -1.0, (1, 2): -2.0, (2, 1): -2.0, (2, 2): -0.5}
+
+    def fill(network, examples, special, **_):
+        masked = [example.inputs == special.mask for example in examples]
+        sizes = [tuple(map(len, np.split(i := np.flatnonzero(m), np.flatnonzero(np.diff(i) > 1) + 1))) for m in masked]
+        rows = [np.full(sum(each), special.ordinary[0]) for each in sizes]
+        return Decoded(rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain")
+
+    monkeypatch.setattr("lmcompare.generation.infilling_methods.fill", fill)
+    for joint, expected in ((64, [2, 2]), (3, [1, 1])):
+        monkeypatch.setattr("lmcompare.generation.infilling_methods.JOINT", joint)
+        found = infill(*model, "the<hole> was<hole>.", lengths=[1, 2])
+        assert [len(row) for row in found.tokens] == expected
+
+
+def test_a_translator_is_not_asked_to_fill(small, vocabulary):
+    network = networks.build(small, "encoder-decoder", vocabulary.special, seed=1)
+    translator = PlainFrame(Frame(), (vocabulary.special.bos,))
+    with pytest.raises(InputError, match="learnt to fill holes .* got a translator .* `rank` compares"):
+        infill(network, translator, vocabulary, NOTES)
+    assert infill(network, replace(translator, fills=True), vocabulary, NOTES).exactness == "exact"
+
+
+def test_a_shifted_objective_is_asked_where_it_answers(small, vocabulary):
+    """At the token before the mask: by hand, in plain questions; as a part of a mixture, too."""
+    objective, special = OBJECTIVES["masked"](shifted=True), vocabulary.special
+    network = networks.build(small, "encoder", special, seed=1)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(3)
+    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    inputs = [special.bos, *left, special.mask, *right, special.eos]
+    place = len(left)
+
+    def nats(token, read=inputs, where=place):
+        return log_p(network, read, [token if i == where else IGNORE for i in range(len(read))])
+
+    with evaluating(network):
+        batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), IGNORE))], 0))
+        (logits,) = network.logits(batch, torch.arange(len(inputs))[None] == place)
+    best = int(special.ordinary[int(logits[special.ordinary].argmax())])
+    log_z = logits[special.ordinary].logsumexp(0) - logits.logsumexp(0)
+    for asked in (objective, parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"})):
+        filled = infill(network, asked, vocabulary, "the film <mask> was good")
+        assert filled.tokens[0].tolist() == [best]
+        assert filled.score == pytest.approx(nats(best) - float(log_z), abs=1e-4)
+    chosen = infill(network, objective, vocabulary, "the film <hole> was good", choices=["bad"])
+    two = vocabulary.encode(" bad")
+    expected, read = 0.0, [special.bos, *left, *[special.mask] * len(two), *right, special.eos]
+    for t, token in enumerate(two):
+        expected += nats(token, list(read), place + t)
+        read[1 + place + t] = token
+    assert chosen.score == pytest.approx(expected, abs=1e-4)

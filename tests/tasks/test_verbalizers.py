@@ -1,0 +1,145 @@
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from lmcompare import metrics
+from lmcompare.core.errors import InputError
+from lmcompare.tasks._verbalizers import Worded
+from lmcompare.tasks.classification import Classification
+
+
+@dataclass(frozen=True)
+class Toy:
+    kind: ClassVar[str] = "toy"
+
+    def rows(self):
+        for i in range(100):
+            yield {"text": f"text {i} {'good' if i % 4 else 'bad'}", "label": "pos" if i % 4 else "neg"}
+
+    def fingerprint(self):
+        return "toy"
+
+
+class Model:
+    """Finds the completion likeliest that holds what the text after the last example says."""
+
+    objective = SimpleNamespace(exactness="chain")
+
+    def log_likelihood(self, prompts, completions):
+        self.asked = list(zip(prompts, completions, strict=True))
+        return [
+            SimpleNamespace(sum=0.0 if ("bad" in prompt.split("\n\n")[-1]) == ("neg" in said) else -9.0)
+            for prompt, said in self.asked
+        ]
+
+
+class Bench:
+    """One token a character."""
+
+    seed, context = 1, 120
+
+    def __init__(self):
+        self.model, self.progress = Model(), lambda event: None
+
+    def encode(self, texts, said=False):
+        return [np.array([ord(c) for c in text], dtype=np.int64) for text in texts]
+
+    def decode(self, rows):
+        return ["".join(map(chr, row)) for row in rows]
+
+    def metric(self, name, **inputs):
+        return metrics.load(name).compute(**inputs)
+
+    def choose(self, pairs, options, *, adaptation):
+        self.pairs = pairs
+        rows = [[np.array_equal(option, answer) for option in options] for _, answer in pairs["test"]]
+        tuned = SimpleNamespace(trials=[{}], chosen={}, seconds=2.0)
+        return SimpleNamespace(probabilities=np.array(rows, dtype=float), validation_accuracy=1.0, tuned=tuned)
+
+
+def accuracy(found):
+    (value,) = (o.value for o in found.outcomes if o.metric == "accuracy" and o.split == "test")
+    return value
+
+
+def test_docstring():
+    worded = Worded.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos"))
+    assert worded.completions == [" neg.", " good."]
+    assert worded.prompt("So.") == "So. It was"
+
+
+@pytest.mark.parametrize("shots", [0, 1, 3])
+def test_ranking_asks_for_every_word_after_every_text(shots):
+    bench = Bench()
+    found = Classification(Toy(), route="ranking", shots=shots).measure(bench)
+    assert accuracy(found) == 1
+    prompts = [prompt for prompt, _ in bench.model.asked]
+    assert len(prompts) == 2 * found.notes["counts"]["test_items"]
+    assert {said for _, said in bench.model.asked} == {" neg", " pos"}
+    assert all(prompt.endswith("\nLabel:") and prompt.count("\n\n") == shots for prompt in prompts)
+    assert all(len(prompt) <= 120 - 4 - 2 for prompt in prompts)
+    assert len(found.notes["shots"]) == shots
+    assert found.notes["likelihood"] == "chain"
+    assert found.notes["truncated"] == 0
+
+
+def test_where_the_context_is_short_each_example_and_the_text_are_cut():
+    bench = Bench()
+    bench.context = 60
+    found = Classification(Toy(), route="ranking", shots=3).measure(bench)
+    assert found.notes["truncated"] == 3 + found.notes["counts"]["test_items"]
+    assert {len(prompt) for prompt, _ in bench.model.asked} == {60 - 4 - 2}
+
+
+def test_examples_of_the_labels_take_turns_and_come_from_training():
+    bench = Bench()
+    task = Classification(Toy(), route="ranking", shots=2)
+    found = task.measure(bench)
+    first, second, _ = bench.model.asked[0][0].split("\n\n")
+    assert (first.endswith("neg"), second.endswith("pos")) == (True, True)
+    assert set(found.notes["shots"]) <= {item.id for item in task.data().train}
+
+
+def test_text_to_text_learns_the_words():
+    bench = Bench()
+    task = Classification(Toy(), route="text", template="{text} It was {label}.", words={"neg": "bad", "pos": "good"})
+    found = task.measure(bench)
+    assert accuracy(found) == 1
+    assert {bench.decode([answer])[0] for _, answer in bench.pairs["train"]} == {" bad.", " good."}
+    assert all(bench.decode([prompt])[0].endswith(" It was") for prompt, _ in bench.pairs["train"])
+    (validated,) = (o.value for o in found.outcomes if o.split == "validation")
+    assert validated == 1
+    assert found.notes["completions"] == [" bad.", " good."]
+
+
+def test_a_long_text_is_cut_so_that_the_word_still_fits():
+    bench = Bench()
+    bench.context = 20
+    found = Classification(Toy(), route="text").measure(bench)
+    assert all(len(prompt) == 20 - 4 - 1 - 2 for prompt, _ in bench.pairs["train"])
+    assert all(bench.decode([prompt])[0].endswith("\nLabel:") for prompt, _ in bench.pairs["train"])
+    assert found.notes["truncated"] == 100
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"shots": 2}, "shots: wanted 0 by the route 'head'"),
+        ({"words": {"pos": "good"}}, "words: wanted none by the route 'head'"),
+        ({"template": "{label} {text}"}, "template: wanted {text} and after it {label}"),
+        ({"template": "{text}"}, "template: wanted {text} and after it {label}"),
+    ],
+)
+def test_settings_that_cannot_be(more, message):
+    with pytest.raises(InputError, match=message):
+        Classification(Toy(), **more)
+
+
+def test_words_for_labels_that_are_not_there_or_alike():
+    with pytest.raises(InputError, match="words.poss: no such label"):
+        Classification(Toy(), route="text", words={"poss": "good"}).measure(Bench())
+    with pytest.raises(InputError, match="wanted a word of its own for each label, got good, good"):
+        Classification(Toy(), route="text", words={"pos": "good", "neg": "good"}).measure(Bench())
