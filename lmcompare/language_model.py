@@ -12,10 +12,10 @@ from transformers.utils import logging as library_logging
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import plain
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.generation import fill_spans as gaps
 from lmcompare.generation import generate as texts
-from lmcompare.generation.generate import Generated as Generated
+from lmcompare.generation.generate import GeneratedTexts as GeneratedTexts
 from lmcompare.models import checkpoints
 from lmcompare.models import network as networks
 from lmcompare.models.batch_tensors import check_device
@@ -50,7 +50,7 @@ class LanguageModel:
     def __init__(
         self,
         network: Network,
-        vocabulary: Vocabulary,
+        vocabulary: Tokenizer,
         objective: Objective,
         *,
         device: str | None = None,
@@ -86,7 +86,9 @@ class LanguageModel:
         return _open(cls, name_or_path, **settings)
 
     @classmethod
-    def wrap(cls, transformer: Any, tokenizer: Any, *, objective: Any = None, **settings: Any) -> Self:
+    def wrap(
+        cls, transformer: Any, tokenizer: Any, *, objective: Any = None, **settings: Any
+    ) -> Self:
         """Take a transformers model and its tokenizer that are in memory already; the model stays the same object.
 
         Args:
@@ -101,10 +103,18 @@ class LanguageModel:
             InputError: a model without a head, of another face, that sees what follows though it is called causal, or
                 with fewer ids than its tokenizer; an objective that is none.
         """
-        role = checkpoints.role_of(transformer.config, type(transformer).__name__) if objective is None else None
-        known = objective is None or (isinstance(objective, Objective) and not isinstance(objective, type))
+        role = (
+            checkpoints.role_of(transformer.config, type(transformer).__name__)
+            if objective is None
+            else None
+        )
+        known = objective is None or (
+            isinstance(objective, Objective) and not isinstance(objective, type)
+        )
         objective = objective if known else parse(objective)
-        return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings)
+        return _as_face(
+            cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings
+        )
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights, config, tokenizer).
@@ -114,7 +124,9 @@ class LanguageModel:
         """
         folder = Path(path).expanduser()
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder}: wanted a folder, or a path where one can be made, got a file")
+            raise InputError(
+                f"{folder}: wanted a folder, or a path where one can be made, got a file"
+            )
         with _without_bars():
             networks.save(self.network, folder)
         self.vocabulary.save(folder)
@@ -165,7 +177,9 @@ class Seq2SeqLM(LanguageModel):
     face = "encoder-decoder"
 
 
-FACES: dict[str, type[LanguageModel]] = {str(cls.face): cls for cls in (CausalLM, MaskedLM, Seq2SeqLM)}
+FACES: dict[str, type[LanguageModel]] = {
+    str(cls.face): cls for cls in (CausalLM, MaskedLM, Seq2SeqLM)
+}
 
 
 def load(
@@ -230,7 +244,9 @@ def _open(
     **settings: Any,
 ) -> Face:
     if not isinstance(name_or_path, str | os.PathLike):
-        raise InputError(f"name_or_path: wanted a folder, or a name of the hub, got {name_or_path!r}")
+        raise InputError(
+            f"name_or_path: wanted a folder, or a name of the hub, got {name_or_path!r}"
+        )
     folder = Path(name_or_path).expanduser()
     if settings.get("device") is not None:
         check_device(settings["device"])
@@ -239,7 +255,7 @@ def _open(
             with checkpoints.refusing(str(folder)):
                 objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8")))
                 network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
-                vocabulary = Vocabulary.load(folder)
+                vocabulary = Tokenizer.load(folder)
             return _as_face(cls, network, vocabulary, objective, **settings)
         transformer, tokenizer, role = checkpoints.read(
             name_or_path,
@@ -258,7 +274,9 @@ def _without_bars() -> Iterator[None]:
 
     The user's switch (``disable_progress_bar``) is left alone: it is the hub's, too.
     """
-    put = getattr(library_logging, "set_tqdm_hook", lambda hook: None)  # transformers 5.0 had no hooks
+    put = getattr(
+        library_logging, "set_tqdm_hook", lambda hook: None
+    )  # transformers 5.0 had no hooks
     silent: Any = library_logging.EmptyTqdm  # untyped
     before = put(lambda _, args, settings: silent(*args, **settings))
     try:
@@ -267,7 +285,9 @@ def _without_bars() -> Iterator[None]:
         put(before)
 
 
-def _as_face(cls: type[Face], network: Network, vocabulary: Vocabulary, objective: Objective, **settings: Any) -> Face:
+def _as_face(
+    cls: type[Face], network: Network, vocabulary: Tokenizer, objective: Objective, **settings: Any
+) -> Face:
     """Make a model; the bare ``LanguageModel`` becomes the face of its objective."""
     made: Any = FACES[objective.role] if cls is LanguageModel else cls
     model: Face = made(network, vocabulary, objective, **settings)

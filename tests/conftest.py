@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core import settings
-from lmcompare.core.example import Special
+from lmcompare.core.example import SpecialTokens
 
 # A shell's background job has SIGINT ignored, and so would have every process that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,12 +26,20 @@ def special():
     text = np.arange(32, 96)
     starts = np.zeros(96, dtype=bool)
     starts[text[::2]] = True
-    return Special(pad=0, bos=1, eos=2, mask=4, sentinels=tuple(range(9, 32)), ordinary=text, word_starts=starts)
+    return SpecialTokens(
+        pad=0,
+        bos=1,
+        eos=2,
+        mask=4,
+        sentinels=tuple(range(9, 32)),
+        ordinary=text,
+        word_starts=starts,
+    )
 
 
 @pytest.fixture(scope="session")
 def small():
-    return settings.Network(width=32, layers=2, heads=2, feedforward=2.0)
+    return settings.NetworkSettings(width=32, layers=2, heads=2, feedforward=2.0)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +50,9 @@ def sentences():
 
 @pytest.fixture(scope="session")
 def vocabulary(sentences):
-    from lmcompare.data.tokenizer import Vocabulary
+    from lmcompare.data.tokenizer import Tokenizer
 
-    return Vocabulary.train(sentences, settings.Vocabulary(size=400, sentinels=16))
+    return Tokenizer.train(sentences, settings.TokenizerSettings(size=400, sentinels=16))
 
 
 @pytest.fixture
@@ -56,8 +64,12 @@ def make(tmp_path):
     text.write_text("some text\n")
 
     def made(name="small", seeds=(1,), says=None, **more):
-        data = {"name": name, "corpus": {"source": {"kind": "text", "path": str(text)}}, "seeds": list(seeds)}
-        data |= {"arms": {"causal": {"objective": "causal"}, "masked": {"objective": "masked"}}}
+        data = {
+            "name": name,
+            "corpus": {"source": {"kind": "text", "path": str(text)}},
+            "seeds": list(seeds),
+        }
+        data |= {"models": {"causal": {"objective": "causal"}, "masked": {"objective": "masked"}}}
         data |= {"tasks": {"next": "continuation"}, "description": json.dumps(says or {})}
         return parse(data | more)
 

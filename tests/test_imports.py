@@ -31,7 +31,11 @@ def rooms_imported(tree: ast.AST) -> Iterator[str]:
             raise AssertionError(f"line {node.lineno}: a relative import; wanted the full name")
         if isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            names = [f"lmcompare.{name.name}" for name in node.names] if module == "lmcompare" else [module]
+            names = (
+                [f"lmcompare.{name.name}" for name in node.names]
+                if module == "lmcompare"
+                else [module]
+            )
         elif isinstance(node, ast.Import):
             names = [name.name for name in node.names]
         else:
@@ -47,19 +51,27 @@ def test_a_file_imports_only_from_rooms_below_it(path: Path) -> None:
     here = room(path)
     assert here in ORDER, f"{here}: say in ORDER where it stands"
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    late = [name for name in rooms_imported(tree) if name != here and ORDER.index(name) > ORDER.index(here)]
+    late = [
+        name
+        for name in rooms_imported(tree)
+        if name != here and ORDER.index(name) > ORDER.index(here)
+    ]
     assert not late, f"{here} imports {late}, which come later"
 
 
 def test_the_rule_sees_an_import_inside_a_function() -> None:
-    assert list(rooms_imported(ast.parse("def f():\n    from lmcompare.execution import run"))) == ["execution"]
+    assert list(rooms_imported(ast.parse("def f():\n    from lmcompare.execution import run"))) == [
+        "execution"
+    ]
     assert list(rooms_imported(ast.parse("from lmcompare import cli, __version__"))) == ["cli"]
 
 
 def test_what_computes_imports_nothing_that_is_left_out_of_the_key() -> None:
     assert OUTSIDE <= {*ORDER, "__init__"}
     inside = [path for path in FILES if room(path) not in OUTSIDE]
-    assert {"core", "data", "objectives", "models", "training", "evaluation"} <= {room(path) for path in inside}
+    assert {"core", "data", "objectives", "models", "training", "evaluation"} <= {
+        room(path) for path in inside
+    }
     for path in inside:
         assert not OUTSIDE & {*rooms_imported(ast.parse(path.read_text(encoding="utf-8")))}, path
 
@@ -82,7 +94,9 @@ def test_light_files_load_nothing_heavy(module: str) -> None:
     if module in ("objectives", "data", "tasks"):
         registry = {"objectives": "OBJECTIVES", "data": "SOURCES", "tasks": "TASKS"}[module]
         code = f"import sys; from lmcompare.{module} import {registry}; list({registry}); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not HEAVY & set(loaded)
     if module == "cli.main":
         assert not {"pandas", "numpy", "pydantic", "rich", "yaml"} & set(loaded)

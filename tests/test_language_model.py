@@ -63,7 +63,9 @@ def test_log_likelihood_equals_plain_transformers(model):
         assert score.tokens == pytest.approx(theirs(model, prompt, completion), abs=1e-5)
         assert score.sum == pytest.approx(score.tokens.sum())
         assert score.exactness == ("chain" if model.objective.kind == "masked" else "exact")
-        assert score.bits_per_byte == pytest.approx(-score.sum / np.log(2) / len(completion.encode()))
+        assert score.bits_per_byte == pytest.approx(
+            -score.sum / np.log(2) / len(completion.encode())
+        )
 
 
 def test_a_score_does_not_depend_on_its_batch(model):
@@ -88,7 +90,9 @@ def test_saved_and_read_back(model, tmp_path):
     assert again.objective == model.objective
     prompts, completions = zip(*PAIRS, strict=True)
     for ours, before in zip(
-        again.log_likelihood(prompts, completions), model.log_likelihood(prompts, completions), strict=True
+        again.log_likelihood(prompts, completions),
+        model.log_likelihood(prompts, completions),
+        strict=True,
     ):
         assert ours.tokens.tolist() == before.tokens.tolist()
 
@@ -110,14 +114,18 @@ def test_loading_shows_no_bar_and_leaves_the_user_s_switch(model, tmp_path, caps
 def test_a_file_is_no_folder_to_save_in(model, tmp_path):
     """Nothing was saved, and nothing said."""
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(InputError, match="file: wanted a folder, or a path where one can be made, got a file"):
+    with pytest.raises(
+        InputError, match="file: wanted a folder, or a path where one can be made, got a file"
+    ):
         model.save_pretrained(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
 
 
 def test_what_is_no_place_is_not_loaded():
     for given in (None, 3):
-        with pytest.raises(InputError, match=f"name_or_path: wanted a folder, or a name of the hub, got {given}"):
+        with pytest.raises(
+            InputError, match=f"name_or_path: wanted a folder, or a name of the hub, got {given}"
+        ):
             load(given)
 
 
@@ -125,7 +133,9 @@ def test_a_dtype_may_be_torch_s_own(model, tmp_path):
     model.save_pretrained(tmp_path)
     assert load(tmp_path, dtype=torch.bfloat16).network.transformer.dtype == torch.bfloat16
     for dtype in (torch.int8, None, 16, ["float32"]):
-        with pytest.raises(InputError, match=r"dtype: wanted one of float32, float16, bfloat16, auto, got"):
+        with pytest.raises(
+            InputError, match=r"dtype: wanted one of float32, float16, bfloat16, auto, got"
+        ):
             load(tmp_path, dtype=dtype)
 
 
@@ -135,7 +145,9 @@ def test_weights_of_another_shape(model, tmp_path):
     weights = tmp_path / "model.safetensors"
     state = {name: torch.zeros(2, *tensor.shape[1:]) for name, tensor in load_file(weights).items()}
     save_file(state, weights, {"format": "pt"})
-    with pytest.raises(InputError, match=r"cannot be read: weights of another shape than config\.json says$"):
+    with pytest.raises(
+        InputError, match=r"cannot be read: weights of another shape than config\.json says$"
+    ):
         load(tmp_path)
 
 
@@ -180,7 +192,9 @@ def test_docstring_of_pool():
 
 def test_network_settings_are_checked(vocabulary):
     with pytest.raises(InputError, match="network.heads"):
-        networks.build(settings.Network(width=30, heads=4), "decoder", vocabulary.special, seed=1)
+        networks.build(
+            settings.NetworkSettings(width=30, heads=4), "decoder", vocabulary.special, seed=1
+        )
 
 
 def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path):
@@ -191,7 +205,10 @@ def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path)
     state = load_file(weights)
     del state["model.layers.1.mlp.up_proj.weight"]
     save_file(state, weights, {"format": "pt"})
-    with pytest.raises(InputError, match=r"no weights for 1 parts .*layers\.1\.mlp\.up_proj\.weight.* would be random"):
+    with pytest.raises(
+        InputError,
+        match=r"no weights for 1 parts .*layers\.1\.mlp\.up_proj\.weight.* would be random",
+    ):
         load(tmp_path)
     weights.write_bytes(b"{}")
     with pytest.raises(InputError, match="cannot be read"):
@@ -202,7 +219,9 @@ def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path)
         load(tmp_path)
 
 
-def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(vocabulary, small, tmp_path, monkeypatch):
+def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(
+    vocabulary, small, tmp_path, monkeypatch
+):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
     network = networks.build(small, "decoder", vocabulary.special, seed=1)
     CausalLM(network, vocabulary, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
@@ -225,13 +244,17 @@ def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_p
     assert type(wrapped) is type(model) and wrapped.network.transformer is transformer
     prompts, completions = zip(*PAIRS, strict=True)
     for ours, loaded in zip(
-        wrapped.log_likelihood(prompts, completions), load(tmp_path).log_likelihood(prompts, completions), strict=True
+        wrapped.log_likelihood(prompts, completions),
+        load(tmp_path).log_likelihood(prompts, completions),
+        strict=True,
     ):
         assert ours.tokens == pytest.approx(loaded.tokens, abs=1e-6)
     other = OBJECTIVES["causal" if model.objective.kind == "seq2seq" else "seq2seq"]()
     with pytest.raises(InputError, match="objective: wanted one for .*ForC.*, got"):
         lmcompare.wrap(transformer, tokenizer, objective=other)
-    named = lmcompare.wrap(transformer, tokenizer, objective=json.loads((tmp_path / "lmcompare.json").read_text()))
+    named = lmcompare.wrap(
+        transformer, tokenizer, objective=json.loads((tmp_path / "lmcompare.json").read_text())
+    )
     assert named.objective == model.objective
     for wrong in (3, type(model.objective), ["causal"]):
         with pytest.raises(InputError, match=r"objective\.kind: wanted one of .*, got"):
@@ -241,16 +264,24 @@ def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_p
 def test_an_objective_is_not_for_a_network_of_another_family(vocabulary):
     """What wrote it would be read back as one of ours."""
     other = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size, n_embd=8, n_layer=1, n_head=1))
-    with pytest.raises(InputError, match=r"objective: wanted a network of ours \(gemma2 or t5gemma\), got 'gpt2'"):
+    with pytest.raises(
+        InputError, match=r"objective: wanted a network of ours \(gemma2 or t5gemma\), got 'gpt2'"
+    ):
         lmcompare.wrap(other, vocabulary.tokenizer, objective="causal")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
-    model = CausalLM(networks.build(small, "decoder", vocabulary.special, seed=1), vocabulary, OBJECTIVES["causal"]())
+    model = CausalLM(
+        networks.build(small, "decoder", vocabulary.special, seed=1),
+        vocabulary,
+        OBJECTIVES["causal"](),
+    )
     model.save_pretrained(tmp_path)
     for device in ("cuda", "cuda:1", "quantum", "meta"):
-        with pytest.raises(InputError, match=f"device: wanted one that is there, such as cpu, got '{device}'"):
+        with pytest.raises(
+            InputError, match=f"device: wanted one that is there, such as cpu, got '{device}'"
+        ):
             load(tmp_path, device=device)
         with pytest.raises(InputError, match="device: wanted one that is there"):
             lmcompare.wrap(model.network.transformer, vocabulary.tokenizer, device=device)

@@ -24,7 +24,9 @@ TINY = {
 
 def block(language, word):
     """The one fenced block of a language that holds a word."""
-    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in one]
+    (found,) = [
+        one for one in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in one
+    ]
     return found
 
 
@@ -46,22 +48,43 @@ def report_of(folder, text):
     """Write the experiment, run it at a tiny size as a user does, and return the report."""
     (folder / "mine.yaml").write_text(text)
     sets = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    command = [sys.executable, "-m", "lmcompare", "run", "mine.yaml", "--workers", "1", "--device", "cpu", *sets]
+    command = [
+        sys.executable,
+        "-m",
+        "lmcompare",
+        "run",
+        "mine.yaml",
+        "--workers",
+        "1",
+        "--device",
+        "cpu",
+        *sets,
+    ]
     path = os.pathsep.join([str(folder), str(Path(lmcompare.__file__).parents[1])])
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return (folder / "results" / "mine" / "report.md").read_text()
 
 
-def test_nine_lines_of_yaml_compare_the_three_objectives_whose_networks_have_every_verb(mine, capsys):
+def test_nine_lines_of_yaml_compare_the_three_objectives_whose_networks_have_every_verb(
+    mine, capsys
+):
     text = block("yaml", "my/texts")
     assert len(text.splitlines()) <= 10
-    small = text.replace("answer: reply", "answer: reply, adaptation: {learning_rates: [1e-3], epochs: 1}")
-    small = small.replace("labels.csv}", "labels.csv}, adaptation: {learning_rates: [1e-3], epochs: 1}")
+    small = text.replace(
+        "answer: reply", "answer: reply, adaptation: {learning_rates: [1e-3], epochs: 1}"
+    )
+    small = small.replace(
+        "labels.csv}", "labels.csv}, adaptation: {learning_rates: [1e-3], epochs: 1}"
+    )
     said = report_of(mine, small)
     assert all(f"`{arm}`" in said for arm in ("causal", "masked", "seq2seq"))
     assert "topics" in said and "replies" in said
-    code = block("python", "for arm in").replace("results/sentiment", str(mine / "results" / "mine"))
+    code = block("python", "for arm in").replace(
+        "results/sentiment", str(mine / "results" / "mine")
+    )
     exec(compile(code, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     shown = README[README.index("CausalLM: ") :].split("```")[0].splitlines()
@@ -73,9 +96,15 @@ def test_a_task_of_ones_own_is_one_class_in_a_package_with_an_entry_point(mine):
     (group,) = re.findall(r'`\[project.entry-points."(lmcompare.tasks)"\]`', README)
     (mine / "my_tasks-1.dist-info").mkdir()
     (mine / "my_tasks-1.dist-info" / "METADATA").write_text("Name: my_tasks\nVersion: 1\n")
-    (mine / "my_tasks-1.dist-info" / "entry_points.txt").write_text(f"[{group}]\norder = my_tasks\n")
+    (mine / "my_tasks-1.dist-info" / "entry_points.txt").write_text(
+        f"[{group}]\norder = my_tasks\n"
+    )
     (line,) = re.findall("# in YAML: (.*)", README)
-    text = block("yaml", "my/texts").partition("tasks:")[0].replace("my/texts/*.txt", "my/texts/one.txt")
+    text = (
+        block("yaml", "my/texts")
+        .partition("tasks:")[0]
+        .replace("my/texts/*.txt", "my/texts/one.txt")
+    )
     said = report_of(mine, f"{text}tasks:\n  {line.replace('my/texts.csv', 'my/labels.csv')}\n")
     assert "a text or its halves swapped" in said, said
     assert "chance" in said

@@ -5,8 +5,25 @@ those of its encoder (its decoder is left out: what it says is another route, te
 an encoder-decoder is found where the encoder reads it, which sees the whole text.
 """
 
-from lmcompare.adaptation.heads import Head, Label, Pair, Span, Words
-from lmcompare.adaptation.probing import Texts, choose_pooling
-from lmcompare.adaptation.trials import Adapted, adapt, finetune
+from lmcompare.adaptation.heads import (
+    ClassificationHead,
+    Head,
+    PairHead,
+    SpanHead,
+    TokenClassificationHead,
+)
+from lmcompare.adaptation.probing import ProbeTexts, choose_pooling
+from lmcompare.adaptation.trials import AdaptedModel, adapt, finetune
 
-__all__ = ["Adapted", "Head", "Label", "Pair", "Span", "Texts", "Words", "adapt", "choose_pooling", "finetune"]
+__all__ = [
+    "AdaptedModel",
+    "Head",
+    "ClassificationHead",
+    "PairHead",
+    "SpanHead",
+    "ProbeTexts",
+    "TokenClassificationHead",
+    "adapt",
+    "choose_pooling",
+    "finetune",
+]

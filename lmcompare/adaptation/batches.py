@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lmcompare.adaptation.heads import Answers, Head, Reading
+from lmcompare.adaptation.heads import Answers, Head, HeadBatch
 from lmcompare.core.example import Example, Ids, collate
 from lmcompare.language_model import LanguageModel
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.models.pooling import place_of
-from lmcompare.tasks.base import Part
+from lmcompare.tasks.base import TokenizedSplit
 
 GROUP = 64
 """Items that are answered at once."""
 
 
 @dataclass(frozen=True)
-class Items:
+class EncodedSplit:
     """A part as one network reads it.
 
     Attributes:
@@ -30,33 +30,45 @@ class Items:
         sizes: of each item, the inputs of its longest text.
     """
 
-    part: Part
+    part: TokenizedSplit
     examples: list[tuple[Example, ...]]
     pad: int
     sizes: list[int]
 
     @classmethod
-    def of(cls, model: LanguageModel, part: Part, attention: str) -> "Items":
+    def of(cls, model: LanguageModel, part: TokenizedSplit, attention: str) -> "EncodedSplit":
         """Read the texts as the model's objective does, with the attention mask of ``Adaptation.attention``."""
         special = model.vocabulary.special
-        examples = [tuple(_seen(model.objective.read(row, special), attention) for row in rows) for rows in part.rows]
-        return cls(part, examples, special.pad, [max(len(e.inputs) for e in several) for several in examples])
+        examples = [
+            tuple(_seen(model.objective.read(row, special), attention) for row in rows)
+            for rows in part.rows
+        ]
+        return cls(
+            part,
+            examples,
+            special.pad,
+            [max(len(e.inputs) for e in several) for several in examples],
+        )
 
-    def reading(self, group: Sequence[int], device: torch.device) -> Reading:
+    def reading(self, group: Sequence[int], device: torch.device) -> HeadBatch:
         """Return a batch of the items with these numbers."""
         batch = collate([example for i in group for example in self.examples[i]], self.pad)
-        tensors, wanted = Tensors.of(batch, device), [self.part.wanted[i] for i in group]
+        tensors, wanted = BatchTensors.of(batch, device), [self.part.wanted[i] for i in group]
         if not self.part.marks:
-            return Reading(tensors, wanted)
+            return HeadBatch(tensors, wanted)
         marks, starts = np.full(batch.inputs.shape, -1), np.zeros(len(group), dtype=np.int64)
         for number, i in enumerate(group):
             starts[number] = first = place_of(self.part.rows[i][0], self.examples[i][0].inputs)
             marks[number, first : first + len(self.part.marks[i])] = self.part.marks[i]
-        return Reading(tensors, wanted, torch.from_numpy(marks).to(device), torch.from_numpy(starts).to(device))
+        return HeadBatch(
+            tensors, wanted, torch.from_numpy(marks).to(device), torch.from_numpy(starts).to(device)
+        )
 
-    def by_length(self, device: torch.device) -> Iterator[tuple[list[int], Reading]]:
+    def by_length(self, device: torch.device) -> Iterator[tuple[list[int], HeadBatch]]:
         """Yield batches of items of like length."""
-        order = sorted(range(len(self.part.rows)), key=lambda i: max(len(row) for row in self.part.rows[i]))
+        order = sorted(
+            range(len(self.part.rows)), key=lambda i: max(len(row) for row in self.part.rows[i])
+        )
         for first in range(0, len(order), GROUP):
             yield order[first : first + GROUP], self.reading(order[first : first + GROUP], device)
 
@@ -67,7 +79,7 @@ def _seen(example: Example, attention: str) -> Example:
     return replace(example, visible="all" if attention == "bidirectional" else "past")
 
 
-class Headed(nn.Module):
+class ModelWithHead(nn.Module):
     """A network, what a head makes of its states, dropout and one linear layer: the same for every objective.
 
     Args:
@@ -82,7 +94,7 @@ class Headed(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(head.size(network.width), head.outputs)
 
-    def forward(self, reading: Reading) -> Tensor:
+    def forward(self, reading: HeadBatch) -> Tensor:
         """Return what the linear layer says. Shape (..., outputs)."""
         states = self.kind.features(self.network.states(reading.tensors), reading)
         said: Tensor = self.head(self.dropout(states.float()))
@@ -95,16 +107,20 @@ class Headed(nn.Module):
             self.network.eval()
         return self
 
-    def loss(self, reading: Reading) -> Tensor:
+    def loss(self, reading: HeadBatch) -> Tensor:
         """Return the mean loss."""
         return self.kind.loss(self(reading), reading)
 
-    def answers(self, items: Items) -> Answers:
+    def answers(self, items: EncodedSplit) -> Answers:
         """Return the answer to each item, in order."""
-        return each(self, self.network, items, lambda reading: self.kind.answers(self(reading), reading))
+        return each(
+            self, self.network, items, lambda reading: self.kind.answers(self(reading), reading)
+        )
 
 
-def each(module: nn.Module, network: Network, items: Items, ask: Callable[[Reading], Answers]) -> Answers:
+def each(
+    module: nn.Module, network: Network, items: EncodedSplit, ask: Callable[[HeadBatch], Answers]
+) -> Answers:
     """Return what ``ask`` says of each item, in order, asked in batches of items of like length."""
     found: Answers = [np.empty(0)] * len(items.part.rows)
     with evaluating(module):

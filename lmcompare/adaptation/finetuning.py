@@ -17,7 +17,7 @@ from lmcompare.training.loop import optimizer_for
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FinetuningResult:
     """What a trial found.
 
     Attributes:
@@ -45,12 +45,12 @@ def fit(
     loss: Callable[[list[int], int], Tensor],
     judge: Callable[[nn.Module], float],
     *,
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     learning_rate: float,
     seed: int,
     patience: int | None = None,
     progress: Callable[[int, float], None] = lambda done, loss: None,
-) -> Fitted:
+) -> FinetuningResult:
     """Fine-tune ``module`` in place and leave it at its best epoch.
 
     AdamW; the learning rate rises over ``adaptation.warmup`` of the steps and falls linearly to 0; gradients are
@@ -70,7 +70,7 @@ def fit(
     Raises:
         LmcompareError: no epoch had a finite score.
     """
-    best, epoch = Fitted(-math.inf, 0, 0), 0
+    best, epoch = FinetuningResult(-math.inf, 0, 0), 0
     state: dict[str, Any] = {}
     optimizer = optimizer_for(module, learning_rate, adaptation.weight_decay, (0.9, 0.999))
     steps = math.ceil(len(sizes) / adaptation.batch) * adaptation.epochs
@@ -94,13 +94,15 @@ def fit(
                 progress(done, float(value.detach()))
         score = judge(module)
         if score > best.score:
-            best, state = Fitted(score, epoch, epoch), copy.deepcopy(module.state_dict())
+            best, state = FinetuningResult(score, epoch, epoch), copy.deepcopy(module.state_dict())
         if patience is not None and epoch - best.epoch >= patience:
             break
     if not state:
-        raise LmcompareError(f"fine-tuning: no epoch had a finite score at learning rate {learning_rate:g}: lower it")
+        raise LmcompareError(
+            f"fine-tuning: no epoch had a finite score at learning rate {learning_rate:g}: lower it"
+        )
     module.load_state_dict(state)
-    return Fitted(best.score, best.epoch, epoch)
+    return FinetuningResult(best.score, best.epoch, epoch)
 
 
 def grouped(sizes: Sequence[int], batch: int, rng: np.random.Generator) -> list[list[int]]:

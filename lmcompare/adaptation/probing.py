@@ -12,19 +12,19 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lmcompare.adaptation.batches import Items, each
-from lmcompare.adaptation.heads import Answers, Head, Reading, Words
+from lmcompare.adaptation.batches import EncodedSplit, each
+from lmcompare.adaptation.heads import Answers, Head, HeadBatch, TokenClassificationHead
 from lmcompare.core.example import Ids
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.pooling import Pooling
-from lmcompare.tasks.base import Part
+from lmcompare.tasks.base import TokenizedSplit
 
 UNITS = 10_000
 """Words or pairs of the train part that a probe is fitted on, at most: it only has to tell poolings apart."""
 
 
 @dataclass(frozen=True)
-class Texts:
+class ProbeTexts:
     """Items of a classification task as token ids, with their labels."""
 
     rows: list[Ids]
@@ -32,7 +32,7 @@ class Texts:
 
 
 def choose_pooling(
-    model: LanguageModel, train: Texts, validation: Texts, menu: Sequence[Pooling]
+    model: LanguageModel, train: ProbeTexts, validation: ProbeTexts, menu: Sequence[Pooling]
 ) -> tuple[Pooling, list[dict[str, Any]]]:
     """Return the pooling whose linear probe (logistic regression on frozen states) is best on validation."""
     if len(menu) == 1:
@@ -53,8 +53,8 @@ def choose_pooling(
 def choose_head(
     model: LanguageModel,
     menu: Mapping[str | None, Head],
-    train: Part,
-    validation: Part,
+    train: TokenizedSplit,
+    validation: TokenizedSplit,
     attention: str,
     score: Callable[[Answers], float],
     by: str,
@@ -65,28 +65,44 @@ def choose_head(
     """
     if len(menu) == 1:
         return next(iter(menu.values())), []
-    known, unknown = Items.of(model, _first(train), attention), Items.of(model, validation, attention)
+    known, unknown = (
+        EncodedSplit.of(model, _first(train), attention),
+        EncodedSplit.of(model, validation, attention),
+    )
     probes: list[dict[str, Any]] = []
     for pooling, head in menu.items():
-        said = _probed(head, known.part.wanted, _features(model, head, known), _features(model, head, unknown))
-        scores = {"pooling": pooling, "learning_rate": None, "epoch": None, f"validation_{by}": score(said)}
+        said = _probed(
+            head, known.part.wanted, _features(model, head, known), _features(model, head, unknown)
+        )
+        scores = {
+            "pooling": pooling,
+            "learning_rate": None,
+            "epoch": None,
+            f"validation_{by}": score(said),
+        }
         probes.append(scores)
     best = max(probes, key=lambda probe: probe[f"validation_{by}"])
     return menu[best["pooling"]], probes
 
 
-def _first(part: Part) -> Part:
+def _first(part: TokenizedSplit) -> TokenizedSplit:
     """Return the first items of a part, with about ``UNITS`` words or scores."""
     count = int(np.searchsorted(np.cumsum([np.size(wanted) for wanted in part.wanted]), UNITS)) + 1
-    return replace(part, rows=part.rows[:count], wanted=part.wanted[:count], marks=part.marks[:count])
+    return replace(
+        part, rows=part.rows[:count], wanted=part.wanted[:count], marks=part.marks[:count]
+    )
 
 
-def _features(model: LanguageModel, head: Head, items: Items) -> Answers:
+def _features(model: LanguageModel, head: Head, items: EncodedSplit) -> Answers:
     """Return what the linear layer would read of each item, of the frozen network. Shape (words or 1, size) each."""
 
-    def ask(reading: Reading) -> Answers:
+    def ask(reading: HeadBatch) -> Answers:
         found = head.features(model.network.states(reading.tensors), reading).double().cpu().numpy()
-        counts = [1] * len(reading.wanted) if reading.marks is None else (reading.marks.amax(1) + 1).tolist()
+        counts = (
+            [1] * len(reading.wanted)
+            if reading.marks is None
+            else (reading.marks.amax(1) + 1).tolist()
+        )
         return np.split(found, np.cumsum(counts)[:-1])
 
     return each(model.network, model.network, items, ask)
@@ -96,8 +112,10 @@ def _probed(head: Head, wanted: Sequence[Any], known: Answers, unknown: Answers)
     """Fit on ``known`` and answer ``unknown``, in the shape of the head's answers."""
     inputs, answers = np.concatenate(known), np.concatenate([np.atleast_1d(one) for one in wanted])
     ends = np.cumsum([len(one) for one in unknown])[:-1]
-    if not isinstance(head, Words):
-        said = _fitted(Ridge(alpha=len(inputs) / 10), inputs, answers).predict(np.concatenate(unknown))
+    if not isinstance(head, TokenClassificationHead):
+        said = _fitted(Ridge(alpha=len(inputs) / 10), inputs, answers).predict(
+            np.concatenate(unknown)
+        )
         return np.split(said, ends)
     said = np.zeros((sum(map(len, unknown)), head.outputs))
     if len(set(answers.tolist())) == 1:

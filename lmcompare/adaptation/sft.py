@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmcompare.adaptation.finetuning import Fitted, fit, seeded
+from lmcompare.adaptation.finetuning import FinetuningResult, fit, seeded
 from lmcompare.adaptation.sft_examples import learn_answer, score_answer
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core import settings
-from lmcompare.core.example import Example, Ids, Special, collate
-from lmcompare.generation import Decoded
+from lmcompare.core.example import Example, Ids, SpecialTokens, collate
+from lmcompare.generation import DecodedTokens
 from lmcompare.generation.autoregressive import left_to_right
 from lmcompare.generation.unmasking import fill
 from lmcompare.language_model import LanguageModel
-from lmcompare.models.network import Network, Tensors
+from lmcompare.models.network import BatchTensors, Network
 from lmcompare.objectives import Objective, Role
 from lmcompare.scoring import scorer as asking
 
@@ -37,7 +37,7 @@ _ASKED = 64  # pairs whose questions are made at once: a masked LM has one for e
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SupervisedModel:
     """A model that learnt to answer.
 
     Attributes:
@@ -56,7 +56,7 @@ class Tuned:
 
 
 @dataclass(frozen=True)
-class Prefixed:
+class BidirectionalPrompt:
     """A causal objective that lets the prompt see itself whole: what ``attention: bidirectional`` fine-tunes."""
 
     causal: Objective
@@ -76,19 +76,19 @@ class Prefixed:
         """That of the causal objective."""
         return self.causal.exactness
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask as the causal objective does; all before the first target is visible."""
         examples = self.causal.score(prompt, completion, special)
         return [replace(e, visible=int(np.flatnonzero(e.asked)[0]) + 1) for e in examples]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the causal objective does; all of it is visible."""
         begun = self.causal.begin(prompt, length, special)
         return replace(begun, visible=len(begun.inputs))
 
 
 @dataclass(frozen=True)
-class Answered:
+class GeneratedAnswers:
     """What a model says to the test prompts.
 
     Attributes:
@@ -101,7 +101,7 @@ class Answered:
 
     answers: list[Ids]
     nats: list[NDArray[np.float64]]
-    tuned: Tuned | None
+    tuned: SupervisedModel | None
     calls: int
     seconds: float
 
@@ -113,12 +113,12 @@ def answer(
     test: Pairs,
     *,
     length: int,
-    adaptation: settings.Adaptation | None,
+    adaptation: settings.AdaptationSettings | None,
     seed: int,
     strategy: str = "confidence",
     steps: int | None = None,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> Answered:
+) -> GeneratedAnswers:
     """``tune`` a copy of the model on pairs, then ``write`` an answer to each test prompt and score the real one.
 
     Without an ``adaptation`` the model is asked as it is. Nothing taught it how an answer ends, so the end is not
@@ -126,10 +126,20 @@ def answer(
     """
     tuned = None
     if adaptation is not None:
-        tuned = tune(model, train, validation, length=length, adaptation=adaptation, seed=seed, progress=progress)
+        tuned = tune(
+            model,
+            train,
+            validation,
+            length=length,
+            adaptation=adaptation,
+            seed=seed,
+            progress=progress,
+        )
         model = tuned.model
     progress({"done": 0, "total": 2, "stage": "writing"})
-    decoded = write(model, [prompt for prompt, _ in test], length=length, strategy=strategy, steps=steps)
+    decoded = write(
+        model, [prompt for prompt, _ in test], length=length, strategy=strategy, steps=steps
+    )
     progress({"done": 1, "total": 2, "stage": "likelihood"})
     if tuned is not None:
         nats = answer_nats(model, test, length=length)
@@ -139,7 +149,7 @@ def answer(
         scores = model.score_tokens([(test[i][0], test[i][1][:length]) for i in said])
         for i, score in zip(said, scores, strict=True):
             nats[i] = score
-    return Answered(decoded.tokens, nats, tuned, decoded.calls, decoded.seconds)
+    return GeneratedAnswers(decoded.tokens, nats, tuned, decoded.calls, decoded.seconds)
 
 
 def tune(
@@ -148,10 +158,10 @@ def tune(
     validation: Pairs,
     *,
     length: int,
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     seed: int,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> Tuned:
+) -> SupervisedModel:
     """Fine-tune on pairs: one trial a learning rate, each from the network as given, which is left as it was.
 
     Learning rate and epoch are chosen on the loss of the validation answers, not on their metric: every token of every
@@ -170,17 +180,19 @@ def tune(
     start = time.perf_counter()
     objective, special = model.objective, model.vocabulary.special
     if adaptation.attention == "bidirectional" and objective.role == "decoder":
-        objective = Prefixed(objective)  # type: ignore[assignment]
+        objective = BidirectionalPrompt(objective)  # type: ignore[assignment]
     draws = DRAWS if objective.role == "encoder" else 1
     frozen = [
-        learn_answer(objective, *pair, length, special, np.random.default_rng([FROZEN, seed, i, draw]))
+        learn_answer(
+            objective, *pair, length, special, np.random.default_rng([FROZEN, seed, i, draw])
+        )
         for i, pair in enumerate(validation)
         for draw in range(draws)
     ]
     asked = _asking(model, model.network, objective)
     steps = math.ceil(len(train) / adaptation.batch) * adaptation.epochs
     trials: list[dict[str, Any]] = []
-    best: tuple[Fitted, LanguageModel] | None = None
+    best: tuple[FinetuningResult, LanguageModel] | None = None
     for number, rate in enumerate(adaptation.learning_rates):
 
         def tell(done: int, value: float, before: int = number * steps) -> None:
@@ -188,16 +200,20 @@ def tune(
             progress({"done": before + done, "total": total, "stage": "fine-tuning", "loss": value})
 
         fitted, tuned = _trial(asked, train, frozen, length, adaptation, rate, seed, tell)
-        trials.append({"learning_rate": rate, "epoch": fitted.epoch, "validation_loss": -fitted.score})
+        trials.append(
+            {"learning_rate": rate, "epoch": fitted.epoch, "validation_loss": -fitted.score}
+        )
         if best is None or fitted.score > best[0].score:
             best, chosen = (fitted, tuned), trials[-1]
     assert best is not None
-    return Tuned(best[1], -best[0].score, trials, chosen, time.perf_counter() - start)
+    return SupervisedModel(best[1], -best[0].score, trials, chosen, time.perf_counter() - start)
 
 
 def _asking(model: LanguageModel, network: Network, objective: Objective) -> LanguageModel:
     """Return a model that asks this network by this objective; the rest is that of ``model``."""
-    return type(model)(network, model.vocabulary, objective, batch_tokens=model.batch_tokens, context=model.context)
+    return type(model)(
+        network, model.vocabulary, objective, batch_tokens=model.batch_tokens, context=model.context
+    )
 
 
 def _trial(
@@ -205,11 +221,11 @@ def _trial(
     train: Pairs,
     frozen: Sequence[Example],
     length: int,
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     learning_rate: float,
     seed: int,
     progress: Callable[[int, float], None],
-) -> tuple[Fitted, LanguageModel]:
+) -> tuple[FinetuningResult, LanguageModel]:
     """Fine-tune once; return what came out of it and the model at its best epoch."""
     objective, special, device = model.objective, model.vocabulary.special, model.network.device
     with seeded(seed, device):
@@ -218,10 +234,11 @@ def _trial(
         def loss(group: list[int], epoch: int) -> Tensor:
             rngs = [np.random.default_rng([LEARN, seed, epoch, i]) for i in group]
             made = [
-                learn_answer(objective, *train[i], length, special, rng) for i, rng in zip(group, rngs, strict=True)
+                learn_answer(objective, *train[i], length, special, rng)
+                for i, rng in zip(group, rngs, strict=True)
             ]
             batch = collate(made, special.pad)
-            losses: Tensor = network(Tensors.of(batch, device))
+            losses: Tensor = network(BatchTensors.of(batch, device))
             return (losses * torch.from_numpy(batch.target_weights).to(losses)).sum() / batch.weight
 
         fitted = fit(
@@ -238,10 +255,14 @@ def _trial(
     return fitted, _asking(model, network, objective)
 
 
-def _loss(network: Network, special: Special, examples: Sequence[Example], batch_tokens: int) -> float:
+def _loss(
+    network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
+) -> float:
     """Return the weighted mean of -log p (nats) over all targets."""
     answers = asking.ask(network, special, examples, batch_tokens)
-    weights = [np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples]
+    weights = [
+        np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples
+    ]
     total = sum((w * a).sum() for w, a in zip(weights, answers, strict=True))
     return float(-total / sum(w.sum() for w in weights))
 
@@ -253,7 +274,7 @@ def write(
     length: int,
     strategy: str = "confidence",
     steps: int | None = None,
-) -> Decoded:
+) -> DecodedTokens:
     """Write the likeliest answer to each prompt, greedily; eos ends it and is left out.
 
     Decoders and encoder-decoders write from left to right, with their cache. A masked LM fills a block of ``length``
@@ -268,7 +289,9 @@ def write(
     """
     network, objective, special = model.network, model.objective, model.vocabulary.special
     if objective.role != "encoder":
-        return left_to_right(network, objective, prompts, special, length=length, temperature=0, ends=True)
+        return left_to_right(
+            network, objective, prompts, special, length=length, temperature=0, ends=True
+        )
     free = replace(special, ordinary=np.append(special.ordinary, special.eos))
     begun = [objective.begin(prompt, length, special) for prompt in prompts]
     filled = fill(network, begun, free, strategy=strategy, steps=steps)
@@ -285,7 +308,10 @@ def answer_nats(model: LanguageModel, pairs: Pairs, *, length: int) -> list[NDAr
     objective, special = model.objective, model.vocabulary.special
     found = []
     for first in range(0, len(pairs), _ASKED):
-        asked = [score_answer(objective, *pair, length, special) for pair in pairs[first : first + _ASKED]]
+        asked = [
+            score_answer(objective, *pair, length, special)
+            for pair in pairs[first : first + _ASKED]
+        ]
         told = iter(model.ask([example for several in asked for example in several]))
         found += [np.concatenate([next(told) for _ in several]) for several in asked]
     return found

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.objectives import Objective
 
 
-def ended(answer: Ids, length: int, special: Special) -> Ids:
+def ended(answer: Ids, length: int, special: SpecialTokens) -> Ids:
     """Return the answer and eos, at most ``length`` tokens: a longer answer is cut and has no end. Shape (n,).
 
     >>> ended(np.array([6, 7]), 3, special).tolist(), ended(np.array([6, 7]), 2, special).tolist()   # eos is 2
@@ -16,7 +16,12 @@ def ended(answer: Ids, length: int, special: Special) -> Ids:
 
 
 def learn_answer(
-    objective: Objective, prompt: Ids, answer: Ids, length: int, special: Special, rng: np.random.Generator
+    objective: Objective,
+    prompt: Ids,
+    answer: Ids,
+    length: int,
+    special: SpecialTokens,
+    rng: np.random.Generator,
 ) -> Example:
     """Ask for the answer after the prompt, and for its end; nothing is asked of the prompt.
 
@@ -43,7 +48,11 @@ def learn_answer(
     begun = objective.begin(prompt, length, special)
     places = np.flatnonzero(begun.inputs == special.mask)[-length:]
     asked = places[np.sort(rng.permutation(length)[: rng.integers(length) + 1])]
-    inputs, targets, weights = begun.inputs.copy(), np.full(len(begun.inputs), IGNORE), np.zeros(len(begun.inputs))
+    inputs, targets, weights = (
+        begun.inputs.copy(),
+        np.full(len(begun.inputs), IGNORE),
+        np.zeros(len(begun.inputs)),
+    )
     inputs[places] = _block(answer, length, special)
     targets[asked] = inputs[asked]
     inputs[asked] = special.mask
@@ -51,7 +60,9 @@ def learn_answer(
     return Example(inputs, targets, visible=begun.visible, weights=weights)
 
 
-def score_answer(objective: Objective, prompt: Ids, answer: Ids, length: int, special: Special) -> list[Example]:
+def score_answer(
+    objective: Objective, prompt: Ids, answer: Ids, length: int, special: SpecialTokens
+) -> list[Example]:
     """Return the examples whose target log-probabilities add up to log p(the answer, and that it ends there).
 
     A masked LM is asked token by token, all later places of the block of ``length`` being masks. Each factor is
@@ -63,6 +74,8 @@ def score_answer(objective: Objective, prompt: Ids, answer: Ids, length: int, sp
     return objective.score(prompt, _block(answer, length, special), special)[: len(completion)]
 
 
-def _block(answer: Ids, length: int, special: Special) -> Ids:
+def _block(answer: Ids, length: int, special: SpecialTokens) -> Ids:
     """Return the answer and then eos, ``length`` tokens in all."""
-    return np.append(answer, np.full(max(0, length - len(answer)), special.eos))[:length].astype(np.int64)
+    return np.append(answer, np.full(max(0, length - len(answer)), special.eos))[:length].astype(
+        np.int64
+    )

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmcompare.adaptation.sft import Pairs, Tuned, answer_nats, tune
+from lmcompare.adaptation.sft import Pairs, SupervisedModel, answer_nats, tune
 from lmcompare.core import settings
 from lmcompare.core.example import Ids
 from lmcompare.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RankedAnswers:
     """What a tuned model chooses.
 
     Attributes:
@@ -25,7 +25,7 @@ class Chosen:
 
     probabilities: NDArray[np.float64]
     validation_accuracy: float
-    tuned: Tuned
+    tuned: SupervisedModel
 
 
 def choose(
@@ -35,10 +35,10 @@ def choose(
     test: Pairs,
     *,
     options: Sequence[Ids],
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     seed: int,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> Chosen:
+) -> RankedAnswers:
     """``tune`` a copy of the model on pairs; then choose the likeliest option, its end counted, for each test prompt.
 
     Args:
@@ -52,7 +52,9 @@ def choose(
         progress: is told {"done", "total", "stage", "loss"}.
     """
     length = max(map(len, options)) + 1
-    tuned = tune(model, train, validation, length=length, adaptation=adaptation, seed=seed, progress=progress)
+    tuned = tune(
+        model, train, validation, length=length, adaptation=adaptation, seed=seed, progress=progress
+    )
 
     def shares(pairs: Pairs) -> NDArray[np.float64]:
         asked = [(prompt, option) for prompt, _ in pairs for option in options]
@@ -60,8 +62,11 @@ def choose(
         return normalised(np.array(nats).reshape(len(pairs), len(options)))
 
     guessed = shares(validation).argmax(1)
-    right = [np.array_equal(options[i], answer) for i, (_, answer) in zip(guessed, validation, strict=True)]
-    return Chosen(shares(test), float(np.mean(right)), tuned)
+    right = [
+        np.array_equal(options[i], answer)
+        for i, (_, answer) in zip(guessed, validation, strict=True)
+    ]
+    return RankedAnswers(shares(test), float(np.mean(right)), tuned)
 
 
 def normalised(nats: NDArray[np.float64]) -> NDArray[np.float64]:

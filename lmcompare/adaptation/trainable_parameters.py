@@ -11,7 +11,9 @@ from lmcompare.core.errors import InputError
 from lmcompare.models.network import Network
 
 
-def trainable(network: Network, adaptation: settings.Adaptation, *, whole: bool = False) -> Network:
+def trainable(
+    network: Network, adaptation: settings.AdaptationSettings, *, whole: bool = False
+) -> Network:
     """Return a copy of ``network`` in which those weights take a gradient that ``adaptation.method`` trains.
 
     - 'finetune': all of them.
@@ -38,7 +40,7 @@ def trainable(network: Network, adaptation: settings.Adaptation, *, whole: bool 
     return copied
 
 
-def _add_lora(module: nn.Module, adaptation: settings.Adaptation) -> None:
+def _add_lora(module: nn.Module, adaptation: settings.AdaptationSettings) -> None:
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -46,7 +48,9 @@ def _add_lora(module: nn.Module, adaptation: settings.Adaptation) -> None:
             "adaptation.method: 'lora' wants the package peft, which is not installed; wanted "
             "`pip install 'lmcompare[lora]'`"
         ) from error
-    config: Any = LoraConfig(r=adaptation.rank, lora_alpha=adaptation.alpha, target_modules="all-linear")
+    config: Any = LoraConfig(
+        r=adaptation.rank, lora_alpha=adaptation.alpha, target_modules="all-linear"
+    )
     with warnings.catch_warnings():
         # GPT-2's layers hold their matrices the other way round; peft sees that, sets it right, and warns.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to False")

@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from lmcompare.adaptation.batches import Headed, Items, texts
-from lmcompare.adaptation.finetuning import Fitted, fit, seeded
-from lmcompare.adaptation.heads import Answers, Head, Label
-from lmcompare.adaptation.probing import Texts, choose_head, choose_pooling
+from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead, texts
+from lmcompare.adaptation.finetuning import FinetuningResult, fit, seeded
+from lmcompare.adaptation.heads import Answers, ClassificationHead, Head
+from lmcompare.adaptation.probing import ProbeTexts, choose_head, choose_pooling
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core import settings
 from lmcompare.language_model import LanguageModel
-from lmcompare.tasks.base import Part
+from lmcompare.tasks.base import TokenizedSplit
 
 Score = Callable[[Answers], float]
 """How good the answers to the validation items are; higher is better."""
 
 
 @dataclass(frozen=True)
-class Adapted:
+class AdaptedModel:
     """What fine-tuning found.
 
     Attributes:
@@ -56,15 +56,15 @@ class Adapted:
 
 def finetune(
     model: LanguageModel,
-    train: Texts,
-    validation: Texts,
-    test: Texts,
+    train: ProbeTexts,
+    validation: ProbeTexts,
+    test: ProbeTexts,
     *,
     classes: int,
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     seed: int,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> Adapted:
+) -> AdaptedModel:
     """Put a label head on pooled states: ``adapt`` for classification, chosen by accuracy.
 
     Args:
@@ -80,26 +80,30 @@ def finetune(
     start = time.perf_counter()
     pooling, probes = choose_pooling(model, train, validation, adaptation.pooling)
     named = {"train": train, "validation": validation, "test": test}
-    parts = {name: Part(texts(part.rows), list(part.labels)) for name, part in named.items()}
+    parts = {
+        name: TokenizedSplit(texts(part.rows), list(part.labels)) for name, part in named.items()
+    }
 
     def accuracy(answers: Answers) -> float:
         return float((np.stack(answers).argmax(1) == validation.labels).mean())
 
-    head = Label(classes, pooling)
-    return _trials(model, head, parts, adaptation, accuracy, "accuracy", seed, progress, probes, start)
+    head = ClassificationHead(classes, pooling)
+    return _trials(
+        model, head, parts, adaptation, accuracy, "accuracy", seed, progress, probes, start
+    )
 
 
 def adapt(
     model: LanguageModel,
     menu: Mapping[str | None, Head],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, TokenizedSplit],
     *,
-    adaptation: settings.Adaptation,
+    adaptation: settings.AdaptationSettings,
     score: Score,
     by: str,
     seed: int,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> Adapted:
+) -> AdaptedModel:
     """Choose a pooling by linear probes and a learning rate by trials, all on validation; then answer the test items.
 
     Every trial starts from the network as given, which is left as it was. Each keeps its best epoch.
@@ -115,42 +119,45 @@ def adapt(
         progress: is told {"done", "total", "stage", "loss"}.
     """
     start = time.perf_counter()
-    head, probes = choose_head(model, menu, parts["train"], parts["validation"], adaptation.attention, score, by)
+    head, probes = choose_head(
+        model, menu, parts["train"], parts["validation"], adaptation.attention, score, by
+    )
     return _trials(model, head, parts, adaptation, score, by, seed, progress, probes, start)
 
 
 def _trials(
     model: LanguageModel,
     head: Head,
-    parts: Mapping[str, Part],
-    adaptation: settings.Adaptation,
+    parts: Mapping[str, TokenizedSplit],
+    adaptation: settings.AdaptationSettings,
     score: Score,
     by: str,
     seed: int,
     progress: Callable[[dict[str, Any]], None],
     probes: list[dict[str, Any]],
     start: float,
-) -> Adapted:
+) -> AdaptedModel:
     train, validation, test = (
-        Items.of(model, parts[name], adaptation.attention) for name in ("train", "validation", "test")
+        EncodedSplit.of(model, parts[name], adaptation.attention)
+        for name in ("train", "validation", "test")
     )
     device = model.network.device
     steps = math.ceil(len(train.sizes) / adaptation.batch) * adaptation.epochs
     total = steps * len(adaptation.learning_rates)
     trials: list[dict[str, Any]] = []
-    best: tuple[Fitted, Headed] | None = None
+    best: tuple[FinetuningResult, ModelWithHead] | None = None
     for number, rate in enumerate(adaptation.learning_rates):
 
         def tell(done: int, loss: float, before: int = number * steps) -> None:
             progress({"done": before + done, "total": total, "stage": "fine-tuning", "loss": loss})
 
         with seeded(seed, device):
-            headed = Headed(trainable(model.network, adaptation), head).to(device)
+            headed = ModelWithHead(trainable(model.network, adaptation), head).to(device)
 
-            def loss(group: list[int], epoch: int, headed: Headed = headed) -> Any:
+            def loss(group: list[int], epoch: int, headed: ModelWithHead = headed) -> Any:
                 return headed.loss(train.reading(group, device))
 
-            def judge(_: nn.Module, headed: Headed = headed) -> float:
+            def judge(_: nn.Module, headed: ModelWithHead = headed) -> float:
                 return score(headed.answers(validation))
 
             fitted = fit(
@@ -165,7 +172,10 @@ def _trials(
                 progress=tell,
             )
         pooled = {} if head.pooling is None else {"pooling": head.pooling}
-        trials.append(pooled | {"learning_rate": rate, "epoch": fitted.epoch, f"validation_{by}": fitted.score})
+        trials.append(
+            pooled
+            | {"learning_rate": rate, "epoch": fitted.epoch, f"validation_{by}": fitted.score}
+        )
         if best is None or fitted.score > best[0].score:
             best = (fitted, headed)
             chosen = trials[-1]
@@ -173,4 +183,6 @@ def _trials(
     progress({"done": total, "total": total, "stage": "answering"})
     weights = sum(weight.numel() for weight in best[1].parameters() if weight.requires_grad)
     answers = best[1].answers(test)
-    return Adapted(answers, best[0].score, [*probes, *trials], chosen, time.perf_counter() - start, weights)
+    return AdaptedModel(
+        answers, best[0].score, [*probes, *trials], chosen, time.perf_counter() - start, weights
+    )

@@ -20,7 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
+)
 
 from lmcompare.language_model import wrap
 
@@ -29,7 +35,7 @@ BATCHES = (16, 64, 256)
 
 
 @dataclass(frozen=True)
-class Size:
+class NetworkSize:
     """A network, and how much it is asked.
 
     Attributes:
@@ -48,9 +54,9 @@ class Size:
 
 
 SIZES = {
-    "tiny": Size(64, 2, 4_096, 2_000, 800),
-    "small": Size(256, 6, 8_192, 240, 48),
-    "gpt2": Size(768, 12, 16_384, 48, 16),
+    "tiny": NetworkSize(64, 2, 4_096, 2_000, 800),
+    "small": NetworkSize(256, 6, 8_192, 240, 48),
+    "gpt2": NetworkSize(768, 12, 16_384, 48, 16),
 }
 """The named sizes; the last has GPT-2's width and layers, with fewer ids."""
 
@@ -85,8 +91,14 @@ def tokenizer_of(size: int, *, framed: bool) -> Any:
 def items(count: int, words: tuple[int, int], choices: int) -> tuple[list[str], list[str]]:
     """Return prompts of so many words, ``choices`` completions of 1 to 5 words sharing each."""
     rng = np.random.default_rng(1)
-    prompts = [" ".join(rng.choice(WORDS, rng.integers(words[0], words[1] + 1))) for _ in range(count // choices)]
-    completions = [" " + " ".join(rng.choice(WORDS, rng.integers(1, 6))) for _ in range(count // choices * choices)]
+    prompts = [
+        " ".join(rng.choice(WORDS, rng.integers(words[0], words[1] + 1)))
+        for _ in range(count // choices)
+    ]
+    completions = [
+        " " + " ".join(rng.choice(WORDS, rng.integers(1, 6)))
+        for _ in range(count // choices * choices)
+    ]
     return [prompt for prompt in prompts for _ in range(choices)], completions
 
 
@@ -108,7 +120,7 @@ def peer(name: str) -> Any:
         return None
 
 
-def pairs_by(size: Size, repeats: int) -> dict[str, dict[str, tuple[float, list[float]]]]:
+def pairs_by(size: NetworkSize, repeats: int) -> dict[str, dict[str, tuple[float, list[float]]]]:
     """Score short and long pairs by a causal network; return seconds and sums of nats of each tool for each kind."""
     tokenizer = tokenizer_of(size.vocabulary, framed=False)
     config = GPT2Config(
@@ -119,18 +131,27 @@ def pairs_by(size: Size, repeats: int) -> dict[str, dict[str, tuple[float, list[
     model: Any = GPT2LMHeadModel(config)
     model.eval()
     asked = {"short": items(size.short, (4, 12), 2), "long": items(size.long, (60, 120), 8)}
-    return {kind: _by_each(model, tokenizer, *pairs, repeats) for kind, pairs in asked.items() if pairs[0]}
+    return {
+        kind: _by_each(model, tokenizer, *pairs, repeats)
+        for kind, pairs in asked.items()
+        if pairs[0]
+    }
 
 
 def _by_each(
     model: Any, tokenizer: Any, prompts: list[str], completions: list[str], repeats: int
 ) -> dict[str, tuple[float, list[float]]]:
     ours = wrap(model, tokenizer)
-    found = {"ours": best(lambda: [one.sum for one in ours.log_likelihood(prompts, completions)], repeats)}
+    found = {
+        "ours": best(
+            lambda: [one.sum for one in ours.log_likelihood(prompts, completions)], repeats
+        )
+    }
     if huggingface := peer("lm_eval.models.huggingface"):
         instance = import_module("lm_eval.api.instance").Instance
         asked = [
-            instance("loglikelihood", {}, pair, i) for i, pair in enumerate(zip(prompts, completions, strict=True))
+            instance("loglikelihood", {}, pair, i)
+            for i, pair in enumerate(zip(prompts, completions, strict=True))
         ]
 
         def by_harness(batch: int) -> tuple[float, list[float]]:
@@ -154,7 +175,7 @@ def _by_each(
     return found
 
 
-def pseudo(size: Size, repeats: int) -> dict[str, float]:
+def pseudo(size: NetworkSize, repeats: int) -> dict[str, float]:
     """Score one sentence of 60 tokens by its pseudo-log-likelihood; return seconds and positions of the widest pass."""
     tokenizer = tokenizer_of(size.vocabulary, framed=True)
     config = BertConfig(
@@ -172,28 +193,40 @@ def pseudo(size: Size, repeats: int) -> dict[str, float]:
     ids = model.vocabulary.encode(" ".join(WORDS * 9))[:60]
     text = model.vocabulary.decode(ids)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, _ = best(lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], repeats)
+    seconds, _ = best(
+        lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], repeats
+    )
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"tokens": len(ids), "seconds": seconds, "positions": widest, "grown_kib": grown}
 
 
 def main() -> None:
     """Print a Markdown table: pairs a second of each tool and our ratio to it; then the pseudo-likelihood's memory."""
-    parser = argparse.ArgumentParser(prog="python -m lmcompare.benchmarks.scoring", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcompare.benchmarks.scoring", description=__doc__
+    )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["tiny"], help="default: tiny")
-    for name in Size.__dataclass_fields__:
+    for name in NetworkSize.__dataclass_fields__:
         parser.add_argument(f"--{name}", type=int, help=f"of each size, instead of its own {name}")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = vars(parser.parse_args())
-    changed = {name: arguments[name] for name in Size.__dataclass_fields__ if arguments[name] is not None}
+    changed = {
+        name: arguments[name]
+        for name in NetworkSize.__dataclass_fields__
+        if arguments[name] is not None
+    }
     warnings.simplefilter("ignore")
     made: list[dict[str, Any]] = []
     memory: list[dict[str, Any]] = []
     tools: set[str] = set()
     if not arguments["json"]:
-        print(f"GPT-2 at each size, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n")
-        print("| size | width x layers | pairs | tool | seconds | a second | ours is | largest difference, nats |")
+        print(
+            f"GPT-2 at each size, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n"
+        )
+        print(
+            "| size | width x layers | pairs | tool | seconds | a second | ours is | largest difference, nats |"
+        )
         print("|---|---:|---|---|---:|---:|---:|---:|")
     for name in arguments["sizes"]:
         size = replace(SIZES[name], **changed)
@@ -202,7 +235,9 @@ def main() -> None:
             for tool, (seconds, sums) in found.items():
                 tools.add(tool)
                 apart = float(np.abs(np.array(sums) - ours).max())
-                made.append({"size": name, "pairs": kind, "tool": tool, "seconds": seconds, "apart": apart})
+                made.append(
+                    {"size": name, "pairs": kind, "tool": tool, "seconds": seconds, "apart": apart}
+                )
                 if not arguments["json"]:
                     print(
                         f"| {name} | {size.width} x {size.layers} | {len(sums)} {kind} | {tool} | {seconds:.2f} | "

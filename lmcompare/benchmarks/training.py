@@ -25,12 +25,12 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lmcompare.core import settings
-from lmcompare.core.example import Special
+from lmcompare.core.example import SpecialTokens
 from lmcompare.execution.machine import ALLOCATOR, room_for, worker_environment
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors
+from lmcompare.models.network import BatchTensors
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.batches import Steps
+from lmcompare.training.batches import TrainingBatches
 from lmcompare.training.loop import train
 
 RATES: dict[str, dict[str, float]] = {
@@ -47,13 +47,21 @@ WARM = 3
 """Turns, the first among them, that are not counted: memory is touched for the first time, or torch compiles."""
 
 
-def special_ids(size: int, sentinels: int = 32) -> Special:
+def special_ids(size: int, sentinels: int = 32) -> SpecialTokens:
     """Return special ids as a vocabulary of our own has them."""
     first = 4 + sentinels
-    return Special(0, 1, 2, 3, tuple(range(4, first)), np.arange(first, size), np.ones(size, dtype=bool))
+    return SpecialTokens(
+        0, 1, 2, 3, tuple(range(4, first)), np.arange(first, size), np.ones(size, dtype=bool)
+    )
 
 
-def train_plainly(kind: str, steps: Steps, network: settings.Network, special: Special, device: str) -> None:
+def train_plainly(
+    kind: str,
+    steps: TrainingBatches,
+    network: settings.NetworkSettings,
+    special: SpecialTokens,
+    device: str,
+) -> None:
     """Train with a plain loop."""
     fresh = networks.build(network, steps.objective.role, special, seed=1)
     config = fresh.transformer.config
@@ -64,7 +72,7 @@ def train_plainly(kind: str, steps: Steps, network: settings.Network, special: S
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(len(steps)):
         for batch in steps[step]:
-            tensors = Tensors.of(batch, device)
+            tensors = BatchTensors.of(batch, device)
             arguments = {"input_ids": tensors.inputs, "labels": tensors.targets}
             if kind == "causal":
                 # The class shifts its labels itself.
@@ -77,10 +85,18 @@ def train_plainly(kind: str, steps: Steps, network: settings.Network, special: S
         optimizer.zero_grad()
 
 
-def train_ours(kind: str, steps: Steps, network: settings.Network, special: Special, device: str) -> None:
+def train_ours(
+    kind: str,
+    steps: TrainingBatches,
+    network: settings.NetworkSettings,
+    special: SpecialTokens,
+    device: str,
+) -> None:
     """Train with our loop."""
     fresh = networks.build(network, steps.objective.role, special, seed=1)
-    blocks = SimpleNamespace(train=steps.rows, validation=steps.rows[:1], unigram=np.zeros(len(special.word_starts)))
+    blocks = SimpleNamespace(
+        train=steps.rows, validation=steps.rows[:1], unigram=np.zeros(len(special.word_starts))
+    )
     with tempfile.TemporaryDirectory() as folder:
         train(
             fresh, steps.objective, blocks, special, steps.training,
@@ -93,10 +109,10 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
     special = special_ids(size["vocabulary"])
     rng = np.random.default_rng(0)
     rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
-    network = settings.Network(width=size["width"], layers=size["layers"], heads=4)
+    network = settings.NetworkSettings(width=size["width"], layers=size["layers"], heads=4)
     # One turn more than is asked for, so that validation, which only our loop has, never comes.
     steps = turns_in(size) * TURN + WARM * TURN + TURN
-    training = settings.Training(
+    training = settings.TrainingSettings(
         tokens=steps * size["batch"] * size["length"],
         batch=size["batch"],
         evaluations=1,
@@ -116,7 +132,13 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
 
     with register_optimizer_step_post_hook(stop_after_a_turn):
         learn = train_plainly if loop == "plain" else train_ours
-        learn(kind, Steps(rows, OBJECTIVES[kind](**RATES[kind]), special, training, 1, False), network, special, device)
+        learn(
+            kind,
+            TrainingBatches(rows, OBJECTIVES[kind](**RATES[kind]), special, training, 1, False),
+            network,
+            special,
+            device,
+        )
 
 
 def turns_in(size: Mapping[str, int]) -> int:
@@ -125,7 +147,7 @@ def turns_in(size: Mapping[str, int]) -> int:
 
 
 @dataclass(frozen=True)
-class Way:
+class LoopVariant:
     """One line of the table: a loop, the environment of its process, and how many of these run side by side."""
 
     loop: str
@@ -133,14 +155,26 @@ class Way:
     processes: int = 1
 
     @contextmanager
-    def started(self, kind: str, size: Mapping[str, Any]) -> Iterator[list["subprocess.Popen[str]"]]:
+    def started(
+        self, kind: str, size: Mapping[str, Any]
+    ) -> Iterator[list["subprocess.Popen[str]"]]:
         """Start processes of their own, since the allocator is set before Python starts; end them at the end."""
-        command = [sys.executable, "-m", "lmcompare.benchmarks.training", "--loop", self.loop, "--kind", kind]
+        command = [
+            sys.executable,
+            "-m",
+            "lmcompare.benchmarks.training",
+            "--loop",
+            self.loop,
+            "--kind",
+            kind,
+        ]
         for name in (*SIZES, "device"):
             command += [f"--{name}", str(size[name])]
         pipe = subprocess.PIPE
         started = [
-            subprocess.Popen(command, env=os.environ | self.environment, stdin=pipe, stdout=pipe, text=True)
+            subprocess.Popen(
+                command, env=os.environ | self.environment, stdin=pipe, stdout=pipe, text=True
+            )
             for _ in range(self.processes)
         ]
         try:
@@ -151,7 +185,9 @@ class Way:
                 process.communicate()
 
 
-def contest(every: Mapping[str, Way], kind: str, size: Mapping[str, Any]) -> dict[str, float]:
+def contest(
+    every: Mapping[str, LoopVariant], kind: str, size: Mapping[str, Any]
+) -> dict[str, float]:
     """Let all ways train in turns; return the tokens a second of each, over all turns that count.
 
     Raises:
@@ -159,7 +195,9 @@ def contest(every: Mapping[str, Way], kind: str, size: Mapping[str, Any]) -> dic
     """
     seconds = dict.fromkeys(every, 0.0)
     with ExitStack() as stack:
-        started = {name: stack.enter_context(way.started(kind, size)) for name, way in every.items()}
+        started = {
+            name: stack.enter_context(way.started(kind, size)) for name, way in every.items()
+        }
 
         def wait(name: str) -> None:
             for process in started[name]:
@@ -182,34 +220,42 @@ def contest(every: Mapping[str, Way], kind: str, size: Mapping[str, Any]) -> dic
     return {name: way.processes * tokens / seconds[name] for name, way in every.items()}
 
 
-def ways(device: str, compiling: bool = False) -> dict[str, Way]:
+def ways(device: str, compiling: bool = False) -> dict[str, LoopVariant]:
     """Return the lines of the table by name; ``compiling`` adds our loop with ``training.compile``."""
     workers = room_for(device)
     found = {
-        "plain": Way("plain", {}),
-        "plain, allocator set": Way("plain", ALLOCATOR),
-        "ours": Way("ours", {}),
-        "ours, allocator set": Way("ours", ALLOCATOR),
+        "plain": LoopVariant("plain", {}),
+        "plain, allocator set": LoopVariant("plain", ALLOCATOR),
+        "ours": LoopVariant("ours", {}),
+        "ours, allocator set": LoopVariant("ours", ALLOCATOR),
     }
     environment = worker_environment(workers, device)
     alone = {"OMP_NUM_THREADS": environment["OMP_NUM_THREADS"]}
-    found[f"plain, {workers} side by side"] = Way("plain", alone, workers)
+    found[f"plain, {workers} side by side"] = LoopVariant("plain", alone, workers)
     ours = f"`lmcompare run`: {workers} side by side, allocator set"
-    found[ours] = Way("ours", environment, workers)
+    found[ours] = LoopVariant("ours", environment, workers)
     if compiling:
-        found["ours, allocator set, compiled"] = Way("compiled", ALLOCATOR)
-        found[f"{ours}, compiled"] = Way("compiled", environment, workers)
+        found["ours, allocator set, compiled"] = LoopVariant("compiled", ALLOCATOR)
+        found[f"{ours}, compiled"] = LoopVariant("compiled", environment, workers)
     return found
 
 
 def main() -> None:
     """Print a Markdown table: tokens a second of both loops, with and without the allocator's settings, and ratios."""
-    parser = argparse.ArgumentParser(prog="python -m lmcompare.benchmarks.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcompare.benchmarks.training", description=__doc__
+    )
     for name, default in SIZES.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repeats", type=int, default=3, help="how often all is done anew; medians are shown")
-    parser.add_argument("--compile", action="store_true", help="also with training.compile, which needs a C++ compiler")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="how often all is done anew; medians are shown"
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="also with training.compile, which needs a C++ compiler",
+    )
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(RATES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -218,7 +264,9 @@ def main() -> None:
         train_in_turns(arguments.loop, arguments.kind, size, arguments.device)
         return
     every = ways(arguments.device, arguments.compile)
-    speeds: dict[str, dict[str, list[float]]] = {name: {kind: [] for kind in RATES} for name in every}
+    speeds: dict[str, dict[str, list[float]]] = {
+        name: {kind: [] for kind in RATES} for name in every
+    }
     for _ in range(arguments.repeats):
         for kind in RATES:
             for name, speed in contest(every, kind, size).items():
@@ -235,7 +283,9 @@ def _table(speeds: dict[str, dict[str, list[float]]], size: dict[str, Any]) -> s
         for kind in RATES:
             ratios = np.array(measured[kind]) / np.array(speeds["plain"][kind])
             cell = f"{np.median(measured[kind]):,.0f} tokens/s ({np.median(ratios):.2f}"
-            cells.append(cell + (")" if way == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f})"))
+            cells.append(
+                cell + (")" if way == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f})")
+            )
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     said = "In brackets: the ratio to the plain loop of the same objective, its median and its range over the repeats."
     return "\n".join([*lines, "", said])

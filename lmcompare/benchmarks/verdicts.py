@@ -18,19 +18,19 @@ from lmcompare.statistics.verdicts import verdict
 Metric = Literal["accuracy", "bits_per_byte"]
 
 DIRECTIONAL = ("SUPPORTED", "WEAKLY SUPPORTED", "REFUTED")
-"""Verdicts that say which of two arms is ahead."""
+"""Verdicts that say which of two models is ahead."""
 
 
 @dataclass(frozen=True)
-class World:
+class SimulatedStudy:
     """What simulated experiments are like.
 
-    An item is easy or hard for both arms, a pretraining seed is lucky or not for one arm, and what is left is noise of
+    An item is easy or hard for both models, a pretraining seed is lucky or not for one model, and what is left is noise of
     each seed on each item.
 
     Attributes:
         metric: accuracy (0 or 1 an item) or bits per byte (a ratio of sums, items of unequal length).
-        seeds: pretraining seeds of each arm.
+        seeds: pretraining seeds of each model.
         items: test items.
         seed_sd: spread of seeds beside that of items, which is 1.
         noise: spread of a seed's noise on an item, on the same scale.
@@ -51,20 +51,26 @@ class World:
         """
         shape = (self.seeds, self.items)
         hardness = rng.standard_normal(self.items)
-        arms = [
-            ahead + hardness + self.seed_sd * rng.standard_normal((self.seeds, 1)) + self.noise * noise
-            for ahead, noise in ((effect, rng.standard_normal(shape)), (0.0, rng.standard_normal(shape)))
+        models = [
+            ahead
+            + hardness
+            + self.seed_sd * rng.standard_normal((self.seeds, 1))
+            + self.noise * noise
+            for ahead, noise in (
+                (effect, rng.standard_normal(shape)),
+                (0.0, rng.standard_normal(shape)),
+            )
         ]
         if self.metric == "accuracy":
-            a, b = (np.where(skill + 0.8 > 0, 1.0, 0.0) for skill in arms)
+            a, b = (np.where(skill + 0.8 > 0, 1.0, 0.0) for skill in models)
             return a, b, np.ones(shape)
         size = np.broadcast_to(rng.integers(60, 240, self.items).astype(np.float64), shape)
-        a, b = (size * (2.2 + 0.2 * skill) for skill in arms)
+        a, b = (size * (2.2 + 0.2 * skill) for skill in models)
         return a, b, size
 
 
 @dataclass(frozen=True)
-class Calibration:
+class ErrorRates:
     """What became of the simulated experiments of one world.
 
     Attributes:
@@ -83,16 +89,21 @@ class Calibration:
 
 
 def calibrate(
-    world: World, *, effect: float = 0.0, experiments: int = 1000, resamples: int = 2000, seed: int = 0
-) -> Calibration:
+    world: SimulatedStudy,
+    *,
+    effect: float = 0.0,
+    experiments: int = 1000,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> ErrorRates:
     """Simulate experiments and count what is said of them.
 
-    >>> calibrate(World(seeds=6, items=80), experiments=1000, resamples=300).directional <= 0.05
+    >>> calibrate(SimulatedStudy(seeds=6, items=80), experiments=1000, resamples=300).directional <= 0.05
     True
 
     Args:
         world: what they are like.
-        effect: as in ``World.draw``; 0: an arm against itself.
+        effect: as in ``SimulatedStudy.draw``; 0: a model against itself.
         experiments: how many.
         resamples: of each interval.
         seed: of all.
@@ -107,7 +118,7 @@ def calibrate(
     truth = float(np.mean([one.value for one in found])) if effect else 0.0
     smallest = 0.01 if world.metric == "accuracy" else 0.02
     words = [verdict(one, smallest, gate_passed=True).word for one in found]
-    return Calibration(
+    return ErrorRates(
         directional=float(np.mean([word in DIRECTIONAL for word in words])),
         covered=float(np.mean([one.low <= truth <= one.high for one in found])),
         found=float(np.mean([one.low > 0 if truth > 0 else one.high < 0 for one in found])),
@@ -116,25 +127,34 @@ def calibrate(
     )
 
 
-def planted(world: World, *, experiments: int = 1000, resamples: int = 2000, seed: int = 0) -> Calibration:
+def planted(
+    world: SimulatedStudy, *, experiments: int = 1000, resamples: int = 2000, seed: int = 0
+) -> ErrorRates:
     """Plant the effect that the experiments of this world promise to find in 4 of 5 cases, and count.
 
     The promise is the mean ``detectable`` of experiments without an effect; the effect that makes it is found by
     proportion, since the true difference is nearly linear in it.
     """
-    promised = calibrate(world, experiments=max(experiments // 5, 20), resamples=resamples, seed=seed + 1).detectable
+    promised = calibrate(
+        world, experiments=max(experiments // 5, 20), resamples=resamples, seed=seed + 1
+    ).detectable
     effect = 0.2
     for _ in range(3):
         a, b, size = replace(world, seeds=4000, items=300).draw(effect, np.random.default_rng(seed))
         effect *= promised / abs(float(a.sum() / size.sum() - b.sum() / size.sum()))
-    return calibrate(world, effect=effect, experiments=experiments, resamples=resamples, seed=seed + 2)
+    return calibrate(
+        world, effect=effect, experiments=experiments, resamples=resamples, seed=seed + 2
+    )
 
 
-def table(worlds: Sequence[World], experiments: int) -> pd.DataFrame:
-    """Return one row a world: false verdicts and coverage of an arm against itself; planted effects found."""
+def table(worlds: Sequence[SimulatedStudy], experiments: int) -> pd.DataFrame:
+    """Return one row a world: false verdicts and coverage of a model against itself; planted effects found."""
     rows = []
     for world in worlds:
-        same, other = calibrate(world, experiments=experiments), planted(world, experiments=experiments)
+        same, other = (
+            calibrate(world, experiments=experiments),
+            planted(world, experiments=experiments),
+        )
         rows.append(
             {
                 "metric": world.metric,
@@ -152,7 +172,12 @@ def table(worlds: Sequence[World], experiments: int) -> pd.DataFrame:
 
 
 METRICS: tuple[Metric, ...] = ("accuracy", "bits_per_byte")
-WORLDS = [World(metric, seeds, 500, sd) for metric in METRICS for seeds in (2, 6, 10) for sd in (0.03, 0.1)]
+WORLDS = [
+    SimulatedStudy(metric, seeds, 500, sd)
+    for metric in METRICS
+    for seeds in (2, 6, 10)
+    for sd in (0.03, 0.1)
+]
 
 
 def main() -> None:
@@ -164,7 +189,13 @@ def main() -> None:
     print(f"{asked.experiments} simulated experiments of each kind and size\n")
     print("| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns))
     for row in frame.itertuples(index=False):
-        print("| " + " | ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row) + " |")
+        print(
+            "| "
+            + " | ".join(
+                f"{value:.3g}" if isinstance(value, float) else str(value) for value in row
+            )
+            + " |"
+        )
 
 
 if __name__ == "__main__":

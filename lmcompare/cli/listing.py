@@ -23,9 +23,15 @@ def describe(kind: str, cls: type[Any]) -> Iterator[str]:
             )
         else:
             default = "" if field.default is MISSING else f" = {_yaml(field.default)}"
-        text = f"{field.name}{default}{': ' if said.get(field.name) else ''}{said.get(field.name, '')}"
+        text = (
+            f"{field.name}{default}{': ' if said.get(field.name) else ''}{said.get(field.name, '')}"
+        )
         yield from textwrap.wrap(
-            text, 112, initial_indent="      ", subsequent_indent="          ", break_on_hyphens=False
+            text,
+            112,
+            initial_indent="      ",
+            subsequent_indent="          ",
+            break_on_hyphens=False,
         )
 
 
@@ -44,7 +50,11 @@ def field_docs(cls: type[Any]) -> dict[str, str]:
     said = {}
     parts = body.body if isinstance(body, ast.ClassDef) else []
     for field, below in zip(parts, parts[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+        ):
             if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
                 said[field.target.id] = " ".join(below.value.value.split())
     return said

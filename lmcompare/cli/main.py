@@ -24,16 +24,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of an experiment.", show_default=False)]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="YAML file of an experiment.", show_default=False)
+]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. training.tokens=60000; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting, e.g. training.tokens=60000; may be repeated.",
+    ),
 ]
 LISTED = ("objectives", "tasks", "metrics", "sources")
 Quick = Annotated[bool, typer.Option("--quick", help="Apply what the file says under `quick`.")]
 
 
-class Stopped(LmcompareError):
+class UserInterrupt(LmcompareError):
     """The person at the terminal stopped the run."""
 
     exit_code = 130
@@ -48,7 +54,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _lmcompare(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -60,18 +69,30 @@ def run(
     sets: Sets = None,
     quick: Quick = False,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Do only what is missing, or all cells of this experiment again.")
+        bool,
+        typer.Option(
+            "--resume/--fresh",
+            help="Do only what is missing, or all cells of this experiment again.",
+        ),
     ] = True,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps, xpu; the best there is if left out.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, mps, xpu; the best there is if left out.")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder of the results; results/<name> (with --quick: <name>-quick) if left out."),
+        typer.Option(
+            help="Folder of the results; results/<name> (with --quick: <name>-quick) if left out."
+        ),
     ] = None,
     track: Annotated[
-        list[str] | None, typer.Option(help="A tracker, e.g. tensorboard or wandb; may be repeated.")
+        list[str] | None,
+        typer.Option(help="A tracker, e.g. tensorboard or wandb; may be repeated."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes side by side; 0: in this very process. If left out: what fits.")
+        int | None,
+        typer.Option(
+            help="Processes side by side; 0: in this very process. If left out: what fits."
+        ),
     ] = None,
 ) -> None:
     """Do all cells of an experiment and write its report."""
@@ -92,7 +113,7 @@ def run(
             header=f"# As `{again}` resolved it (lmcompare {__version__}).\n",
         )
     except KeyboardInterrupt as error:
-        raise Stopped(f"stopped; what is done is kept. To go on:\n  {again}") from error
+        raise UserInterrupt(f"stopped; what is done is kept. To go on:\n  {again}") from error
     if os.environ.get("RANK", "0") == "0":
         typer.echo(f"\n{first_screen(report)}\n\nThe whole report: {report}")
 
@@ -107,53 +128,82 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
-    done = sum(cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells)
-    numbers = {"arm": len(experiment.arms), "seed": len(experiment.seeds), "task": len(experiment.tasks)}
-    arms, seeds, tasks = (f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items())
-    typer.echo(f"{file}: valid; {arms} x {seeds}, {tasks}: {len(all_cells)} cells, {done} of them done")
-    for line in [*(lines(experiment, experiment.match) if experiment.match else ()), *to_download(experiment)]:
+    done = sum(
+        cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells
+    )
+    numbers = {
+        "model": len(experiment.models),
+        "seed": len(experiment.seeds),
+        "task": len(experiment.tasks),
+    }
+    models, seeds, tasks = (
+        f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items()
+    )
+    typer.echo(
+        f"{file}: valid; {models} x {seeds}, {tasks}: {len(all_cells)} cells, {done} of them done"
+    )
+    for line in [
+        *(lines(experiment, experiment.match) if experiment.match else ()),
+        *to_download(experiment),
+    ]:
         typer.echo(line)
 
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
-    html: Annotated[bool, typer.Option("--html", help="Write report.html, too: one file with its figures.")] = False,
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)
+    ],
+    html: Annotated[
+        bool, typer.Option("--html", help="Write report.html, too: one file with its figures.")
+    ] = False,
     latex: Annotated[
         bool, typer.Option("--latex", help="Write tables/*.tex, too: for a paper, with booktabs.")
     ] = False,
-    parquet: Annotated[bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")
+    ] = False,
 ) -> None:
     """Write the report again from the rows of a run alone."""
     from lmcompare.execution.run import write_report
 
     if not directory.is_dir():
         raise InputError(f"{directory}: no such folder; wanted the results of `lmcompare run`")
-    typer.echo(f"The whole report: {write_report(directory, html=html, latex=latex, parquet=parquet)}")
+    typer.echo(
+        f"The whole report: {write_report(directory, html=html, latex=latex, parquet=parquet)}"
+    )
 
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)],
+    first: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of results.", show_default=False)
+    ],
     second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.", show_default=False)],
-    arms: Annotated[
+    models: Annotated[
         list[str] | None,
-        typer.Option("--arms", metavar="A=B", help="Pair arm A of the first with arm B of the second; repeatable."),
+        typer.Option(
+            "--models",
+            metavar="A=B",
+            help="Pair model A of the first with model B of the second; repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Set two folders of results side by side, as markdown, with paired tests."""
     from lmcompare.report import compare as compared
 
-    wrong = [pair for pair in arms or () if not all(pair.partition("="))]
+    wrong = [pair for pair in models or () if not all(pair.partition("="))]
     if wrong:
-        raise InputError(*(f"--arms {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
-    said = dict(pair.split("=", 1) for pair in arms or ())
+        raise InputError(*(f"--models {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
+    said = dict(pair.split("=", 1) for pair in models or ())
     typer.echo(compared(first, second, said), nl=False)
 
 
 @app.command()
 def summary(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of results.")],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders of results.")
+    ],
 ) -> None:
     """Set the tasks of several folders of results under one another, as markdown: task by objective."""
     from lmcompare.report import summary as summed_up
@@ -163,11 +213,15 @@ def summary(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)],
+    kind: Annotated[
+        str, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)
+    ],
 ) -> None:
     """List what an experiment can name, with the settings of each."""
     if kind not in LISTED:
-        raise InputError(f"list {kind}: wanted objectives, tasks, metrics or sources{nearest(kind, LISTED)}")
+        raise InputError(
+            f"list {kind}: wanted objectives, tasks, metrics or sources{nearest(kind, LISTED)}"
+        )
     if kind == "metrics":
         from lmcompare import metrics
 
@@ -187,17 +241,28 @@ def list_(
 @app.command(name="inspect")
 def inspect_(
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="A short text; [MASK] in it says what is asked.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="A short text; [MASK] in it says what is asked.",
+            show_default=False,
+        ),
     ],
     model: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint or a run's weights; may be repeated. Else: fresh networks.")
+        list[Path] | None,
+        typer.Option(
+            help="A checkpoint or a run's weights; may be repeated. Else: fresh networks."
+        ),
     ] = None,
     objective: Annotated[
-        list[str] | None, typer.Option(help="Of the fresh networks; may be repeated. Else: causal, masked, seq2seq.")
+        list[str] | None,
+        typer.Option(help="Of the fresh networks; may be repeated. Else: causal, masked, seq2seq."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws what is masked or cut out.")] = 0,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a figure, too.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data instead of a picture.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print data instead of a picture.")
+    ] = False,
 ) -> None:
     """Show a text to the objectives: what is read, what is asked, where the loss falls, who sees whom (measured)."""
     from lmcompare.cli.inspect.panels import panels
@@ -208,7 +273,11 @@ def inspect_(
 
         draw(found, text, png)
     if as_json:
-        typer.echo(json.dumps({"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False
+            )
+        )
         return
     from rich.console import Console
 
@@ -240,7 +309,9 @@ def first_screen(report: Path, lines: int = 24) -> str:
     from lmcompare.report.markdown import unescape
 
     text = report.read_text(encoding="utf-8").splitlines()
-    start = next((place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0)
+    start = next(
+        (place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0
+    )
     said = [text[start].lstrip("# ")]
     for line in text[start + 1 :]:
         if line.startswith(("![", "<img", "<details", "#")) or len(said) == lines:
@@ -283,7 +354,9 @@ def main() -> None:
             message, code = explain(error)
             if message.startswith("Traceback"):
                 raise
-        typer.echo(f"lmcompare: {message}" if "\n" not in message else f"lmcompare:\n{message}", err=True)
+        typer.echo(
+            f"lmcompare: {message}" if "\n" not in message else f"lmcompare:\n{message}", err=True
+        )
         sys.exit(code)
 
 

@@ -13,11 +13,11 @@ IGNORE = -100
 """The target where nothing is asked."""
 
 Ids = NDArray[np.int64]
-Visible = Literal["all", "past"] | int
+Attention = Literal["all", "past"] | int
 
 
 @dataclass(frozen=True)
-class Special:
+class SpecialTokens:
     """The ids of a vocabulary that are not text.
 
     Attributes:
@@ -75,7 +75,7 @@ class Example:
     inputs: Ids
     targets: Ids
     decoder_inputs: Ids | None = None
-    visible: Visible = "all"
+    visible: Attention = "all"
     segments: Ids | None = None
     decoder_segments: Ids | None = None
     branches: Ids | None = None
@@ -98,7 +98,9 @@ def isolate(examples: Sequence[Example]) -> Example:
     ([1, 5, 1, 8], [5, 6, 8, 9], [0, 0, 1, 1])
     """
     if any(isinstance(example.visible, int) for example in examples):
-        raise InputError("blocks.documents: 'isolated' has no prefix to look into; wanted visible 'all' or 'past'")
+        raise InputError(
+            "blocks.documents: 'isolated' has no prefix to look into; wanted visible 'all' or 'past'"
+        )
     number = [np.full(len(e.inputs), i) for i, e in enumerate(examples)]
     decoders = [e.decoder_inputs for e in examples if e.decoder_inputs is not None]
     return Example(
@@ -107,8 +109,12 @@ def isolate(examples: Sequence[Example]) -> Example:
         decoder_inputs=np.concatenate(decoders) if decoders else None,
         visible=examples[0].visible,
         segments=np.concatenate(number),
-        decoder_segments=np.concatenate([np.full(len(d), i) for i, d in enumerate(decoders)]) if decoders else None,
-        weights=None if all(e.weights is None for e in examples) else np.concatenate([_weights(e) for e in examples]),
+        decoder_segments=np.concatenate([np.full(len(d), i) for i, d in enumerate(decoders)])
+        if decoders
+        else None,
+        weights=None
+        if all(e.weights is None for e in examples)
+        else np.concatenate([_weights(e) for e in examples]),
     )
 
 
@@ -176,13 +182,18 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
     inputs = _pad([e.inputs for e in examples], pad)
     width = inputs.shape[1]
     lengths = np.array([len(e.inputs) for e in examples])
-    prefix = [width if e.visible == "all" else 0 if e.visible == "past" else int(e.visible) for e in examples]
+    prefix = [
+        width if e.visible == "all" else 0 if e.visible == "past" else int(e.visible)
+        for e in examples
+    ]
     decoders = [e.decoder_inputs for e in examples if e.decoder_inputs is not None]
     segments = [e.segments for e in examples if e.segments is not None]
     decoder_segments = [e.decoder_segments for e in examples if e.decoder_segments is not None]
     branches = [e.branches for e in examples if e.branches is not None]
     if any(len(part) not in (0, len(examples)) for part in (decoders, segments, branches)):
-        raise ValueError("collate: wanted examples of one objective, all or none with a decoder, segments and branches")
+        raise ValueError(
+            "collate: wanted examples of one objective, all or none with a decoder, segments and branches"
+        )
     return Batch(
         inputs=inputs,
         read=np.arange(width) < lengths[:, None],
@@ -192,5 +203,7 @@ def collate(examples: Sequence[Example], pad: int) -> Batch:
         segments=_pad(segments, -1) if segments else None,
         decoder_segments=_pad(decoder_segments, -1) if decoder_segments else None,
         branches=_pad(branches, -1) if branches else None,
-        weights=None if all(e.weights is None for e in examples) else _pad([_weights(e) for e in examples], 0, float),
+        weights=None
+        if all(e.weights is None for e in examples)
+        else _pad([_weights(e) for e in examples], 0, float),
     )

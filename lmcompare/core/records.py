@@ -20,9 +20,9 @@ class Cell:
     """One piece of work, done once and kept under its key.
 
     Attributes:
-        name: 'prepare', 'pretrain/<arm>/<seed>', '<task>/<arm>/<seed>/<condition>' or '<task>/control'.
+        name: 'prepare', 'pretrain/<model>/<seed>', '<task>/<model>/<seed>/<condition>' or '<task>/control'.
         kind: which of the four.
-        arm: '' if the cell belongs to none.
+        model: '' if the cell belongs to none.
         seed: 0 if the cell has none.
         task: '' if the cell belongs to none.
         condition: 'pretrained', 'scratch', 'control' or ''.
@@ -32,7 +32,7 @@ class Cell:
 
     name: str
     kind: Literal["prepare", "pretrain", "task", "control"]
-    arm: str
+    model: str
     seed: int
     task: str
     condition: str
@@ -46,7 +46,7 @@ class Record:
 
     Attributes:
         experiment: name of the experiment.
-        arm: name of the arm, or of a control ('majority', 'tf-idf', 'unigram', ...).
+        model: name of the model, or of a control ('majority', 'tf-idf', 'unigram', ...).
         seed: pretraining seed; 0 for a control that has none.
         task: name of the task, or 'pretraining'.
         condition: 'pretrained', 'scratch' (the same network from random initialisation) or 'control'.
@@ -58,7 +58,7 @@ class Record:
     """
 
     experiment: str
-    arm: str
+    model: str
     seed: int
     task: str
     condition: str
@@ -77,7 +77,7 @@ class Run:
         experiment: name of the experiment.
         cell: name of the cell: 'prepare', 'pretrain/causal/1', 'sentiment/causal/1/scratch', ...
         key: content hash of all that decides the cell's result.
-        arm: as in Record ('' for 'prepare').
+        model: as in Record ('' for 'prepare').
         seed: as in Record.
         task: as in Record.
         condition: as in Record ('' for 'prepare').
@@ -94,7 +94,7 @@ class Run:
     experiment: str
     cell: str
     key: str
-    arm: str
+    model: str
     seed: int
     task: str
     condition: str
@@ -130,12 +130,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise LmcompareError(f"{path}: cannot be written ({error.strerror}); nothing that was there is lost") from error
+        raise LmcompareError(
+            f"{path}: cannot be written ({error.strerror}); nothing that was there is lost"
+        ) from error
 
 
 def write_runs(path: Path, runs: Iterable[Run]) -> None:
     """Write one JSON object a line, sorted by cell; nothing for no runs."""
-    lines = [json.dumps(asdict(run), ensure_ascii=False, sort_keys=True) for run in sorted(runs, key=lambda r: r.cell)]
+    lines = [
+        json.dumps(asdict(run), ensure_ascii=False, sort_keys=True)
+        for run in sorted(runs, key=lambda r: r.cell)
+    ]
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -148,12 +153,16 @@ def read_runs(path: Path) -> list[Run]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
     runs = []
-    with path.open(encoding="utf-8", newline="\n") as lines:  # samples may hold U+2028, where splitlines would cut
+    with path.open(
+        encoding="utf-8", newline="\n"
+    ) as lines:  # samples may hold U+2028, where splitlines would cut
         for number, line in enumerate(lines, 1):
             try:
                 runs.append(Run(**json.loads(line)))
             except (TypeError, ValueError) as error:
-                raise InputError(f"{path}:{number}: not a run of this version of lmcompare ({error})") from error
+                raise InputError(
+                    f"{path}:{number}: not a run of this version of lmcompare ({error})"
+                ) from error
     return runs
 
 
@@ -165,7 +174,9 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
 def write_records(path: Path, frame: pd.DataFrame) -> None:
     """Write the rows as Parquet, sorted, atomically."""
     order = [column for column in COLUMNS if column != "value"]
-    write_atomically(path, frame.sort_values(order, ignore_index=True)[COLUMNS].to_parquet(index=False))
+    write_atomically(
+        path, frame.sort_values(order, ignore_index=True)[COLUMNS].to_parquet(index=False)
+    )
 
 
 def read_records(path: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class TokenizerSettings:
     """The shared byte-level BPE tokenizer, trained on the train split."""
 
     __pydantic_config__ = STRICT
@@ -32,7 +32,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Blocks:
+class SequenceSettings:
     """How documents become rows of equal length."""
 
     __pydantic_config__ = STRICT
@@ -44,7 +44,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkSettings:
     """A fresh network: one block in three roles."""
 
     __pydantic_config__ = STRICT
@@ -64,7 +64,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSettings:
     """The one loop; the budget is counted in corpus tokens, the same for every objective."""
 
     __pydantic_config__ = STRICT
@@ -102,7 +102,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Adaptation:
+class AdaptationSettings:
     """How a pretrained network is fine-tuned on a task: the same trials for every objective, chosen on validation."""
 
     __pydantic_config__ = STRICT
@@ -115,7 +115,11 @@ class Adaptation:
     """of LoRA: its additions are scaled by alpha / rank"""
     learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
     """one trial each; a probe and LoRA want higher ones than fine-tuning all weights does, e.g. [3e-3, 1e-2]"""
-    pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = ("mean", "last", "first")
+    pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = (
+        "mean",
+        "last",
+        "first",
+    )
     """how the states of a text (or word) become one; the best linear probe on validation decides, before the trials"""
     epochs: Positive = 3
     """passes over the training items, at most"""
@@ -132,7 +136,7 @@ class Adaptation:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusSettings:
     """The text that every objective is trained on; split once, before anything is fitted."""
 
     __pydantic_config__ = STRICT
@@ -150,7 +154,7 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Arm:
+class ModelSettings:
     """One side of the comparison: a fresh network with its objective, or a checkpoint that is trained already."""
 
     __pydantic_config__ = STRICT
@@ -162,17 +166,17 @@ class Arm:
     revision: Annotated[str, Field(min_length=1)] | None = None
     """of a name of the hub: its branch, tag or commit; the main branch, whatever it holds by then, if left out"""
     network: dict[str, object] = field(default_factory=dict)
-    """settings of `network` that this arm alone changes"""
+    """settings of `network` that this model alone changes"""
     training: dict[str, object] = field(default_factory=dict)
-    """settings of `training` that this arm alone changes"""
+    """settings of `training` that this model alone changes"""
     tasks: tuple[str, ...] | None = None
-    """names of the tasks that this arm is given; every one if left out"""
+    """names of the tasks that this model is given; every one if left out"""
 
 
 def plain(value: Any) -> Any:
     """Return settings as what JSON and YAML can hold; the class of a plug-in is said by its ``kind``.
 
-    >>> plain(Blocks())
+    >>> plain(SequenceSettings())
     {'length': 128, 'documents': 'joined'}
     """
     if is_dataclass(value):

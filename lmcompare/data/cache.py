@@ -58,7 +58,9 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def remembered(build: Callable[Concatenate[Any, _Asked], _Built]) -> Callable[Concatenate[Any, _Asked], _Built]:
+def remembered(
+    build: Callable[Concatenate[Any, _Asked], _Built],
+) -> Callable[Concatenate[Any, _Asked], _Built]:
     """Let a builder of items, ``build(source, ...)``, keep its last result while the source holds the same content.
 
     The cells of a task follow each other in a worker and ask for the same items, and a source may take half a minute to

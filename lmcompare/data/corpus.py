@@ -60,7 +60,9 @@ def text_of(row: Row, column: str, number: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"row {number} of the source: wanted text in column {column!r}, got {type(value).__name__}")
+        raise InputError(
+            f"row {number} of the source: wanted text in column {column!r}, got {type(value).__name__}"
+        )
     return value
 
 
@@ -81,7 +83,9 @@ def read_mapped(path: Path) -> "Dataset":
     return Dataset.from_file(str(path))
 
 
-def _write_documents(path: Path, rows: Iterator[Row], limit: int | None) -> "tuple[array[int], array[int], int, int]":
+def _write_documents(
+    path: Path, rows: Iterator[Row], limit: int | None
+) -> "tuple[array[int], array[int], int, int]":
     """Write all clean documents that are not empty; return their hashes, folded hashes, and how many read and empty."""
     import pyarrow as pa
 
@@ -140,7 +144,7 @@ def _write_split(path: Path, documents: "Dataset", rows: NDArray[np.int64]) -> i
     return written
 
 
-def _build(source: Source, corpus: settings.Corpus) -> Callable[[Path], None]:
+def _build(source: Source, corpus: settings.CorpusSettings) -> Callable[[Path], None]:
     def build(folder: Path) -> None:
         whole = folder / "documents.arrow"
         hashes, folds, read, empty = _write_documents(whole, source.rows(), corpus.documents)
@@ -148,9 +152,16 @@ def _build(source: Source, corpus: settings.Corpus) -> Callable[[Path], None]:
         same = int(repeats(np.frombuffer(hashes, dtype=np.uint64)).sum())
         del hashes, folds
         kept = np.flatnonzero(~near)
-        counts = {"documents": read, "empty": empty, "duplicates": same, "near_duplicates": int(near.sum()) - same}
+        counts = {
+            "documents": read,
+            "empty": empty,
+            "duplicates": same,
+            "near_duplicates": int(near.sum()) - same,
+        }
         if not len(kept):
-            raise InputError(f"corpus.source: wanted documents with text, got none ({read} read, {empty} empty)")
+            raise InputError(
+                f"corpus.source: wanted documents with text, got none ({read} read, {empty} empty)"
+            )
         train, validation, test = split_sizes(len(kept), corpus.validation, corpus.test)
         if not train:
             raise InputError(
@@ -171,7 +182,7 @@ def _build(source: Source, corpus: settings.Corpus) -> Callable[[Path], None]:
     return build
 
 
-def build_corpus(corpus: settings.Corpus, cache: Path) -> Corpus:
+def build_corpus(corpus: settings.CorpusSettings, cache: Path) -> Corpus:
     """Read, clean, de-duplicate and split a corpus, once: a second call finds ``cache/corpus-<hash>``.
 
     The documents are put in an order drawn with ``corpus.seed`` before they are split, so that no split depends on how
@@ -190,7 +201,16 @@ def build_corpus(corpus: settings.Corpus, cache: Path) -> Corpus:
             f"corpus.validation + corpus.test: wanted less than 1, got {corpus.validation} + {corpus.test}"
         )
     source = cast(Source, corpus.source)
-    fingerprint = digest(_VERSION, source.fingerprint(), corpus.validation, corpus.test, corpus.documents, corpus.seed)
+    fingerprint = digest(
+        _VERSION,
+        source.fingerprint(),
+        corpus.validation,
+        corpus.test,
+        corpus.documents,
+        corpus.seed,
+    )
     folder = cached(cache / f"corpus-{fingerprint[:16]}", _build(source, corpus))
     splits = {name: read_mapped(folder / f"{name}.arrow") for name in SPLITS}
-    return Corpus(**splits, fingerprint=fingerprint, counts=json.loads((folder / "counts.json").read_text()))
+    return Corpus(
+        **splits, fingerprint=fingerprint, counts=json.loads((folder / "counts.json").read_text())
+    )

@@ -16,7 +16,7 @@ from lmcompare.data.sources.base import Row, Source
 
 
 @dataclass(frozen=True)
-class Entry:
+class TaskItem:
     """One item of a task.
 
     Attributes:
@@ -29,7 +29,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Items:
+class ItemSplits:
     """The items of a task, split once.
 
     Attributes:
@@ -41,15 +41,15 @@ class Items:
             fewer were wanted; ``groups`` among those kept; then ``train_items`` and so on.
     """
 
-    train: list[Entry]
-    validation: list[Entry]
-    test: list[Entry]
+    train: list[TaskItem]
+    validation: list[TaskItem]
+    test: list[TaskItem]
     fingerprint: str
     counts: dict[str, int]
 
 
 @remembered
-def build_items(
+def build_item_splits(
     source: Source,
     columns: Sequence[str],
     *,
@@ -61,7 +61,7 @@ def build_items(
     group: str | None = None,
     as_is: Sequence[str] = (),
     optional: Sequence[str] = (),
-) -> Items:
+) -> ItemSplits:
     """Read, clean, de-duplicate and split items; where they are grouped, no group is in two splits.
 
     Two items are the same where the ``unique`` columns differ at most in case, spaces and punctuation; the first is
@@ -91,10 +91,12 @@ def build_items(
     wanted = _known(columns, unique, as_is, optional)
     entries, groups, counts = _read(source, columns, wanted, group, set(as_is), set(optional))
     if not entries:
-        raise InputError(f"wanted items with {', '.join(columns)}, got none ({counts['items']} rows read)")
+        raise InputError(
+            f"wanted items with {', '.join(columns)}, got none ({counts['items']} rows read)"
+        )
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(len(entries))[:items]
-    members: dict[int, list[Entry]] = {}
+    members: dict[int, list[TaskItem]] = {}
     for row in drawn:
         members.setdefault(groups[row], []).append(entries[row])
     parts = _split(list(members.values()), len(drawn), validation, test)
@@ -103,15 +105,20 @@ def build_items(
     counts |= {"left_out": len(entries) - len(drawn), "groups": len(members)}
     counts |= {f"{name}_items": len(part) for name, part in parts.items()}
     content = {name: [(entry.id, entry.fields) for entry in part] for name, part in parts.items()}
-    return Items(**parts, fingerprint=digest(content), counts=counts)
+    return ItemSplits(**parts, fingerprint=digest(content), counts=counts)
 
 
 def _known(
-    columns: Sequence[str], unique: Sequence[str] | None, as_is: Sequence[str], optional: Sequence[str]
+    columns: Sequence[str],
+    unique: Sequence[str] | None,
+    as_is: Sequence[str],
+    optional: Sequence[str],
 ) -> list[str]:
     for name in (*(unique or ()), *as_is, *optional):
         if name not in columns:
-            raise InputError(f"wanted one of the columns {', '.join(columns)}, got {name!r}{nearest(name, columns)}")
+            raise InputError(
+                f"wanted one of the columns {', '.join(columns)}, got {name!r}{nearest(name, columns)}"
+            )
     return list(columns if unique is None else unique)
 
 
@@ -122,9 +129,9 @@ def _read(
     group: str | None,
     as_is: set[str],
     optional: set[str],
-) -> tuple[list[Entry], list[int], dict[str, int]]:
+) -> tuple[list[TaskItem], list[int], dict[str, int]]:
     """Return the items to keep, the group of each as a number, and the counts of the others."""
-    entries: list[Entry] = []
+    entries: list[TaskItem] = []
     groups: list[int] = []
     seen: set[int] = set()
     counts = {"items": 0, "empty": 0, "duplicates": 0}
@@ -139,7 +146,7 @@ def _read(
             counts["duplicates"] += 1
             continue
         seen.add(fold)
-        entries.append(Entry(str(number), fields))
+        entries.append(TaskItem(str(number), fields))
         groups.append(number if group is None else hash64(_folded(_value(row, group, False))))
     return entries, groups, counts
 
@@ -152,7 +159,9 @@ def _value(row: Row, name: str, as_is: bool) -> Any:
 
 
 def _is_empty(value: Any) -> bool:
-    return isinstance(value, (str, list)) and not (value.strip() if isinstance(value, str) else value)
+    return isinstance(value, (str, list)) and not (
+        value.strip() if isinstance(value, str) else value
+    )
 
 
 def _folded(value: Any) -> bytes:
@@ -161,16 +170,20 @@ def _folded(value: Any) -> bytes:
     return folded(value if isinstance(value, str) else repr(value))
 
 
-_word = lru_cache(maxsize=65536)(folded)  # the words of a list come again and again; whole texts do not
+_word = lru_cache(maxsize=65536)(
+    folded
+)  # the words of a list come again and again; whole texts do not
 
 
-def _split(groups: list[list[Entry]], count: int, validation: float, test: float) -> dict[str, list[Entry]]:
+def _split(
+    groups: list[list[TaskItem]], count: int, validation: float, test: float
+) -> dict[str, list[TaskItem]]:
     """Give test its groups first, so that they do not change with the share of validation; train has the rest."""
     _, held, tested = split_sizes(count, validation, test)
     sizes = {"test": tested, "validation": held if validation else 0}
     rest = "validation" if validation else "test"
     complete = validation + test > 1 - 1e-9
-    parts: dict[str, list[Entry]] = {"test": [], "validation": [], "train": []}
+    parts: dict[str, list[TaskItem]] = {"test": [], "validation": [], "train": []}
     for members in groups:
         short = [name for name, size in sizes.items() if len(parts[name]) < size]
         parts[short[0] if short else rest if complete else "train"] += members

@@ -14,7 +14,7 @@ from lmcompare.data.sources.base import Source
 
 
 @dataclass(frozen=True)
-class Item:
+class LabeledItem:
     """One labelled text.
 
     Attributes:
@@ -29,7 +29,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabeledSplits:
     """The items of a task, split once.
 
     Attributes:
@@ -43,15 +43,17 @@ class Labelled:
             ``train_items`` and so on.
     """
 
-    train: list[Item]
-    validation: list[Item]
-    test: list[Item]
+    train: list[LabeledItem]
+    validation: list[LabeledItem]
+    test: list[LabeledItem]
     labels: tuple[str, ...]
     fingerprint: str
     counts: dict[str, int]
 
 
-def _read(source: Source, text: str, label: str) -> tuple[list[tuple[str, str, str]], dict[str, int]]:
+def _read(
+    source: Source, text: str, label: str
+) -> tuple[list[tuple[str, str, str]], dict[str, int]]:
     """Return (id, text, name of label) of the items to keep, and the counts of the others."""
     items: list[tuple[str, str, str]] = []
     folds: list[int] = []
@@ -60,12 +62,16 @@ def _read(source: Source, text: str, label: str) -> tuple[list[tuple[str, str, s
     counts = {"items": 0, "empty": 0, "duplicates": 0, "conflicting": 0}
     for number, row in enumerate(source.rows()):
         if label not in row:
-            raise InputError(f"the source has no column {label!r} for the label{nearest(label, row)}")
+            raise InputError(
+                f"the source has no column {label!r} for the label{nearest(label, row)}"
+            )
         counts["items"] += 1
         content = clean(text_of(row, text, number))
         name = "" if row[label] is None else str(row[label]).strip()
         if not name:
-            raise InputError(f"row {number} of the source: wanted a label in column {label!r}, got none")
+            raise InputError(
+                f"row {number} of the source: wanted a label in column {label!r}, got none"
+            )
         if not content:
             counts["empty"] += 1
             continue
@@ -86,9 +92,16 @@ def _read(source: Source, text: str, label: str) -> tuple[list[tuple[str, str, s
 
 
 @remembered
-def build_labelled(
-    source: Source, *, text: str, label: str, validation: float, test: float, items: int | None, seed: int
-) -> Labelled:
+def build_labeled_splits(
+    source: Source,
+    *,
+    text: str,
+    label: str,
+    validation: float,
+    test: float,
+    items: int | None,
+    seed: int,
+) -> LabeledSplits:
     """Read, clean, de-duplicate and split labelled items, the same share of each label in each split.
 
     Args:
@@ -105,7 +118,9 @@ def build_labelled(
             splits.
     """
     if validation + test >= 1:
-        raise InputError(f"the shares of validation and test: wanted less than 1 together, got {validation} + {test}")
+        raise InputError(
+            f"the shares of validation and test: wanted less than 1 together, got {validation} + {test}"
+        )
     kept, counts = _read(source, text, label)
     if not kept:
         raise InputError(f"wanted labelled items with text, got none ({counts['items']} rows read)")
@@ -113,14 +128,18 @@ def build_labelled(
     if len(labels) < 2:
         raise InputError(f"column {label!r}: wanted at least two labels, got {labels[0]!r} alone")
     rng = np.random.default_rng(seed)
-    groups: dict[str, list[Item]] = defaultdict(list)
+    groups: dict[str, list[LabeledItem]] = defaultdict(list)
     for row in rng.permutation(len(kept)):
         id_, content, name = kept[row]
-        groups[name].append(Item(id_, content, labels.index(name)))
+        groups[name].append(LabeledItem(id_, content, labels.index(name)))
     # Merged by their place within the label, any first n hold each label in its share.
-    order = sorted(((i + 0.5) / len(group), name, i) for name, group in groups.items() for i in range(len(group)))
+    order = sorted(
+        ((i + 0.5) / len(group), name, i)
+        for name, group in groups.items()
+        for i in range(len(group))
+    )
     drawn = Counter(name for _, name, _ in order[:items])
-    parts: dict[str, list[Item]] = {"test": [], "validation": [], "train": []}
+    parts: dict[str, list[LabeledItem]] = {"test": [], "validation": [], "train": []}
     for name in labels:
         group = groups[name][: drawn[name]]
         train, held, tested = split_sizes(len(group), validation, test)
@@ -136,5 +155,8 @@ def build_labelled(
         rng.shuffle(part)
     counts["left_out"] = len(kept) - drawn.total()
     counts.update({f"{name}_items": len(part) for name, part in parts.items()})
-    content_of = {name: [(item.id, item.text, labels[item.label]) for item in part] for name, part in parts.items()}
-    return Labelled(**parts, labels=labels, fingerprint=digest(content_of), counts=counts)
+    content_of = {
+        name: [(item.id, item.text, labels[item.label]) for item in part]
+        for name, part in parts.items()
+    }
+    return LabeledSplits(**parts, labels=labels, fingerprint=digest(content_of), counts=counts)

@@ -8,15 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Special
+from lmcompare.core.example import SpecialTokens
 from lmcompare.data.cache import digest
-from lmcompare.data.tokenizer import Vocabulary
-from lmcompare.data.word_boundaries import Pieces, sentence_ends, word_starts
+from lmcompare.data.tokenizer import Tokenizer
+from lmcompare.data.word_boundaries import TokenOffsets, sentence_ends, word_starts
 
 Side = Literal["source", "target"]
 
 
-class TranslatorVocabulary(Vocabulary):
+class MarianTokenizer(Tokenizer):
     """One side of a ``MarianTokenizer`` (Junczys-Dowmunt et al. 2018): by itself the source, ``said`` the target.
 
     Each side has a sentencepiece model of its own, which cuts a text; the ids are those of ``vocab.json``, or, of the
@@ -40,7 +40,10 @@ class TranslatorVocabulary(Vocabulary):
         self._marian: Any = tokenizer
         self._sizes, self._side = sizes, side
         own = tokenizer.encoder
-        tables = {"source": own, "target": tokenizer.target_encoder if tokenizer.separate_vocabs else own}
+        tables = {
+            "source": own,
+            "target": tokenizer.target_encoder if tokenizer.separate_vocabs else own,
+        }
         for (name, table), size in zip(tables.items(), sizes, strict=True):
             if max(table.values()) >= size:
                 raise InputError(
@@ -54,14 +57,21 @@ class TranslatorVocabulary(Vocabulary):
         self._tokens = [""] * self._size
         for token, i in tables["target"].items():
             self._tokens[i] = token
-        named = {str(token) for token in (tokenizer.unk_token, tokenizer.eos_token, tokenizer.pad_token)}
+        named = {
+            str(token) for token in (tokenizer.unk_token, tokenizer.eos_token, tokenizer.pad_token)
+        }
         named |= {token for token in own if token.startswith(">>") and token.endswith("<<")}
         self._named = named
         special = {tables["target"][token] for token in named if token in tables["target"]}
-        eos, pad = (tables["target"][str(token)] for token in (tokenizer.eos_token, tokenizer.pad_token))
-        starts, ends = word_starts(self._tokens, "Metaspace"), sentence_ends(self._tokens, "Metaspace")
+        eos, pad = (
+            tables["target"][str(token)] for token in (tokenizer.eos_token, tokenizer.pad_token)
+        )
+        starts, ends = (
+            word_starts(self._tokens, "Metaspace"),
+            sentence_ends(self._tokens, "Metaspace"),
+        )
         starts[list(special)], ends[list(special)] = True, False
-        self.special = Special(
+        self.special = SpecialTokens(
             # Padding is read by both sides (and not attended to): it must be an id of both.
             pad=pad if pad < min(sizes) else eos,
             bos=pad,
@@ -75,12 +85,12 @@ class TranslatorVocabulary(Vocabulary):
         self._spelt = {i: token for token, i in self._table.items() if token not in named}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TranslatorVocabulary, (self._marian, self._sizes, self._side))
+        return (MarianTokenizer, (self._marian, self._sizes, self._side))
 
     @cached_property
-    def said(self) -> "TranslatorVocabulary":
+    def said(self) -> "MarianTokenizer":
         """The target side, in which the decoder writes."""
-        return TranslatorVocabulary(self._marian, self._sizes, "target")
+        return MarianTokenizer(self._marian, self._sizes, "target")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -93,11 +103,11 @@ class TranslatorVocabulary(Vocabulary):
         """Return the ids of each text; what a text spells is never eos or padding."""
         return [piece.ids.tolist() for piece in self.pieces(texts)]
 
-    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text with their places in it; the words are those of ``word_starts``."""
         return [self._cut(text) for text in texts]
 
-    def _cut(self, text: str) -> Pieces:
+    def _cut(self, text: str) -> TokenOffsets:
         code, rest = self._marian.remove_language_code(text)
         tokens = [(piece, 0, len(piece)) for piece in code]
         known = [self._table.get(piece, self._unknown) for piece in code]
@@ -106,13 +116,15 @@ class TranslatorVocabulary(Vocabulary):
             begin, end = (len(text) - len(rest) + place for place in places)
             begin += len(text[begin:end]) - len(text[begin:end].lstrip())
             tokens.append((piece, begin, end))
-            known.append(self._unknown if piece in self._named else self._table.get(piece, self._unknown))
+            known.append(
+                self._unknown if piece in self._named else self._table.get(piece, self._unknown)
+            )
         starts = word_starts([token for token, _, _ in tokens], "Metaspace")
         starts[:1] = True
         # A mark of the word's beginning may stand alone; the word follows.
         starts[1:] &= np.array([token != "▁" for token, _, _ in tokens[:-1]], dtype=bool)
         spans = np.array([span for _, *span in tokens], dtype=np.int64).reshape(-1, 2)
-        return Pieces(np.array(known, dtype=np.int64), spans, np.cumsum(starts) - 1)
+        return TokenOffsets(np.array(known, dtype=np.int64), spans, np.cumsum(starts) - 1)
 
     @cached_property
     def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -16,7 +16,7 @@ from lmcompare.core.example import Ids
 from lmcompare.data import Corpus
 from lmcompare.data.cache import cached, digest
 from lmcompare.data.corpus import SPLITS, read_mapped, write_batches
-from lmcompare.data.tokenizer import Vocabulary, text_batches
+from lmcompare.data.tokenizer import Tokenizer, text_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,7 +25,7 @@ _VERSION = 1  # of the format: raise it when it changes, so that no old cache is
 
 
 @dataclass(frozen=True)
-class Blocks:
+class PackedSequences:
     """The documents as rows of tokens of equal length: what every objective reads.
 
     A split is its documents one after another, each followed by eos, cut into rows; the last, incomplete row is left
@@ -50,7 +50,9 @@ class Blocks:
     counts: dict[str, float]
 
 
-def build_blocks(corpus: Corpus, vocabulary: Vocabulary, blocks: settings.Blocks, cache: Path) -> Blocks:
+def build_blocks(
+    corpus: Corpus, vocabulary: Tokenizer, blocks: settings.SequenceSettings, cache: Path
+) -> PackedSequences:
     """Turn documents into rows of ``blocks.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
 
     ``blocks.documents`` changes no row: for 'isolated', the objectives cut a row at eos. Memory: a thousand documents.
@@ -82,12 +84,14 @@ def build_blocks(corpus: Corpus, vocabulary: Vocabulary, blocks: settings.Blocks
                 f"{name}_bytes": corpus.counts[f"{name}_bytes"],
             }
         unigram = np.log(seen["train"] + 1.0) - math.log(counts["train_tokens"] + vocabulary.size)
-        counts["unigram_nats_per_token"] = float(-(seen["validation"] @ unigram) / counts["validation_tokens"])
+        counts["unigram_nats_per_token"] = float(
+            -(seen["validation"] @ unigram) / counts["validation_tokens"]
+        )
         np.save(folder / "unigram.npy", unigram)
         (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
 
     folder = cached(cache / f"blocks-{fingerprint[:16]}", build)
-    return Blocks(
+    return PackedSequences(
         **{name: read_mapped(folder / f"{name}.arrow") for name in SPLITS},
         unigram=np.load(folder / "unigram.npy"),
         fingerprint=fingerprint,
@@ -95,7 +99,9 @@ def build_blocks(corpus: Corpus, vocabulary: Vocabulary, blocks: settings.Blocks
     )
 
 
-def _write_rows(path: Path, documents: "Dataset", vocabulary: Vocabulary, length: int) -> tuple[Ids, int, int]:
+def _write_rows(
+    path: Path, documents: "Dataset", vocabulary: Tokenizer, length: int
+) -> tuple[Ids, int, int]:
     """Write the rows of a split; return how often each id occurs in them, shape (V,), the rows, and the tokens left."""
     import pyarrow as pa
 
@@ -105,7 +111,9 @@ def _write_rows(path: Path, documents: "Dataset", vocabulary: Vocabulary, length
     def batches() -> Iterator[dict[str, Any]]:
         nonlocal rows, rest
         for texts in text_batches(documents):
-            streams = (np.array([*ids, eos], dtype=np.int32) for ids in vocabulary.encode_batch(texts))
+            streams = (
+                np.array([*ids, eos], dtype=np.int32) for ids in vocabulary.encode_batch(texts)
+            )
             tokens = np.concatenate([rest, *streams])
             count = len(tokens) // length
             whole, rest = tokens[: count * length], tokens[count * length :].copy()

@@ -11,10 +11,16 @@ import numpy as np
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Special
+from lmcompare.core.example import SpecialTokens
 from lmcompare.data import Corpus
 from lmcompare.data.cache import cached, digest
-from lmcompare.data.word_boundaries import Pieces, sentence_ends, stands_alone, style_of, word_starts
+from lmcompare.data.word_boundaries import (
+    TokenOffsets,
+    sentence_ends,
+    stands_alone,
+    style_of,
+    word_starts,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +34,7 @@ _VERSION = 1  # of the format: raise it when it changes, so that no old cache is
 _DOCUMENTS = 1000
 
 
-class Vocabulary:
+class Tokenizer:
     """A tokenizer with the special tokens that the objectives need; text never turns into one of those.
 
     Made by ``train``, ``load`` or ``wrap``.
@@ -39,14 +45,17 @@ class Vocabulary:
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> None:
-        from tokenizers import AddedToken, Tokenizer
+        import tokenizers
+        from tokenizers import AddedToken
 
         self.tokenizer = tokenizer
         backend = tokenizer.backend_tokenizer
         described = json.loads(backend.to_str())
         vocabulary = backend.get_vocab(with_added_tokens=True)
         self._size = max(max(vocabulary.values()) + 1, size)
-        sentinels = {int(match[1]): i for t, i in vocabulary.items() if (match := _SENTINEL.fullmatch(t))}
+        sentinels = {
+            int(match[1]): i for t, i in vocabulary.items() if (match := _SENTINEL.fullmatch(t))
+        }
         flagged = {t["id"] for t in described["added_tokens"] if t["special"]}
         special = flagged | set(tokenizer.all_special_ids) | set(sentinels.values())
         tokens = [""] * self._size
@@ -57,32 +66,45 @@ class Vocabulary:
         starts[list(special)], ends[list(special)] = True, False
         eos = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
         if eos is None:
-            raise InputError("tokenizer: wanted an end-of-text token (eos_token or sep_token), got none")
+            raise InputError(
+                "tokenizer: wanted an end-of-text token (eos_token or sep_token), got none"
+            )
         # T5 starts its decoder with the padding token (Raffel et al. 2020); GPT-2 has one token for all three.
-        bos = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.pad_token_id if sentinels else eos, eos)
+        bos = _first(
+            tokenizer.bos_token_id,
+            tokenizer.cls_token_id,
+            tokenizer.pad_token_id if sentinels else eos,
+            eos,
+        )
         pad, mask = _first(tokenizer.pad_token_id, eos), _first(tokenizer.mask_token_id, -1)
         assert bos is not None and pad is not None and mask is not None
-        self.special = Special(
+        self.special = SpecialTokens(
             pad=pad,
             bos=bos,
             eos=eos,
             mask=mask,
             sentinels=tuple(i for _, i in sorted(sentinels.items())),
-            ordinary=np.array([i for i in sorted(vocabulary.values()) if i not in special], dtype=np.int64),
+            ordinary=np.array(
+                [i for i in sorted(vocabulary.values()) if i not in special], dtype=np.int64
+            ),
             word_starts=starts,
             sentence_ends=ends,
         )
         self._cuts = described["pre_tokenizer"] is not None
         # A copy of our own: the tokenizer's own settings (truncation, what raw text may turn into) stay as they are.
-        self._backend = Tokenizer.from_str(json.dumps(described | {"truncation": None, "padding": None}))
-        self._backend.add_special_tokens([AddedToken(tokens[i], normalized=False) for i in sorted(special)])
+        self._backend = tokenizers.Tokenizer.from_str(
+            json.dumps(described | {"truncation": None, "padding": None})
+        )
+        self._backend.add_special_tokens(
+            [AddedToken(tokens[i], normalized=False) for i in sorted(special)]
+        )
         self._backend.encode_special_tokens = True
         self._text = np.zeros(self._size, dtype=bool)
         self._text[self.special.ordinary] = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Made anew on the other side: a pickled backend forgets that raw text holds no special tokens.
-        return (Vocabulary, (self.tokenizer, self._size))
+        return (Tokenizer, (self.tokenizer, self._size))
 
     @property
     def size(self) -> int:
@@ -90,7 +112,7 @@ class Vocabulary:
         return self._size
 
     @property
-    def said(self) -> "Vocabulary":
+    def said(self) -> "Tokenizer":
         """The vocabulary in which a decoder writes: this one, but for a translator that reads in another."""
         return self
 
@@ -110,26 +132,32 @@ class Vocabulary:
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
-    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text with their places in it; the ids are those of ``encode_batch``."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
+        return [
+            self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)
+        ]
 
-    def _pieces(self, text: str, encoding: Any) -> Pieces:
+    def _pieces(self, text: str, encoding: Any) -> TokenOffsets:
         ids = np.array(encoding.ids, dtype=np.int64)
         spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         for span in spans:
             piece = text[span[0] : span[1]]
             span[0] += len(piece) - len(piece.lstrip())
         if self._cuts:
-            cut = np.array([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
+            cut = np.array(
+                [-1 if word is None else word for word in encoding.word_ids], dtype=np.int64
+            )
             starts = np.diff(cut, prepend=-2) != 0
-            alone = np.array([stands_alone(text[start : start + 1]) for start, _ in spans], dtype=bool)
+            alone = np.array(
+                [stands_alone(text[start : start + 1]) for start, _ in spans], dtype=bool
+            )
             starts |= alone & (np.diff(spans[:, 0], prepend=-1) != 0)
         else:
             starts = self.special.word_starts[ids].copy()
             starts[:1] = True
-        return Pieces(ids, spans, np.cumsum(starts) - 1)
+        return TokenOffsets(ids, spans, np.cumsum(starts) - 1)
 
     @cached_property
     def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -153,7 +181,7 @@ class Vocabulary:
         self.tokenizer.save_pretrained(str(folder))
 
     @classmethod
-    def load(cls, folder: Path) -> "Vocabulary":
+    def load(cls, folder: Path) -> "Tokenizer":
         """Read what ``save`` wrote, or the tokenizer of a checkpoint in a folder.
 
         Raises:
@@ -166,7 +194,7 @@ class Vocabulary:
         return cls(PreTrainedTokenizerFast.from_pretrained(str(folder)))
 
     @classmethod
-    def wrap(cls, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> "Vocabulary":
+    def wrap(cls, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> "Tokenizer":
         """Return the vocabulary of a checkpoint's fast tokenizer, which stays as it is.
 
         ``size`` is the number of ids that the network knows: checkpoints often have more than their tokenizer.
@@ -178,11 +206,13 @@ class Vocabulary:
             InputError: it is not a fast tokenizer, or has neither eos nor sep.
         """
         if not getattr(tokenizer, "is_fast", False):
-            raise InputError(f"tokenizer: wanted a fast one (PreTrainedTokenizerFast), got {type(tokenizer).__name__}")
+            raise InputError(
+                f"tokenizer: wanted a fast one (PreTrainedTokenizerFast), got {type(tokenizer).__name__}"
+            )
         return cls(tokenizer, size)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary: settings.Vocabulary) -> "Vocabulary":
+    def train(cls, texts: Iterable[str], vocabulary: settings.TokenizerSettings) -> "Tokenizer":
         """Return a byte-level BPE vocabulary (Radford et al. 2019, section 2.2) learnt from the texts.
 
         Ids: ``<pad> <bos> <eos> <mask>`` are 0 to 3, then the sentinels, the 256 bytes, and the merges. A small text
@@ -191,7 +221,8 @@ class Vocabulary:
         Raises:
             InputError: the size does not hold the special tokens and the bytes.
         """
-        from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+        import tokenizers
+        from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
         from transformers import PreTrainedTokenizerFast
 
         sentinels = [f"<extra_id_{n}>" for n in range(vocabulary.sentinels)]
@@ -201,7 +232,7 @@ class Vocabulary:
                 f"vocabulary.size: wanted at least {len(names) + 256} ({len(RESERVED)} special tokens, "
                 f"{len(sentinels)} sentinels and 256 bytes), got {vocabulary.size}"
             )
-        tokenizer = Tokenizer(models.BPE())
+        tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
@@ -236,7 +267,9 @@ def text_batches(documents: "Dataset") -> Iterator[list[str]]:
         yield batch["text"]
 
 
-def build_vocabulary(corpus: Corpus, vocabulary: settings.Vocabulary, cache: Path) -> Vocabulary:
+def build_vocabulary(
+    corpus: Corpus, vocabulary: settings.TokenizerSettings, cache: Path
+) -> Tokenizer:
     """Train the shared vocabulary on the train split alone, once: a second call finds ``cache/vocabulary-<hash>``.
 
     Raises:
@@ -246,6 +279,8 @@ def build_vocabulary(corpus: Corpus, vocabulary: settings.Vocabulary, cache: Pat
     key = digest(_VERSION, corpus.fingerprint, vocabulary.size, vocabulary.sentinels)
 
     def build(folder: Path) -> None:
-        Vocabulary.train((text for texts in text_batches(corpus.train) for text in texts), vocabulary).save(folder)
+        Tokenizer.train(
+            (text for texts in text_batches(corpus.train) for text in texts), vocabulary
+        ).save(folder)
 
-    return Vocabulary.load(cached(cache / f"vocabulary-{key[:16]}", build))
+    return Tokenizer.load(cached(cache / f"vocabulary-{key[:16]}", build))

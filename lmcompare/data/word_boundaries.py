@@ -77,11 +77,13 @@ def sentence_ends(tokens: Sequence[str], style: str) -> NDArray[np.bool_]:
             return token
         return bytes(bytes_of.get(character, 63) for character in token).decode(errors="replace")
 
-    return np.array([text(token).rstrip(_CLOSING).endswith(tuple(".!?。！？…")) for token in tokens], dtype=bool)
+    return np.array(
+        [text(token).rstrip(_CLOSING).endswith(tuple(".!?。！？…")) for token in tokens], dtype=bool
+    )
 
 
 @dataclass(frozen=True)
-class Pieces:
+class TokenOffsets:
     """A text in tokens, and where they stand in it. n tokens.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Controls that need no network: what a reader should compare every arm with."""
+"""Controls that need no network: what a reader should compare every model with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,9 @@ def tfidf_cosine(train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDAr
     )
     model.fit(train)
     first, second = (normalize(model.transform([pair[side] for pair in pairs])) for side in (0, 1))
-    found: NDArray[np.float64] = np.asarray(first.multiply(second).sum(axis=1), dtype=np.float64).ravel()
+    found: NDArray[np.float64] = np.asarray(
+        first.multiply(second).sum(axis=1), dtype=np.float64
+    ).ravel()
     return found
 
 
@@ -70,6 +72,14 @@ def tfidf(
         fitted[strength] = model
     accuracy = {strength: float(model.score(*validation)) for strength, model in fitted.items()}
     best = max(accuracy, key=lambda strength: accuracy[strength])
-    notes = {"trials": [{"C": strength, "validation_accuracy": value} for strength, value in accuracy.items()]}
+    notes = {
+        "trials": [
+            {"C": strength, "validation_accuracy": value} for strength, value in accuracy.items()
+        ]
+    }
     chosen = fitted[best]
-    return chosen.predict_proba(test), chosen.predict_proba(validation[0]), notes | {"chosen": {"C": best}}
+    return (
+        chosen.predict_proba(test),
+        chosen.predict_proba(validation[0]),
+        notes | {"chosen": {"C": best}},
+    )

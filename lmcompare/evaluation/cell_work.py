@@ -16,21 +16,30 @@ from lmcompare import __version__
 from lmcompare.core.records import Cell, Record, Run
 from lmcompare.core.settings import GATE, PRETRAINING, plain
 from lmcompare.data.sources._files import filled
-from lmcompare.evaluation.harness import Data as Data
-from lmcompare.evaluation.harness import Experiment, Tools
+from lmcompare.evaluation.harness import Experiment, Harness
+from lmcompare.evaluation.harness import PreparedData as PreparedData
 from lmcompare.language_model import LanguageModel, load
 from lmcompare.models import network as networks
 from lmcompare.models.checkpoint_files import downloaded, fingerprint, is_local
 from lmcompare.objectives import Objective
-from lmcompare.tasks.base import Measurement, Outcome
+from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.budget import peak_memory, reset_peak_memory
 from lmcompare.training.loop import Progress, train
 
-LIBRARIES = ("accelerate", "datasets", "evaluate", "numpy", "scikit-learn", "tokenizers", "torch", "transformers")
+LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "evaluate",
+    "numpy",
+    "scikit-learn",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)
-class Place:
+class CellContext:
     """Where a cell does its work.
 
     Attributes:
@@ -52,7 +61,7 @@ class Place:
     workers: int = 1
 
 
-def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list[Record]]:
+def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run, list[Record]]:
     """Do the work of ``cell``.
 
     Raises:
@@ -62,7 +71,7 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     place.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
-    data = Data.of(experiment, place.cache)
+    data = PreparedData.of(experiment, place.cache)
     reset_peak_memory()
     start = time.perf_counter()
     run, outcomes = WORK[cell.kind](experiment, cell, place, data)
@@ -90,7 +99,7 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
     records = [
         Record(
             experiment.name,
-            outcome.arm or cell.arm,
+            outcome.model or cell.model,
             cell.seed,
             cell.task or PRETRAINING,
             cell.condition or "pretrained",
@@ -105,13 +114,20 @@ def perform(experiment: Experiment, cell: Cell, place: Place) -> tuple[Run, list
     return run, records
 
 
-def _prepare(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
+def _prepare(
+    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
+) -> tuple[Run, list[TaskOutcome]]:
     counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.vocabulary.size}
     return _run(experiment, cell, notes={"counts": counts}), []
 
 
-def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
-    network_settings, training = experiment.network_of(cell.arm), experiment.training_of(cell.arm)
+def _pretrain(
+    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
+) -> tuple[Run, list[TaskOutcome]]:
+    network_settings, training = (
+        experiment.network_of(cell.model),
+        experiment.training_of(cell.model),
+    )
     model = fresh(experiment, cell, data)
     objective = model.objective
     trained = train(
@@ -147,15 +163,24 @@ def _pretrain(experiment: Experiment, cell: Cell, place: Place, data: Data) -> t
     }
     points = [point for point in trained.curve if point["split"] == "validation"]
     last, rise = points[-1], points[-1]["loss"] - min(point["loss"] for point in points)
-    values = {"loss": last["loss"], "text_loss": last["text_loss"], "unigram_loss": last["unigram"], "margin": margin}
+    values = {
+        "loss": last["loss"],
+        "text_loss": last["text_loss"],
+        "unigram_loss": last["unigram"],
+        "margin": margin,
+    }
     values["validation_rise"] = rise
-    outcomes = [Outcome(metric, value, split="validation") for metric, value in values.items()]
-    run = _run(experiment, cell, config=config, currencies=currencies, curve=trained.curve, notes=notes)
+    outcomes = [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
+    run = _run(
+        experiment, cell, config=config, currencies=currencies, curve=trained.curve, notes=notes
+    )
     return run, outcomes
 
 
-def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
-    if experiment.arms[cell.arm].checkpoint is not None:
+def _measure(
+    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
+) -> tuple[Run, list[TaskOutcome]]:
+    if experiment.models[cell.model].checkpoint is not None:
         return _measure_checkpoint(experiment, cell, place, data)
     if cell.condition == "scratch":
         model = fresh(experiment, cell, data)
@@ -163,12 +188,18 @@ def _measure(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tu
         (folder,) = (path for name, path in place.folders.items() if name.startswith("pretrain/"))
         model = LanguageModel.from_pretrained(folder / "weights")
     model.network.to(_device(place.device))
-    tools = Tools(data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress)
-    return _measured(experiment, cell, experiment.tasks[cell.task].measure(tools), {"role": model.objective.role})
+    tools = Harness(
+        data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
+    )
+    return _measured(
+        experiment, cell, experiment.tasks[cell.task].measure(tools), {"role": model.objective.role}
+    )
 
 
-def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
-    side = experiment.arms[cell.arm]
+def _measure_checkpoint(
+    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
+) -> tuple[Run, list[TaskOutcome]]:
+    side = experiment.models[cell.model]
     name = filled(side.checkpoint)
     model = load(name, revision=side.revision)
     if cell.condition == "scratch":
@@ -176,7 +207,7 @@ def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: 
         model = type(model)(network, model.vocabulary, model.objective, context=model.context)
     model.network.to(_device(place.device))
     context = min(experiment.blocks.length, model.context or experiment.blocks.length)
-    tools = Tools(data, model, cell.seed, context, experiment.training.tokens, place.progress)
+    tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
     hub = None if is_local(name) else downloaded(name, side.revision)
     notes = {
         "class": type(model.network.transformer).__name__,
@@ -187,23 +218,37 @@ def _measure_checkpoint(experiment: Experiment, cell: Cell, place: Place, data: 
         **model.network.parameters_counted(),
     }
     measurement = experiment.tasks[cell.task].measure(tools)
-    run, outcomes = _measured(experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes})
+    run, outcomes = _measured(
+        experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes}
+    )
     if is_local(name):
         content = {"checkpoint": fingerprint(Path(name))}
         run = replace(run, fingerprints=content | run.fingerprints)
     return replace(run, config={"checkpoint": side.checkpoint, "revision": side.revision}), outcomes
 
 
-def _control(experiment: Experiment, cell: Cell, place: Place, data: Data) -> tuple[Run, list[Outcome]]:
-    tools = Tools(data, None, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress)
+def _control(
+    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
+) -> tuple[Run, list[TaskOutcome]]:
+    tools = Harness(
+        data, None, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
+    )
     return _measured(experiment, cell, experiment.tasks[cell.task].control(tools), {})
 
 
 def _measured(
     experiment: Experiment, cell: Cell, measurement: Measurement, notes: dict[str, Any]
-) -> tuple[Run, list[Outcome]]:
+) -> tuple[Run, list[TaskOutcome]]:
     task = experiment.tasks[cell.task]
-    said = ("kind", "primary_metric", "better", "family", "conditions", "smallest_effect", "per_item")
+    said = (
+        "kind",
+        "primary_metric",
+        "better",
+        "family",
+        "conditions",
+        "smallest_effect",
+        "per_item",
+    )
     about = {name: getattr(task, name) for name in said}
     run = _run(
         experiment,
@@ -219,28 +264,57 @@ def _measured(
 WORK = {"prepare": _prepare, "pretrain": _pretrain, "task": _measure, "control": _control}
 
 
-def fresh(experiment: Experiment, cell: Cell, data: Data) -> LanguageModel:
+def fresh(experiment: Experiment, cell: Cell, data: PreparedData) -> LanguageModel:
     """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
-    objective: Objective = experiment.arms[cell.arm].objective
-    network = networks.build(experiment.network_of(cell.arm), objective.role, data.vocabulary.special, seed=cell.seed)
+    objective: Objective = experiment.models[cell.model].objective
+    network = networks.build(
+        experiment.network_of(cell.model), objective.role, data.vocabulary.special, seed=cell.seed
+    )
     return LanguageModel(network, data.vocabulary, objective)
 
 
 def _run(experiment: Experiment, cell: Cell, **fields: Any) -> Run:
-    start = Run(experiment.name, cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition, config={})
+    start = Run(
+        experiment.name,
+        cell.name,
+        cell.key,
+        cell.model,
+        cell.seed,
+        cell.task,
+        cell.condition,
+        config={},
+    )
     return replace(start, **fields)
 
 
 def _device(device: str | None) -> str:
-    return device or ("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    return device or (
+        "cuda"
+        if torch.cuda.is_available()
+        else "mps"
+        if torch.backends.mps.is_available()
+        else "cpu"
+    )
 
 
 @cache
 def machine(device: str | None) -> dict[str, str]:
     """Return what the report says of the machine."""
     chosen = _device(device)
-    name = torch.cuda.get_device_name() if chosen.startswith("cuda") else platform.processor() or platform.machine()
+    name = (
+        torch.cuda.get_device_name()
+        if chosen.startswith("cuda")
+        else platform.processor() or platform.machine()
+    )
     if chosen == "cpu" and Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
-    return {"device": chosen, "processor": name, "cores": str(os.cpu_count()), "system": platform.system()}
+        name = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+            name,
+        )
+    return {
+        "device": chosen,
+        "processor": name,
+        "cores": str(os.cpu_count()),
+        "system": platform.system(),
+    }

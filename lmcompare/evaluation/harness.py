@@ -10,18 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import metrics
-from lmcompare.adaptation import Adapted, Pair, Span, Texts, Words, adapt, finetune
-from lmcompare.adaptation.sft import Answered, Pairs, answer
-from lmcompare.adaptation.sft_ranking import Chosen, choose
+from lmcompare.adaptation import (
+    AdaptedModel,
+    PairHead,
+    ProbeTexts,
+    SpanHead,
+    TokenClassificationHead,
+    adapt,
+    finetune,
+)
+from lmcompare.adaptation.sft import GeneratedAnswers, Pairs, answer
+from lmcompare.adaptation.sft_ranking import RankedAnswers, choose
 from lmcompare.core import settings
 from lmcompare.core.example import Ids
-from lmcompare.data import Corpus, Labelled, build_corpus
-from lmcompare.data.packing import Blocks, build_blocks
-from lmcompare.data.tokenizer import Vocabulary, build_vocabulary
-from lmcompare.data.word_boundaries import Pieces
+from lmcompare.data import Corpus, LabeledSplits, build_corpus
+from lmcompare.data.packing import PackedSequences, build_blocks
+from lmcompare.data.tokenizer import Tokenizer, build_vocabulary
+from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.evaluation import baselines
-from lmcompare.evaluation.ngram_model import Trigram
-from lmcompare.tasks.base import Part
+from lmcompare.evaluation.ngram_model import TrigramModel
+from lmcompare.tasks.base import TokenizedSplit
 from lmcompare.tasks.classification import labels_of
 
 
@@ -32,30 +40,30 @@ class Experiment(Protocol):
     """
 
     name: str
-    corpus: settings.Corpus
-    vocabulary: settings.Vocabulary
-    blocks: settings.Blocks
-    training: settings.Training
-    arms: Any
+    corpus: settings.CorpusSettings
+    vocabulary: settings.TokenizerSettings
+    blocks: settings.SequenceSettings
+    training: settings.TrainingSettings
+    models: Any
     tasks: Any
 
-    def network_of(self, arm: str) -> settings.Network:
-        """Return the sizes of an arm's network."""
+    def network_of(self, model: str) -> settings.NetworkSettings:
+        """Return the sizes of a model's network."""
 
-    def training_of(self, arm: str) -> settings.Training:
-        """Return how an arm is trained."""
+    def training_of(self, model: str) -> settings.TrainingSettings:
+        """Return how a model is trained."""
 
 
 @dataclass(frozen=True)
-class Data:
+class PreparedData:
     """The shared pipeline's result, read from the cache."""
 
     corpus: Corpus
-    vocabulary: Vocabulary
-    blocks: Blocks
+    vocabulary: Tokenizer
+    blocks: PackedSequences
 
     @classmethod
-    def of(cls, experiment: Experiment, folder: Path) -> "Data":
+    def of(cls, experiment: Experiment, folder: Path) -> "PreparedData":
         """Build what is not in the cache yet."""
         corpus = build_corpus(experiment.corpus, folder)
         vocabulary = build_vocabulary(corpus, experiment.vocabulary, folder)
@@ -63,10 +71,10 @@ class Data:
 
 
 @dataclass
-class Tools:
+class Harness:
     """The Bench that tasks are given: see ``tasks.bench.Bench``."""
 
-    data: Data
+    data: PreparedData
     model: Any
     seed: int
     context: int
@@ -77,18 +85,26 @@ class Tools:
     @cached_property
     def foreign(self) -> bool:
         """Whether the model is a checkpoint with tokens of its own."""
-        return self.model is not None and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
+        return (
+            self.model is not None
+            and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
+        )
 
     def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
         """Return the tokens of each text: those that the model reads or says, or those of the shared vocabulary."""
-        return [np.array(row, dtype=np.int64) for row in self._vocabulary(shared, said).encode_batch(list(texts))]
+        return [
+            np.array(row, dtype=np.int64)
+            for row in self._vocabulary(shared, said).encode_batch(list(texts))
+        ]
 
     def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
         return [self._vocabulary(shared, said).decode(row.tolist()) for row in rows]
 
-    def _vocabulary(self, shared: bool, said: bool = False) -> Vocabulary:
-        own: Vocabulary = self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
+    def _vocabulary(self, shared: bool, said: bool = False) -> Tokenizer:
+        own: Tokenizer = (
+            self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
+        )
         return own.said if said else own
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
@@ -101,9 +117,17 @@ class Tools:
         """Return the held-out documents of the corpus."""
         return self.data.corpus.test
 
-    def finetune(self, data: Labelled, rows: dict[str, list[Ids]], adaptation: settings.Adaptation) -> Adapted:
+    def finetune(
+        self,
+        data: LabeledSplits,
+        rows: dict[str, list[Ids]],
+        adaptation: settings.AdaptationSettings,
+    ) -> AdaptedModel:
         """Adapt the model and answer the test items."""
-        parts = {name: Texts(rows[name], labels_of(getattr(data, name))) for name in ("train", "validation", "test")}
+        parts = {
+            name: ProbeTexts(rows[name], labels_of(getattr(data, name)))
+            for name in ("train", "validation", "test")
+        }
         return finetune(
             self.model,
             **parts,
@@ -116,18 +140,18 @@ class Tools:
     def adapt(
         self,
         head: str,
-        parts: Mapping[str, Part],
-        adaptation: settings.Adaptation,
+        parts: Mapping[str, TokenizedSplit],
+        adaptation: settings.AdaptationSettings,
         score: Callable[[list[NDArray[np.float64]]], float],
         *,
         by: str,
         **options: int,
-    ) -> Adapted:
+    ) -> AdaptedModel:
         """Adapt the model through a head of ``adapt.heads`` and answer the test items."""
         if head == "span":
-            menu: Any = {None: Span(**options)}
+            menu: Any = {None: SpanHead(**options)}
         else:
-            kind: Any = {"words": Words, "pair": Pair}[head]
+            kind: Any = {"words": TokenClassificationHead, "pair": PairHead}[head]
             menu = {pooling: kind(pooling=pooling, **options) for pooling in adaptation.pooling}
         return adapt(
             self.model,
@@ -140,19 +164,23 @@ class Tools:
             progress=self.progress,
         )
 
-    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text, the model's own, with the characters that they stand for."""
         return self._vocabulary(shared=False).pieces(texts)
 
-    def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> Answered:
+    def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> GeneratedAnswers:
         """Fine-tune the model on pairs (or take it as it is) and let it answer the test prompts."""
         parts = (pairs.get("train", ()), pairs.get("validation", ()), pairs["test"])
         return answer(self.model, *parts, seed=self.seed, progress=self.progress, **settings)
 
-    def choose(self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any) -> Chosen:
+    def choose(
+        self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any
+    ) -> RankedAnswers:
         """Fine-tune the model on pairs and let it choose an option for each test prompt."""
         parts = (pairs["train"], pairs["validation"], pairs["test"])
-        return choose(self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings)
+        return choose(
+            self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings
+        )
 
     def metric(self, name: str, **inputs: Any) -> dict[str, Any]:
         """Compute one of ``metrics.METRICS``."""
@@ -165,27 +193,38 @@ class Tools:
         """Return log p (nats) of each id in the train split."""
         return self.data.blocks.unigram
 
-    def judge(self) -> Trigram:
+    def judge(self) -> TrigramModel:
         """Return the n-gram model of the train split."""
         return self._judge
 
-    def trigram(self) -> Trigram:
+    def trigram(self) -> TrigramModel:
         """Return the n-gram model of as many tokens of the train split as each network reads."""
-        return Trigram.of_rows(self.data.blocks.train, self.data.vocabulary.size, tokens=self.budget)
+        return TrigramModel.of_rows(
+            self.data.blocks.train, self.data.vocabulary.size, tokens=self.budget
+        )
 
     @cached_property
-    def _judge(self) -> Trigram:
-        return Trigram.of_rows(self.data.blocks.train, self.data.vocabulary.size)
+    def _judge(self) -> TrigramModel:
+        return TrigramModel.of_rows(self.data.blocks.train, self.data.vocabulary.size)
 
-    def tfidf(self, data: Labelled) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+    def tfidf(
+        self, data: LabeledSplits
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
         """Fit the linear control."""
         pairs = {
-            name: ([item.text for item in getattr(data, name)], labels_of(getattr(data, name)).tolist())
+            name: (
+                [item.text for item in getattr(data, name)],
+                labels_of(getattr(data, name)).tolist(),
+            )
             for name in ("train", "validation")
         }
-        return baselines.tfidf(pairs["train"], pairs["validation"], [item.text for item in data.test])
+        return baselines.tfidf(
+            pairs["train"], pairs["validation"], [item.text for item in data.test]
+        )
 
-    def tfidf_cosine(self, train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    def tfidf_cosine(
+        self, train: Sequence[str], pairs: Sequence[tuple[str, str]]
+    ) -> NDArray[np.float64]:
         """Return how much the texts of each pair share."""
         return baselines.tfidf_cosine(train, pairs)
 
@@ -193,6 +232,8 @@ class Tools:
         """Return which known text is most like each asked one."""
         return baselines.nearest(known, asked)
 
-    def majority(self, data: Labelled, split: str) -> NDArray[np.float64]:
+    def majority(self, data: LabeledSplits, split: str) -> NDArray[np.float64]:
         """Return what the majority control says of each item of a split."""
-        return baselines.majority(labels_of(data.train).tolist(), len(data.labels), len(getattr(data, split)))
+        return baselines.majority(
+            labels_of(data.train).tolist(), len(data.labels), len(getattr(data, split))
+        )

@@ -65,7 +65,11 @@ class Job:
 
 def cache_root() -> Path:
     """Return where data, weights and finished cells are kept: $LMCOMPARE_CACHE, else ~/.cache/lmcompare."""
-    return Path(os.environ.get("LMCOMPARE_CACHE") or Path.home() / ".cache" / "lmcompare").expanduser().absolute()
+    return (
+        Path(os.environ.get("LMCOMPARE_CACHE") or Path.home() / ".cache" / "lmcompare")
+        .expanduser()
+        .absolute()
+    )
 
 
 def home(cache: Path, cell: Cell) -> Path:
@@ -80,10 +84,22 @@ def load(cache: Path, cell: Cell, experiment: str) -> tuple[Run, pd.DataFrame] |
         frame = read_records(home(cache, cell) / "records.parquet")
     except (InputError, ValueError):
         return None
-    names = {"arm": cell.arm, "task": cell.task} if cell.kind == "task" else {"arm": cell.arm} if cell.arm else {}
+    names = (
+        {"model": cell.model, "task": cell.task}
+        if cell.kind == "task"
+        else {"model": cell.model}
+        if cell.model
+        else {}
+    )
     names |= {"task": cell.task} if cell.kind == "control" else {}
     run = replace(
-        run, experiment=experiment, cell=cell.name, key=cell.key, arm=cell.arm, seed=cell.seed, task=cell.task
+        run,
+        experiment=experiment,
+        cell=cell.name,
+        key=cell.key,
+        model=cell.model,
+        seed=cell.seed,
+        task=cell.task,
     )
     return run, frame.assign(experiment=experiment, **names)
 
@@ -175,7 +191,10 @@ def explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, LmcompareError):
         return str(error), error.exit_code
     if is_disk_full(error):
-        return "the disk is full; free some space, or set LMCOMPARE_CACHE to a folder on another disk", 1
+        return (
+            "the disk is full; free some space, or set LMCOMPARE_CACHE to a folder on another disk",
+            1,
+        )
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{error.filename or 'a file'}: cannot be written or read ({error.strerror})", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

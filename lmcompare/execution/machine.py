@@ -21,7 +21,9 @@ ALLOCATOR = {
 
 def cores() -> int:
     """Return how many cores this process may use: those it is bound to, and no more than its container's share."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     with suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         count = min(count, max(1, math.ceil(int(quota) / int(period))))
@@ -35,7 +37,9 @@ def _accelerated(device: str | None) -> bool:
     if platform.system() == "Darwin":
         return platform.machine() == "arm64"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return Path("/dev/nvidiactl").exists() and not hidden and not version_of("torch").endswith("+cpu")
+    return (
+        Path("/dev/nvidiactl").exists() and not hidden and not version_of("torch").endswith("+cpu")
+    )
 
 
 def room_for(device: str | None) -> int:
@@ -48,8 +52,12 @@ def worker_environment(workers: int, device: str | None) -> dict[str, str]:
     environment = dict(os.environ)
     share = max(1, cores() // workers)
     own = environment.get("OMP_NUM_THREADS", "")
-    environment["OMP_NUM_THREADS"] = str(min(share, int(own)) if own.isdigit() and own != "0" else share)
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the same packages as here
+    environment["OMP_NUM_THREADS"] = str(
+        min(share, int(own)) if own.isdigit() and own != "0" else share
+    )
+    environment["PYTHONPATH"] = os.pathsep.join(
+        path for path in sys.path if path
+    )  # the same packages as here
     if platform.libc_ver()[0] == "glibc" and not _accelerated(device):
         environment = ALLOCATOR | environment
     return environment

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.core.settings import Arm, plain
+from lmcompare.core.settings import ModelSettings, plain
 from lmcompare.data.sources._files import filled
 from lmcompare.execution.cells import Cell
 from lmcompare.experiments.experiment import Experiment
 from lmcompare.models.checkpoint_files import check, check_name, downloaded, fingerprint, is_local
 
-OUTSIDE = frozenset("statistics report experiments execution cli benchmarks __main__ __init__".split())
+OUTSIDE = frozenset(
+    "statistics report experiments execution cli benchmarks __main__ __init__".split()
+)
 """Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
 ROWS = 100_000
 """Rows of a source that are read for a label that is not among the first, before a run."""
@@ -29,7 +31,7 @@ def plan(experiment: Experiment) -> list[Cell]:
 
     The key of a cell hashes the settings that decide its result, the content of its sources, the keys of the cells
     that it needs, the source files that compute, and the versions of torch and transformers. The names of the
-    experiment and of its arms are not in it: experiments share cells. An arm that is a checkpoint has no pretraining;
+    experiment and of its models are not in it: experiments share cells. A model that is a checkpoint has no pretraining;
     its key has the hash of its files or, of the hub, its name and revision.
 
     Raises:
@@ -41,11 +43,16 @@ def plan(experiment: Experiment) -> list[Cell]:
         code = [_code(), *(version_of(library) for library in ("torch", "transformers"))]
         text = json.dumps([kind, decides, [need.key for need in needs], code], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        names: dict[str, Any] = {"arm": "", "seed": 0, "task": "", "condition": ""} | said
-        cells.append(Cell(name=name, kind=kind, needs=tuple(need.name for need in needs), key=key, **names))
+        names: dict[str, Any] = {"model": "", "seed": 0, "task": "", "condition": ""} | said
+        cells.append(
+            Cell(name=name, kind=kind, needs=tuple(need.name for need in needs), key=key, **names)
+        )
         return cells[-1]
 
-    parts = {"corpus": experiment.corpus, **{f"tasks.{name}": task for name, task in experiment.tasks.items()}}
+    parts = {
+        "corpus": experiment.corpus,
+        **{f"tasks.{name}": task for name, task in experiment.tasks.items()},
+    }
     contents: dict[str, Any] = {}
     problems: list[str] = []
     for path, part in parts.items():
@@ -56,9 +63,9 @@ def plan(experiment: Experiment) -> list[Cell]:
             for where, asked in _reading(path, part) if path != "corpus" else ():
                 problems += _without_column(where, asked) or _without_label(where, asked)
     ready: dict[str, Any] = {}
-    for arm, side in experiment.arms.items():
+    for model, side in experiment.models.items():
         if side.checkpoint is not None:
-            ready[arm] = _checkpoint(side, f"arms.{arm}", problems)
+            ready[model] = _checkpoint(side, f"models.{model}", problems)
     if problems:
         raise InputError(*problems)
     shared = {"corpus": contents["corpus"], "vocabulary": plain(experiment.vocabulary)}
@@ -71,27 +78,46 @@ def plan(experiment: Experiment) -> list[Cell]:
     for seed in experiment.seeds:
         trained = {}
         networks = {
-            arm: {"checkpoint": ready[arm], "seed": seed}
-            if arm in ready
-            else {"objective": _content(side.objective), "network": plain(experiment.network_of(arm)), "seed": seed}
-            for arm, side in experiment.arms.items()
+            model: {"checkpoint": ready[model], "seed": seed}
+            if model in ready
+            else {
+                "objective": _content(side.objective),
+                "network": plain(experiment.network_of(model)),
+                "seed": seed,
+            }
+            for model, side in experiment.models.items()
         }
-        for arm, network in networks.items():
-            if arm in ready:
+        for model, network in networks.items():
+            if model in ready:
                 continue
-            training = plain(experiment.training_of(arm))
+            training = plain(experiment.training_of(model))
             del training["checkpoint_minutes"]
             decides = network | {"training": training}
-            trained[arm] = add("pretrain", f"pretrain/{arm}/{seed}", decides, [prepare], arm=arm, seed=seed)
+            trained[model] = add(
+                "pretrain", f"pretrain/{model}/{seed}", decides, [prepare], model=model, seed=seed
+            )
         for task, settings in tasks.items():
-            for arm, network in networks.items():
-                if task not in experiment.tasks_of(arm):
+            for model, network in networks.items():
+                if task not in experiment.tasks_of(model):
                     continue
                 for condition in experiment.tasks[task].conditions:
-                    needs = [prepare, trained[arm]] if condition == "pretrained" and arm in trained else [prepare]
-                    name = f"{task}/{arm}/{seed}/{condition}"
+                    needs = (
+                        [prepare, trained[model]]
+                        if condition == "pretrained" and model in trained
+                        else [prepare]
+                    )
+                    name = f"{task}/{model}/{seed}/{condition}"
                     decides = network | {"task": settings, "condition": condition}
-                    add("task", name, decides, needs, arm=arm, seed=seed, task=task, condition=condition)
+                    add(
+                        "task",
+                        name,
+                        decides,
+                        needs,
+                        model=model,
+                        seed=seed,
+                        task=task,
+                        condition=condition,
+                    )
     return cells
 
 
@@ -110,7 +136,10 @@ def _without_column(path: str, task: Any) -> list[str]:
 
 def _without_label(path: str, task: Any) -> list[str]:
     """Return which keys of ``words`` are no label of the source: it is read until each has been seen."""
-    missing, column = dict.fromkeys(getattr(task, "words", ())), getattr(task, task.columns[-1]) if task.columns else ""
+    missing, column = (
+        dict.fromkeys(getattr(task, "words", ())),
+        getattr(task, task.columns[-1]) if task.columns else "",
+    )
     if not missing:
         return []
     known: set[str] = set()
@@ -118,12 +147,17 @@ def _without_label(path: str, task: Any) -> list[str]:
         for number, row in enumerate(task.source.rows()):
             if number == ROWS or not missing:
                 return []
-            for label in {str(one).strip() for one in _listed(row.get(column)) if one is not None} - known:
+            for label in {
+                str(one).strip() for one in _listed(row.get(column)) if one is not None
+            } - known:
                 known.add(label)
                 missing.pop(label, None)
     except InputError as error:
         return [f"{path}.source: {problem}" for problem in error.problems]
-    return [f"{path}.words.{label}: no such label in column {column!r}{nearest(label, known)}" for label in missing]
+    return [
+        f"{path}.words.{label}: no such label in column {column!r}{nearest(label, known)}"
+        for label in missing
+    ]
 
 
 def _listed(value: Any) -> list[Any]:
@@ -164,8 +198,8 @@ def _content(part: Any, path: str = "", problems: list[str] | None = None) -> An
     return said
 
 
-def _checkpoint(side: Arm, path: str, problems: list[str]) -> Any:
-    """Return what decides the answers of an arm that is a checkpoint, or None and say what is wrong with it."""
+def _checkpoint(side: ModelSettings, path: str, problems: list[str]) -> Any:
+    """Return what decides the answers of a model that is a checkpoint, or None and say what is wrong with it."""
     try:
         name = filled(str(side.checkpoint))
         if not is_local(name):
@@ -185,19 +219,25 @@ def _checkpoint(side: Arm, path: str, problems: list[str]) -> Any:
     except InputError as error:
         problems += [f"{path}.checkpoint: {problem}" for problem in error.problems]
         return None
-    return fingerprint(folder) if folder and is_local(name) else {"name": name, "revision": side.revision or "main"}
+    return (
+        fingerprint(folder)
+        if folder and is_local(name)
+        else {"name": name, "revision": side.revision or "main"}
+    )
 
 
 def to_download(experiment: Experiment) -> list[str]:
     """Say which checkpoints a run must fetch from the hub first; nothing is fetched, and the hub is not asked."""
     said = []
-    for arm, side in experiment.arms.items():
+    for model, side in experiment.models.items():
         name = side.checkpoint and filled(side.checkpoint)
         if name is not None and not is_local(name) and downloaded(name, side.revision) is None:
             how = "which needs the network"
             if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
                 how += ", and HF_HUB_OFFLINE is set: unset it, or download the checkpoint before"
-            said.append(f"arms.{arm}.checkpoint: {name} is not on this machine; a run fetches it from the hub, {how}")
+            said.append(
+                f"models.{model}.checkpoint: {name} is not on this machine; a run fetches it from the hub, {how}"
+            )
     return said
 
 

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from lmcompare.execution.cells import SMALLER, Cell, Job, home
 from lmcompare.execution.machine import worker_environment
-from lmcompare.execution.progress import Display
-from lmcompare.execution.state import State, needed
+from lmcompare.execution.progress import ProgressDisplay
+from lmcompare.execution.state import RunState, needed
 
 PATIENCE = 120.0
 """Seconds that a stopped worker has for its checkpoint."""
@@ -24,7 +24,9 @@ PATIENCE = 120.0
 class Worker:
     """A process that does one cell after the other; what it says goes into a queue."""
 
-    def __init__(self, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str):
+    def __init__(
+        self, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str
+    ):
         self.cell: Cell | None = None
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -71,10 +73,12 @@ class Worker:
         return "\n".join([f"its process ended {how}; see {self.log}", *last])
 
 
-class Pool:
+class WorkerPool:
     """Workers and the cells that are left for them."""
 
-    def __init__(self, state: State, display: Display, size: int, work: dict[str, Any]) -> None:
+    def __init__(
+        self, state: RunState, display: ProgressDisplay, size: int, work: dict[str, Any]
+    ) -> None:
         self.state, self.display, self.size = state, display, size
         self.work = work | {"workers": size}
         self.said = state.experiment.resolved()
@@ -124,7 +128,10 @@ class Pool:
                 worker = self._hire()
             if worker is None:
                 return
-            folders = {name: str(home(self.state.cache, other)) for name, other in needed(self.state, cell).items()}
+            folders = {
+                name: str(home(self.state.cache, other))
+                for name, other in needed(self.state, cell).items()
+            }
             worker.give(Job(cell, self.said, str(self.state.cache), folders, **self.work))
             self.display.start(cell)
 
@@ -153,7 +160,9 @@ class Pool:
 
     def _stop(self) -> None:
         """Interrupt the workers and give them time for their checkpoints; a second Ctrl-C gives them none."""
-        self.display.say("stopping: what is running saves a checkpoint (Ctrl-C once more stops at once)")
+        self.display.say(
+            "stopping: what is running saves a checkpoint (Ctrl-C once more stops at once)"
+        )
         end = time.monotonic() + PATIENCE
         try:
             for worker in self.workers:

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from lmcompare.execution.cells import Cell
-from lmcompare.execution.state import State
+from lmcompare.execution.state import RunState
 
 
 @dataclass
-class Watch:
+class StallWatch:
     """A cell that runs: since when this stage of it runs, from where, and how far it is."""
 
     began: float
@@ -38,12 +38,12 @@ class Watch:
         return " · ".join(parts)
 
 
-class Display:
+class ProgressDisplay:
     """One bar for each running cell and one for the whole run; where there is no terminal, a line now and then."""
 
-    def __init__(self, state: State, quiet: bool = False, every: float = 30.0) -> None:
+    def __init__(self, state: RunState, quiet: bool = False, every: float = 30.0) -> None:
         self.state, self.quiet, self.every = state, quiet, every
-        self.running: dict[str, Watch] = {}
+        self.running: dict[str, StallWatch] = {}
         self.cells = {cell.name: cell for cell in state.cells}
         self.seconds: dict[tuple[str, str, str], list[float]] = {}
         for run, _ in state.done.values():
@@ -52,11 +52,19 @@ class Display:
         self.live: Progress | None = None
         self.said = time.monotonic()
         if not quiet and sys.stdout.isatty():
-            columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.percentage:>3.0f}%")
-            self.live = Progress(*columns, TextColumn("{task.fields[said]}"), console=Console(), refresh_per_second=4)
-            self.bars[""] = self.live.add_task(state.experiment.name, total=len(state.cells), said="")
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.percentage:>3.0f}%"),
+            )
+            self.live = Progress(
+                *columns, TextColumn("{task.fields[said]}"), console=Console(), refresh_per_second=4
+            )
+            self.bars[""] = self.live.add_task(
+                state.experiment.name, total=len(state.cells), said=""
+            )
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> "ProgressDisplay":
         if self.live:
             self.live.start()
         if self.state.done:
@@ -77,7 +85,7 @@ class Display:
     def start(self, cell: Cell) -> None:
         """A cell begins."""
         now = time.monotonic()
-        self.running[cell.name] = Watch(now, since=now)
+        self.running[cell.name] = StallWatch(now, since=now)
         if self.live:
             self.bars[cell.name] = self.live.add_task(f"  {cell.name}", total=1.0, said="starting")
 
@@ -86,8 +94,16 @@ class Display:
         watch = self.running[cell.name]
         share = min(1.0, event["done"] / event["total"]) if event.get("total") else 0.0
         if event.get("stage", watch.stage) != watch.stage or share < watch.share:
-            watch.stage, watch.since, watch.first = event.get("stage", watch.stage), time.monotonic(), share
-        watch.share, watch.loss, watch.speed = share, event.get("loss"), event.get("tokens_per_second")
+            watch.stage, watch.since, watch.first = (
+                event.get("stage", watch.stage),
+                time.monotonic(),
+                share,
+            )
+        watch.share, watch.loss, watch.speed = (
+            share,
+            event.get("loss"),
+            event.get("tokens_per_second"),
+        )
         self.tick()
 
     def tick(self) -> None:
@@ -100,7 +116,9 @@ class Display:
             self.said = time.monotonic()
             for name, watch in self.running.items():
                 self.say(f"{name}  {watch.share:.0%}  {watch}")
-            self.say(f"{self.state.experiment.name}  {self._share() / len(self.cells):.0%}  {self._whole()}")
+            self.say(
+                f"{self.state.experiment.name}  {self._share() / len(self.cells):.0%}  {self._whole()}"
+            )
 
     def end(self, cell: Cell, busy: bool = False) -> None:
         """A cell is done, has failed, or is being done by another run."""
@@ -133,7 +151,10 @@ class Display:
         for name, watch in self.running.items():
             cell = self.cells[name]
             if watch.left is not None:
-                known.setdefault((cell.kind, cell.task, cell.condition), time.monotonic() - watch.began + watch.left)
+                known.setdefault(
+                    (cell.kind, cell.task, cell.condition),
+                    time.monotonic() - watch.began + watch.left,
+                )
         if not known or not self.state.left:
             return None
         other = sum(known.values()) / len(known)
@@ -155,4 +176,8 @@ def clock(seconds: float) -> str:
     ('1:03', '1:01:03')
     """
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+    return (
+        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+        if minutes >= 60
+        else f"{minutes}:{rest:02d}"
+    )

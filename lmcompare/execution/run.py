@@ -17,13 +17,24 @@ from lmcompare.core.records import Run, to_frame
 from lmcompare.execution.cells import PERFORM, Job, cache_root, do, explain, home, load
 from lmcompare.execution.machine import room_for
 from lmcompare.execution.plan import plan
-from lmcompare.execution.pool import Pool
-from lmcompare.execution.progress import Display
-from lmcompare.execution.state import State, locked, needed
+from lmcompare.execution.pool import WorkerPool
+from lmcompare.execution.progress import ProgressDisplay
+from lmcompare.execution.state import RunState, locked, needed
 from lmcompare.experiments.experiment import Experiment
 
-TRACKERS = {"aim": "aim", "clearml": "clearml", "comet_ml": "comet_ml", "dvclive": "dvclive", "mlflow": "mlflow"}
-TRACKERS |= {"swanlab": "swanlab", "tensorboard": "tensorboard", "trackio": "trackio", "wandb": "wandb"}
+TRACKERS = {
+    "aim": "aim",
+    "clearml": "clearml",
+    "comet_ml": "comet_ml",
+    "dvclive": "dvclive",
+    "mlflow": "mlflow",
+}
+TRACKERS |= {
+    "swanlab": "swanlab",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
 """Trackers that accelerate knows, each with the module that must be installed."""
 
 
@@ -66,19 +77,26 @@ def run(
     cells = plan(experiment)
     found = {} if fresh else {cell.name: load(cache, cell, experiment.name) for cell in cells}
     done = {name: it for name, it in found.items() if it is not None}
-    state = State(experiment, output, cache, header, cells, done, {})
+    state = RunState(experiment, output, cache, header, cells, done, {})
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     main = not several or os.environ.get("RANK", "0") == "0"
     if main and done:
         state.write()
-    work: dict[str, Any] = {"device": device, "trackers": tuple(trackers), "fresh": fresh, "perform": perform}
+    work: dict[str, Any] = {
+        "device": device,
+        "trackers": tuple(trackers),
+        "fresh": fresh,
+        "perform": perform,
+    }
     if state.left:
         writable(cache)
-        with Display(state, quiet=not main) as display, _terminable():
+        with ProgressDisplay(state, quiet=not main) as display, _terminable():
             if several or workers == 0:
                 _in_process(state, display, _barrier(device) if several else None, work)
             else:
-                Pool(state, display, min(workers or room_for(device), len(state.left)), work).drain()
+                WorkerPool(
+                    state, display, min(workers or room_for(device), len(state.left)), work
+                ).drain()
     if not main:
         return output / "report.md"
     try:
@@ -102,7 +120,9 @@ def writable(cache: Path) -> None:
         ) from error
 
 
-def check(output: Path, name: str, workers: int | None, device: str | None, trackers: Sequence[str]) -> None:
+def check(
+    output: Path, name: str, workers: int | None, device: str | None, trackers: Sequence[str]
+) -> None:
     """Raise InputError with all that is wrong in what the command was given besides the experiment."""
     problems = []
     if output.exists() and not output.is_dir():
@@ -123,7 +143,9 @@ def check(output: Path, name: str, workers: int | None, device: str | None, trac
         if tracker not in TRACKERS:
             problems.append(f"--track: no tracker {tracker!r}{nearest(tracker, TRACKERS)}")
         elif find_spec(TRACKERS[tracker]) is None:
-            problems.append(f"--track {tracker}: the package is missing; `pip install {TRACKERS[tracker]}`")
+            problems.append(
+                f"--track {tracker}: the package is missing; `pip install {TRACKERS[tracker]}`"
+            )
     if problems:
         raise InputError(*problems)
 
@@ -134,16 +156,28 @@ def _missing(device: str) -> list[str]:
     if kind not in ("cpu", "cuda", "mps", "xpu"):
         return [f"wanted cpu, cuda, mps or xpu, got {device!r}"]
     if number:
-        return [f"wanted {kind}, got {device!r}; which card it is, say by e.g. CUDA_VISIBLE_DEVICES={number}"]
+        return [
+            f"wanted {kind}, got {device!r}; which card it is, say by e.g. CUDA_VISIBLE_DEVICES={number}"
+        ]
     if kind == "cpu":
         return []
     import torch  # only where a device is named that may not be there
 
-    there = torch.backends.mps.is_available() if kind == "mps" else getattr(torch, kind).is_available()
-    return [] if there else [f"{kind} is not there, or this torch was not built for it; leave --device out, or set cpu"]
+    there = (
+        torch.backends.mps.is_available() if kind == "mps" else getattr(torch, kind).is_available()
+    )
+    return (
+        []
+        if there
+        else [
+            f"{kind} is not there, or this torch was not built for it; leave --device out, or set cpu"
+        ]
+    )
 
 
-def write_report(output: Path, *, html: bool = False, latex: bool = False, parquet: bool = False) -> Path:
+def write_report(
+    output: Path, *, html: bool = False, latex: bool = False, parquet: bool = False
+) -> Path:
     """Write the report of a folder of results while no run writes its rows."""
     from lmcompare.report import write  # matplotlib: not before it is needed
 
@@ -161,15 +195,35 @@ def _barrier(device: str | None) -> Callable[[], None]:
     return meet
 
 
-def _in_process(state: State, display: Display, together: Callable[[], None] | None, work: dict[str, Any]) -> None:
+def _in_process(
+    state: RunState,
+    display: ProgressDisplay,
+    together: Callable[[], None] | None,
+    work: dict[str, Any],
+) -> None:
     experiment, said = state.experiment, state.experiment.resolved()
     while left := state.left:
         cell = left[0]
-        folders = {name: str(home(state.cache, other)) for name, other in needed(state, cell).items()}
+        folders = {
+            name: str(home(state.cache, other)) for name, other in needed(state, cell).items()
+        }
         display.start(cell)
         try:
-            job = Job(cell, said, str(state.cache), folders, workers=int(os.environ.get("WORLD_SIZE", "1")), **work)
-            do(job, experiment, lambda event, cell=cell: display.update(cell, event), wait=True, together=together)  # type: ignore[misc]
+            job = Job(
+                cell,
+                said,
+                str(state.cache),
+                folders,
+                workers=int(os.environ.get("WORLD_SIZE", "1")),
+                **work,
+            )
+            do(
+                job,
+                experiment,
+                lambda event, cell=cell: display.update(cell, event),
+                wait=True,
+                together=together,
+            )  # type: ignore[misc]
         except Exception as error:
             if together is not None:
                 raise  # the other processes wait for this one: torchrun must end them all
@@ -189,7 +243,10 @@ def _terminable() -> Iterator[None]:
         yield
         return
     asked = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT)) for number in asked}
+    before = {
+        number: signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+        for number in asked
+    }
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from lmcompare.experiments.experiment import Experiment
 
 
 @dataclass
-class State:
+class RunState:
     """What is done, what failed, what is left."""
 
     experiment: Experiment
@@ -42,7 +42,10 @@ class State:
         """Take up a finished cell and write the rows of all finished ones."""
         found = load(self.cache, cell, self.experiment.name)
         if found is None:
-            self.failed[cell.name] = ("finished, but what it wrote cannot be read; run it once more", 1)
+            self.failed[cell.name] = (
+                "finished, but what it wrote cannot be read; run it once more",
+                1,
+            )
             return
         self.done[cell.name] = found
         self.write()
@@ -51,19 +54,25 @@ class State:
         """Write the three files that the report is made from, together: a reader that locks sees them agree."""
         frames = [frame for _, frame in self.done.values() if len(frame)]
         with locked(self.output):
-            write_atomically(self.output / "experiment.yaml", (self.header + self.experiment.dump()).encode())
+            write_atomically(
+                self.output / "experiment.yaml", (self.header + self.experiment.dump()).encode()
+            )
             write_runs(self.output / "runs.jsonl", [run for run, _ in self.done.values()])
-            write_records(self.output / "records.parquet", pd.concat(frames) if frames else to_frame([]))
+            write_records(
+                self.output / "records.parquet", pd.concat(frames) if frames else to_frame([])
+            )
             self._link_weights()
 
     def _link_weights(self) -> None:
-        """Let ``weights/<arm>-<seed>`` lead to each trained network in the cache, for ``lmcompare.load``."""
+        """Let ``weights/<model>-<seed>`` lead to each trained network in the cache, for ``lmcompare.load``."""
         for cell in self.cells:
             weights = home(self.cache, cell) / "weights"
             if cell.name in self.done and weights.is_dir():
-                link = self.output / "weights" / f"{cell.arm}-{cell.seed}"
+                link = self.output / "weights" / f"{cell.model}-{cell.seed}"
                 link.parent.mkdir(exist_ok=True)
-                with suppress(OSError):  # a file system without links: the cache has the weights all the same
+                with suppress(
+                    OSError
+                ):  # a file system without links: the cache has the weights all the same
                     link.unlink(missing_ok=True)
                     link.symlink_to(weights, target_is_directory=True)
 
@@ -72,9 +81,15 @@ class State:
         if not self.failed:
             return
         said = [f"{name}: {message}" for name, (message, _) in self.failed.items()]
-        lost = [cell.name for cell in self.cells if cell.name not in self.done and cell.name not in self.failed]
+        lost = [
+            cell.name
+            for cell in self.cells
+            if cell.name not in self.done and cell.name not in self.failed
+        ]
         if lost:
-            said.append(f"{len(lost)} more need {'it' if len(said) == 1 else 'these'}: {', '.join(lost)}")
+            said.append(
+                f"{len(lost)} more need {'it' if len(said) == 1 else 'these'}: {', '.join(lost)}"
+            )
         said.append(
             f"{len(self.done)} of {len(self.cells)} cells are done and kept; the same command does only the rest"
         )
@@ -82,7 +97,7 @@ class State:
         raise kind("\n".join(said))
 
 
-def needed(state: State, cell: Cell) -> dict[str, Cell]:
+def needed(state: RunState, cell: Cell) -> dict[str, Cell]:
     """Return the cells that ``cell`` needs, by name."""
     return {other.name: other for other in state.cells if other.name in cell.needs}
 
@@ -95,7 +110,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / ".lock")
         lock.acquire()
     except OSError as error:
-        raise InputError(f"{folder}: wanted a folder that can be written ({error.strerror})") from error
+        raise InputError(
+            f"{folder}: wanted a folder that can be written ({error.strerror})"
+        ) from error
     try:
         yield
     finally:

@@ -26,7 +26,9 @@ EVERY = 0.2
 
 def main() -> int:
     """Do jobs until stdin ends; return the exit code."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background would have it ignored
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a parent in the background would have it ignored
     say = _speak(_take_stdout())
     jobs: queue.Queue[str | None] = queue.Queue()
     busy = threading.Event()
@@ -45,7 +47,9 @@ def main() -> int:
     return 0
 
 
-def _answer(job: Job, read: dict[str, Experiment], say: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _answer(
+    job: Job, read: dict[str, Experiment], say: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     spoken = 0.0
 
     def progress(event: dict[str, Any]) -> None:
@@ -55,7 +59,9 @@ def _answer(job: Job, read: dict[str, Experiment], say: Callable[[dict[str, Any]
             say({"event": "progress", **event})
 
     try:
-        import_module(job.perform.partition(":")[0])  # it may bring plug-ins that the experiment names
+        import_module(
+            job.perform.partition(":")[0]
+        )  # it may bring plug-ins that the experiment names
         said = json.dumps(job.experiment)
         if said not in read:
             read[said] = parse(job.experiment)

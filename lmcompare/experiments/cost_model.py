@@ -1,4 +1,4 @@
-"""What an arm will cost, told from its settings alone; and the sizes and steps at which it costs a given amount."""
+"""What a model will cost, told from its settings alone; and the sizes and steps at which it costs a given amount."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lmcompare.core import settings
-from lmcompare.core.example import Batch, Example, Special, collate
+from lmcompare.core.example import Batch, Example, SpecialTokens, collate
 from lmcompare.objectives import Objective, Role, learn_block
 
 CURRENCIES = {
@@ -33,25 +33,25 @@ class Experiment(Protocol):
     """What is needed of an ``experiment.Experiment``."""
 
     @property
-    def arms(self) -> dict[str, settings.Arm]:
+    def models(self) -> dict[str, settings.ModelSettings]:
         """The sides of the comparison, by name."""
 
     @property
-    def vocabulary(self) -> settings.Vocabulary:
+    def vocabulary(self) -> settings.TokenizerSettings:
         """The shared tokenizer."""
 
     @property
-    def blocks(self) -> settings.Blocks:
+    def blocks(self) -> settings.SequenceSettings:
         """How documents become rows."""
 
-    def network_of(self, arm: str) -> settings.Network:
-        """Return the network of an arm."""
+    def network_of(self, model: str) -> settings.NetworkSettings:
+        """Return the network of a model."""
 
-    def training_of(self, arm: str) -> settings.Training:
-        """Return how an arm is trained."""
+    def training_of(self, model: str) -> settings.TrainingSettings:
+        """Return how a model is trained."""
 
 
-def parameters(network: settings.Network, role: Role, vocabulary: int) -> dict[str, int]:
+def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -> dict[str, int]:
     """Count the parameters that ``networks.build`` makes: 'parameters' and 'parameters_without_embeddings'.
 
     A layer has four projections of the attention, three matrices of the gated feed-forward and four norms; a layer of
@@ -74,8 +74,8 @@ def parameters(network: settings.Network, role: Role, vocabulary: int) -> dict[s
 
 
 @dataclass(frozen=True)
-class Side:
-    """An arm as far as it is known, before anything is run, what it costs.
+class ModelSide:
+    """A model as far as it is known, before anything is run, what it costs.
 
     Attributes:
         network: its sizes.
@@ -86,8 +86,8 @@ class Side:
         asked: what its objective asks about some blocks.
     """
 
-    network: settings.Network
-    training: settings.Training
+    network: settings.NetworkSettings
+    training: settings.TrainingSettings
     role: Role
     vocabulary: int
     length: int
@@ -99,7 +99,7 @@ class Side:
         return max(1, self.training.tokens // (self.training.batch * self.length))
 
     def spends(self, currency: str) -> float:
-        """Return how much of a currency (one of ``CURRENCIES``) this arm is expected to take."""
+        """Return how much of a currency (one of ``CURRENCIES``) this model is expected to take."""
         blocks, rows = self.steps * self.training.batch, len(self.asked.inputs)
         if currency == "tokens":
             return blocks * self.length
@@ -112,49 +112,58 @@ class Side:
             return each * blocks if currency == "flops" else each / self.length
         return parameters(self.network, self.role, self.vocabulary)[currency]
 
-    def reading(self, currency: str, amount: float) -> "Side":
-        """Return this arm with the number of steps at which it takes ``amount`` of a currency."""
+    def reading(self, currency: str, amount: float) -> "ModelSide":
+        """Return this model with the number of steps at which it takes ``amount`` of a currency."""
         steps = max(1, round(amount * self.steps / self.spends(currency)))
         if steps == self.steps:
             return self
-        return replace(self, training=replace(self.training, tokens=steps * self.training.batch * self.length))
+        return replace(
+            self, training=replace(self.training, tokens=steps * self.training.batch * self.length)
+        )
 
-    def sized(self, currency: str, amount: float) -> "Side":
-        """Return this arm with the width that comes nearest to ``amount``; the feed-forward takes up the rest.
+    def sized(self, currency: str, amount: float) -> "ModelSide":
+        """Return this model with the width that comes nearest to ``amount``; the feed-forward takes up the rest.
 
         The width is a multiple of twice the heads, so that they divide it into even parts. The inner width of the
         feed-forward is the one that is set or, if that is nearer, a multiple of 8. Layers and heads stay.
         """
 
-        def off(side: "Side") -> float:
+        def off(side: "ModelSide") -> float:
             return abs(side.spends(currency) - amount)
 
         step, most = 2 * self.network.heads, 1
         while self._wide(most * step).spends(currency) < amount:
             most *= 2
-        place = bisect_left(range(most), amount, key=lambda i: self._wide((i + 1) * step).spends(currency))
+        place = bisect_left(
+            range(most), amount, key=lambda i: self._wide((i + 1) * step).spends(currency)
+        )
         near = min((self._wide((i + 1) * step) for i in {max(0, place - 1), place}), key=off)
         width = near.network.width
         inner = round(near.network.feedforward * width)
         more = near._wide(width, (inner + 8) / width)
-        wanted = inner + 8 * (amount - near.spends(currency)) / (more.spends(currency) - near.spends(currency))
+        wanted = inner + 8 * (amount - near.spends(currency)) / (
+            more.spends(currency) - near.spends(currency)
+        )
         others = {max(8, 8 * (int(wanted // 8) + i)) for i in (0, 1)}
-        return min([near, *(near._wide(width, round(other / width, 4)) for other in sorted(others))], key=off)
+        return min(
+            [near, *(near._wide(width, round(other / width, 4)) for other in sorted(others))],
+            key=off,
+        )
 
-    def _wide(self, width: int, feedforward: float | None = None) -> "Side":
+    def _wide(self, width: int, feedforward: float | None = None) -> "ModelSide":
         of = self.network.feedforward if feedforward is None else feedforward
         return replace(self, network=replace(self.network, width=width, feedforward=of))
 
-    def matched(self, reference: "Side", currency: str) -> "Side":
-        """Return this arm with as much of a currency as ``reference`` takes, as near as whole sizes and steps come."""
+    def matched(self, reference: "ModelSide", currency: str) -> "ModelSide":
+        """Return this model with as much of a currency as ``reference`` takes, as near as whole sizes and steps come."""
         if currency not in BY_SIZE:
             return self.reading(currency, reference.spends(currency))
         equal = self.reading("tokens", reference.spends("tokens"))
         return equal.sized(currency, reference.spends(currency))
 
 
-def side(experiment: Experiment, arm: str) -> Side:
-    """Return what is known of the cost of an arm that is trained here.
+def side(experiment: Experiment, model: str) -> ModelSide:
+    """Return what is known of the cost of a model that is trained here.
 
     Its objective is asked about random blocks without ends of documents; a vocabulary is taken to be as large as it
     may become. What is really spent, the run counts and the report prints.
@@ -162,11 +171,11 @@ def side(experiment: Experiment, arm: str) -> Side:
     Raises:
         InputError: the objective cannot ask about such blocks.
     """
-    objective: Any = experiment.arms[arm].objective
+    objective: Any = experiment.models[model].objective
     vocabulary, length = experiment.vocabulary, experiment.blocks.length
-    return Side(
-        experiment.network_of(arm),
-        experiment.training_of(arm),
+    return ModelSide(
+        experiment.network_of(model),
+        experiment.training_of(model),
         objective.role,
         vocabulary.size,
         length,
@@ -174,11 +183,15 @@ def side(experiment: Experiment, arm: str) -> Side:
     )
 
 
-def _asked(objective: Objective, vocabulary: settings.Vocabulary, length: int, *, isolated: bool) -> Batch:
+def _asked(
+    objective: Objective, vocabulary: settings.TokenizerSettings, length: int, *, isolated: bool
+) -> Batch:
     """Return what an objective asks about random blocks of text, the same at each call, over all of training."""
     first = 4 + vocabulary.sentinels
     ids = np.arange(vocabulary.size)
-    special = Special(0, 1, 2, 3, tuple(range(4, first)), ids[first:], ids % 3 > 0, ids % 20 == 0)
+    special = SpecialTokens(
+        0, 1, 2, 3, tuple(range(4, first)), ids[first:], ids % 3 > 0, ids % 20 == 0
+    )
     examples: list[Example] = []
     while len(examples) < _MOST:
         for block in range(len(examples), len(examples) + _BLOCKS):
@@ -186,7 +199,14 @@ def _asked(objective: Objective, vocabulary: settings.Vocabulary, length: int, *
             tokens = rng.choice(special.ordinary, length)
             # Multiples of the golden ratio: however many blocks there are, they are spread over all of training.
             examples.append(
-                learn_block(objective, tokens, special, rng, isolated=isolated, progress=block * 0.6180339887 % 1)
+                learn_block(
+                    objective,
+                    tokens,
+                    special,
+                    rng,
+                    isolated=isolated,
+                    progress=block * 0.6180339887 % 1,
+                )
             )
         counts = np.array([example.asked.sum() for example in examples])
         if counts.std() <= _NEAR * counts.mean() * len(counts) ** 0.5:

@@ -21,7 +21,7 @@ from lmcompare.tasks import TASKS, Task
 
 T = TypeVar("T")
 KEYS = tuple(
-    "name description corpus vocabulary blocks network training arms grid match tasks seeds hypotheses quick".split()
+    "name description corpus vocabulary blocks network training models grid match tasks seeds hypotheses quick".split()
 )
 RESERVED = ("prepare", "pretrain", settings.PRETRAINING)
 _NAME = re.compile(r"\w[\w +-]*")
@@ -39,48 +39,48 @@ class Experiment:
         blocks: how documents become rows.
         network: the block that all roles share.
         training: the budget and the loop.
-        arms: the sides of the comparison, by name. Of a fresh network, ``objective`` is an Objective, and ``network``
+        models: the sides of the comparison, by name. Of a fresh network, ``objective`` is an Objective, and ``network``
             and ``training`` hold what it alone changes; else there is a ``checkpoint``.
         tasks: what is measured, by name.
         seeds: one pretraining of each fresh network for each; of a checkpoint they seed its adaptation alone.
         hypotheses: claims that the report judges, by name.
-        match: in what the arms were made equal, beyond what is set; None: in nothing.
+        match: in what the models were made equal, beyond what is set; None: in nothing.
     """
 
     name: str
     description: str
-    corpus: settings.Corpus
-    vocabulary: settings.Vocabulary
-    blocks: settings.Blocks
-    network: settings.Network
-    training: settings.Training
-    arms: dict[str, settings.Arm]
+    corpus: settings.CorpusSettings
+    vocabulary: settings.TokenizerSettings
+    blocks: settings.SequenceSettings
+    network: settings.NetworkSettings
+    training: settings.TrainingSettings
+    models: dict[str, settings.ModelSettings]
     tasks: dict[str, Task]
     seeds: tuple[int, ...]
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
     match: matching.Match | None = None
 
-    def network_of(self, arm: str) -> settings.Network:
-        """Return the network of ``arm``: the shared settings and what the arm changes of them."""
-        changes: dict[str, Any] = self.arms[arm].network
+    def network_of(self, model: str) -> settings.NetworkSettings:
+        """Return the network of ``model``: the shared settings and what the model changes of them."""
+        changes: dict[str, Any] = self.models[model].network
         return replace(self.network, **changes)
 
-    def training_of(self, arm: str) -> settings.Training:
-        """Return how ``arm`` is trained: the shared settings and what the arm changes of them."""
-        changes: dict[str, Any] = self.arms[arm].training
+    def training_of(self, model: str) -> settings.TrainingSettings:
+        """Return how ``model`` is trained: the shared settings and what the model changes of them."""
+        changes: dict[str, Any] = self.models[model].training
         return replace(self.training, **changes)
 
-    def tasks_of(self, arm: str) -> dict[str, Task]:
-        """Return the tasks that ``arm`` is given."""
-        given = self.arms[arm].tasks
+    def tasks_of(self, model: str) -> dict[str, Task]:
+        """Return the tasks that ``model`` is given."""
+        given = self.models[model].tasks
         return {name: task for name, task in self.tasks.items() if given is None or name in given}
 
     def resolved(self) -> Tree:
         """Return all settings, defaults too, as plain mappings that ``parse`` reads back to the same experiment."""
         said = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        for arm in said["arms"].values():
-            for key in [key for key, value in arm.items() if value is None]:
-                del arm[key]
+        for model in said["models"].values():
+            for key in [key for key, value in model.items() if value is None]:
+                del model[key]
         return said
 
     def dump(self) -> str:
@@ -88,7 +88,9 @@ class Experiment:
         return dump_yaml(self.resolved())
 
 
-def load(path: str | Path, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False) -> Experiment:
+def load(
+    path: str | Path, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False
+) -> Experiment:
     """Read an experiment.
 
     Args:
@@ -103,7 +105,9 @@ def load(path: str | Path, sets: Mapping[str, str] | Iterable[str] = (), quick: 
     return parse(read_mapping(path, KEYS), sets, quick, name=path.stem)
 
 
-def parse(data: Tree, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False, name: str = "") -> Experiment:
+def parse(
+    data: Tree, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False, name: str = ""
+) -> Experiment:
     """Return the experiment that plain mappings describe; see ``load``. ``name`` is used where ``data`` has none.
 
     Raises:
@@ -148,40 +152,47 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
         problems.append(f"description: wanted a text, got {shown(description)}")
     seeds = _seeds(data.get("seeds", [1]), problems)
     corpus = _corpus(data, problems)
-    vocabulary = _section(settings.Vocabulary, data, "vocabulary", problems)
-    blocks = _section(settings.Blocks, data, "blocks", problems)
-    network = _section(settings.Network, data, "network", problems)
-    training = _section(settings.Training, data, "training", problems)
+    vocabulary = _section(settings.TokenizerSettings, data, "vocabulary", problems)
+    blocks = _section(settings.SequenceSettings, data, "blocks", problems)
+    network = _section(settings.NetworkSettings, data, "network", problems)
+    training = _section(settings.TrainingSettings, data, "training", problems)
     if vocabulary and vocabulary.size < (least := 256 + 4 + vocabulary.sentinels):
         wanted = f"at least {least} (256 bytes, 4 special tokens and the sentinels)"
         problems.append(f"vocabulary.size: wanted {wanted}, got {vocabulary.size}")
     if network:
         problems += _misfits(network, "network", {"width", "heads"})
-    arms = _arms(data, problems)
+    models = _models(data, problems)
     tasks = {}
     for key, value in _named_section(data, "tasks", problems, least=0):
         task = plugin(TASKS, value, f"tasks.{key}", problems)
         if key in RESERVED:
-            problems.append(f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}")
+            problems.append(
+                f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}"
+            )
         elif task:
             tasks[key] = task
     problems += [
-        f"arms.{name}.tasks.{i}: no such task{nearest(task, tasks)}"
-        for name, arm in arms.items()
-        for i, task in enumerate(arm.tasks or ())
+        f"models.{name}.tasks.{i}: no such task{nearest(task, tasks)}"
+        for name, model in models.items()
+        for i, task in enumerate(model.tasks or ())
         if task not in tasks
     ]
     match = matching.read(data.get("match"), problems)
     experiment = None
     if len(problems) == before and corpus and vocabulary and blocks and network and training:
         about = (str(name), description, corpus, vocabulary, blocks, network, training)
-        experiment = Experiment(*about, arms, tasks, seeds, match=match)
+        experiment = Experiment(*about, models, tasks, seeds, match=match)
         if match:
-            arms, match = matching.solve(experiment, match, points, problems)
-            experiment = replace(experiment, arms=arms, match=match)
-    if data.get("match") is None or len(problems) == before:  # else the names that the arms would have are not known
+            models, match = matching.solve(experiment, match, points, problems)
+            experiment = replace(experiment, models=models, match=match)
+    if (
+        data.get("match") is None or len(problems) == before
+    ):  # else the names that the models would have are not known
         conditions = {name: task.conditions for name, task in tasks.items()}
-        asked = {name: [task for task in tasks if arm.tasks is None or task in arm.tasks] for name, arm in arms.items()}
+        asked = {
+            name: [task for task in tasks if model.tasks is None or task in model.tasks]
+            for name, model in models.items()
+        }
         hypotheses = build(data.get("hypotheses"), asked, conditions, problems)
         experiment = replace(experiment, hypotheses=hypotheses) if experiment else None
     return experiment if len(problems) == before else None
@@ -191,62 +202,79 @@ def _section(cls: type[T], data: Tree, key: str, problems: list[str]) -> T | Non
     return check(cls, {} if data.get(key) is None else data[key], key, problems)
 
 
-def _corpus(data: Tree, problems: list[str]) -> settings.Corpus | None:
+def _corpus(data: Tree, problems: list[str]) -> settings.CorpusSettings | None:
     if data.get("corpus") is None:
         problems.append(
             f"corpus: missing; wanted where the text comes from, e.g. {{source: {next(iter(SOURCES), '...')}}}"
         )
         return None
     source, given = held(SOURCES, data["corpus"], "source", "corpus", problems)
-    corpus = check(settings.Corpus, given, "corpus", problems)
+    corpus = check(settings.CorpusSettings, given, "corpus", problems)
     if corpus and corpus.validation + corpus.test >= 1:
         got = f"{corpus.validation:g} + {corpus.test:g}"
-        problems.append(f"corpus.validation: wanted less than 1 together with corpus.test, got {got}")
+        problems.append(
+            f"corpus.validation: wanted less than 1 together with corpus.test, got {got}"
+        )
     return replace(corpus, source=source) if corpus and source else None
 
 
-def _arms(data: Tree, problems: list[str]) -> dict[str, settings.Arm]:
-    arms: dict[str, settings.Arm] = {}
-    for key, value in _named_section(data, "arms", problems, least=1):
-        path = f"arms.{key}"
+def _models(data: Tree, problems: list[str]) -> dict[str, settings.ModelSettings]:
+    models: dict[str, settings.ModelSettings] = {}
+    for key, value in _named_section(data, "models", problems, least=1):
+        path = f"models.{key}"
         if isinstance(value, Mapping) and value.get("checkpoint") is not None:
             ready = _ready(value, path, problems)
-            arms |= {key: ready} if ready else {}
+            models |= {key: ready} if ready else {}
             continue
         missing = isinstance(value, Mapping) and value.get("objective") is None
         found: list[str] = []
         objective, given = held(OBJECTIVES, value, "objective", path, found)
         other = f"; or {path}.checkpoint: a folder, or a name of the hub" if missing else ""
         problems += [f"{said}{other}" for said in found]
-        arm = check(settings.Arm, given, path, problems)
-        if arm and arm.revision is not None:
-            problems.append(f"{path}.revision: wanted only beside a checkpoint, got {shown(arm.revision)}")
-        network = _override(settings.Network, data, value, "network", path, problems)
-        training = _override(settings.Training, data, value, "training", path, problems)
-        if arm and objective is not None:
-            arms[key] = replace(arm, objective=objective, network=network, training=training)
-    return arms
+        model = check(settings.ModelSettings, given, path, problems)
+        if model and model.revision is not None:
+            problems.append(
+                f"{path}.revision: wanted only beside a checkpoint, got {shown(model.revision)}"
+            )
+        network = _override(settings.NetworkSettings, data, value, "network", path, problems)
+        training = _override(settings.TrainingSettings, data, value, "training", path, problems)
+        if model and objective is not None:
+            models[key] = replace(model, objective=objective, network=network, training=training)
+    return models
 
 
-def _ready(given: Mapping[str, Any], path: str, problems: list[str]) -> settings.Arm | None:
-    """Return an arm that is a checkpoint, or None and say why; whether it is there, ``plan`` asks."""
+def _ready(
+    given: Mapping[str, Any], path: str, problems: list[str]
+) -> settings.ModelSettings | None:
+    """Return a model that is a checkpoint, or None and say why; whether it is there, ``plan`` asks."""
     before = len(problems)
     if given.get("objective") is not None:
         got = f"{shown(given['objective'])} and {shown(given['checkpoint'])}"
         problems.append(f"{path}: wanted either an objective or a checkpoint, got both: {got}")
     for key in ("network", "training"):
         if given.get(key):
-            problems.append(f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}")
+            problems.append(
+                f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}"
+            )
     if given.get("tasks") == []:
-        problems.append(f"{path}.tasks: wanted one at least: a checkpoint is not trained here; got []")
+        problems.append(
+            f"{path}.tasks: wanted one at least: a checkpoint is not trained here; got []"
+        )
     unset(given["checkpoint"], f"{path}.checkpoint", problems)
-    arm = check(settings.Arm, {**given, "objective": None, "network": {}, "training": {}}, path, problems)
-    return arm if len(problems) == before else None
+    model = check(
+        settings.ModelSettings,
+        {**given, "objective": None, "network": {}, "training": {}},
+        path,
+        problems,
+    )
+    return model if len(problems) == before else None
 
 
-def _override(cls: type[Any], data: Tree, arm: Any, key: str, path: str, problems: list[str]) -> Tree:
-    """Return what an arm changes of a shared section, validated together with that section."""
-    changes = arm.get(key) if isinstance(arm, Mapping) else None
+def _override(
+    cls: type[Any], data: Tree, model: Any, key: str, path: str, problems: list[str]
+) -> Tree:
+    """Return what a model changes of a shared section, validated together with that section."""
+    changes = model.get(key) if isinstance(model, Mapping) else None
     if not isinstance(changes, Mapping) or not changes:
         return {}
     shared = data.get(key)
@@ -255,37 +283,45 @@ def _override(cls: type[Any], data: Tree, arm: Any, key: str, path: str, problem
     value = check(cls, {**shared, **changes}, f"{path}.{key}", problems)
     if value is None:
         return {}
-    if cls is settings.Network:
+    if cls is settings.NetworkSettings:
         problems += _misfits(value, f"{path}.{key}", set(changes))
     return {name: getattr(value, name) for name in changes}
 
 
-def _misfits(network: settings.Network, path: str, changed: set[str]) -> list[str]:
+def _misfits(network: settings.NetworkSettings, path: str, changed: set[str]) -> list[str]:
     if not {"width", "heads"} & changed:
         return []
     if network.width % network.heads:
         return [f"{path}.heads: wanted a divisor of the width {network.width}, got {network.heads}"]
     if network.width // network.heads % 2:
         got = f"{network.width} / {network.heads} = {network.width // network.heads}"
-        return [f"{path}.heads: wanted an even width of each head (rotary positions come in pairs), got {got}"]
+        return [
+            f"{path}.heads: wanted an even width of each head (rotary positions come in pairs), got {got}"
+        ]
     return []
 
 
 def _named(name: Any, path: str, problems: list[str], also: str = "") -> bool:
     if isinstance(name, str) and _NAME.fullmatch(name.replace(also, "_") if also else name):
         return True
-    problems.append(f"{path}: wanted a name of letters, digits, spaces, '_', '+' and '-', got {shown(name)}")
+    problems.append(
+        f"{path}: wanted a name of letters, digits, spaces, '_', '+' and '-', got {shown(name)}"
+    )
     return False
 
 
-def _named_section(data: Tree, key: str, problems: list[str], least: int) -> Iterator[tuple[str, Any]]:
+def _named_section(
+    data: Tree, key: str, problems: list[str], least: int
+) -> Iterator[tuple[str, Any]]:
     section = data.get(key)
     if section is None:
         section = {}
     if not isinstance(section, Mapping):
         problems.append(f"{key}: wanted a mapping by name, got {shown(section)}")
     elif len(section) < least:
-        problems.append(f"{key}: missing; wanted at least one, e.g. {key}: {{causal: {{objective: causal}}}}")
+        problems.append(
+            f"{key}: missing; wanted at least one, e.g. {key}: {{causal: {{objective: causal}}}}"
+        )
     else:
         for name, value in section.items():
             if _named(name, f"{key}.{name}", problems):
@@ -298,7 +334,9 @@ def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:
         isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in seeds
     )
     if not whole or not seeds:
-        problems.append(f"seeds: wanted a list of integers from 0 to 2^32 - 1, e.g. [1, 2], got {shown(given)}")
+        problems.append(
+            f"seeds: wanted a list of integers from 0 to 2^32 - 1, e.g. [1, 2], got {shown(given)}"
+        )
     elif len(set(seeds)) < len(seeds):
         problems.append(f"seeds: wanted each once, got {shown(given)}")
     else:

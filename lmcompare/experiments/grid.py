@@ -1,4 +1,4 @@
-"""``grid:`` makes one arm of each combination of values."""
+"""``grid:`` makes one model of each combination of values."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -10,45 +10,51 @@ from lmcompare.experiments.overrides import changed
 from lmcompare.experiments.yaml import Tree, shown
 
 SECTIONS = ("objective", "network", "training")
-"""What an arm may change, and so what a grid may go over."""
+"""What a model may change, and so what a grid may go over."""
 
 
-def expanded(data: Tree, problems: list[str], points: dict[str, tuple[str, str]] | None = None) -> Tree:
-    """Return the experiment with each arm that a grid goes over replaced by its combinations.
+def expanded(
+    data: Tree, problems: list[str], points: dict[str, tuple[str, str]] | None = None
+) -> Tree:
+    """Return the experiment with each model that a grid goes over replaced by its combinations.
 
-    A grid of the experiment goes over all arms; one of an arm goes over that arm, besides. Keys are dotted, or nested.
+    A grid of the experiment goes over all models; one of a model goes over that model, besides. Keys are dotted, or nested.
 
     Args:
         data: the experiment.
         problems: is told what is wrong.
-        points: is told, of each arm, its name before and its point of the experiment's grid.
+        points: is told, of each model, its name before and its point of the experiment's grid.
 
-    >>> arms = {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
-    >>> expanded({"arms": arms}, [])["arms"]
+    >>> models = {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
+    >>> expanded({"models": models}, [])["models"]
     {'masked rate 15e-2': {'objective': {'kind': 'masked', 'rate': 0.15}}, 'masked rate 3e-1': {'objective': {'kind': \
 'masked', 'rate': 0.3}}}
     """
-    arms = data.get("arms")
-    if not isinstance(arms, Mapping):
+    models = data.get("models")
+    if not isinstance(models, Mapping):
         return data
     shared = dict(_axes(data.get("grid"), "grid", problems))
     every: dict[str, Any] = {}
     points = {} if points is None else points
-    for name, arm in arms.items():
-        own = _axes(arm.get("grid"), f"arms.{name}.grid", problems) if isinstance(arm, Mapping) else ()
+    for name, model in models.items():
+        own = (
+            _axes(model.get("grid"), f"models.{name}.grid", problems)
+            if isinstance(model, Mapping)
+            else ()
+        )
         axes = shared | dict(own)
-        if not isinstance(arm, Mapping) or not axes:
-            every[name] = arm
+        if not isinstance(model, Mapping) or not axes:
+            every[name] = model
             points[str(name)] = (str(name), "")
             continue
-        bare = {key: value for key, value in arm.items() if key != "grid"}
+        bare = {key: value for key, value in model.items() if key != "grid"}
         for values in product(*axes.values()):
             pairs = list(zip(axes, values, strict=True))
             words = {key: f"{key.rpartition('.')[2]} {written(value)}" for key, value in pairs}
             label = " ".join([str(name), *words.values()])
             points[label] = (str(name), " ".join(words[key] for key in shared))
             every[label] = changed(bare, pairs, problems)
-    return {key: value for key, value in data.items() if key != "grid"} | {"arms": every}
+    return {key: value for key, value in data.items() if key != "grid"} | {"models": every}
 
 
 def _axes(grid: Any, path: str, problems: list[str]) -> Iterator[tuple[str, list[Any]]]:
@@ -56,12 +62,16 @@ def _axes(grid: Any, path: str, problems: list[str]) -> Iterator[tuple[str, list
     if grid is None:
         return
     if not isinstance(grid, Mapping):
-        problems.append(f"{path}: wanted keys and their values, e.g. {{training.learning_rate: [1e-3, 3e-3]}}")
+        problems.append(
+            f"{path}: wanted keys and their values, e.g. {{training.learning_rate: [1e-3, 3e-3]}}"
+        )
         return
     for key, values in _flat(grid):
         section = key.partition(".")[0]
         if section not in SECTIONS:
-            problems.append(f"{path}.{key}: wanted a key of {', '.join(SECTIONS)}{nearest(section, SECTIONS)}")
+            problems.append(
+                f"{path}.{key}: wanted a key of {', '.join(SECTIONS)}{nearest(section, SECTIONS)}"
+            )
         elif not isinstance(values, list) or not values:
             problems.append(f"{path}.{key}: wanted a list of values, got {shown(values)}")
         elif len({written(value) for value in values}) < len(values):
@@ -79,7 +89,7 @@ def _flat(grid: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]
 
 
 def written(value: Any) -> str:
-    """Return a value as part of an arm's name, which has no dots.
+    """Return a value as part of a model's name, which has no dots.
 
     >>> written(0.0015), written(128), written(True), written("cosine"), written({"kind": "masked"})
     ('15e-4', '128', 'true', 'cosine', 'masked')

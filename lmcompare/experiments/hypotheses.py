@@ -23,11 +23,11 @@ class Hypothesis:
     task: str
     """name of the task that decides it; or `pretraining`, which has metrics of its own: margin, validation_rise"""
     first: str
-    """the arm that the claim is about"""
+    """the model that the claim is about"""
     second: str | None = None
-    """the arm that it is set against"""
+    """the model that it is set against"""
     control: str | None = None
-    """the control that it is set against, instead of an arm: a name as the report has it, such as `majority`"""
+    """the control that it is set against, instead of a model: a name as the report has it, such as `majority`"""
     of: Literal["pretrained", "gain"] = "pretrained"
     """the score after pretraining, or what pretraining added to the same network from scratch"""
     says: Literal["better", "not worse", "equal"] = "better"
@@ -50,13 +50,16 @@ the validation loss at the end is above its lowest."""
 
 
 def build(
-    section: Any, arms: Mapping[str, Collection[str]], conditions: Mapping[str, Collection[str]], problems: list[str]
+    section: Any,
+    models: Mapping[str, Collection[str]],
+    conditions: Mapping[str, Collection[str]],
+    problems: list[str],
 ) -> dict[str, Hypothesis]:
     """Return the hypotheses of an experiment, or say what is wrong with each.
 
     Args:
         section: what the YAML file says under ``hypotheses``.
-        arms: of each arm, by its name, the tasks that it is given.
+        models: of each model, by its name, the tasks that it is given.
         conditions: of each task, by its name: 'pretrained', and 'scratch' where it has one.
         problems: each problem is added, with the path of its key.
     """
@@ -75,34 +78,46 @@ def build(
             f"{path}.{key}: no such {what}{nearest(value, known)}"
             for key, what, value, known in (
                 ("task", "task", one.task, [*conditions, PRETRAINING]),
-                ("first", "arm", one.first, list(arms)),
-                ("second", "arm", one.second, list(arms)),
+                ("first", "model", one.first, list(models)),
+                ("second", "model", one.second, list(models)),
             )
             if value is not None and value not in known
         ]
         if one.second is not None and one.control is not None:
             said.append(f"{path}.control: wanted one of second and control, got both")
         if one.second is None and one.control is None and one.of != "gain":
-            said.append(f"{path}.second: missing; wanted an arm, or `control`, or `of: gain` for pretraining alone")
+            said.append(
+                f"{path}.second: missing; wanted a model, or `control`, or `of: gain` for pretraining alone"
+            )
         if one.of == "gain" and one.control is not None:
-            said.append(f"{path}.control: wanted none with `of: gain`: a control has no pretraining")
+            said.append(
+                f"{path}.control: wanted none with `of: gain`: a control has no pretraining"
+            )
         if one.of == "gain" and one.task in conditions and "scratch" not in conditions[one.task]:
-            said.append(f"{path}.of: the task {one.task} does not measure networks from scratch; wanted `pretrained`")
+            said.append(
+                f"{path}.of: the task {one.task} does not measure networks from scratch; wanted `pretrained`"
+            )
         said += [
-            f"{path}.{key}: the arm {arm!r} is not given the task {one.task}; wanted it in `arms.{arm}.tasks`"
-            for key, arm in (("first", one.first), ("second", one.second))
-            if one.task in conditions and arm is not None and one.task not in arms.get(arm, [one.task])
+            f"{path}.{key}: the model {model!r} is not given the task {one.task}; wanted it in `models.{model}.tasks`"
+            for key, model in (("first", one.first), ("second", one.second))
+            if one.task in conditions
+            and model is not None
+            and one.task not in models.get(model, [one.task])
         ]
         if one.task == PRETRAINING:
             if one.metric not in DIRECTIONS:
-                said.append(f"{path}.metric: wanted one of {', '.join(DIRECTIONS)}, got {shown(one.metric)}")
+                said.append(
+                    f"{path}.metric: wanted one of {', '.join(DIRECTIONS)}, got {shown(one.metric)}"
+                )
             if one.smallest_effect is None:
                 said.append(f"{path}.smallest_effect: missing; pretraining has none of its own")
             if one.of == "gain" or one.control is not None:
-                said.append(f"{path}.second: wanted an arm: pretraining has no controls and no scratch")
+                said.append(
+                    f"{path}.second: wanted a model: pretraining has no controls and no scratch"
+                )
             one = replace(one, direction=one.direction or DIRECTIONS.get(one.metric or ""))
         if one.first == one.second:
-            said.append(f"{path}.second: wanted another arm than the first, got {one.second!r}")
+            said.append(f"{path}.second: wanted another model than the first, got {one.second!r}")
         problems += said
         if not said:
             found[str(name)] = one

@@ -1,4 +1,4 @@
-"""Equal in what? Arms that are given as much as a reference arm, in a currency that the experiment names."""
+"""Equal in what? Models that are given as much as a reference model, in a currency that the experiment names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,12 +7,12 @@ from typing import Any
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.settings import STRICT
-from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, Experiment, Side, side
+from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, Experiment, ModelSide, side
 from lmcompare.experiments.validation import check
 from lmcompare.experiments.yaml import shown
 
 TOLERANCE = 0.05
-"""A matched arm may be off by this share of what its reference has."""
+"""A matched model may be off by this share of what its reference has."""
 
 _SECONDS = (
     "wall time is known when a run is over, and another machine has another: a run could not be repeated; match flops, "
@@ -21,20 +21,20 @@ _SECONDS = (
 
 
 @dataclass(frozen=True)
-class Solved:
-    """What one arm was matched in, and to which arm."""
+class MatchedSettings:
+    """What one model was matched in, and to which model."""
 
     __pydantic_config__ = STRICT
 
     by: tuple[str, ...]
     """currencies"""
     reference: str
-    """the arm that it equals in them"""
+    """the model that it equals in them"""
 
 
 @dataclass(frozen=True)
 class Match:
-    """What the arms of an experiment are to have in equal amount.
+    """What the models of an experiment are to have in equal amount.
 
     In YAML ``match: flops``, ``match: [tokens, flops]``, or with all of these keys.
     """
@@ -42,13 +42,13 @@ class Match:
     __pydantic_config__ = STRICT
 
     by: tuple[str, ...]
-    """currencies; of several, each matched arm appears once for each, `<arm> at equal <currency>`"""
+    """currencies; of several, each matched model appears once for each, `<model> at equal <currency>`"""
     reference: str = ""
-    """the arm whose amounts the others are given; the first, if left out"""
-    arms: tuple[str, ...] | None = None
-    """names of the arms that are matched, the others stay as they are; every one but the reference, if left out"""
-    solved: Mapping[str, Solved] = field(default_factory=dict)
-    """of settings that are solved already: what each arm was matched in; nothing is solved again"""
+    """the model whose amounts the others are given; the first, if left out"""
+    models: tuple[str, ...] | None = None
+    """names of the models that are matched, the others stay as they are; every one but the reference, if left out"""
+    solved: Mapping[str, MatchedSettings] = field(default_factory=dict)
+    """of settings that are solved already: what each model was matched in; nothing is solved again"""
 
 
 def read(given: Any, problems: list[str]) -> Match | None:
@@ -74,33 +74,36 @@ def read(given: Any, problems: list[str]) -> Match | None:
 
 def solve(
     experiment: Experiment, match: Match, points: Mapping[str, tuple[str, str]], problems: list[str]
-) -> tuple[dict[str, settings.Arm], Match]:
-    """Return the arms with what makes them equal to their reference, and the matching with what was solved.
+) -> tuple[dict[str, settings.ModelSettings], Match]:
+    """Return the models with what makes them equal to their reference, and the matching with what was solved.
 
     Args:
-        experiment: with the arms as they are set.
+        experiment: with the models as they are set.
         match: what is to be equal.
-        points: of each arm its name before a grid made several of it, and its point of the grid: an arm is matched to
+        points: of each model its name before a grid made several of it, and its point of the grid: a model is matched to
             the reference at the same point.
         problems: is told what cannot be matched.
     """
     if match.solved:
         problems += _unknown(experiment, match)
-        return experiment.arms, match
+        return experiment.models, match
     references = _references(experiment, match, points, problems)
     try:
-        sides = {name: side(experiment, name) for name in dict.fromkeys([*references, *references.values()])}
+        sides = {
+            name: side(experiment, name)
+            for name in dict.fromkeys([*references, *references.values()])
+        }
     except InputError as error:
         problems += [f"match: {problem}" for problem in error.problems]
-        return experiment.arms, match
-    arms: dict[str, settings.Arm] = {}
-    solved: dict[str, Solved] = {}
-    for name, arm in experiment.arms.items():
+        return experiment.models, match
+    models: dict[str, settings.ModelSettings] = {}
+    solved: dict[str, MatchedSettings] = {}
+    for name, model in experiment.models.items():
         if name not in references:
-            arms[name] = arm
+            models[name] = model
             continue
         reference = sides[references[name]]
-        found: list[tuple[settings.Arm, list[str]]] = []
+        found: list[tuple[settings.ModelSettings, list[str]]] = []
         for currency in match.by:
             made = sides[name].matched(reference, currency)
             aim, got = reference.spends(currency), made.spends(currency)
@@ -109,7 +112,7 @@ def solve(
                     f"match: wanted {name} within {TOLERANCE:.0%} of the {CURRENCIES[currency]} of {references[name]} "
                     f"({aim:,.4g}); the nearest is {got:,.4g}, {_how(made, currency)}"
                 )
-            changed = _changed(arm, sides[name], made)
+            changed = _changed(model, sides[name], made)
             same = next((words for other, words in found if other == changed), None)
             found += [(changed, [currency])] if same is None else []
             if same is not None:
@@ -117,21 +120,26 @@ def solve(
         for changed, words in found:
             equal = " + ".join(word.replace("_", " ") for word in words)
             label = name if len(match.by) == 1 else f"{name} at equal {equal}"
-            if label in arms or label != name and label in experiment.arms:
-                problems.append(f"arms.{label}: the name is taken; match gives it to another arm")
-            arms[label], solved[label] = changed, Solved(tuple(words), references[name])
-    return arms, replace(match, solved=solved)
+            if label in models or label != name and label in experiment.models:
+                problems.append(
+                    f"models.{label}: the name is taken; match gives it to another model"
+                )
+            models[label], solved[label] = changed, MatchedSettings(tuple(words), references[name])
+    return models, replace(match, solved=solved)
 
 
 def lines(experiment: Experiment, match: Match) -> list[str]:
-    """Say what each arm was matched in, how near it comes, and by what."""
+    """Say what each model was matched in, how near it comes, and by what."""
     said = []
     for name, one in match.solved.items():
         mine, reference = side(experiment, name), side(experiment, one.reference)
-        near = [f"{CURRENCIES[word]} {mine.spends(word) / reference.spends(word):.3f} x" for word in one.by]
+        near = [
+            f"{CURRENCIES[word]} {mine.spends(word) / reference.spends(word):.3f} x"
+            for word in one.by
+        ]
         size = f"width {mine.network.width}, feedforward {mine.network.feedforward:g}"
         said.append(
-            f"arms.{name}: {', '.join(near)} of {one.reference}: {size}, {mine.spends('tokens'):,.0f} tokens, "
+            f"models.{name}: {', '.join(near)} of {one.reference}: {size}, {mine.spends('tokens'):,.0f} tokens, "
             f"{mine.spends('parameters'):,.0f} parameters, {mine.spends('targets'):,.0f} targets"
         )
     return said
@@ -140,13 +148,13 @@ def lines(experiment: Experiment, match: Match) -> list[str]:
 def _unknown(experiment: Experiment, match: Match) -> list[str]:
     """Return what is wrong with names in settings that are solved already."""
     said = []
-    for arm, one in match.solved.items():
+    for model, one in match.solved.items():
         said += [
-            f"match.solved.{name}: no arm {name!r}{nearest(name, experiment.arms)}"
-            for name in (arm, one.reference)
-            if name not in experiment.arms
+            f"match.solved.{name}: no model {name!r}{nearest(name, experiment.models)}"
+            for name in (model, one.reference)
+            if name not in experiment.models
         ]
-        said += [f"match.solved.{arm}.by: no matching {word!r}{nearest(word, CURRENCIES)}"
+        said += [f"match.solved.{model}.by: no matching {word!r}{nearest(word, CURRENCIES)}"
                  for word in one.by if word not in CURRENCIES]  # fmt: skip
     return said
 
@@ -154,59 +162,79 @@ def _unknown(experiment: Experiment, match: Match) -> list[str]:
 def _references(
     experiment: Experiment, match: Match, points: Mapping[str, tuple[str, str]], problems: list[str]
 ) -> dict[str, str]:
-    """Return which arm each arm is matched to; those that are not matched are left out."""
+    """Return which model each model is matched to; those that are not matched are left out."""
     before = len(problems)
     names = list(dict.fromkeys(name for name, _ in points.values()))
     wanted = match.reference or names[0]
-    if wanted not in names and wanted not in experiment.arms:
-        problems.append(f"match.reference: no arm {wanted!r}{nearest(wanted, {*names, *experiment.arms})}")
+    if wanted not in names and wanted not in experiment.models:
+        problems.append(
+            f"match.reference: no model {wanted!r}{nearest(wanted, {*names, *experiment.models})}"
+        )
         return {}
-    for i, name in enumerate(match.arms or ()):
-        if name not in names and name not in experiment.arms:
-            problems.append(f"match.arms.{i}: no arm {name!r}{nearest(name, {*names, *experiment.arms})}")
+    for i, name in enumerate(match.models or ()):
+        if name not in names and name not in experiment.models:
+            problems.append(
+                f"match.models.{i}: no model {name!r}{nearest(name, {*names, *experiment.models})}"
+            )
         elif name == wanted or points.get(name, ("",))[0] == wanted:
-            problems.append(f"match.arms.{i}: wanted another arm than the reference, got {name!r}")
-        elif name in experiment.arms and experiment.arms[name].checkpoint is not None:
-            problems.append(f"match.arms.{i}: wanted an arm that is trained here, got the checkpoint {name!r}")
+            problems.append(
+                f"match.models.{i}: wanted another model than the reference, got {name!r}"
+            )
+        elif name in experiment.models and experiment.models[name].checkpoint is not None:
+            problems.append(
+                f"match.models.{i}: wanted a model that is trained here, got the checkpoint {name!r}"
+            )
     if len(problems) > before:
         return {}
     found: dict[str, str] = {}
-    for arm, (name, point) in points.items():
-        if match.arms is not None and not {arm, name} & set(match.arms):
+    for model, (name, point) in points.items():
+        if match.models is not None and not {model, name} & set(match.models):
             continue
-        if experiment.arms[arm].checkpoint is not None or wanted in (arm, name):
+        if experiment.models[model].checkpoint is not None or wanted in (model, name):
             continue
-        there = [wanted] if wanted in experiment.arms else [o for o, at in points.items() if at == (wanted, point)]
+        there = (
+            [wanted]
+            if wanted in experiment.models
+            else [o for o, at in points.items() if at == (wanted, point)]
+        )
         if len(there) != 1:
             problems.append(
-                f"match.reference: wanted one arm to set {arm} against, got {len(there)} of {wanted} at that point of "
+                f"match.reference: wanted one model to set {model} against, got {len(there)} of {wanted} at that point of "
                 f"the grid; name one of {', '.join(o for o, at in points.items() if at[0] == wanted)}"
             )
-        elif experiment.arms[there[0]].checkpoint is not None:
+        elif experiment.models[there[0]].checkpoint is not None:
             problems.append(
-                f"match.reference: wanted an arm that is trained here, got the checkpoint {there[0]}: of what it cost, "
+                f"match.reference: wanted a model that is trained here, got the checkpoint {there[0]}: of what it cost, "
                 "its size alone is known"
             )
             break
         else:
-            found[arm] = there[0]
+            found[model] = there[0]
     if not found and len(problems) == before:
-        problems.append(f"match: wanted another arm that is trained here, to match to {wanted}, got none")
+        problems.append(
+            f"match: wanted another model that is trained here, to match to {wanted}, got none"
+        )
     return found
 
 
-def _how(made: Side, currency: str) -> str:
+def _how(made: ModelSide, currency: str) -> str:
     if currency in BY_SIZE:
         network = made.network
-        return f"of width {network.width} with {network.heads} heads; fewer heads allow other widths"
+        return (
+            f"of width {network.width} with {network.heads} heads; fewer heads allow other widths"
+        )
     return f"of {made.steps} steps; more training.tokens, or a smaller training.batch, come nearer"
 
 
-def _changed(arm: settings.Arm, was: Side, made: Side) -> settings.Arm:
+def _changed(
+    model: settings.ModelSettings, was: ModelSide, made: ModelSide
+) -> settings.ModelSettings:
     network = {
         key: getattr(made.network, key)
         for key in ("width", "feedforward")
         if getattr(made.network, key) != getattr(was.network, key)
     }
     tokens = {"tokens": made.training.tokens} if made.training.tokens != was.training.tokens else {}
-    return replace(arm, network={**arm.network, **network}, training={**arm.training, **tokens})
+    return replace(
+        model, network={**model.network, **network}, training={**model.training, **tokens}
+    )

@@ -34,11 +34,15 @@ def check(cls: type[T], data: Any, path: str, problems: list[str]) -> T | None:
         for line in error.problems:
             where, _, what = line.partition(": ")
             said.setdefault(f"{path}.{where}", []).append(what)
-    problems += [f"{where}: {what}" for where, whats in said.items() for what in dict.fromkeys(whats)]
+    problems += [
+        f"{where}: {what}" for where, whats in said.items() for what in dict.fromkeys(whats)
+    ]
     return None if said else value
 
 
-def held(registry: Registry[Any], given: Any, key: str, path: str, problems: list[str]) -> tuple[Any, Any]:
+def held(
+    registry: Registry[Any], given: Any, key: str, path: str, problems: list[str]
+) -> tuple[Any, Any]:
     """Return the plug-in under ``key`` of a section, and the section with that key filled."""
     if not isinstance(given, Mapping):
         return None, given
@@ -55,8 +59,14 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     settings_given = dict(given) if isinstance(given, Mapping) else {"kind": given}
     kind = settings_given.pop("kind", None)
     if not isinstance(kind, str):
-        where = f"{path}.kind: missing; " if kind is None and isinstance(given, Mapping) else f"{path}: "
-        found.append(f"{where}wanted one of {', '.join(registry)}{'' if kind is None else f', got {shown(kind)}'}")
+        where = (
+            f"{path}.kind: missing; "
+            if kind is None and isinstance(given, Mapping)
+            else f"{path}: "
+        )
+        found.append(
+            f"{where}wanted one of {', '.join(registry)}{'' if kind is None else f', got {shown(kind)}'}"
+        )
     else:
         try:
             cls = registry[kind]
@@ -74,11 +84,15 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     for key in set(sections) & set(settings_given):
         settings_given[key] = _section(sections[key], settings_given[key], f"{path}.{key}", found)
     if registry is OBJECTIVES:
-        settings_given = with_parts(settings_given, path, lambda part, where: plugin(registry, part, where, found))
+        settings_given = with_parts(
+            settings_given, path, lambda part, where: plugin(registry, part, where, found)
+        )
     others: list[str] = []
     value = check(cls, settings_given, path, others)
     if found:  # a part that is wrong is None: that is said already, under its own path
-        others = [problem for problem in others if not problem.endswith("wanted an objective, got None")]
+        others = [
+            problem for problem in others if not problem.endswith("wanted an objective, got None")
+        ]
         said = tuple(f"{path}.{key}." for key in sections)
         others = [problem for problem in others if not problem.startswith(said)]
     found += others
@@ -100,7 +114,13 @@ def _section(cls: type[Any], given: Any, path: str, problems: list[str]) -> Any:
 
 def unset(value: Any, path: str, problems: list[str]) -> None:
     """Say which variables of the environment are not set that a source's settings, or another path, name."""
-    pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    pairs = (
+        value.items()
+        if isinstance(value, Mapping)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, item in pairs:
         unset(item, f"{path}.{key}", problems)
     if isinstance(value, str):
@@ -129,11 +149,16 @@ def _explain(problem: Any, data: Any, path: str, schema: Tree) -> tuple[str, str
         value = value[part] if inside else problem["input"]
     match problem["type"]:
         case "unexpected_keyword_argument":
-            return where, f"no such key{nearest(str(problem['loc'][-1]), parent.get('properties', {}))}"
+            return (
+                where,
+                f"no such key{nearest(str(problem['loc'][-1]), parent.get('properties', {}))}",
+            )
         case "missing" if isinstance(problem["loc"][-1], str):
             return where, f"missing; wanted {_wanted(node)}" if _wanted(node) else "missing"
         case "missing":
-            return where.rpartition(".")[0], f"wanted {_wanted(parent)}, got {shown(problem['input'])}"
+            return where.rpartition(".")[
+                0
+            ], f"wanted {_wanted(parent)}, got {shown(problem['input'])}"
         case "value_error" | "assertion_error":
             return where, str(problem["ctx"]["error"])
         case "dataclass_type":
@@ -143,7 +168,13 @@ def _explain(problem: Any, data: Any, path: str, schema: Tree) -> tuple[str, str
 
 def _impostors(data: Any, path: str, schema: Tree) -> Iterator[tuple[str, str]]:
     """Yield what pydantic lets pass: true for a number, a word for true, infinity."""
-    pairs = enumerate(data) if isinstance(data, (list, tuple)) else data.items() if isinstance(data, Mapping) else ()
+    pairs = (
+        enumerate(data)
+        if isinstance(data, (list, tuple))
+        else data.items()
+        if isinstance(data, Mapping)
+        else ()
+    )
     for key, value in pairs:
         if below := _below(schema, key):
             yield from _impostors(value, f"{path}.{key}", below)
@@ -203,12 +234,15 @@ def _wanted(schema: Tree) -> str:
     if schema.get("type") == "array":
         count = schema.get("minItems")
         if "prefixItems" in schema:
-            return (
-                f"a list of {len(schema['prefixItems'])}: {', '.join(_wanted(item) for item in schema['prefixItems'])}"
-            )
+            return f"a list of {len(schema['prefixItems'])}: {', '.join(_wanted(item) for item in schema['prefixItems'])}"
         item = _wanted(schema.get("items", {})) or "values"
         return f"a list{f' of at least {count}' if count else ''}, each {item}"
-    words = {"integer": "an integer", "number": "a number", "string": "a text", "boolean": "true or false"}
+    words = {
+        "integer": "an integer",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+    }
     words |= {"null": "nothing", "object": f"a mapping{_keys(schema)}"}
     bounds = {
         "exclusiveMinimum": "greater than",

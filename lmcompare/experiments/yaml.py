@@ -36,7 +36,9 @@ class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """Quotes whatever YAML 1.1 or 1.2 could take for something other than text, or other text."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"')
+        return self.represent_scalar(
+            "tag:yaml.org,2002:str", data, style=None if data.isprintable() else '"'
+        )
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
@@ -90,12 +92,16 @@ def read_mapping(path: Path, keys: Sequence[str]) -> Tree:
     """
     if path.is_dir():
         known = [file.name for file in path.glob("[!.]*.y*ml")]
-        raise InputError(f"{path}: wanted a YAML file, got a folder{nearest(path.name, known) if known else ''}")
+        raise InputError(
+            f"{path}: wanted a YAML file, got a folder{nearest(path.name, known) if known else ''}"
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         known = [file.name for file in path.parent.glob("[!.]*.y*ml")]
-        raise InputError(f"{path}: no such file{nearest(path.name, known) if known else ''}") from error
+        raise InputError(
+            f"{path}: no such file{nearest(path.name, known) if known else ''}"
+        ) from error
     except UnicodeDecodeError as error:
         got = f"byte 0x{error.object[error.start]:02x} at position {error.start}"
         raise InputError(f"{path}: wanted UTF-8 text, got {got}") from error
@@ -105,7 +111,9 @@ def read_mapping(path: Path, keys: Sequence[str]) -> Tree:
     if data is None:
         raise InputError(f"{path}: empty; wanted an experiment with the keys {', '.join(keys)}")
     if not isinstance(data, dict):
-        raise InputError(f"{path}: wanted a mapping with the keys {', '.join(keys)}, got {shown(data)}")
+        raise InputError(
+            f"{path}: wanted a mapping with the keys {', '.join(keys)}, got {shown(data)}"
+        )
     return data
 
 

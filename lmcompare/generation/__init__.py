@@ -10,7 +10,7 @@ from lmcompare.core.example import Ids
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedTokens:
     """New tokens and what they cost.
 
     Attributes:
@@ -35,7 +35,9 @@ def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float
     The largest of ``log p / temperature + gumbel`` is a draw from p ** (1 / temperature), normalised.
     """
     # In (0, 1]: a draw of exactly 0 would be a noise of minus infinity, which never wins, anyway.
-    return -np.log(-np.log(np.maximum(rng.random(shape, dtype=np.float64), np.finfo(np.float64).tiny)))
+    return -np.log(
+        -np.log(np.maximum(rng.random(shape, dtype=np.float64), np.finfo(np.float64).tiny))
+    )
 
 
 def cut(text: str, stop: Sequence[str]) -> str:

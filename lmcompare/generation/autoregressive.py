@@ -9,20 +9,28 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 from lmcompare.core.errors import InputError, not_whole
-from lmcompare.core.example import IGNORE, Example, Ids, Special, collate
-from lmcompare.generation import Decoded, gumbel
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
+from lmcompare.generation import DecodedTokens, gumbel
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.objectives import Objective
 
 
-class Sampling(LogitsProcessor):
+class SamplingProcessor(LogitsProcessor):
     """Turns the best token into a draw: each row has a generator of its own, so no draw depends on its batch."""
 
-    def __init__(self, temperature: float, top_k: int, top_p: float, rngs: Sequence[np.random.Generator]) -> None:
+    def __init__(
+        self, temperature: float, top_k: int, top_p: float, rngs: Sequence[np.random.Generator]
+    ) -> None:
         self._temperature, self._rngs = temperature, rngs
         self._warpers: list[LogitsProcessor] = [TopKLogitsWarper(top_k)] if top_k else []
         self._warpers += [TopPLogitsWarper(top_p)] if top_p < 1 else []
@@ -44,14 +52,16 @@ class _Stop(StoppingCriteria):
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         texts = [self._decode(row) for row in input_ids[:, self._start :].tolist()]
-        return torch.tensor([any(word in text for word in self._stop) for text in texts], device=input_ids.device)
+        return torch.tensor(
+            [any(word in text for word in self._stop) for text in texts], device=input_ids.device
+        )
 
 
 def left_to_right(
     network: Network,
     objective: Objective,
     prompts: Sequence[Ids],
-    special: Special,
+    special: SpecialTokens,
     *,
     length: int,
     temperature: float = 1.0,
@@ -64,7 +74,7 @@ def left_to_right(
     stop: Sequence[str] = (),
     decode: Callable[[list[int]], str] | None = None,
     cache: bool = True,
-) -> Decoded:
+) -> DecodedTokens:
     """Continue each prompt by ``length`` ordinary tokens, or by fewer where the text ends.
 
     Args:
@@ -87,10 +97,18 @@ def left_to_right(
     Raises:
         InputError: a prompt is empty for a network that needs one, or settings that cannot be, or not together.
     """
-    check(length, temperature, steps=None, seed=seed, beams=beams, top_k=top_k, top_p=top_p, stop=stop)
-    length, beams, top_k = int(length), int(beams), int(top_k)  # transformers takes no integer of numpy
+    check(
+        length, temperature, steps=None, seed=seed, beams=beams, top_k=top_k, top_p=top_p, stop=stop
+    )
+    length, beams, top_k = (
+        int(length),
+        int(beams),
+        int(top_k),
+    )  # transformers takes no integer of numpy
     if beams > 1 and temperature:
-        raise InputError(f"beams: wanted 1 when drawing at temperature {temperature:g}, got {beams}; or temperature 0")
+        raise InputError(
+            f"beams: wanted 1 when drawing at temperature {temperature:g}, got {beams}; or temperature 0"
+        )
     if stop and decode is None:
         raise InputError("stop: wanted `decode`, which turns ids into text, beside it; got none")
     begun = [objective.begin(prompt, length, special) for prompt in prompts]
@@ -101,10 +119,14 @@ def left_to_right(
     alike = bool(getattr(network.transformer, "_is_stateful", False))
     for group in _groups(begun, batch, alike):
         examples = [begun[i] for i in group]
-        sampling = Sampling(temperature, top_k, top_p, [np.random.default_rng([seed, i]) for i in group])
+        sampling = SamplingProcessor(
+            temperature, top_k, top_p, [np.random.default_rng([seed, i]) for i in group]
+        )
         if not _by_generate(network, examples[0], cache):
             if beams > 1:
-                raise InputError(f"beams: wanted 1 for {objective.kind!r}, which is asked without a cache; got {beams}")
+                raise InputError(
+                    f"beams: wanted 1 for {objective.kind!r}, which is asked without a cache; got {beams}"
+                )
             free = np.append(special.ordinary, special.eos) if ends else special.ordinary
             new = again(network, examples, special, length, free, sampling if temperature else None)
             calls = max(calls, new.shape[1])
@@ -112,7 +134,9 @@ def left_to_right(
                 rows[i] = _until(row, special, stop, decode)
             continue
         arguments = begun_with(examples, network, special)
-        given = arguments["decoder_input_ids" if "decoder_input_ids" in arguments else "inputs"].shape[1]
+        given = arguments[
+            "decoder_input_ids" if "decoder_input_ids" in arguments else "inputs"
+        ].shape[1]
         if temperature:
             arguments["logits_processor"] = LogitsProcessorList([sampling])
         if decode is not None and stop:
@@ -123,7 +147,9 @@ def left_to_right(
             special,
             max_new_tokens=length,
             min_new_tokens=None if ends else length,
-            suppress_tokens=(suppressed[suppressed != special.eos] if ends else suppressed).tolist(),
+            suppress_tokens=(
+                suppressed[suppressed != special.eos] if ends else suppressed
+            ).tolist(),
             num_beams=beams,
             use_cache=cache,
         )
@@ -131,7 +157,7 @@ def left_to_right(
         calls = max(calls, new.shape[1] * beams)
         for i, row in zip(group, new, strict=True):
             rows[i] = _until(row, special, stop, decode)
-    return Decoded(rows, calls=calls, seconds=time.perf_counter() - start)
+    return DecodedTokens(rows, calls=calls, seconds=time.perf_counter() - start)
 
 
 def _groups(begun: Sequence[Example], batch: int, alike: bool = False) -> list[list[int]]:
@@ -139,7 +165,9 @@ def _groups(begun: Sequence[Example], batch: int, alike: bool = False) -> list[l
 
     So must be the inputs if ``alike``: then there is no padding.
     """
-    sizes = [(0 if e.decoder_inputs is None else len(e.decoder_inputs), len(e.inputs)) for e in begun]
+    sizes = [
+        (0 if e.decoder_inputs is None else len(e.decoder_inputs), len(e.inputs)) for e in begun
+    ]
     groups: list[list[int]] = []
     for i in sorted(range(len(begun)), key=sizes.__getitem__):
         same = bool(groups) and sizes[groups[-1][0]][: 1 + alike] == sizes[i][: 1 + alike]
@@ -165,7 +193,7 @@ def _by_generate(network: Network, example: Example, cache: bool) -> bool:
 def again(
     network: Network,
     begun: Sequence[Example],
-    special: Special,
+    special: SpecialTokens,
     length: int,
     free: Ids,
     sampling: "LogitsProcessor | None" = None,
@@ -180,12 +208,14 @@ def again(
     shut[torch.from_numpy(free)] = 0.0
     with evaluating(network):
         while len(new[0]) < length and not all(row[-1:] == [special.eos] for row in new):
-            rows = [np.append(e.inputs, row).astype(np.int64) for e, row in zip(begun, new, strict=True)]
+            rows = [
+                np.append(e.inputs, row).astype(np.int64) for e, row in zip(begun, new, strict=True)
+            ]
             asked = [
                 replace(e, inputs=row, targets=np.append(np.full(len(row) - 1, IGNORE), 0))
                 for e, row in zip(begun, rows, strict=True)
             ]
-            batch = Tensors.of(collate(asked, special.pad), network.device)
+            batch = BatchTensors.of(collate(asked, special.pad), network.device)
             scores = network.logits(batch, batch.targets != IGNORE).float()
             scores = scores + shut[: scores.shape[1]].to(scores.device)
             if sampling is not None:
@@ -195,7 +225,9 @@ def again(
     return np.array(new, dtype=np.int64)
 
 
-def begun_with(begun: Sequence[Example], network: Network, special: Special) -> dict[str, Any]:
+def begun_with(
+    begun: Sequence[Example], network: Network, special: SpecialTokens
+) -> dict[str, Any]:
     """Return what ``generate`` reads, on the network's device: ids and mask, the decoder's ids if there is one.
 
     A decoder alone goes on from the last place, so its padding stands on the left (positions follow the mask); an
@@ -212,14 +244,18 @@ def begun_with(begun: Sequence[Example], network: Network, special: Special) -> 
     decoders = [example.decoder_inputs for example in begun if example.decoder_inputs is not None]
     if decoders:
         arrays["decoder_input_ids"] = np.stack(decoders)
-    arguments: dict[str, Any] = {name: torch.from_numpy(array).to(network.device) for name, array in arrays.items()}
+    arguments: dict[str, Any] = {
+        name: torch.from_numpy(array).to(network.device) for name, array in arrays.items()
+    }
     if not decoders and begun[0].visible != "past":
         # A prefix: what was given sees all of itself; new tokens come one at a time and see everything before.
         arguments["is_causal"] = False
     return arguments
 
 
-def generate(network: Network, arguments: dict[str, Any], special: Special, **settings: Any) -> Tensor:
+def generate(
+    network: Network, arguments: dict[str, Any], special: SpecialTokens, **settings: Any
+) -> Tensor:
     """Call transformers' ``generate`` with these settings alone: (rows, given + new) ids.
 
     A checkpoint may bring settings of its own (BART: four beams, no n-gram twice, a forced first token), which would
@@ -262,9 +298,18 @@ def check(
         InputError: a length, steps or beams below 1; a temperature, top_k or seed below 0; top_p outside (0, 1]; an
             empty text to stop at; or what is no number.
     """
-    least = (("length", length, 1), ("steps", steps, 1), ("beams", beams, 1), ("top_k", top_k, 0), ("seed", seed, 0))
+    least = (
+        ("length", length, 1),
+        ("steps", steps, 1),
+        ("beams", beams, 1),
+        ("top_k", top_k, 0),
+        ("seed", seed, 0),
+    )
     problems = [
-        p for name, value, low in least if name != "steps" or value is not None for p in not_whole(name, value, low)
+        p
+        for name, value, low in least
+        if name != "steps" or value is not None
+        for p in not_whole(name, value, low)
     ]
     if not (isinstance(temperature, Real) and temperature >= 0):
         problems.append(f"temperature: wanted 0 or more, got {temperature}")
@@ -276,7 +321,9 @@ def check(
         raise InputError(*problems)
 
 
-def _until(row: Ids, special: Special, stop: Sequence[str], decode: Callable[[list[int]], str] | None) -> Ids:
+def _until(
+    row: Ids, special: SpecialTokens, stop: Sequence[str], decode: Callable[[list[int]], str] | None
+) -> Ids:
     """Return a row up to its eos (left out) or to the token that completed a stop string (kept)."""
     ended = np.flatnonzero(row == special.eos)
     row = row[: ended[0]] if len(ended) else row

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from lmcompare.core.example import Ids, Special
+from lmcompare.core.example import Ids, SpecialTokens
 from lmcompare.generation import gumbel
 
 
-class Grammar(LogitsProcessor, ABC):
+class Constraint(LogitsProcessor, ABC):
     """Lets only some ids be written next; draws among them at a temperature, in float64."""
 
-    def __init__(self, special: Special, temperature: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, special: SpecialTokens, temperature: float, rng: np.random.Generator
+    ) -> None:
         self.special, self._temperature, self._rng = special, temperature, rng
         self._written = 0
 
@@ -41,7 +43,7 @@ class Grammar(LogitsProcessor, ABC):
         """Be told what was written."""
 
 
-class Spans(Grammar):
+class SpanConstraint(Constraint):
     """A span of ordinary tokens for each hole, then the next sentinel; after the last, eos (or a further sentinel).
 
     Args:
@@ -53,7 +55,12 @@ class Spans(Grammar):
     """
 
     def __init__(
-        self, sizes: Sequence[int | None], most: int, special: Special, temperature: float, rng: np.random.Generator
+        self,
+        sizes: Sequence[int | None],
+        most: int,
+        special: SpecialTokens,
+        temperature: float,
+        rng: np.random.Generator,
     ) -> None:
         super().__init__(special, temperature, rng)
         self.longest = [most if size is None else size for size in sizes]
@@ -80,10 +87,12 @@ class Spans(Grammar):
         self._hole, self._count = (self._hole + 1, 0) if ends else (self._hole, self._count + 1)
 
 
-class Led(Grammar):
+class TemplateConstraint(Constraint):
     """A given text, free (any ordinary token) where the plan says -1."""
 
-    def __init__(self, plan: Ids, special: Special, temperature: float, rng: np.random.Generator) -> None:
+    def __init__(
+        self, plan: Ids, special: SpecialTokens, temperature: float, rng: np.random.Generator
+    ) -> None:
         super().__init__(special, temperature, rng)
         self._plan = plan
 

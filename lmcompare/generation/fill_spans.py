@@ -6,16 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core.example import Ids
-from lmcompare.generation import Decoded
+from lmcompare.generation import DecodedTokens
 from lmcompare.generation import span_filling as filling
 from lmcompare.scoring.model_protocol import Model, ask
-from lmcompare.scoring.span_requests import Gap, ask_gap, ask_whole
+from lmcompare.scoring.span_requests import SpanRequest, ask_gap, ask_whole
 
 _HELD = 1024
 """Gaps whose examples are held at once."""
 
 
-def score_gaps(model: Model, gaps: Sequence[Gap], *, whole: bool = False) -> list[NDArray[np.float64]]:
+def score_gaps(
+    model: Model, gaps: Sequence[SpanRequest], *, whole: bool = False
+) -> list[NDArray[np.float64]]:
     """Return, for each gap, log p (nats) of each token of its span: see ``gap.ask_gap``.
 
     With ``whole``, the sum of a row is log p of the whole text but for what does not depend on the span, so that spans
@@ -32,6 +34,8 @@ def score_gaps(model: Model, gaps: Sequence[Gap], *, whole: bool = False) -> lis
     return found
 
 
-def fill_gaps(model: Model, contexts: Sequence[tuple[Ids, Ids]], *, length: int) -> Decoded:
+def fill_gaps(model: Model, contexts: Sequence[tuple[Ids, Ids]], *, length: int) -> DecodedTokens:
     """Write the best ``length`` tokens between each left and right side: see ``decoding.gaps.fill_gaps``."""
-    return filling.fill_gaps(model.network, model.objective, contexts, model.vocabulary.special, length=length)
+    return filling.fill_gaps(
+        model.network, model.objective, contexts, model.vocabulary.special, length=length
+    )

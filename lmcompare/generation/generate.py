@@ -8,13 +8,13 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.generation import Decoded, cut
+from lmcompare.generation import DecodedTokens, cut
 from lmcompare.generation import infilling as holes
 from lmcompare.generation.autoregressive import check, left_to_right
 from lmcompare.generation.unmask import unmasking
 from lmcompare.generation.unmasking import not_masked
 from lmcompare.models import visibility as seeing
-from lmcompare.models.pretrained_objectives import PlainFrame
+from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq
 from lmcompare.scoring.model_protocol import Model, one, several
 from lmcompare.scoring.requests import fitting
 from lmcompare.scoring.scorer import ids_of
@@ -24,7 +24,7 @@ LENGTHS = (1, 2, 4, 8, 16, 32)
 
 
 @dataclass(frozen=True)
-class Generated(Sequence[str]):
+class GeneratedTexts(Sequence[str]):
     """Continuations, a sequence of texts.
 
     Attributes:
@@ -35,7 +35,7 @@ class Generated(Sequence[str]):
 
     texts: tuple[str, ...]
     calls: int
-    decoded: Decoded = field(repr=False, compare=False)
+    decoded: DecodedTokens = field(repr=False, compare=False)
 
     def __getitem__(self, index: Any) -> Any:
         return self.texts[index]
@@ -57,7 +57,7 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
-) -> Generated:
+) -> GeneratedTexts:
     """Continue each prompt: left to right with a cache, or (masked) by iterative unmasking.
 
     Args:
@@ -93,7 +93,7 @@ def generate(
         seed=seed,
     )
     texts = tuple(cut(model.vocabulary.said.decode(row.tolist()), stop) for row in decoded.tokens)
-    return Generated(texts, decoded.calls, decoded)
+    return GeneratedTexts(texts, decoded.calls, decoded)
 
 
 def decode(
@@ -109,7 +109,7 @@ def decode(
     top_k: int = 0,
     top_p: float = 1.0,
     seed: int = 0,
-) -> Decoded:
+) -> DecodedTokens:
     """Do what ``generate`` does, on ids, and say what it cost.
 
     Raises:
@@ -118,7 +118,14 @@ def decode(
     network, objective, special = model.network, model.objective, model.vocabulary.special
     stop = [stop] if isinstance(stop, str) else stop
     check(
-        1 if length is None else length, temperature, steps, seed=seed, beams=beams, top_k=top_k, top_p=top_p, stop=stop
+        1 if length is None else length,
+        temperature,
+        steps,
+        seed=seed,
+        beams=beams,
+        top_k=top_k,
+        top_p=top_p,
+        stop=stop,
     )
     most = _most_new(model, prompts)
     if most < (1 if length is None else length):
@@ -128,7 +135,9 @@ def decode(
         )
     if objective.role == "encoder":
         if stop or beams != 1 or top_k or top_p != 1:
-            raise InputError("generate: stop, beams, top_k and top_p are for decoding from left to right")
+            raise InputError(
+                "generate: stop, beams, top_k and top_p are for decoding from left to right"
+            )
         return unmasking(
             network,
             objective,
@@ -158,7 +167,7 @@ def decode(
     )
 
 
-def infill(model: Model, text: str, **settings: Any) -> holes.Infilled:
+def infill(model: Model, text: str, **settings: Any) -> holes.InfilledText:
     """Fill the holes of a text: ``[MASK]`` (one token each) and ``<hole>`` (of unknown length).
 
     Args:
@@ -173,7 +182,9 @@ def infill(model: Model, text: str, **settings: Any) -> holes.Infilled:
     if settings.get("choices") is not None:
         settings["choices"] = several(settings["choices"], "choices")
     text = one(text, "text")
-    return holes.infill(model.network, model.objective, model.vocabulary, text, context=model.context, **settings)
+    return holes.infill(
+        model.network, model.objective, model.vocabulary, text, context=model.context, **settings
+    )
 
 
 def visibility(model: Model, text: str) -> seeing.Visibility:
@@ -188,7 +199,7 @@ def visibility(model: Model, text: str) -> seeing.Visibility:
     (tokens,) = ids_of(model.vocabulary.encode_batch([one(text, "text")]))
     if not len(tokens):
         raise InputError(f"text: wanted one with tokens, got {text!r}")
-    if isinstance(model.objective, PlainFrame):
+    if isinstance(model.objective, PretrainedSeq2Seq):
         (said,) = ids_of(model.vocabulary.said.encode_batch([text]))
         (example,) = model.objective.score(tokens, said, special)
     else:
@@ -204,4 +215,6 @@ def _most_new(model: Model, prompts: Sequence[Ids]) -> int:
     begun = model.objective.begin(max(prompts, key=len), 1, model.vocabulary.special)
     if begun.decoder_inputs is None:
         return model.context + 1 - len(begun.inputs)
-    return model.context + 1 - len(begun.decoder_inputs) if len(begun.inputs) <= model.context else 0
+    return (
+        model.context + 1 - len(begun.decoder_inputs) if len(begun.inputs) <= model.context else 0
+    )

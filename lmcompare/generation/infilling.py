@@ -7,20 +7,20 @@ import numpy as np
 
 from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import Ids
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.generation.autoregressive import check
-from lmcompare.generation.infilling_methods import Asking
+from lmcompare.generation.infilling_methods import InfillingRequest
 from lmcompare.generation.infilling_template import parse
 from lmcompare.generation.unmasking import not_masked
 from lmcompare.models.network import Network
-from lmcompare.models.pretrained_objectives import PlainFrame
+from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq
 from lmcompare.objectives import Composed, Objective
 
 FROM_THE_LEFT = "proposed from the left alone"
 
 
 @dataclass(frozen=True)
-class Infilled:
+class InfilledText:
     """A text whose holes are filled.
 
     Attributes:
@@ -46,7 +46,7 @@ class Infilled:
 def infill(
     network: Network,
     objective: Objective,
-    vocabulary: Vocabulary,
+    vocabulary: Tokenizer,
     text: str,
     *,
     lengths: Iterable[int] = range(1, 9),
@@ -56,7 +56,7 @@ def infill(
     temperature: float = 0.0,
     seed: int = 0,
     context: int | None = None,
-) -> Infilled:
+) -> InfilledText:
     """Fill the holes of a text; all else stays as typed.
 
     ``[MASK]``, ``<mask>`` and the vocabulary's own mask stand for one token each, ``<hole>`` for some. Spaces before a
@@ -98,7 +98,7 @@ def infill(
     special = vocabulary.special
     while isinstance(objective, Composed):
         objective = objective.answering
-    if isinstance(objective, PlainFrame) and not objective.fills:
+    if isinstance(objective, PretrainedSeq2Seq) and not objective.fills:
         raise InputError(
             "infill: wanted a model that learnt to fill holes (masked, T5's sentinels, BART) or continues a text "
             "(causal), got a translator (Marian) or an encoder-decoder whose files do not tell how a hole was marked "
@@ -108,11 +108,15 @@ def infill(
         not_masked("infill", objective.kind, strategy, steps)
     typed = parse(text, getattr(vocabulary.tokenizer, "mask_token", None))
     holes, sizes = typed.ids(vocabulary), typed.sizes
-    ask = Asking(network, objective, special, strategy, steps, temperature, seed, context)
+    ask = InfillingRequest(network, objective, special, strategy, steps, temperature, seed, context)
     if choices is not None:
         if len(sizes) != 1 or not choices:
-            raise InputError(f"choices: wanted some, for a text with one hole; got {len(choices)} for {len(sizes)}")
-        spelt = [choice if choice.startswith(" ") else typed.spaces[0] + choice for choice in choices]
+            raise InputError(
+                f"choices: wanted some, for a text with one hole; got {len(choices)} for {len(sizes)}"
+            )
+        spelt = [
+            choice if choice.startswith(" ") else typed.spaces[0] + choice for choice in choices
+        ]
         options = [[np.array(row, dtype=np.int64)] for row in vocabulary.encode_batch(spelt)]
         for i, choice in enumerate(choices):
             if not choice or not len(options[i][0]):
@@ -134,7 +138,7 @@ def infill(
         fills, score, exactness, calls = ask.continued(holes, lengths)
         handicap = FROM_THE_LEFT
     said = [vocabulary.decode(new.tolist()).removeprefix("##") for new in fills]
-    return Infilled(typed.filled(said), said, fills, score, exactness, handicap, calls)
+    return InfilledText(typed.filled(said), said, fills, score, exactness, handicap, calls)
 
 
 def _lengths(given: Iterable[int]) -> list[int]:
@@ -142,7 +146,11 @@ def _lengths(given: Iterable[int]) -> list[int]:
     if not isinstance(given, Iterable):
         raise InputError(f"lengths: wanted a list of numbers of tokens, got {given!r}")
     lengths = list(given)
-    problems = [problem for i, length in enumerate(lengths) for problem in not_whole(f"lengths[{i}]", length, 1)]
+    problems = [
+        problem
+        for i, length in enumerate(lengths)
+        for problem in not_whole(f"lengths[{i}]", length, 1)
+    ]
     if problems or not lengths:
         raise InputError(*(problems or ["lengths: wanted at least one, got none"]))
     return lengths

@@ -8,12 +8,18 @@ import numpy as np
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, Special, collate
-from lmcompare.generation.autoregressive import Sampling, again, begun_with, generate, left_to_right
-from lmcompare.generation.constraints import Led, Spans
-from lmcompare.generation.infilling_template import Holes
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
+from lmcompare.generation.autoregressive import (
+    SamplingProcessor,
+    again,
+    begun_with,
+    generate,
+    left_to_right,
+)
+from lmcompare.generation.constraints import SpanConstraint, TemplateConstraint
+from lmcompare.generation.infilling_template import InfillingTemplate
 from lmcompare.generation.unmasking import fill
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.objectives import Objective
 from lmcompare.scoring.requests import fitting
 
@@ -26,12 +32,12 @@ Found = tuple[list[Ids], float, str, int]
 
 
 @dataclass(frozen=True)
-class Asking:
+class InfillingRequest:
     """A network asked to fill holes, in each of the ways that its kind allows."""
 
     network: Network
     objective: Objective
-    special: Special
+    special: SpecialTokens
     strategy: str
     steps: int | None
     temperature: float
@@ -45,7 +51,7 @@ class Asking:
 
     # -- masked
 
-    def unmask(self, holes: Holes, lengths: list[int]) -> Found:
+    def unmask(self, holes: InfillingTemplate, lengths: list[int]) -> Found:
         """Put masks in the holes and fill them; try the lengths of the unknown ones, together if they are few."""
         sizes = [min(lengths) if size is None else size for size in holes.sizes]
         calls = 0
@@ -74,27 +80,35 @@ class Asking:
         tokens, scores, exactness = best
         return list(np.split(tokens, np.cumsum(sizes)[:-1])), float(scores.sum()), exactness, calls
 
-    def _masked(self, holes: Holes, sizes: Sequence[int]) -> Example:
+    def _masked(self, holes: InfillingTemplate, sizes: Sequence[int]) -> Example:
         whole = holes.filled([np.full(size, self.special.mask) for size in sizes])
         return fitting(self.objective.read(whole, self.special), self.context, "text")
 
     # -- encoder-decoder, by sentinels
 
-    def span(self, holes: Holes, most: int) -> Found:
+    def span(self, holes: InfillingTemplate, most: int) -> Found:
         """Let the decoder write each hole after its sentinel."""
         begun = self._sentinels(holes)
-        grammar = Spans(holes.sizes, most, self.special, self.temperature, np.random.default_rng([self.seed, 0]))
+        grammar = SpanConstraint(
+            holes.sizes, most, self.special, self.temperature, np.random.default_rng([self.seed, 0])
+        )
         written = self._written(begun, grammar, sum(grammar.longest) + len(holes.sizes) + 1)
         ends = np.flatnonzero(~np.isin(written, self.special.ordinary))
-        fills = [part[1:] if i else part for i, part in enumerate(np.split(written, ends))][: len(holes.sizes)]
+        fills = [part[1:] if i else part for i, part in enumerate(np.split(written, ends))][
+            : len(holes.sizes)
+        ]
         score = self._span_score(begun, holes, fills, stop=int(written[ends[len(holes.sizes) - 1]]))
         return fills, score, "exact", len(written) + 1
 
-    def _sentinels(self, holes: Holes, decoder: bool = True) -> Example:
+    def _sentinels(self, holes: InfillingTemplate, decoder: bool = True) -> Example:
         special = self.special
         if len(holes.sizes) > len(special.sentinels):
-            raise InputError(f"text: wanted at most {len(special.sentinels)} holes (sentinels), got {len(holes.sizes)}")
-        whole = holes.filled([np.array([sentinel]) for sentinel in special.sentinels[: len(holes.sizes)]])
+            raise InputError(
+                f"text: wanted at most {len(special.sentinels)} holes (sentinels), got {len(holes.sizes)}"
+            )
+        whole = holes.filled(
+            [np.array([sentinel]) for sentinel in special.sentinels[: len(holes.sizes)]]
+        )
         inputs = self.objective.read(whole, special).inputs
         if not decoder:
             return Example(inputs, np.full(len(inputs), IGNORE))
@@ -102,7 +116,9 @@ class Asking:
         assert start is not None
         return Example(inputs, np.full(len(start), IGNORE), start)
 
-    def _span_score(self, begun: Example, holes: Holes, fills: Sequence[Ids], stop: int) -> float:
+    def _span_score(
+        self, begun: Example, holes: InfillingTemplate, fills: Sequence[Ids], stop: int
+    ) -> float:
         """Return log p (nats) of the fills; of a hole of unknown length, of its end too."""
         special, decoder, targets = self.special, [begun.decoder_inputs], [begun.targets[:-1]]
         for i, (new, size) in enumerate(zip(fills, holes.sizes, strict=True)):
@@ -114,7 +130,7 @@ class Asking:
 
     # -- one stack, by sentinels
 
-    def blank(self, holes: Holes, most: int) -> Found:
+    def blank(self, holes: InfillingTemplate, most: int) -> Found:
         """Let the stack write each hole after the holed text and the holes before (Du et al. 2022, section 2.1)."""
         special = self.special
         part_a = self._sentinels(holes, decoder=False).inputs
@@ -123,19 +139,25 @@ class Asking:
         for i, size in enumerate(holes.sizes):
             inputs = np.append(inputs, special.sentinels[i])
             begun = Example(inputs, np.full(len(inputs), IGNORE), visible=len(part_a))
-            sampling = Sampling(self.temperature, 0, 1.0, [np.random.default_rng([self.seed, i])])
+            sampling = SamplingProcessor(
+                self.temperature, 0, 1.0, [np.random.default_rng([self.seed, i])]
+            )
             draw = sampling if self.temperature else None
             row = again(self.network, [begun], special, 1, special.ordinary, draw)[0]
             if size != 1:
-                free = np.append(special.ordinary, special.eos) if size is None else special.ordinary
+                free = (
+                    np.append(special.ordinary, special.eos) if size is None else special.ordinary
+                )
                 more = replace(begun, inputs=np.append(inputs, row))
-                row = np.append(row, again(self.network, [more], special, (size or most) - 1, free, draw)[0])
+                row = np.append(
+                    row, again(self.network, [more], special, (size or most) - 1, free, draw)[0]
+                )
             calls += len(row)
             fills.append(row[row != special.eos])
             inputs = np.concatenate([inputs, fills[-1], [special.eos]])
         return fills, self._blank_score(holes, fills), "exact", calls + 1
 
-    def _blank_score(self, holes: Holes, fills: Sequence[Ids]) -> float:
+    def _blank_score(self, holes: InfillingTemplate, fills: Sequence[Ids]) -> float:
         """Return log p (nats) of the fills; of a hole of unknown length, of its end too."""
         special, part_a = self.special, self._sentinels(holes, decoder=False).inputs
         inputs, targets = [part_a], [np.full(len(part_a), IGNORE)]
@@ -143,13 +165,16 @@ class Asking:
             inputs.append(np.concatenate([[special.sentinels[i]], new, [special.eos]])[:-1])
             targets.append(np.append(new, special.eos if size is None else IGNORE))
             if i + 1 < len(fills):
-                inputs[-1], targets[-1] = np.append(inputs[-1], special.eos), np.append(targets[-1], IGNORE)
+                inputs[-1], targets[-1] = (
+                    np.append(inputs[-1], special.eos),
+                    np.append(targets[-1], IGNORE),
+                )
         whole = Example(part_a, part_a, visible=len(part_a))
         return self._asked(np.concatenate(inputs), np.concatenate(targets), None, whole)
 
     # -- encoder-decoder, plain text
 
-    def led(self, holes: Holes, lengths: list[int]) -> Found:
+    def led(self, holes: InfillingTemplate, lengths: list[int]) -> Found:
         """Let the decoder write the whole text, led along what is known."""
         if self.special.mask < 0:
             raise InputError("infill: wanted a vocabulary with sentinels or a mask, got neither")
@@ -161,7 +186,9 @@ class Asking:
         for length in lengths if None in holes.sizes else [1]:
             sizes = [length if size is None else size for size in holes.sizes]
             plan = holes.filled([np.full(size, -1) for size in sizes])
-            grammar = Led(plan, self.special, self.temperature, np.random.default_rng([self.seed, length]))
+            grammar = TemplateConstraint(
+                plan, self.special, self.temperature, np.random.default_rng([self.seed, length])
+            )
             written = self._written(begun, grammar, len(plan))
             fills = list(np.split(written[plan < 0], np.cumsum(sizes)[:-1]))
             score = self._asked(inputs, *self._told(written, np.arange(len(written))))
@@ -186,16 +213,18 @@ class Asking:
 
     # -- causal
 
-    def continued(self, holes: Holes, lengths: list[int]) -> Found:
+    def continued(self, holes: InfillingTemplate, lengths: list[int]) -> Found:
         """Continue what stands to the left of each hole; choose a length by the likelihood of the whole text."""
         fills: list[Ids] = []
         calls = 0
-        longest = holes.filled([np.zeros(size or max(lengths), dtype=np.int64) for size in holes.sizes])
+        longest = holes.filled(
+            [np.zeros(size or max(lengths), dtype=np.int64) for size in holes.sizes]
+        )
         left, rest = np.split(longest, [len(holes.parts[0])])
         for example in self.objective.score(left, rest, self.special):
             fitting(example, self.context, "text")
         for i, size in enumerate(holes.sizes):
-            known = Holes(holes.parts[: i + 1], holes.sizes[:i])
+            known = InfillingTemplate(holes.parts[: i + 1], holes.sizes[:i])
             decoded = left_to_right(
                 self.network,
                 self.objective,
@@ -209,7 +238,9 @@ class Asking:
             row = decoded.tokens[0]
             if size is None:
                 left, right = known.filled(fills), holes.parts[i + 1]
-                scores = [self._text(left, np.concatenate([row[:length], right])) for length in lengths]
+                scores = [
+                    self._text(left, np.concatenate([row[:length], right])) for length in lengths
+                ]
                 calls += len(lengths)
                 row = row[: lengths[int(np.argmax(scores))]]
             fills.append(row)
@@ -220,25 +251,27 @@ class Asking:
         examples = self.objective.score(prompt, completion, self.special)
         return sum(self._asked(e.inputs, e.targets, e.decoder_inputs, e) for e in examples)
 
-    def _whole(self, holes: Holes, fills: Sequence[Ids]) -> tuple[float, int]:
+    def _whole(self, holes: InfillingTemplate, fills: Sequence[Ids]) -> tuple[float, int]:
         """Return log p (nats) of the fills, each given all that stands to its left, and the calls."""
         score, calls = 0.0, 0
         for i, new in enumerate(fills):
-            left = Holes(holes.parts[: i + 1], holes.sizes[:i]).filled(fills[:i])
+            left = InfillingTemplate(holes.parts[: i + 1], holes.sizes[:i]).filled(fills[:i])
             score += self._text(left, new)
             calls += 1
         return score, calls
 
     # -- choices
 
-    def choose(self, holes: Holes, options: Sequence[list[Ids]]) -> tuple[list[Ids], float, str, int, str]:
+    def choose(
+        self, holes: InfillingTemplate, options: Sequence[list[Ids]]
+    ) -> tuple[list[Ids], float, str, int, str]:
         """Return the fill of highest log p."""
         scores: list[float] = []
         calls = 0
         exactness, handicap = "exact", ""
         for fills in options:
             size = len(fills[0])
-            exact = Holes(holes.parts, [size])
+            exact = InfillingTemplate(holes.parts, [size])
             if self.objective.role == "encoder":
                 score, exactness = 0.0, "chain"
                 example = self._masked(exact, [size])
@@ -252,15 +285,21 @@ class Asking:
                     inputs[place] = token
                 calls += size
             elif self.objective.kind == "seq2seq":
-                score = self._span_score(self._sentinels(exact), exact, fills, stop=self.special.eos)
+                score = self._span_score(
+                    self._sentinels(exact), exact, fills, stop=self.special.eos
+                )
                 calls += 1
             elif self.objective.kind == "glm":
                 score = self._blank_score(exact, fills)
                 calls += 1
             elif self.objective.role == "encoder-decoder" and self.objective.kind != "prefix":
-                inputs = self.objective.read(exact.filled([np.full(size, self.special.mask)]), self.special).inputs
+                inputs = self.objective.read(
+                    exact.filled([np.full(size, self.special.mask)]), self.special
+                ).inputs
                 whole = exact.filled(fills)
-                score = self._asked(inputs, *self._told(whole, np.arange(len(holes.parts[0]), len(whole))))
+                score = self._asked(
+                    inputs, *self._told(whole, np.arange(len(holes.parts[0]), len(whole)))
+                )
                 calls += 1
             else:
                 score = self._text(holes.parts[0], np.concatenate([fills[0], holes.parts[1]]))
@@ -272,7 +311,9 @@ class Asking:
 
     # -- asking
 
-    def _asked(self, inputs: Ids, targets: Ids, decoder: Ids | None, like: Example | None = None) -> float:
+    def _asked(
+        self, inputs: Ids, targets: Ids, decoder: Ids | None, like: Example | None = None
+    ) -> float:
         """Return log p (nats) of the targets."""
         example = Example(
             inputs.astype(np.int64),
@@ -282,7 +323,7 @@ class Asking:
         )
         fitting(example, self.context, "text")
         with evaluating(self.network):
-            batch = Tensors.of(collate([example], self.special.pad), self.network.device)
+            batch = BatchTensors.of(collate([example], self.special.pad), self.network.device)
             return -float(self.network(batch).double().sum())
 
     def _written(self, begun: Example, grammar: LogitsProcessor, most: int) -> Ids:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.tokenizer import Tokenizer
 
 HOLE = "<hole>"
 """Marks a hole of unknown length."""
@@ -19,7 +19,7 @@ MASKS = ("[MASK]", "<mask>")
 
 
 @dataclass(frozen=True)
-class Holes:
+class InfillingTemplate:
     """A text with holes, as ids.
 
     Attributes:
@@ -48,7 +48,7 @@ class Holes:
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedTemplate:
     """A text with holes, as typed.
 
     Attributes:
@@ -61,14 +61,17 @@ class Typed:
     spaces: list[str]
     sizes: list[int | None]
 
-    def ids(self, vocabulary: Vocabulary) -> Holes:
+    def ids(self, vocabulary: Tokenizer) -> InfillingTemplate:
         """Return the same as ids; what stands between the holes is tokenised apart."""
-        return Holes([np.array(row, dtype=np.int64) for row in vocabulary.encode_batch(self.parts)], self.sizes)
+        return InfillingTemplate(
+            [np.array(row, dtype=np.int64) for row in vocabulary.encode_batch(self.parts)],
+            self.sizes,
+        )
 
     def filled(self, fills: Sequence[str]) -> str:
         """Return the whole text; where a space was typed before a hole, there is one.
 
-        >>> Typed(["the film was", "!"], [" "], [1]).filled([" good"])
+        >>> TypedTemplate(["the film was", "!"], [" "], [1]).filled([" good"])
         'the film was good!'
         """
         pieces = [self.parts[0]]
@@ -77,7 +80,7 @@ class Typed:
         return "".join(pieces)
 
 
-def parse(text: str, mask_token: str | None = None) -> Typed:
+def parse(text: str, mask_token: str | None = None) -> TypedTemplate:
     """Cut a text at its markers; markers with nothing but spaces between them are one hole.
 
     >>> parse("the film was <mask> [MASK], a <hole>.")
@@ -96,7 +99,7 @@ def parse(text: str, mask_token: str | None = None) -> Typed:
     if not found:
         raise InputError(f"text: wanted a hole in it ({', '.join(known)}), got none: {text!r}")
     edges = [0, *itertools.chain.from_iterable(match.span() for match in found), len(text)]
-    return Typed(
+    return TypedTemplate(
         parts=[text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)],
         spaces=[match[1] for match in found],
         sizes=[None if HOLE in match[2] else len(re.findall(mark, match[2])) for match in found],

@@ -7,23 +7,23 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special, collate
-from lmcompare.generation import Decoded
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
+from lmcompare.generation import DecodedTokens
 from lmcompare.generation.unmasking import fill
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.objectives import Objective
-from lmcompare.scoring.span_requests import Gap, ask_gap
+from lmcompare.scoring.span_requests import SpanRequest, ask_gap
 
 
 def fill_gaps(
     network: Network,
     objective: Objective,
     contexts: Sequence[tuple[Ids, Ids]],
-    special: Special,
+    special: SpecialTokens,
     *,
     length: int,
     batch: int = 32,
-) -> Decoded:
+) -> DecodedTokens:
     """Write the best ``length`` ordinary tokens between what stands to the left and to the right.
 
     A masked model fills its masks, the surest first (``filling.confidence``). All others write from left to right,
@@ -38,8 +38,12 @@ def fill_gaps(
         batch: texts at a time; it changes no result.
     """
     empty = np.full(length, special.ordinary[0], dtype=np.int64)
-    asked = [ask_gap(objective, Gap(left, empty, right), special)[0] for left, right in contexts]
-    if objective.role == "encoder" and all((one.inputs[one.asked] == special.mask).all() for one in asked):
+    asked = [
+        ask_gap(objective, SpanRequest(left, empty, right), special)[0] for left, right in contexts
+    ]
+    if objective.role == "encoder" and all(
+        (one.inputs[one.asked] == special.mask).all() for one in asked
+    ):
         return fill(network, asked, special, batch=batch)
     rows: list[Ids] = [empty] * len(contexts)
     free = torch.from_numpy(special.ordinary)
@@ -51,24 +55,26 @@ def fill_gaps(
             said = np.zeros((len(group), 0), dtype=np.int64)
             for _ in range(length):
                 gaps = [
-                    Gap(left, np.append(row, special.ordinary[0]), right)
+                    SpanRequest(left, np.append(row, special.ordinary[0]), right)
                     for row, (left, right) in zip(said, (contexts[i] for i in group), strict=True)
                 ]
                 questions = [_next(objective, gap, length, special) for gap in gaps]
-                read = Tensors.of(collate(questions, special.pad), network.device)
+                read = BatchTensors.of(collate(questions, special.pad), network.device)
                 logits = network.logits(read, read.targets != IGNORE)[:, free.to(network.device)]
                 best = special.ordinary[logits.argmax(-1).cpu().numpy()]
                 said = np.concatenate([said, best[:, None]], axis=1)
             for i, row in zip(group, said, strict=True):
                 rows[i] = row
-    return Decoded(rows, calls=length, seconds=time.perf_counter() - start)
+    return DecodedTokens(rows, calls=length, seconds=time.perf_counter() - start)
 
 
-def _next(objective: Objective, gap: Gap, length: int, special: Special) -> Example:
+def _next(objective: Objective, gap: SpanRequest, length: int, special: SpecialTokens) -> Example:
     """Ask for the last token of the span alone, a masked model with masks for those still to come."""
     if objective.role == "encoder":
         rest = np.full(length - len(gap.span), special.ordinary[0], dtype=np.int64)
-        return ask_gap(objective, replace(gap, span=np.append(gap.span, rest)), special)[len(gap.span) - 1]
+        return ask_gap(objective, replace(gap, span=np.append(gap.span, rest)), special)[
+            len(gap.span) - 1
+        ]
     (question,) = ask_gap(objective, gap, special)
     targets = question.targets.copy()
     targets[np.flatnonzero(question.asked)[:-1]] = IGNORE

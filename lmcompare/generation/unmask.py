@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Ids, Special
-from lmcompare.generation import Decoded
+from lmcompare.core.example import Ids, SpecialTokens
+from lmcompare.generation import DecodedTokens
 from lmcompare.generation.autoregressive import check
 from lmcompare.generation.unmasking import STRATEGIES, fill
 from lmcompare.models.network import Network
@@ -17,7 +17,7 @@ def unmasking(
     network: Network,
     objective: Objective,
     prompts: Sequence[Ids],
-    special: Special,
+    special: SpecialTokens,
     *,
     length: int | Sequence[int],
     strategy: str = "confidence",
@@ -25,7 +25,7 @@ def unmasking(
     temperature: float = 1.0,
     seed: int = 0,
     batch: int = 32,
-) -> Decoded:
+) -> DecodedTokens:
     """Continue each prompt by ``length`` ordinary tokens, by default the surest first.
 
     With several lengths, each prompt is continued by each of them, and the one whose tokens have the highest mean log
@@ -59,7 +59,7 @@ def unmasking(
                  batch=batch)
         )  # fmt: skip
     best = [max(tried, key=lambda one: float(one.scores[i].mean())) for i in range(len(prompts))]  # noqa: B023
-    return Decoded(
+    return DecodedTokens(
         tokens=[one.tokens[i] for i, one in enumerate(best)],
         calls=sum(one.calls for one in tried),
         seconds=sum(one.seconds for one in tried),

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.core.example import Example, Ids, Special, collate
-from lmcompare.generation import Decoded, gumbel
+from lmcompare.core.example import Example, Ids, SpecialTokens, collate
+from lmcompare.generation import DecodedTokens, gumbel
 from lmcompare.generation.autoregressive import check
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 
 Places = NDArray[np.bool_]
 _ROWS = 64  # whose logits are turned into float64 at once: with 100,000 ids, 50 MB
 
 
 @dataclass
-class Board:
+class UnmaskingState:
     """Texts side by side while their masks are being filled. B rows, n places.
 
     A shifted objective answers a mask one place to its left (``objectives.masked``), where bos stands first.
@@ -39,7 +39,7 @@ class Board:
     """
 
     network: Network
-    special: Special
+    special: SpecialTokens
     examples: Sequence[Example]
     tokens: Ids
     holes: Places
@@ -66,8 +66,11 @@ class Board:
         if not len(rows):
             return drawn, log_p
         self.calls += 1
-        read = [replace(self.examples[i], inputs=self.tokens[i, : len(self.examples[i].inputs)]) for i in rows.tolist()]
-        batch = Tensors.of(collate(read, self.special.pad), self.network.device)
+        read = [
+            replace(self.examples[i], inputs=self.tokens[i, : len(self.examples[i].inputs)])
+            for i in rows.tolist()
+        ]
+        batch = BatchTensors.of(collate(read, self.special.pad), self.network.device)
         asked = where[rows][:, : batch.inputs.shape[1]]
         answers = np.roll(asked, -self.ahead, axis=1)
         logits = self.network.logits(batch, torch.from_numpy(answers).to(self.network.device))
@@ -107,7 +110,7 @@ def _lowest(values: NDArray[np.float64], counts: Ids) -> Places:
     return lowest
 
 
-def confidence(board: Board) -> str:
+def confidence(board: UnmaskingState) -> str:
     """Keep the surest tokens first (Chang et al. 2022, section 3.2).
 
     In each step every masked place draws a token; those whose token was likeliest are kept, as many as leave the same
@@ -124,7 +127,7 @@ def confidence(board: Board) -> str:
     return "chain" if (steps == board.sizes).all() else "pseudo"
 
 
-def mask_predict(board: Board) -> str:
+def mask_predict(board: UnmaskingState) -> str:
     """Fill all holes at once, then mask the least sure again, fewer each time (Ghazvininejad et al. 2019, section 3.1).
 
     Step t of T masks the n = N (T - t) / T tokens of lowest log p and draws them anew, given all the others; the log p
@@ -139,7 +142,7 @@ def mask_predict(board: Board) -> str:
     return "chain" if (board.sizes <= 1).all() else "pseudo"
 
 
-def left_to_right(board: Board) -> str:
+def left_to_right(board: UnmaskingState) -> str:
     """Fill the first hole, then the next, all later ones masked: how ``objective.score`` takes the chain apart.
 
     With fewer ``steps`` than holes, several neighbours are drawn at once.
@@ -147,13 +150,15 @@ def left_to_right(board: Board) -> str:
     steps = board.planned(board.sizes)
     order = np.cumsum(board.holes, axis=1) - 1
     for step in range(int(steps.max(initial=0))):
-        first, last = (board.sizes * np.minimum(step + k, steps) // np.maximum(steps, 1) for k in (0, 1))
+        first, last = (
+            board.sizes * np.minimum(step + k, steps) // np.maximum(steps, 1) for k in (0, 1)
+        )
         now = board.holes & (order >= first[:, None]) & (order < last[:, None])
         board.write(now, *board.draw(now))
     return "chain" if (steps == board.sizes).all() else "pseudo"
 
 
-def gibbs(board: Board) -> str:
+def gibbs(board: UnmaskingState) -> str:
     """Draw one place anew, given all the others, again and again (Wang and Cho 2019, section 3).
 
     All holes are masks at first; the places take turns, in an order drawn anew for each sweep. Two sweeps, or as many
@@ -178,7 +183,7 @@ def gibbs(board: Board) -> str:
     return "chain" if (board.sizes <= 1).all() else "pseudo"
 
 
-STRATEGIES: dict[str, Callable[[Board], str]] = {
+STRATEGIES: dict[str, Callable[[UnmaskingState], str]] = {
     "confidence": confidence,
     "mask_predict": mask_predict,
     "left_to_right": left_to_right,
@@ -203,7 +208,7 @@ def not_masked(verb: str, kind: str, strategy: str, steps: int | None) -> None:
 def fill(
     network: Network,
     examples: Sequence[Example],
-    special: Special,
+    special: SpecialTokens,
     *,
     strategy: str = "confidence",
     steps: int | None = None,
@@ -211,7 +216,7 @@ def fill(
     seed: int = 0,
     batch: int = 32,
     shifted: bool = False,
-) -> Decoded:
+) -> DecodedTokens:
     """Fill the masks in what each example reads; one row of tokens an example, one token a mask, in their order.
 
     Args:
@@ -232,7 +237,9 @@ def fill(
         raise InputError(f"strategy: no such one, {strategy!r}{nearest(strategy, STRATEGIES)}")
     if network.role == "encoder-decoder" or special.mask < 0:
         got = "no mask" if special.mask < 0 else "an encoder-decoder"
-        raise InputError(f"unmasking: wanted a masked language model and a vocabulary with a mask, got {got}")
+        raise InputError(
+            f"unmasking: wanted a masked language model and a vocabulary with a mask, got {got}"
+        )
     check(1, temperature, steps, seed=seed)
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(examples)
     scores = [np.array([])] * len(examples)
@@ -244,7 +251,7 @@ def fill(
             begun = collate([examples[i] for i in group], special.pad)
             holes = begun.read & (begun.inputs == special.mask)
             rngs = [np.random.default_rng([seed, i]) for i in group]
-            board = Board(
+            board = UnmaskingState(
                 network, special, [examples[i] for i in group], begun.inputs, holes, np.zeros(holes.shape),
                 temperature, rngs, steps, ahead=int(shifted),
             )  # fmt: skip
@@ -253,4 +260,4 @@ def fill(
             calls = max(calls, board.calls)
             for row, i in enumerate(group):
                 rows[i], scores[i] = board.tokens[row, holes[row]], board.scores[row, holes[row]]
-    return Decoded(rows, calls, time.perf_counter() - start, scores, exactness)
+    return DecodedTokens(rows, calls, time.perf_counter() - start, scores, exactness)

@@ -13,7 +13,9 @@ from typing import Any
 from lmcompare.core.errors import InputError, nearest
 
 METRICS: tuple[str, ...] = tuple(
-    sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+    sorted(
+        path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_")
+    )
 )
 """The names of the metrics that come with the package, found without importing any."""
 
@@ -48,7 +50,11 @@ def load(name: str, **options: Any) -> Any:
         return evaluate.load(str(Path(name).resolve()), **options)
     if name in METRICS:
         module = import_module(f"{__name__}.{name}")
-        own = [cls for cls in vars(module).values() if isinstance(cls, type) and cls.__module__ == module.__name__]
+        own = [
+            cls
+            for cls in vars(module).values()
+            if isinstance(cls, type) and cls.__module__ == module.__name__
+        ]
         return next(cls for cls in own if issubclass(cls, evaluate.Metric))(**options)
     points = _elsewhere()
     if name in points:

@@ -30,7 +30,9 @@ def amounts(metric: str, noun: str, values: Sequence[float]) -> NDArray[np.float
     bad = ~np.isfinite(array) | (array < 0)
     if bad.any():
         row = int(bad.argmax())
-        raise InputError(f"{metric}: item {row}: wanted {noun}, finite and not negative, got {array[row]}")
+        raise InputError(
+            f"{metric}: item {row}: wanted {noun}, finite and not negative, got {array[row]}"
+        )
     return array
 
 
@@ -48,7 +50,11 @@ def distributions(
     uneven = next((i for i, row in enumerate(predictions) if len(row) != classes), None)
     if uneven is not None or classes < 2:
         row = uneven or 0
-        wanted = f"{classes} probabilities, as in row 0" if uneven else "the probabilities of two classes or more"
+        wanted = (
+            f"{classes} probabilities, as in row 0"
+            if uneven
+            else "the probabilities of two classes or more"
+        )
         raise InputError(f"{metric}: row {row}: wanted {wanted}, got {len(predictions[row])}")
     probabilities = np.asarray(predictions, dtype=np.float64)
     labels = np.asarray(references, dtype=np.int64)
@@ -63,7 +69,9 @@ def distributions(
     outside = (labels < 0) | (labels >= classes)
     if outside.any():
         row = int(outside.argmax())
-        raise InputError(f"{metric}: row {row}: wanted a label from 0 to {classes - 1}, got {labels[row]}")
+        raise InputError(
+            f"{metric}: row {row}: wanted a label from 0 to {classes - 1}, got {labels[row]}"
+        )
     return probabilities / sums[:, None], labels
 
 
@@ -77,7 +85,9 @@ def checkpoint(metric: str, model: str | None) -> Path:
         raise InputError(f"{metric}: model: missing; wanted the folder of a checkpoint")
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file():
-        raise InputError(f"{metric}: model: wanted a folder with config.json and model.safetensors, got {model!r}")
+        raise InputError(
+            f"{metric}: model: wanted a folder with config.json and model.safetensors, got {model!r}"
+        )
     return folder
 
 
@@ -98,7 +108,9 @@ def package(metric: str, name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise InputError(f"{metric}: {error}; `pip install 'lmcompare[judges]'` installs it") from None
+        raise InputError(
+            f"{metric}: {error}; `pip install 'lmcompare[judges]'` installs it"
+        ) from None
 
 
 def ngrams(text: str, n: int) -> list[tuple[str, ...]]:

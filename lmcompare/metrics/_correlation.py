@@ -11,12 +11,17 @@ from scipy.stats import DegenerateDataWarning
 from lmcompare.core.errors import InputError
 from lmcompare.metrics._checks import require_answers
 
-NUMBERS = datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("float64")})
+NUMBERS = datasets.Features(
+    {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
+)
 """A number beside a number."""
 
 
 def correlation(
-    metric: str, correlate: Callable[..., Any], predictions: Sequence[float], references: Sequence[float]
+    metric: str,
+    correlate: Callable[..., Any],
+    predictions: Sequence[float],
+    references: Sequence[float],
 ) -> dict[str, float]:
     """Return {metric: the statistic of scipy's ``correlate``}, 0 where a row is constant.
 

@@ -20,7 +20,9 @@ def error_rate(metric: str, noun: str, aligned: Any, per_item: bool) -> dict[str
     items = [
         [
             sum(
-                max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+                max(
+                    chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
+                )
                 for chunk in chunks
                 if chunk.type != "equal"
             ),

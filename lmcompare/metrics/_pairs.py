@@ -11,7 +11,10 @@ from lmcompare.core.errors import InputError
 # The metrics import this module, not its classes: `evaluate.load` takes the first metric that a script holds.
 
 TEXTS = datasets.Features(
-    {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
+    {
+        "predictions": datasets.Value("string"),
+        "references": datasets.Sequence(datasets.Value("string")),
+    }
 )
 """A text an item, and one or several texts that would have been right."""
 
@@ -30,7 +33,9 @@ class PairMetric(evaluate.Metric):  # type: ignore[misc]
             InputError: predictions and references are not equally many, or one is missing.
         """
         if predictions is None or references is None:
-            raise InputError(f"{self.name}: wanted predictions and references, got only one of them")
+            raise InputError(
+                f"{self.name}: wanted predictions and references, got only one of them"
+            )
         if len(predictions) != len(references):
             got = f"{len(predictions)} predictions and {len(references)} references"
             raise InputError(f"{self.name}: wanted as many references as predictions, got {got}")
@@ -48,12 +53,20 @@ class TextMetric(PairMetric):
         """
         for item, text in enumerate(() if predictions is None else predictions):
             if not isinstance(text, str):
-                raise InputError(f"{self.name}: item {item}: wanted a text, got {type(text).__name__}")
+                raise InputError(
+                    f"{self.name}: item {item}: wanted a text, got {type(text).__name__}"
+                )
         if references is not None:
             references = [[texts] if isinstance(texts, str) else texts for texts in references]
             for item, texts in enumerate(references):
-                if texts is None or len(texts) == 0 or not all(isinstance(text, str) for text in texts):
-                    raise InputError(f"{self.name}: item {item}: references: wanted one text or more, got {texts!r}")
+                if (
+                    texts is None
+                    or len(texts) == 0
+                    or not all(isinstance(text, str) for text in texts)
+                ):
+                    raise InputError(
+                        f"{self.name}: item {item}: references: wanted one text or more, got {texts!r}"
+                    )
         super().add_batch(predictions=predictions, references=references, **others)
 
 
@@ -77,5 +90,7 @@ def only(metric: str, references: Sequence[Sequence[str]]) -> list[str]:
     """
     several = next((item for item, texts in enumerate(references) if len(texts) != 1), None)
     if several is not None:
-        raise InputError(f"{metric}: item {several}: wanted one reference, got {len(references[several])}")
+        raise InputError(
+            f"{metric}: item {several}: wanted one reference, got {len(references[several])}"
+        )
     return [texts[0] for texts in references]

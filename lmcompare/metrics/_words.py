@@ -33,6 +33,9 @@ def answer_words(text: str) -> list[str]:
     text = text.lower()
     everywhere = UNSPACED.search(text) is not None
     kept = (
-        c for c in text if c not in string.punctuation and not (everywhere and unicodedata.category(c).startswith("P"))
+        c
+        for c in text
+        if c not in string.punctuation
+        and not (everywhere and unicodedata.category(c).startswith("P"))
     )
     return UNSPACED.sub(r" \g<0> ", _ARTICLES.sub(" ", "".join(kept))).split()

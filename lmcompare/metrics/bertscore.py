@@ -66,7 +66,9 @@ class BertScore(_pairs.TextMetric):
         if layer is not None and not 1 <= layer <= layers:
             raise InputError(f"bertscore: layer: wanted one from 1 to {layers}, got {layer}")
         right = [list(texts) for texts in references]
-        scorer = library.BERTScorer(model_type=str(folder), num_layers=layer or layers, idf=idf, device="cpu")
+        scorer = library.BERTScorer(
+            model_type=str(folder), num_layers=layer or layers, idf=idf, device="cpu"
+        )
         # A tokenizer that was told no longest text says 1e30, which its truncation cannot hold.
         longest = scorer._tokenizer.model_max_length
         scorer._tokenizer.model_max_length = min(longest, config.max_position_embeddings)
@@ -76,5 +78,9 @@ class BertScore(_pairs.TextMetric):
             warnings.simplefilter("ignore")  # of empty texts, which score 0
             said = scorer.score(list(predictions), right)
         precision, recall, f1 = (values.double().numpy() for values in said)
-        found = {"bertscore": float(f1.mean()), "precision": float(precision.mean()), "recall": float(recall.mean())}
+        found = {
+            "bertscore": float(f1.mean()),
+            "precision": float(precision.mean()),
+            "recall": float(recall.mean()),
+        }
         return found | ({"items": f1.tolist()} if per_item else {})

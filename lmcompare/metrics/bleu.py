@@ -34,7 +34,13 @@ _CITATION = """\
 Papineni, Roukos, Ward & Zhu (2002). BLEU: a method for automatic evaluation of machine translation. ACL.
 Post (2018). A call for clarity in reporting BLEU scores. WMT. arXiv:1804.08771.
 """
-_TOKENIZERS = ("13a", "intl", "zh", "char", "none")  # sacreBLEU's others download a model or need another package
+_TOKENIZERS = (
+    "13a",
+    "intl",
+    "zh",
+    "char",
+    "none",
+)  # sacreBLEU's others download a model or need another package
 
 
 class Bleu(_pairs.TextMetric):
@@ -68,4 +74,6 @@ class Bleu(_pairs.TextMetric):
             return found
         sentence = BLEU(tokenize=tokenize, lowercase=lowercase, effective_order=True)
         pairs = zip(predictions, references, strict=True)
-        return found | {"items": [float(sentence.sentence_score(text, right).score) for text, right in pairs]}
+        return found | {
+            "items": [float(sentence.sentence_score(text, right).score) for text, right in pairs]
+        }

@@ -46,7 +46,9 @@ class Cer(_pairs.TextMetric):
             reference_urls=["https://jitsi.github.io/jiwer/"],
         )
 
-    def _compute(self, predictions: list[str], references: list[list[str]], per_item: bool = False) -> dict[str, Any]:
+    def _compute(
+        self, predictions: list[str], references: list[list[str]], per_item: bool = False
+    ) -> dict[str, Any]:
         require_answers("cer", predictions)
         aligned = jiwer.process_characters(_pairs.only("cer", references), predictions)
         return error_rate("cer", "character", aligned, per_item)

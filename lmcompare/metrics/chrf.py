@@ -64,4 +64,6 @@ class Chrf(_pairs.TextMetric):
         if not per_item:
             return found
         pairs = zip(predictions, references, strict=True)
-        return found | {"items": [float(corpus.sentence_score(text, right).score) for text, right in pairs]}
+        return found | {
+            "items": [float(corpus.sentence_score(text, right).score) for text, right in pairs]
+        }

@@ -42,17 +42,24 @@ class Ece(evaluate.Metric):  # type: ignore[misc]
             citation=_CITATION,
             inputs_description=_INPUTS,
             features=datasets.Features(
-                {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float64")),
+                    "references": datasets.Value("int64"),
+                }
             ),
             reference_urls=["https://arxiv.org/abs/1706.04599"],
         )
 
-    def _compute(self, predictions: list[list[float]], references: list[int], bins: int = 15) -> dict[str, float]:
+    def _compute(
+        self, predictions: list[list[float]], references: list[int], bins: int = 15
+    ) -> dict[str, float]:
         if bins < 1:
             raise InputError(f"ece: bins: wanted 1 or more, got {bins}")
         probabilities, labels = distributions("ece", predictions, references)
         confidence = probabilities.max(axis=1)
         right = probabilities.argmax(axis=1) == labels
         which = np.digitize(confidence, np.linspace(0, 1, bins + 1)[1:-1], right=True)
-        gaps = np.bincount(which, weights=confidence - right, minlength=bins)  # (bins,) count x (confidence - accuracy)
+        gaps = np.bincount(
+            which, weights=confidence - right, minlength=bins
+        )  # (bins,) count x (confidence - accuracy)
         return {"ece": float(np.abs(gaps).sum() / len(labels))}

@@ -46,7 +46,11 @@ class ExactMatch(_pairs.TextMetric):
         )
 
     def _compute(
-        self, predictions: list[str], references: list[list[str]], normalise: bool = True, per_item: bool = False
+        self,
+        predictions: list[str],
+        references: list[list[str]],
+        normalise: bool = True,
+        per_item: bool = False,
     ) -> dict[str, Any]:
         require_answers("exact_match", predictions)
         form: Any = answer_words if normalise else str

@@ -38,12 +38,18 @@ class Matthews(evaluate.Metric):  # type: ignore[misc]
             description=_DESCRIPTION,
             citation=_CITATION,
             inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-            reference_urls=["https://scikit-learn.org/stable/modules/generated/sklearn.metrics.matthews_corrcoef.html"],
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
+            reference_urls=[
+                "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.matthews_corrcoef.html"
+            ],
         )
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
         require_answers("matthews", predictions)
-        if len(set(predictions)) == 1 or len(set(references)) == 1:  # scikit-learn says 0 too, but may warn
+        if (
+            len(set(predictions)) == 1 or len(set(references)) == 1
+        ):  # scikit-learn says 0 too, but may warn
             return {"matthews": 0.0}
         return {"matthews": float(matthews_corrcoef(references, predictions))}

@@ -57,8 +57,14 @@ class Mauve(evaluate.Metric):  # type: ignore[misc]
         require_answers("mauve", predictions)
         library = package("mauve", "mauve")
         states = judge("mauve", model)
-        ours, real = (states.embed(list(texts), pooling="last") for texts in (predictions, references))
+        ours, real = (
+            states.embed(list(texts), pooling="last") for texts in (predictions, references)
+        )
         found = library.compute_mauve(
-            p_features=ours, q_features=real, num_buckets=clusters or "auto", seed=seed, verbose=False
+            p_features=ours,
+            q_features=real,
+            num_buckets=clusters or "auto",
+            seed=seed,
+            verbose=False,
         )
         return {"mauve": float(found.mauve)}

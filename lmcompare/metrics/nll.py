@@ -38,11 +38,18 @@ class Nll(evaluate.Metric):  # type: ignore[misc]
             citation=_CITATION,
             inputs_description=_INPUTS,
             features=datasets.Features(
-                {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float64")),
+                    "references": datasets.Value("int64"),
+                }
             ),
-            reference_urls=["https://scikit-learn.org/stable/modules/generated/sklearn.metrics.log_loss.html"],
+            reference_urls=[
+                "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.log_loss.html"
+            ],
         )
 
     def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
         probabilities, labels = distributions("nll", predictions, references)
-        return {"nll": float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))}
+        return {
+            "nll": float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
+        }

@@ -36,7 +36,9 @@ class Pearson(_pairs.PairMetric):
             citation=_CITATION,
             inputs_description=_INPUTS,
             features=NUMBERS,
-            reference_urls=["https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.pearsonr.html"],
+            reference_urls=[
+                "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.pearsonr.html"
+            ],
         )
 
     def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:

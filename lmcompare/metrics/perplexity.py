@@ -44,7 +44,9 @@ class Perplexity(evaluate.Metric):  # type: ignore[misc]
             reference_urls=["https://huggingface.co/docs/transformers/perplexity"],
         )
 
-    def _compute(self, predictions: list[str], model: str | None = None, per_item: bool = False) -> dict[str, Any]:
+    def _compute(
+        self, predictions: list[str], model: str | None = None, per_item: bool = False
+    ) -> dict[str, Any]:
         require_answers("perplexity", predictions)
         empty = next((item for item, text in enumerate(predictions) if not text), None)
         if empty is not None:
@@ -52,5 +54,8 @@ class Perplexity(evaluate.Metric):  # type: ignore[misc]
         found = judge("perplexity", model).log_likelihood([""] * len(predictions), predictions)
         nats, tokens = -sum(one.sum for one in found), sum(len(one.tokens) for one in found)
         size = sum(one.completion_bytes for one in found)
-        values = {"perplexity": float(np.exp(nats / tokens)), "bits_per_byte": float(nats / np.log(2) / size)}
+        values = {
+            "perplexity": float(np.exp(nats / tokens)),
+            "bits_per_byte": float(nats / np.log(2) / size),
+        }
         return values | ({"items": [float(one.bits_per_byte) for one in found]} if per_item else {})

@@ -57,7 +57,10 @@ class Rouge(_pairs.TextMetric):
             citation=_CITATION,
             inputs_description=_INPUTS,
             features=_pairs.TEXTS,
-            reference_urls=["https://aclanthology.org/W04-1013", "https://pypi.org/project/rouge-score"],
+            reference_urls=[
+                "https://aclanthology.org/W04-1013",
+                "https://pypi.org/project/rouge-score",
+            ],
         )
 
     def _compute(
@@ -73,7 +76,9 @@ class Rouge(_pairs.TextMetric):
             wanted = f"wanted one of {', '.join(_TOKENIZERS)}, got {tokenizer!r}"
             raise InputError(f"rouge: tokenizer: {wanted}{nearest(tokenizer, _TOKENIZERS)}")
         if stem and tokenizer != "latin":
-            raise InputError(f"rouge: stem: wanted tokenizer 'latin', whose words it knows, got {tokenizer!r}")
+            raise InputError(
+                f"rouge: stem: wanted tokenizer 'latin', whose words it knows, got {tokenizer!r}"
+            )
         if tokenizer == "latin":
             _require_latin(references)
         scorer = rouge_scorer.RougeScorer(
@@ -93,4 +98,6 @@ def _require_latin(references: list[list[str]]) -> None:
             all_words = words(text)
             if 2 * sum(not word.isascii() for word in all_words) > len(all_words):
                 got = f"{text[:20]!r}, of which tokenizer 'latin' drops more than half"
-                raise InputError(f"rouge: item {item}: wanted a reference in Latin letters, got {got}; give 'any'")
+                raise InputError(
+                    f"rouge: item {item}: wanted a reference in Latin letters, got {got}; give 'any'"
+                )

@@ -47,14 +47,18 @@ class SelfBleu(evaluate.Metric):  # type: ignore[misc]
             reference_urls=["https://arxiv.org/abs/1802.01886"],
         )
 
-    def _compute(self, predictions: list[str], n: int = 4, per_item: bool = False) -> dict[str, Any]:
+    def _compute(
+        self, predictions: list[str], n: int = 4, per_item: bool = False
+    ) -> dict[str, Any]:
         require_answers("self_bleu", predictions)
         if n < 1:
             raise InputError(f"self_bleu: n: wanted 1 or more, got {n}")
         if len(predictions) < 2:
             raise InputError("self_bleu: wanted two texts or more, got one")
         sizes = [len(text.split()) for text in predictions]
-        grams = [[Counter(ngrams(text, order)) for text in predictions] for order in range(1, n + 1)]
+        grams = [
+            [Counter(ngrams(text, order)) for text in predictions] for order in range(1, n + 1)
+        ]
         correct = [_shared(texts) for texts in grams]
         lengths = Counter(sizes)
         items = []
@@ -82,9 +86,16 @@ def _shared(texts: list[Counter[tuple[str, ...]]]) -> list[int]:
         for gram, count in text.items():
             first, second = largest.get(gram, (0, 0))
             largest[gram] = (max(first, count), max(second, min(first, count)))
-    return [sum(min(count, largest[gram][count == largest[gram][0]]) for gram, count in text.items()) for text in texts]
+    return [
+        sum(min(count, largest[gram][count == largest[gram][0]]) for gram, count in text.items())
+        for text in texts
+    ]
 
 
 def _closest(size: int, lengths: Counter[int]) -> int:
     """Return the length nearest to a text's own among those of the others; of two the shorter."""
-    return min((abs(length - size), length) for length, many in lengths.items() if length != size or many > 1)[1]
+    return min(
+        (abs(length - size), length)
+        for length, many in lengths.items()
+        if length != size or many > 1
+    )[1]

@@ -41,7 +41,14 @@ _CITATION = """\
 Nakayama (2018). seqeval: a Python framework for sequence labeling evaluation.
 Tjong Kim Sang & De Meulder (2003). Introduction to the CoNLL-2003 shared task. arXiv:cs/0306050.
 """
-_PREFIXES = {"IOB1": "BI", "IOB2": "BI", "IOE1": "IE", "IOE2": "IE", "IOBES": "BIES", "BILOU": "BILU"}
+_PREFIXES = {
+    "IOB1": "BI",
+    "IOB2": "BI",
+    "IOE1": "IE",
+    "IOE2": "IE",
+    "IOBES": "BIES",
+    "BILOU": "BILU",
+}
 _TAGS = datasets.Sequence(datasets.Value("string"))
 
 
@@ -75,16 +82,26 @@ class Seqeval(_pairs.PairMetric):
         if scheme is not None:
             count, options = strictly, options | {"scheme": getattr(schemes, scheme)}
         precision, recall, f1, _ = count(references, predictions, average="micro", **options)
-        found: dict[str, Any] = {"f1": float(f1), "precision": float(precision), "recall": float(recall)}
+        found: dict[str, Any] = {
+            "f1": float(f1),
+            "precision": float(precision),
+            "recall": float(recall),
+        }
         found["accuracy"] = float(accuracy_score(references, predictions))
-        said, wanted_entities = ([_entities(tags, scheme) for tags in texts] for texts in (predictions, references))
+        said, wanted_entities = (
+            [_entities(tags, scheme) for tags in texts] for texts in (predictions, references)
+        )
         if per_type:
-            types = sorted({entity[0] for entities in (*said, *wanted_entities) for entity in entities})
+            types = sorted(
+                {entity[0] for entities in (*said, *wanted_entities) for entity in entities}
+            )
             each = count(references, predictions, average=None, **options)[2] if types else []
             found |= {f"f1_{kind}": float(score) for kind, score in zip(types, each, strict=True)}
         if per_item:
             pairs = zip(said, wanted_entities, strict=True)
-            found["items"] = [[len(ours & theirs), len(ours), len(theirs)] for ours, theirs in pairs]
+            found["items"] = [
+                [len(ours & theirs), len(ours), len(theirs)] for ours, theirs in pairs
+            ]
         return found
 
 
@@ -99,10 +116,14 @@ def _entities(tags: list[str], scheme: str | None) -> set[tuple[str, int, int]]:
 def _require_tags(predictions: list[list[str]], references: list[list[str]], prefixes: str) -> None:
     for item, (said, wanted) in enumerate(zip(predictions, references, strict=True)):
         if len(said) != len(wanted):
-            raise InputError(f"seqeval: item {item}: wanted {len(wanted)} tags, as many as words, got {len(said)}")
+            raise InputError(
+                f"seqeval: item {item}: wanted {len(wanted)} tags, as many as words, got {len(said)}"
+            )
         for tag in (*said, *wanted):
             if tag != "O" and not (tag[:1] and tag[0] in prefixes and tag[1:2] in ("", "-")):
                 marks = ", ".join(f"{prefix}-" for prefix in prefixes)
-                raise InputError(f"seqeval: item {item}: wanted O or a tag that begins with {marks}, got {tag!r}")
+                raise InputError(
+                    f"seqeval: item {item}: wanted O or a tag that begins with {marks}, got {tag!r}"
+                )
     if not any(references):
         raise InputError("seqeval: wanted texts of one word or more, got only empty ones")

@@ -46,7 +46,9 @@ class SquadF1(_pairs.TextMetric):
             reference_urls=["https://arxiv.org/abs/1606.05250", "https://arxiv.org/abs/1910.07475"],
         )
 
-    def _compute(self, predictions: list[str], references: list[list[str]], per_item: bool = False) -> dict[str, Any]:
+    def _compute(
+        self, predictions: list[str], references: list[list[str]], per_item: bool = False
+    ) -> dict[str, Any]:
         require_answers("squad_f1", predictions)
         items = [
             max(_f1(answer_words(answer), answer_words(right)) for right in rights)

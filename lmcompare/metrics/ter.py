@@ -62,5 +62,8 @@ class Ter(_pairs.TextMetric):
         found = {"ter": score, "signature": str(corpus.get_signature())}
         if not per_item:
             return found
-        each = (corpus.sentence_score(text, right) for text, right in zip(predictions, references, strict=True))
+        each = (
+            corpus.sentence_score(text, right)
+            for text, right in zip(predictions, references, strict=True)
+        )
         return found | {"items": [[one.num_edits, float(one.ref_length)] for one in each]}

@@ -46,7 +46,9 @@ class Wer(_pairs.TextMetric):
             reference_urls=["https://jitsi.github.io/jiwer/"],
         )
 
-    def _compute(self, predictions: list[str], references: list[list[str]], per_item: bool = False) -> dict[str, Any]:
+    def _compute(
+        self, predictions: list[str], references: list[list[str]], per_item: bool = False
+    ) -> dict[str, Any]:
         require_answers("wer", predictions)
         # jiwer divides at the space alone: a line break or a tab would join two words.
         said = [" ".join(text.split()) for text in predictions]

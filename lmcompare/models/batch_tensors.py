@@ -21,11 +21,13 @@ def check_device(device: str) -> None:
         torch.empty(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         said = str(error).strip().splitlines()[0]
-        raise InputError(f"device: wanted one that is there, such as cpu, got {device!r} ({said})") from error
+        raise InputError(
+            f"device: wanted one that is there, such as cpu, got {device!r} ({said})"
+        ) from error
 
 
 @dataclass(frozen=True)
-class Tensors:
+class BatchTensors:
     """A Batch on a device: shapes as there."""
 
     inputs: Tensor
@@ -38,7 +40,7 @@ class Tensors:
     branches: Tensor | None = None
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "Tensors":
+    def of(cls, batch: Batch, device: torch.device | str = "cpu") -> "BatchTensors":
         """Copy a batch to ``device``."""
 
         def move(array: Any) -> Tensor | None:

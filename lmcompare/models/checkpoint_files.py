@@ -53,7 +53,12 @@ _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 def is_local(name: str | Path) -> bool:
     """Return whether ``name`` is a path, which is never looked for on a network: it exists, or looks like one."""
     text = str(name)
-    return isinstance(name, Path) or Path(text).exists() or text.startswith((".", "/", "~")) or text.count("/") > 1
+    return (
+        isinstance(name, Path)
+        or Path(text).exists()
+        or text.startswith((".", "/", "~"))
+        or text.count("/") > 1
+    )
 
 
 def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None:
@@ -99,7 +104,9 @@ def check(folder: Path) -> bool:
     """
     if not folder.is_dir():
         near = [str(path.parent) for path in folder.parent.glob("*/config.json")]
-        raise InputError(f"{folder}: wanted {_WANTED}, got no such folder{nearest(str(folder), near) if near else ''}")
+        raise InputError(
+            f"{folder}: wanted {_WANTED}, got no such folder{nearest(str(folder), near) if near else ''}"
+        )
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: wanted {_WANTED}, got no config.json")
     problems = []
@@ -108,7 +115,9 @@ def check(folder: Path) -> bool:
         got = f"{pickles[0]}, which may run code when it is read" if pickles else "none"
         problems.append(f"{folder}: wanted weights that are safetensors, got {got}")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        problems.append(f"{folder}: wanted a tokenizer beside the weights (tokenizer.json), got none")
+        problems.append(
+            f"{folder}: wanted a tokenizer beside the weights (tokenizer.json), got none"
+        )
     described = _mapping(folder / "config.json")
     known = (folder / OBJECTIVE_FILE).is_file()
     try:
@@ -163,5 +172,7 @@ def fingerprint(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         if path.suffix in _HASHED and path.is_file():
             with path.open("rb") as file:
-                digest.update(f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest())
+                digest.update(
+                    f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest()
+                )
     return digest.hexdigest()

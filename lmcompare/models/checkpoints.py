@@ -26,12 +26,12 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as library_logging
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.data.marian_tokenizer import TranslatorVocabulary
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.marian_tokenizer import MarianTokenizer
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.models.checkpoint_files import GONE, TOKENIZER_FILES, is_local, role_by_name
 from lmcompare.models.families import objective_of, own_role
 from lmcompare.models.network import Network
-from lmcompare.models.pretrained_objectives import Frame
+from lmcompare.models.pretrained_objectives import PretrainedObjective
 from lmcompare.models.sanity_checks import check_answers, check_causal
 from lmcompare.objectives import Objective, Role
 
@@ -45,12 +45,21 @@ NAMES: dict[Role, Any] = {
     "encoder": MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     "encoder-decoder": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
 }
-FACE: dict[Role, str] = {"decoder": "CausalLM", "encoder": "MaskedLM", "encoder-decoder": "Seq2SeqLM"}
+FACE: dict[Role, str] = {
+    "decoder": "CausalLM",
+    "encoder": "MaskedLM",
+    "encoder-decoder": "Seq2SeqLM",
+}
 
 OURS = ("gemma2", "t5gemma")
 """Model types of the networks that we build."""
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "auto": "auto"}
+DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "auto": "auto",
+}
 
 
 def dtype_of(name: str | torch.dtype) -> Any:
@@ -81,14 +90,18 @@ def role_of(config: Any, architecture: str) -> Role:
     """
     kind = config.model_type
     told = {"model_type": kind, "is_causal": getattr(config, "is_causal", True)}
-    told |= {key: getattr(config, key, False) for key in ("is_encoder_decoder", "is_decoder", "causal")}
+    told |= {
+        key: getattr(config, key, False) for key in ("is_encoder_decoder", "is_decoder", "causal")
+    }
     named = role_by_name(told, architecture)
     if named is not None:
         return named
     for role in ("encoder", "decoder"):
         if kind in NAMES[role] and (role == "decoder" or not getattr(config, "is_decoder", False)):
             return role
-    raise InputError(f"{architecture or kind}: wanted a language model that reads text alone, got {kind!r}")
+    raise InputError(
+        f"{architecture or kind}: wanted a language model that reads text alone, got {kind!r}"
+    )
 
 
 def read(
@@ -118,8 +131,13 @@ def read(
     """
     path = str(Path(name).expanduser()) if is_local(name) else str(name)
     if is_local(name) and not (Path(path) / "config.json").is_file():
-        raise InputError(f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither")
-    where: dict[str, Any] = {"local_files_only": is_local(name), "trust_remote_code": trust_remote_code}
+        raise InputError(
+            f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither"
+        )
+    where: dict[str, Any] = {
+        "local_files_only": is_local(name),
+        "trust_remote_code": trust_remote_code,
+    }
     where |= {} if revision is None else {"revision": revision}
     with refusing(path):
         config, role = _typed(path, where)
@@ -129,7 +147,11 @@ def read(
                 f"wanted a network for {FACE[face]} ({face}), got {architecture or kind} ({role}); `lmcompare.load` "
                 "picks the class by what it finds"
             )
-        if kind == "marian" and find_spec("sentencepiece") is None and not (Path(path) / "tokenizer.json").is_file():
+        if (
+            kind == "marian"
+            and find_spec("sentencepiece") is None
+            and not (Path(path) / "tokenizer.json").is_file()
+        ):
             raise InputError(
                 "wanted the package sentencepiece, which reads Marian's source.spm and target.spm; "
                 "`pip install 'lmcompare[translation]'` installs it"
@@ -148,7 +170,11 @@ def read(
     missing = sorted(report["missing_keys"])
     if missing:
         older = any(name.startswith("lm_predictions.") for name in report["unexpected_keys"])
-        hint = "; it has one under an older name, which 'legacy: false' in config.json reads" if older else ""
+        hint = (
+            "; it has one under an older name, which 'legacy: false' in config.json reads"
+            if older
+            else ""
+        )
         raise InputError(
             f"{path}: {architecture or kind} holds no weights for {len(missing)} parts of a {type(model).__name__} "
             f"({missing[0]}, ...), which would be random; wanted a checkpoint saved with its language-modelling head"
@@ -184,7 +210,7 @@ def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
 
 def assemble(
     transformer: Any, tokenizer: Any, role: Role | None, objective: Objective | None = None
-) -> tuple[Network, Vocabulary, Objective]:
+) -> tuple[Network, Tokenizer, Objective]:
     """Return the network, the vocabulary and the objective of a checkpoint, or of a network that we trained.
 
     Args:
@@ -201,11 +227,13 @@ def assemble(
     if transformer.get_output_embeddings() is None:
         raise InputError(f"{name}: wanted a model with a language-modelling head, got one without")
     size = int(transformer.get_input_embeddings().weight.shape[0])
-    vocabulary: Vocabulary
+    vocabulary: Tokenizer
     if type(tokenizer).__name__ == "MarianTokenizer":
-        vocabulary = TranslatorVocabulary(tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0])))
+        vocabulary = MarianTokenizer(
+            tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0]))
+        )
     else:
-        vocabulary = Vocabulary.wrap(tokenizer, size)
+        vocabulary = Tokenizer.wrap(tokenizer, size)
         if vocabulary.size > size:
             raise InputError(
                 f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}"
@@ -215,9 +243,11 @@ def assemble(
         objective = objective_of(
             transformer.config,
             role,
-            Frame(*vocabulary.frame),
+            PretrainedObjective(*vocabulary.frame),
             vocabulary.special,
-            getattr(getattr(transformer, "generation_config", None), "decoder_start_token_id", None),
+            getattr(
+                getattr(transformer, "generation_config", None), "decoder_start_token_id", None
+            ),
         )
     elif transformer.config.model_type not in OURS:
         raise InputError(
@@ -225,7 +255,9 @@ def assemble(
             "family says how it is asked: leave objective out"
         )
     elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
-        raise InputError(f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})")
+        raise InputError(
+            f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})"
+        )
     network = Network(transformer, role)
     check_answers(network, objective, vocabulary.special)
     if objective.role == "decoder":
@@ -244,12 +276,20 @@ def refusing(path: str) -> Iterator[None]:
         with _quiet():
             yield
     except InputError as error:
-        raise InputError(*(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)) from error
+        raise InputError(
+            *(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)
+        ) from error
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "ignore_mismatched_sizes" in said:  # its next sentence is about the report that we keep back
+        if (
+            "ignore_mismatched_sizes" in said
+        ):  # its next sentence is about the report that we keep back
             said = "weights of another shape than config.json says"
-        hint = "; allow_pickle=True reads weights that are not safetensors" if "safetensors" in said else ""
+        hint = (
+            "; allow_pickle=True reads weights that are not safetensors"
+            if "safetensors" in said
+            else ""
+        )
         if not hint and not is_local(path):
             hint = "; a name of the hub needs the network, or an earlier download"
         raise InputError(f"{path}: cannot be read: {said}{hint}") from error

@@ -24,8 +24,14 @@ transformers 5 no longer has. XLNet, which inherited it, asks in another way and
 from typing import Any
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Special
-from lmcompare.models.pretrained_objectives import CausalFrame, Frame, MaskedFrame, PlainFrame, SentinelFrame
+from lmcompare.core.example import SpecialTokens
+from lmcompare.models.pretrained_objectives import (
+    PretrainedCausal,
+    PretrainedMasked,
+    PretrainedObjective,
+    PretrainedSeq2Seq,
+    PretrainedSpanCorruption,
+)
 from lmcompare.objectives import Objective, Role
 
 SENTINEL_FAMILIES = frozenset({"t5", "mt5", "umt5", "longt5"})
@@ -45,7 +51,13 @@ PADDED_POSITIONS = frozenset(
 """Model types whose positions are counted from the id of padding, and one: RoBERTa reads 512 of its 514."""
 
 
-def objective_of(config: Any, role: Role, frame: Frame, special: Special, start: int | None = None) -> Objective:
+def objective_of(
+    config: Any,
+    role: Role,
+    frame: PretrainedObjective,
+    special: SpecialTokens,
+    start: int | None = None,
+) -> Objective:
     """Return how a checkpoint is asked.
 
     Args:
@@ -60,20 +72,20 @@ def objective_of(config: Any, role: Role, frame: Frame, special: Special, start:
     """
     if role == "decoder":
         # Some tokenizers close a text (eos): what a completion continues is not closed.
-        return CausalFrame(frame, start=special.bos)
+        return PretrainedCausal(frame, start=special.bos)
     if role == "encoder":
         if special.mask < 0:
             raise InputError("tokenizer: wanted one with a mask token for a masked model, got none")
-        return MaskedFrame(frame)
+        return PretrainedMasked(frame)
     first = start if start is not None else decoder_start(config, special)
     if config.model_type in SENTINEL_FAMILIES and special.sentinels:
-        return SentinelFrame(frame, (first,))
+        return PretrainedSpanCorruption(frame, (first,))
     # BART was trained on '</s> <s> text': its tokenizer's <s> is part of what the decoder says.
     starts = (first,) if frame.before in ((), (first,)) else (first, *frame.before)
-    return PlainFrame(frame, starts, fills=config.model_type in FILLING_FAMILIES)
+    return PretrainedSeq2Seq(frame, starts, fills=config.model_type in FILLING_FAMILIES)
 
 
-def decoder_start(config: Any, special: Special) -> int:
+def decoder_start(config: Any, special: SpecialTokens) -> int:
     """Return the token that a decoder reads first: as the config says, else its decoder's bos, else padding."""
     found = getattr(config, "decoder_start_token_id", None)
     if found is None:
@@ -108,5 +120,7 @@ def context_of(config: Any) -> int | None:
         names = ("max_position_embeddings", "n_positions", "n_ctx")
         size = next((getattr(part, name) for name in names if getattr(part, name, None)), None)
         if isinstance(size, int):
-            found.append(size - (part.pad_token_id + 1 if part.model_type in PADDED_POSITIONS else 0))
+            found.append(
+                size - (part.pad_token_id + 1 if part.model_type in PADDED_POSITIONS else 0)
+            )
     return min(found, default=None)

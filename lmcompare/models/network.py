@@ -29,8 +29,8 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Special
-from lmcompare.models.batch_tensors import Tensors as Tensors
+from lmcompare.core.example import IGNORE, SpecialTokens
+from lmcompare.models.batch_tensors import BatchTensors as BatchTensors
 from lmcompare.models.families import own_role
 from lmcompare.objectives import Role
 
@@ -57,7 +57,7 @@ class Network(nn.Module):
         self._asked: Tensor | None = None
         transformer.get_output_embeddings().register_forward_pre_hook(self._keep_asked)
 
-    def forward(self, batch: Tensors, past: Cache | None = None) -> Tensor:
+    def forward(self, batch: BatchTensors, past: Cache | None = None) -> Tensor:
         """Return -log p (nats) of each target. Shape (targets,), in row-major order of where they stand.
 
         This is the one loss kernel: logits are computed only where something is asked, in float32.
@@ -67,15 +67,19 @@ class Network(nn.Module):
             past: of a decoder: the keys and values of what each row has read before; see ``sharing``.
         """
         asked = batch.targets != IGNORE
-        return F.cross_entropy(self.logits(batch, asked, past).float(), batch.targets[asked], reduction="none")
+        return F.cross_entropy(
+            self.logits(batch, asked, past).float(), batch.targets[asked], reduction="none"
+        )
 
-    def logits(self, batch: Tensors, where: Tensor, past: Cache | None = None) -> Tensor:
+    def logits(self, batch: BatchTensors, where: Tensor, past: Cache | None = None) -> Tensor:
         """Return the logits at the positions where the mask (B, m) is true. Shape (true, vocabulary)."""
         self._asked = where
         dtype = self.transformer.dtype
         try:
             if batch.decoder_inputs is None:
-                given: dict[str, Any] = _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                given: dict[str, Any] = (
+                    _without_cache(self.transformer) if past is None else {"past_key_values": past}
+                )
                 if (positions := batch.positions()) is not None:
                     given["position_ids"] = positions
                 mask = batch.own_mask(self.role, dtype)
@@ -93,7 +97,7 @@ class Network(nn.Module):
         logits: Tensor = output.logits
         return logits
 
-    def states(self, batch: Tensors, layer: int | None = None) -> Tensor:
+    def states(self, batch: BatchTensors, layer: int | None = None) -> Tensor:
         """Return the hidden state of each input (of the encoder, if there is one). Shape (B, n, width).
 
         Args:
@@ -105,7 +109,11 @@ class Network(nn.Module):
             InputError: there is no such layer.
         """
         module = self.reader
-        wanted = _without_cache(module) if layer is None else _without_cache(module) | {"output_hidden_states": True}
+        wanted = (
+            _without_cache(module)
+            if layer is None
+            else _without_cache(module) | {"output_hidden_states": True}
+        )
         mask = batch.own_mask(self.role, self.transformer.dtype)
         output = module(input_ids=batch.inputs, attention_mask=mask, **wanted)
         if layer is None:
@@ -113,13 +121,19 @@ class Network(nn.Module):
             return states
         layers: tuple[Tensor, ...] = output.hidden_states
         if not -len(layers) <= layer < len(layers):
-            raise InputError(f"layer: wanted one from {-len(layers)} to {len(layers) - 1} (0: embeddings), got {layer}")
+            raise InputError(
+                f"layer: wanted one from {-len(layers)} to {len(layers) - 1} (0: embeddings), got {layer}"
+            )
         return layers[layer]
 
     @property
     def reader(self) -> Any:
         """The transformers model whose output the states are: the encoder, if there is one, else all but the head."""
-        return self.transformer.get_encoder() if self.role == "encoder-decoder" else self.transformer.base_model
+        return (
+            self.transformer.get_encoder()
+            if self.role == "encoder-decoder"
+            else self.transformer.base_model
+        )
 
     @property
     def device(self) -> torch.device:
@@ -135,28 +149,40 @@ class Network(nn.Module):
     def parameters_counted(self) -> dict[str, int]:
         """Count the parameters, tied ones once: 'parameters' and 'parameters_without_embeddings'."""
         every = {id(p): p.numel() for p in self.transformer.parameters()}
-        tables = {id(m.weight): m.weight.numel() for m in self.transformer.modules() if isinstance(m, nn.Embedding)}
+        tables = {
+            id(m.weight): m.weight.numel()
+            for m in self.transformer.modules()
+            if isinstance(m, nn.Embedding)
+        }
         head = self.transformer.get_output_embeddings().weight
         tables[id(head)] = head.numel()
         return {
             "parameters": sum(every.values()),
-            "parameters_without_embeddings": sum(n for key, n in every.items() if key not in tables),
+            "parameters_without_embeddings": sum(
+                n for key, n in every.items() if key not in tables
+            ),
         }
 
     def _keep_asked(self, _: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Drop the states at which nothing is asked, just before the output embeddings."""
         return None if self._asked is None else (args[0][self._asked], *args[1:])
 
-    def _encode(self, batch: Tensors) -> Any:
+    def _encode(self, batch: BatchTensors) -> Any:
         """Return what the encoder says of the inputs; of a prompt that several rows share, once."""
         encoder, dtype = self.transformer.get_encoder(), self.transformer.dtype
-        if not torch.is_inference_mode_enabled() or batch.segments is not None or len(batch.inputs) < 2:
+        if (
+            not torch.is_inference_mode_enabled()
+            or batch.segments is not None
+            or len(batch.inputs) < 2
+        ):
             return encoder(input_ids=batch.inputs, attention_mask=batch.own_mask(self.role, dtype))
         rows = torch.cat([batch.inputs, batch.read, batch.prefix[:, None]], dim=1)
         unique, place = torch.unique(rows, dim=0, return_inverse=True)
         first = torch.full((len(unique),), len(rows), device=rows.device)
         first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
-        once = replace(batch, inputs=batch.inputs[first], read=batch.read[first], prefix=batch.prefix[first])
+        once = replace(
+            batch, inputs=batch.inputs[first], read=batch.read[first], prefix=batch.prefix[first]
+        )
         output = encoder(input_ids=once.inputs, attention_mask=once.own_mask(self.role, dtype))
         return BaseModelOutput(last_hidden_state=output.last_hidden_state[place])
 
@@ -187,7 +213,9 @@ def compiled(network: Network) -> Iterator[None]:
     Raises:
         InputError: torch cannot compile here.
     """
-    layers = [layer for part in network.modules() if isinstance(part, nn.ModuleList) for layer in part]
+    layers = [
+        layer for part in network.modules() if isinstance(part, nn.ModuleList) for layer in part
+    ]
 
     def either(eager: Any) -> Any:
         fast, layer = torch.compile(eager), eager.__self__
@@ -209,7 +237,9 @@ def compiled(network: Network) -> Iterator[None]:
         torch.compiler.reset()  # else the next network's shapes count towards torch's limit of recompilations
 
 
-def build(network: settings.Network, role: Role, special: Special, seed: int) -> Network:
+def build(
+    network: settings.NetworkSettings, role: Role, special: SpecialTokens, seed: int
+) -> Network:
     """Build a fresh network: the Gemma-2 block (Gemma Team 2024, section 2) without soft-capping or sliding windows.
 
     The three roles share the block, the initialisation (normal, 0.02) and one table of embeddings, which is the output
@@ -256,7 +286,10 @@ def build(network: settings.Network, role: Role, special: Special, seed: int) ->
                 attention_dropout=network.dropout,
                 vocab_size=sizes["vocab_size"],
                 tie_word_embeddings=True,
-                **{"decoder_start_token_id": special.bos, **{k: sizes[k] for k in sizes if k.endswith("token_id")}},
+                **{
+                    "decoder_start_token_id": special.bos,
+                    **{k: sizes[k] for k in sizes if k.endswith("token_id")},
+                },
             )
             for part in (config, config.encoder, config.decoder):
                 part._attn_implementation = FUSED
@@ -280,7 +313,9 @@ def afresh(network: Network, seed: int) -> Network:
     old = network.transformer
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        made = type(old)._from_config(old.config, dtype=old.dtype, attn_implementation=old.config._attn_implementation)
+        made = type(old)._from_config(
+            old.config, dtype=old.dtype, attn_implementation=old.config._attn_implementation
+        )
     if old.config.model_type == "t5gemma":
         encoder, decoder = old.get_encoder(), old.get_decoder()
         if encoder.embed_tokens.weight is decoder.embed_tokens.weight:
@@ -299,7 +334,10 @@ def save(network: Network, folder: Path) -> None:
 
     A shared table is written under each of its names: transformers does not know that our encoder-decoder shares it.
     """
-    state = {name: tensor.detach().clone().contiguous() for name, tensor in network.transformer.state_dict().items()}
+    state = {
+        name: tensor.detach().clone().contiguous()
+        for name, tensor in network.transformer.state_dict().items()
+    }
     network.transformer.save_pretrained(folder, state_dict=state)
 
 
@@ -315,17 +353,26 @@ def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Networ
         InputError: no such folder, a part without weights, another network than an encoder-decoder, or the reverse.
     """
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        raise InputError(f"{folder}: no network there (wanted a folder with config.json and model.safetensors)")
+        raise InputError(
+            f"{folder}: no network there (wanted a folder with config.json and model.safetensors)"
+        )
     where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     own = own_role(AutoConfig.from_pretrained(folder, **where))
     if (own == "encoder-decoder") != (role == "encoder-decoder"):
         raise InputError(f"{folder}: wanted a network for the role {role!r}, got one for {own!r}")
     cls: Any = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM
     transformer, report = cls.from_pretrained(
-        folder, use_safetensors=True, attn_implementation=FUSED, dtype=dtype, output_loading_info=True, **where
+        folder,
+        use_safetensors=True,
+        attn_implementation=FUSED,
+        dtype=dtype,
+        output_loading_info=True,
+        **where,
     )
     if missing := sorted(report["missing_keys"]):
-        raise InputError(f"{folder}: no weights for {len(missing)} parts ({missing[0]}, ...), which would be random")
+        raise InputError(
+            f"{folder}: no weights for {len(missing)} parts ({missing[0]}, ...), which would be random"
+        )
     if own == "encoder-decoder":
         share_embeddings(transformer)
     return Network(transformer, own)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.example import Ids
-from lmcompare.data.word_boundaries import Pieces
+from lmcompare.data.word_boundaries import TokenOffsets
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,7 +39,7 @@ def pool(states: Tensor, read: Tensor, pooling: Pooling) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Words:
+class WordStates:
     """The words of a text and a vector for each. w words.
 
     Attributes:
@@ -53,11 +53,11 @@ class Words:
     vectors: NDArray[np.float32]
 
 
-def word_spans(pieces: Pieces) -> Ids:
+def word_spans(pieces: TokenOffsets) -> Ids:
     """Return the first and last (exclusive) character of each word. Shape (words, 2).
 
     >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
-    >>> word_spans(Pieces(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))).tolist()
+    >>> word_spans(TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))).tolist()
     [[0, 4], [5, 9]]
     """
     first = np.flatnonzero(np.diff(pieces.words, prepend=-1))
@@ -73,24 +73,28 @@ def place_of(tokens: Ids, inputs: Ids) -> int:
     1
     """
     count = len(tokens)
-    return next(i for i in range(len(inputs) - count + 1) if np.array_equal(inputs[i : i + count], tokens))
+    return next(
+        i for i in range(len(inputs) - count + 1) if np.array_equal(inputs[i : i + count], tokens)
+    )
 
 
-def words_of(text: str, pieces: Pieces, inputs: Ids, states: NDArray[np.float32]) -> Words:
+def words_of(
+    text: str, pieces: TokenOffsets, inputs: Ids, states: NDArray[np.float32]
+) -> WordStates:
     """Average the states (n, width) of the inputs (n,) that are the text's tokens over its words."""
     spans, count = word_spans(pieces), len(pieces.ids)
     first = place_of(pieces.ids, inputs)
     vectors = np.zeros((len(spans), states.shape[1]), dtype=np.float32)
     np.add.at(vectors, pieces.words, states[first : first + count])
     vectors /= np.bincount(pieces.words, minlength=len(spans))[:, None]
-    return Words([text[start:end] for start, end in spans], spans, vectors)
+    return WordStates([text[start:end] for start, end in spans], spans, vectors)
 
 
-def surprisal_frame(text: str, pieces: Pieces, nats: NDArray[np.float64]) -> "DataFrame":
+def surprisal_frame(text: str, pieces: TokenOffsets, nats: NDArray[np.float64]) -> "DataFrame":
     """Return one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal`` in bits.
 
     >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
-    >>> pieces = Pieces(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
+    >>> pieces = TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
     >>> surprisal_frame("long film", pieces, np.log([0.5, 0.25, 1.0])).values.tolist()
     [['long', 'long', 0, 0, 4, 1.0], ['fi', 'film', 1, 5, 7, 2.0], ['lm', 'film', 1, 7, 9, -0.0]]
     """

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.objectives import Family, Role
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.seq2seq import Seq2Seq
@@ -23,11 +23,11 @@ def _nothing(count: int) -> Ids:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PretrainedObjective:
     """What a tokenizer puts around a text: ([CLS], [SEP]), (<s>, </s>), (bos), (eos), or nothing.
 
     >>> example = Example(np.array([5, 4]), np.array([-100, 6]))
-    >>> framed = Frame((1,), (2, 3)).around(example)
+    >>> framed = PretrainedObjective((1,), (2, 3)).around(example)
     >>> framed.inputs.tolist(), framed.targets.tolist()
     ([1, 5, 4, 2, 3], [-100, -100, 6, -100, -100])
     """
@@ -49,15 +49,15 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class CausalFrame:
+class PretrainedCausal:
     """A causal checkpoint.
 
-    >>> gpt2 = CausalFrame(Frame(), start=1)
+    >>> gpt2 = PretrainedCausal(PretrainedObjective(), start=1)
     >>> [one.inputs.tolist() for prompt in ([5], []) for one in gpt2.score(np.array(prompt), np.array([6, 7]), special)]
     [[5, 6], [1, 6]]
     """
 
-    frame: Frame
+    frame: PretrainedObjective
     start: int
     """stands for an empty prompt if the frame puts nothing before a text"""
 
@@ -67,22 +67,22 @@ class CausalFrame:
     family: ClassVar[Family] = "autoregressive"
     share: ClassVar[float] = 1.0
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask for every token, the first one after ``start`` or the frame."""
         return self.score(tokens[:0], tokens, special)[0]
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion after the prompt, in one pass."""
         head = self._head(prompt)
         targets = _ids(_nothing(len(head) - 1), completion)
         return [Example(_ids(head, completion[:-1]), targets, visible="past")]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt; what follows is not there yet."""
         head = self._head(prompt)
         return Example(head, _nothing(len(head)), visible="past")
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text as the tokenizer frames it; an empty one as ``start``."""
         inputs = self.frame.text(tokens)
         inputs = inputs if len(inputs) else _ids([self.start])
@@ -94,10 +94,10 @@ class CausalFrame:
 
 
 @dataclass(frozen=True)
-class MaskedFrame:
+class PretrainedMasked:
     """A masked checkpoint: ``Masked`` between its tokenizer's [CLS] and [SEP]."""
 
-    frame: Frame
+    frame: PretrainedObjective
     masked: Masked = Masked()
 
     kind: ClassVar[str] = "masked"
@@ -110,36 +110,38 @@ class MaskedFrame:
         """Share of the tokens that training asks for."""
         return self.masked.share
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask for a share of the tokens, in the frame."""
         return self.frame.around(self.masked.learn(tokens, special, rng))
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for each token of the completion with all later ones masked, in the frame: the chain."""
-        return [self.frame.around(example) for example in self.masked.score(prompt, completion, special)]
+        return [
+            self.frame.around(example) for example in self.masked.score(prompt, completion, special)
+        ]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and ``length`` masks, in the frame."""
         return self.frame.around(self.masked.begin(prompt, length, special))
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text in the frame."""
         inputs = self.frame.text(tokens)
         return Example(inputs, _nothing(len(inputs)))
 
 
 @dataclass(frozen=True)
-class SentinelFrame:
+class PretrainedSpanCorruption:
     """A span-corruption checkpoint such as T5: the completion is the span cut from the end of the prompt.
 
     With eos 2, sentinel 9 and pad 0 as the decoder's start:
 
-    >>> (one,) = SentinelFrame(Frame(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 9, 2], [0, 9, 6], [-100, 6, 7])
     """
 
-    frame: Frame
+    frame: PretrainedObjective
     start: tuple[int, ...]
     """what the decoder has read before it says anything"""
     spans: Seq2Seq = Seq2Seq()
@@ -154,40 +156,40 @@ class SentinelFrame:
         """Targets a token of the text: the spans, and a sentinel for each."""
         return self.spans.rate * (1 + 1 / self.spans.mean_span)
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Cut spans out of the text and ask for them."""
         cut = self.spans.learn(tokens, special, rng)
         targets = _ids(_nothing(len(self.start) - 1), cut.targets)
         return Example(self.frame.text(cut.inputs), targets, _ids(self.start, cut.targets[:-1]))
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
         begun = self.begin(prompt, len(completion), special)
         assert begun.decoder_inputs is not None
         targets = _ids(begun.targets[1:], completion)
         return [Example(begun.inputs, targets, _ids(begun.decoder_inputs, completion[:-1]))]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Let the encoder read the prompt and a sentinel; the decoder has read its start and that sentinel."""
         hole = special.sentinels[:1]
         decoder = _ids(self.start, hole)
         return Example(self.frame.text(prompt, hole), _nothing(len(decoder)), decoder)
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
 
 
 @dataclass(frozen=True)
-class PlainFrame:
+class PretrainedSeq2Seq:
     """A translator or the like (Marian, BART, T5Gemma): the encoder reads the prompt, the decoder says the completion.
 
-    >>> (one,) = PlainFrame(Frame(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSeq2Seq(PretrainedObjective(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 2], [0, 6], [6, 7])
     """
 
-    frame: Frame
+    frame: PretrainedObjective
     start: tuple[int, ...]
     """what the decoder has read before it says anything"""
     fills: bool = False
@@ -199,7 +201,7 @@ class PlainFrame:
     family: ClassVar[Family] = "autoregressive"
     share: ClassVar[float] = 1.0
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Refuse: such a checkpoint was trained on pairs, or on a noise that its files do not tell.
 
         Raises:
@@ -210,26 +212,28 @@ class PlainFrame:
             "or on a noise that its files do not tell); log_likelihood(sources, targets) scores pairs"
         )
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask the decoder for the completion, the encoder having read the prompt."""
         inputs = self.read(prompt, special).inputs
         targets = _ids(_nothing(len(self.start) - 1), completion)
         return [Example(inputs, targets, _ids(self.start, completion[:-1]))]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Let the encoder read the prompt; the decoder has read its start."""
-        return Example(self.read(prompt, special).inputs, _nothing(len(self.start)), _ids(self.start))
+        return Example(
+            self.read(prompt, special).inputs, _nothing(len(self.start)), _ids(self.start)
+        )
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
 
 
-FRAMED = (CausalFrame, MaskedFrame, SentinelFrame, PlainFrame)
+FRAMED = (PretrainedCausal, PretrainedMasked, PretrainedSpanCorruption, PretrainedSeq2Seq)
 """Objectives of checkpoints: their files are plain transformers', without lmcompare.json."""
 
 
-def _encoded(frame: Frame, tokens: Ids, special: Special) -> Example:
+def _encoded(frame: PretrainedObjective, tokens: Ids, special: SpecialTokens) -> Example:
     inputs = frame.text(tokens)
     inputs = inputs if len(inputs) else _ids([special.eos])
     return Example(inputs, _nothing(len(inputs)))

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmcompare.core.example import Example, Ids, Special, collate
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.core.example import Example, Ids, SpecialTokens, collate
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.objectives import Objective
 
 Matrix = NDArray[np.bool_]
@@ -32,7 +32,9 @@ class Visibility:
     cross: Matrix | None = None
 
 
-def visibility(network: Network, example: Example, special: Special, *, batch_tokens: int = 16_384) -> Visibility:
+def visibility(
+    network: Network, example: Example, special: SpecialTokens, *, batch_tokens: int = 16_384
+) -> Visibility:
     """Measure which output of the network can see which input of an example.
 
     Each input is changed in copies of its own (to three other ordinary tokens), and an output that moves by more than
@@ -57,38 +59,56 @@ def visibility(network: Network, example: Example, special: Special, *, batch_to
 
     def states(rows: Ids) -> Tensor:
         read = [Example(row, row, None, example.visible, example.segments) for row in rows]
-        return network.states(Tensors.of(collate(read, special.pad), network.device))
+        return network.states(BatchTensors.of(collate(read, special.pad), network.device))
 
     return Visibility(
         own=_moved(network, states, example.inputs, special, batch_tokens),
-        decoder=_moved(network, _logits(network, example, special, True), decoder, special, batch_tokens),
-        cross=_moved(network, _logits(network, example, special), example.inputs, special, batch_tokens),
+        decoder=_moved(
+            network, _logits(network, example, special, True), decoder, special, batch_tokens
+        ),
+        cross=_moved(
+            network, _logits(network, example, special), example.inputs, special, batch_tokens
+        ),
     )
 
 
-def visibility_of(network: Network, objective: Objective, tokens: Ids, special: Special) -> Visibility:
+def visibility_of(
+    network: Network, objective: Objective, tokens: Ids, special: SpecialTokens
+) -> Visibility:
     """Measure who sees whom when the objective asks about a text of (n,) tokens as it does in training."""
     return visibility(network, objective.learn(tokens, special, np.random.default_rng(0)), special)
 
 
-def _logits(network: Network, example: Example, special: Special, decoder: bool = False) -> Callable[[Ids], Tensor]:
+def _logits(
+    network: Network, example: Example, special: SpecialTokens, decoder: bool = False
+) -> Callable[[Ids], Tensor]:
     """Return the function from rows of (changed) inputs to the logits at every output."""
 
     def ask(rows: Ids) -> Tensor:
-        read = [replace(example, **{"decoder_inputs" if decoder else "inputs": row}) for row in rows]
-        batch = Tensors.of(collate(read, special.pad), network.device)
+        read = [
+            replace(example, **{"decoder_inputs" if decoder else "inputs": row}) for row in rows
+        ]
+        batch = BatchTensors.of(collate(read, special.pad), network.device)
         logits = network.logits(batch, torch.ones_like(batch.targets, dtype=torch.bool))
         return logits.view(len(rows), -1, logits.shape[-1])
 
     return ask
 
 
-def _moved(network: Network, ask: Callable[[Ids], Tensor], inputs: Ids, special: Special, batch_tokens: int) -> Matrix:
+def _moved(
+    network: Network,
+    ask: Callable[[Ids], Tensor],
+    inputs: Ids,
+    special: SpecialTokens,
+    batch_tokens: int,
+) -> Matrix:
     """Return whether output i moves when input j changes. Shape (outputs, inputs)."""
     changed: list[Ids] = []
     for place, token in enumerate(inputs):
         others = special.ordinary[special.ordinary != token]
-        for other in np.random.default_rng(place).choice(others, min(_SUBSTITUTES, len(others)), replace=False):
+        for other in np.random.default_rng(place).choice(
+            others, min(_SUBSTITUTES, len(others)), replace=False
+        ):
             row = inputs.copy()
             row[place] = other
             changed.append(row)

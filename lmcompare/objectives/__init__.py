@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Example, Ids, Special, isolate
+from lmcompare.core.example import Example, Ids, SpecialTokens, isolate
 from lmcompare.core.registry import Registry
 
 Role = Literal["decoder", "encoder", "encoder-decoder"]
@@ -38,20 +38,22 @@ class Objective(Protocol):
     def share(self) -> float:
         """Targets that are text for each token of the corpus, on average over long blocks."""
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Return what a block of the corpus, (n,) tokens, asks of the network."""
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Return the examples whose target log-probabilities add up to log p(completion given prompt)."""
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Return from where decoding of ``length`` tokens starts."""
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Return how a text is read to represent it: nothing is asked, the last input is eos."""
 
 
-OBJECTIVES: Registry[Objective] = Registry("objective", package="lmcompare.objectives", group="lmcompare.objectives")
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective", package="lmcompare.objectives", group="lmcompare.objectives"
+)
 
 
 class Composed(ABC):
@@ -88,19 +90,19 @@ class Composed(ABC):
         """That of the objective that answers."""
         return self.answering.exactness
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask as at the end of training."""
         return learn_block(self, tokens, special, rng, isolated=False)
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask as the objective that answers does."""
         return self.answering.score(prompt, completion, special)
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the objective that answers does."""
         return self.answering.begin(prompt, length, special)
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read as the objective that answers does."""
         return self.answering.read(tokens, special)
 
@@ -108,7 +110,7 @@ class Composed(ABC):
 def learn_block(
     objective: Objective,
     tokens: Ids,
-    special: Special,
+    special: SpecialTokens,
     rng: np.random.Generator,
     *,
     isolated: bool,
@@ -176,13 +178,19 @@ def parse(given: Any, path: str = "objective") -> Objective:
         made: Objective = TypeAdapter(cls).validate_python(with_parts(settings, path, parse))
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        raise InputError(*(f"{path}.{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)) from error
+        raise InputError(
+            *(f"{path}.{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in problems)
+        ) from error
     except InputError as error:
-        raise InputError(*(p if p.startswith(f"{path}.") else f"{path}.{p}" for p in error.problems)) from error
+        raise InputError(
+            *(p if p.startswith(f"{path}.") else f"{path}.{p}" for p in error.problems)
+        ) from error
     return made
 
 
-def with_parts(settings: Mapping[str, Any], path: str, resolve: Callable[[Any, str], Any]) -> dict[str, Any]:
+def with_parts(
+    settings: Mapping[str, Any], path: str, resolve: Callable[[Any, str], Any]
+) -> dict[str, Any]:
     """Return the settings of an objective with each ``objective`` in its lists of parts resolved.
 
     >>> with_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
@@ -195,6 +203,8 @@ def with_parts(settings: Mapping[str, Any], path: str, resolve: Callable[[Any, s
         return {**given, "objective": resolve(given["objective"], f"{where}.objective")}
 
     return {
-        key: [row(item, f"{path}.{key}.{i}") for i, item in enumerate(value)] if isinstance(value, list) else value
+        key: [row(item, f"{path}.{key}.{i}") for i, item in enumerate(value)]
+        if isinstance(value, list)
+        else value
         for key, value in settings.items()
     }

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Ids, Special
+from lmcompare.core.example import Ids, SpecialTokens
 
 
 def cut_spans(
-    tokens: Ids, special: Special, rng: np.random.Generator, *, rate: float, mean_span: float
+    tokens: Ids, special: SpecialTokens, rng: np.random.Generator, *, rate: float, mean_span: float
 ) -> tuple[Ids, list[Ids]]:
     """Cut ``rate`` of the ordinary tokens out in spans; special tokens are never cut.
 
@@ -40,7 +40,9 @@ def cut_spans(
     return text[~cut | starts], spans
 
 
-def _draw(length: int, rng: np.random.Generator, rate: float, mean_span: float) -> NDArray[np.bool_]:
+def _draw(
+    length: int, rng: np.random.Generator, rate: float, mean_span: float
+) -> NDArray[np.bool_]:
     """Draw which of ``length`` tokens are cut."""
     count = min(int(rate * length + rng.random()), length - 1)
     if count < 1:

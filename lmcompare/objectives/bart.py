@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT, Rate, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 
@@ -42,34 +42,38 @@ class Bart:
     permute: bool = True
     """shuffle the sentences of each document"""
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Corrupt the text and ask for all of it."""
         shuffled = shuffle_sentences(tokens, special, rng) if self.permute else tokens
         return self._ask(self._infill(shuffled.astype(np.int64), special, rng), tokens, special)
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion where the encoder reads the prompt and a mask, and the decoder has read the prompt."""
-        whole = self._ask(np.append(prompt, special.mask), np.concatenate([prompt, completion]), special)
+        whole = self._ask(
+            np.append(prompt, special.mask), np.concatenate([prompt, completion]), special
+        )
         targets = whole.targets.copy()
         targets[: len(prompt)] = IGNORE
         return [Example(whole.inputs, targets, whole.decoder_inputs)]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a mask; the decoder has read bos and the prompt."""
         decoder = np.concatenate([[special.bos], prompt]).astype(np.int64)
-        return Example(np.append(prompt, special.mask).astype(np.int64), np.full(len(decoder), IGNORE), decoder)
+        return Example(
+            np.append(prompt, special.mask).astype(np.int64), np.full(len(decoder), IGNORE), decoder
+        )
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text and eos; the decoder is left out."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE))
 
     @staticmethod
-    def _ask(inputs: Ids, tokens: Ids, special: Special) -> Example:
+    def _ask(inputs: Ids, tokens: Ids, special: SpecialTokens) -> Example:
         decoder = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
         return Example(inputs.astype(np.int64), tokens.astype(np.int64), decoder)
 
-    def _infill(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Ids:
+    def _infill(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Ids:
         """Put masks for spans: each span goes before, between or after the ordinary tokens that are kept."""
         places = np.flatnonzero(~special.is_special(tokens))
         count = int(self.rate * len(places) + rng.random())
@@ -87,7 +91,9 @@ class Bart:
         cut[places] = np.repeat(np.arange(2 * kept + 1) % 2 == 0, runs)
         starts = cut & ~np.concatenate([[False], cut[:-1]])
         empty = np.flatnonzero(put & (span == 0))
-        before = empty + np.concatenate([[0], np.cumsum(span)])[empty]  # which ordinary token an empty span precedes
+        before = (
+            empty + np.concatenate([[0], np.cumsum(span)])[empty]
+        )  # which ordinary token an empty span precedes
         at = np.append(places, places[-1] + 1)[before]
         inputs = np.insert(np.where(starts, special.mask, tokens), at, special.mask)
         kept_inputs: Ids = inputs[np.insert(~cut | starts, at, True)]
@@ -100,7 +106,7 @@ class Bart:
         return [*lengths[:-1], lengths[-1] - (sum(lengths) - count)]
 
 
-def shuffle_sentences(tokens: Ids, special: Special, rng: np.random.Generator) -> Ids:
+def shuffle_sentences(tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Ids:
     """Return the sentences of each document (documents end in eos) in random order. Shape (n,) in, (n,) out.
 
     With 50 a full stop and 2 eos, ``5 6 50 7 50 2 8 50 9`` may become ``7 50 5 6 50 2 9 8 50``.

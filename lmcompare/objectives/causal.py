@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Role
 
@@ -27,23 +27,27 @@ class Causal:
     exactness: ClassVar[str] = "exact"
     share: ClassVar[float] = 1.0
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask for every token."""
-        return Example(np.concatenate([[special.bos], tokens[:-1]]), tokens.astype(np.int64), visible="past")
+        return Example(
+            np.concatenate([[special.bos], tokens[:-1]]), tokens.astype(np.int64), visible="past"
+        )
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion after the prompt, in one pass."""
-        example = self.learn(np.concatenate([prompt, completion]), special, np.random.default_rng(0))
+        example = self.learn(
+            np.concatenate([prompt, completion]), special, np.random.default_rng(0)
+        )
         targets = example.targets.copy()
         targets[: len(prompt)] = IGNORE
         return [Example(example.inputs, targets, visible="past")]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt; what follows is not there yet."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="past")
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text between bos and eos."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="past")

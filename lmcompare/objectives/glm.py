@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.objectives._spans import cut_spans
@@ -46,30 +46,30 @@ class GLM:
         """The rate; the end of each span comes on top."""
         return self.rate
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Cut spans out of the text and ask for them in random order."""
         holed, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
         return self._ask(holed, [spans[i] for i in rng.permutation(len(spans))], special)
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; that it ends is not asked."""
         hole = special.sentinels[0]
         whole = self._ask(np.append(prompt, hole), [np.concatenate([[hole], completion])], special)
         return [Example(whole.inputs[:-1], whole.targets[:-1], visible=whole.visible)]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a hole, and the hole's name once more, after which its span is written."""
         hole = special.sentinels[0]
         inputs = np.concatenate([prompt, [hole, hole]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs) - 1)
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos, all of it visible."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
     @staticmethod
-    def _ask(holed: Ids, spans: list[Ids], special: Special) -> Example:
+    def _ask(holed: Ids, spans: list[Ids], special: SpecialTokens) -> Example:
         targets = [np.append(span[1:], special.eos) for span in spans]
         return Example(
             np.concatenate([holed, *spans]).astype(np.int64),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 
@@ -68,9 +68,13 @@ class Masked:
         masked, random = self._shares
         if uniform and (masked < 1 or random > 0):
             got = f"{masked:g} and {random:g}"
-            raise InputError(f"masked: wanted 1, and random: 0, where the rate is uniform (else no bound), got {got}")
+            raise InputError(
+                f"masked: wanted 1, and random: 0, where the rate is uniform (else no bound), got {got}"
+            )
         if uniform and self.whole_word:
-            raise InputError("whole_word: wanted false where the rate is uniform (else no bound), got true")
+            raise InputError(
+                "whole_word: wanted false where the rate is uniform (else no bound), got true"
+            )
         if masked + random > 1 + 1e-9:
             raise InputError(f"masked + random: wanted a sum of at most 1, got {masked + random:g}")
 
@@ -79,7 +83,7 @@ class Masked:
         """The rate; a half if it is uniform."""
         return 0.5 if isinstance(self.rate, str) else self.rate
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask for ``rate`` of the ordinary tokens, at least one if there is any."""
         masked, random = self._shares
         asked = self._choose(tokens, special, rng)
@@ -95,7 +99,7 @@ class Masked:
         targets = np.where(asked, tokens, IGNORE).astype(np.int64)
         return Example(self._read(inputs, special), targets, visible="all", weights=weights)
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for each token of the completion with all later ones masked: the chain, one example a token.
 
         Each factor p(y_t | prompt, y_<t, MASK...) is normalised, so the product is a proper likelihood of the
@@ -110,31 +114,37 @@ class Masked:
             examples.append(Example(self._read(inputs, special), targets, visible="all"))
         return examples
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and ``length`` masks.
 
         Raises:
             InputError: ``shifted``: the answer to a mask does not stand at the mask.
         """
         if self.shifted:
-            raise InputError("shifted: wanted false to decode by unmasking, got true; let a causal part answer")
+            raise InputError(
+                "shifted: wanted false to decode by unmasking, got true; let a causal part answer"
+            )
         inputs = np.concatenate([prompt, np.full(length, special.mask)]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos."""
-        inputs = np.concatenate([[special.bos] if self.shifted else [], tokens, [special.eos]]).astype(np.int64)
+        inputs = np.concatenate(
+            [[special.bos] if self.shifted else [], tokens, [special.eos]]
+        ).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
     @property
     def _shares(self) -> tuple[float, float]:
         return self.masked or 0.0, self.random or 0.0
 
-    def _read(self, inputs: Ids, special: Special) -> Ids:
+    def _read(self, inputs: Ids, special: SpecialTokens) -> Ids:
         """Put bos before the text, and leave out its last token, if what comes next is asked for at each place."""
         return np.concatenate([[special.bos], inputs[:-1]]) if self.shifted else inputs
 
-    def _choose(self, tokens: Ids, special: Special, rng: np.random.Generator) -> NDArray[np.bool_]:
+    def _choose(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> NDArray[np.bool_]:
         """Draw the positions asked for: rate x n of them, rounded at random so that it is right on average.
 
         If the rate is uniform, their number is: each from 1 to n is equally likely.

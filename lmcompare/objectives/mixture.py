@@ -7,7 +7,14 @@ import numpy as np
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.settings import STRICT, Rate
-from lmcompare.objectives import OBJECTIVES, Composed, Family, Objective, check_one_network, family_of
+from lmcompare.objectives import (
+    OBJECTIVES,
+    Composed,
+    Family,
+    Objective,
+    check_one_network,
+    family_of,
+)
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,17 @@ class Mixture(Composed):
         Raises:
             InputError: there is none, or more than one.
         """
-        named = [part.objective for part in self.parts if (part.name or part.objective.kind) == name]
+        named = [
+            part.objective for part in self.parts if (part.name or part.objective.kind) == name
+        ]
         if not named:
             raise InputError(
                 f"answer: no part {name!r}{nearest(name, {p.name or p.objective.kind for p in self.parts})}"
             )
         if len(named) > 1:
-            raise InputError(f"answer: wanted the name of one part, got {name!r}, which {len(named)} have; name them")
+            raise InputError(
+                f"answer: wanted the name of one part, got {name!r}, which {len(named)} have; name them"
+            )
         found: Objective = named[0]
         return found
 

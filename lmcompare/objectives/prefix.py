@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Role
 
@@ -44,27 +44,29 @@ class Prefix:
         """What ``network`` says."""
         return self.network
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Ask for what follows a random prefix."""
-        return self._ask(tokens, int(rng.integers(1, len(tokens))) if len(tokens) > 1 else 0, special)
+        return self._ask(
+            tokens, int(rng.integers(1, len(tokens))) if len(tokens) > 1 else 0, special
+        )
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion after the prompt as prefix, in one pass."""
         return [self._ask(np.concatenate([prompt, completion]), len(prompt), special)]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt, which sees itself whole."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
         if self.network == "decoder":
             return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs))
         return Example(inputs, np.array([IGNORE]), np.array([special.bos], dtype=np.int64))
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text between bos and eos, all of it visible."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
-    def _ask(self, tokens: Ids, prefix: int, special: Special) -> Example:
+    def _ask(self, tokens: Ids, prefix: int, special: SpecialTokens) -> Example:
         inputs = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
         targets = tokens.astype(np.int64)
         if self.network == "decoder":

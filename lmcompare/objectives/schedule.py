@@ -7,7 +7,14 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import STRICT, Share
-from lmcompare.objectives import OBJECTIVES, Composed, Family, Objective, check_one_network, family_of
+from lmcompare.objectives import (
+    OBJECTIVES,
+    Composed,
+    Family,
+    Objective,
+    check_one_network,
+    family_of,
+)
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,14 @@ class Schedule(Composed):
             raise InputError(f"stages: wanted at least two, got {len(self.stages)}")
         missing = [i for i, stage in enumerate(self.stages[:-1]) if stage.share is None]
         if missing:
-            raise InputError(f"stages.{missing[0]}.share: missing; only the last stage may leave it out")
+            raise InputError(
+                f"stages.{missing[0]}.share: missing; only the last stage may leave it out"
+            )
         total = sum(stage.share or 0.0 for stage in self.stages)
         if self.stages[-1].share is None and total >= 1:
-            raise InputError(f"stages: wanted shares that leave some for the last stage, got a sum of {total:g}")
+            raise InputError(
+                f"stages: wanted shares that leave some for the last stage, got a sum of {total:g}"
+            )
         if self.stages[-1].share is not None and abs(total - 1) > 1e-6:
             raise InputError(f"stages: wanted shares that add up to 1, got {total:g}")
         check_one_network([stage.objective for stage in self.stages], "stages")
@@ -74,7 +85,11 @@ class Schedule(Composed):
     def share(self) -> float:
         """The mean over training."""
         spans = np.diff([0.0, *self._ends, 1.0])
-        return float(sum(span * stage.objective.share for span, stage in zip(spans, self.stages, strict=True)))
+        return float(
+            sum(
+                span * stage.objective.share for span, stage in zip(spans, self.stages, strict=True)
+            )
+        )
 
     @property
     def _ends(self) -> list[float]:
@@ -83,5 +98,7 @@ class Schedule(Composed):
 
     def pick(self, rng: np.random.Generator, progress: float) -> Objective:
         """Return the objective whose turn it is."""
-        stage: Objective = self.stages[int(np.searchsorted(self._ends, progress + 1e-9, side="right"))].objective
+        stage: Objective = self.stages[
+            int(np.searchsorted(self._ends, progress + 1e-9, side="right"))
+        ].objective
         return stage

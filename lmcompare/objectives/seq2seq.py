@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.objectives._spans import cut_spans
@@ -40,12 +40,12 @@ class Seq2Seq:
         """The rate; sentinels and the end come on top."""
         return self.rate
 
-    def learn(self, tokens: Ids, special: Special, rng: np.random.Generator) -> Example:
+    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
         """Cut spans out of the text and ask for them."""
         inputs, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
         return self._ask(inputs, np.concatenate([np.array([], dtype=np.int64), *spans]), special)
 
-    def score(self, prompt: Ids, completion: Ids, special: Special) -> list[Example]:
+    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
         hole = special.sentinels[0]
         whole = self._ask(np.append(prompt, hole), np.concatenate([[hole], completion]), special)
@@ -54,18 +54,20 @@ class Seq2Seq:
         targets[0] = IGNORE
         return [Example(whole.inputs, targets, whole.decoder_inputs[:-1])]
 
-    def begin(self, prompt: Ids, length: int, special: Special) -> Example:
+    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a sentinel; the decoder has read bos and that sentinel."""
         hole = special.sentinels[0]
         decoder = np.array([special.bos, hole], dtype=np.int64)
         return Example(np.append(prompt, hole).astype(np.int64), np.full(2, IGNORE), decoder)
 
-    def read(self, tokens: Ids, special: Special) -> Example:
+    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text and eos; the decoder is left out."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE))
 
     @staticmethod
-    def _ask(inputs: Ids, spans: Ids, special: Special) -> Example:
+    def _ask(inputs: Ids, spans: Ids, special: SpecialTokens) -> Example:
         decoder = np.concatenate([[special.bos], spans]).astype(np.int64)
-        return Example(inputs.astype(np.int64), np.append(spans, special.eos).astype(np.int64), decoder)
+        return Example(
+            inputs.astype(np.int64), np.append(spans, special.eos).astype(np.int64), decoder
+        )

@@ -40,9 +40,15 @@ def write(folder: Path, *, html: bool = False, latex: bool = False, parquet: boo
     if html:
         files["report.html"] = exports.html(markdown, files).encode()
     if latex:
-        files |= {f"tables/{name}.tex": f"{exports.latex(table)}\n".encode() for name, table in page.tables.items()}
+        files |= {
+            f"tables/{name}.tex": f"{exports.latex(table)}\n".encode()
+            for name, table in page.tables.items()
+        }
     if parquet:
-        files |= {f"tables/{name}.parquet": exports.parquet(table.numbers) for name, table in page.tables.items()}
+        files |= {
+            f"tables/{name}.parquet": exports.parquet(table.numbers)
+            for name, table in page.tables.items()
+        }
     for name, content in files.items():
         write_atomically(folder / name, content)
     path = folder / "report.md"
@@ -66,7 +72,13 @@ def summary(folders: Sequence[Path]) -> str:
         except InputError as error:
             problems += error.problems
             continue
-        reports.append(((folder / "report.md").as_posix(), [find(rows, task) for task in rows.tasks], rows.arms))
+        reports.append(
+            (
+                (folder / "report.md").as_posix(),
+                [find(rows, task) for task in rows.tasks],
+                rows.models,
+            )
+        )
     if problems:
         raise InputError(*problems)
     table = overview.across(reports)

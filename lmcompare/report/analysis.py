@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.formatting import Shown, fitting_decimals, interval, shown
-from lmcompare.report.outcomes import Outcome, gained, outcome, paired
-from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Rows, Task
+from lmcompare.report.formatting import FormattedValue, fitting_decimals, interval, shown
+from lmcompare.report.outcomes import ItemOutcomes, gained, outcome, paired
+from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.statistics.verdicts import Says
 
 SECONDARY = ("f1_macro", "f1_micro", "matthews", "ece", "brier", "nll")
@@ -22,17 +22,17 @@ SMALLEST_EFFECTS = {"accuracy": 0.01, "f1_macro": 0.01, "matthews": 0.02, "bits_
 """Smallest effect of interest where a task names none, in the metric's own unit (accuracy: one point)."""
 
 
-def smallest_effect(task: Task) -> float:
+def smallest_effect(task: TaskResults) -> float:
     """Return the smallest effect of interest on ``task``: its own, or the metric's, or a sliver: any effect counts."""
     return task.smallest_effect or SMALLEST_EFFECTS.get(task.primary, 1e-9)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The primary metric of one arm or control under one condition.
+class MeasuredModel:
+    """The primary metric of one model or control under one condition.
 
     Attributes:
-        arm: its name.
+        model: its name.
         condition: pretrained, scratch or control.
         exactness: of the likelihood, '' if it is none.
         seeds: the seeds of ``per_seed``.
@@ -41,17 +41,17 @@ class Measured:
         outcome: what it was computed from.
     """
 
-    arm: str
+    model: str
     condition: str
     exactness: str
     seeds: tuple[int, ...]
     per_seed: list[float]
     estimate: statistics.Estimate
-    outcome: Outcome
+    outcome: ItemOutcomes
 
 
 @dataclass(frozen=True)
-class Lead:
+class Comparison:
     """By how much the first is ahead of the second: positive is better, whichever way the metric points.
 
     Attributes:
@@ -75,7 +75,11 @@ class Lead:
     @property
     def label(self) -> str:
         """The verdict, labelled where it says nothing of objectives: a checkpoint is one of the two."""
-        return self.verdict if self.controlled else f"{self.verdict}, **not controlled**".removeprefix(", ")
+        return (
+            self.verdict
+            if self.controlled
+            else f"{self.verdict}, **not controlled**".removeprefix(", ")
+        )
 
     @property
     def clear(self) -> bool:
@@ -89,62 +93,86 @@ class Lead:
 
 
 @dataclass(frozen=True)
-class Findings:
+class TaskAnalysis:
     """All that is known of one task.
 
     Attributes:
         task: the task.
         metric: how its primary metric is shown.
         smallest_effect: smallest effect of interest, in the metric's own unit.
-        measured: by arm and condition, the arms in the YAML file's order, then the controls.
-        leads: each pair of pretrained arms, whoever is ahead first.
-        gains: each arm, pretrained ('first') over scratch ('second'); positive: pretraining helped.
-        gain_leads: each pair of arms: by how much more pretraining brought the first.
-        controls: each pretrained arm ('first') over each control ('second'); positive: the arm is ahead.
-        others: by metric: columns arm, condition, seed, value of the whole cell.
+        measured: by model and condition, the models in the YAML file's order, then the controls.
+        leads: each pair of pretrained models, whoever is ahead first.
+        gains: each model, pretrained ('first') over scratch ('second'); positive: pretraining helped.
+        gain_leads: each pair of models: by how much more pretraining brought the first.
+        controls: each pretrained model ('first') over each control ('second'); positive: the model is ahead.
+        others: by metric: columns model, condition, seed, value of the whole cell.
         parts: the same of metrics of a part of the items, which are called ``<metric>/<kind of part>/<part>``.
-        judged: the judge's bits per byte of the generations, with an interval, by arm.
-        checkpoints: the arms that came trained: not controlled.
+        judged: the judge's bits per byte of the generations, with an interval, by model.
+        checkpoints: the models that came trained: not controlled.
     """
 
-    task: Task
-    metric: Shown
+    task: TaskResults
+    metric: FormattedValue
     smallest_effect: float
-    measured: dict[tuple[str, str], Measured] = field(default_factory=dict)
-    leads: list[Lead] = field(default_factory=list)
-    gains: list[Lead] = field(default_factory=list)
-    gain_leads: list[Lead] = field(default_factory=list)
-    controls: list[Lead] = field(default_factory=list)
+    measured: dict[tuple[str, str], MeasuredModel] = field(default_factory=dict)
+    leads: list[Comparison] = field(default_factory=list)
+    gains: list[Comparison] = field(default_factory=list)
+    gain_leads: list[Comparison] = field(default_factory=list)
+    controls: list[Comparison] = field(default_factory=list)
     others: dict[str, pd.DataFrame] = field(default_factory=dict)
     parts: dict[str, pd.DataFrame] = field(default_factory=dict)
-    judged: dict[str, Measured] = field(default_factory=dict)
+    judged: dict[str, MeasuredModel] = field(default_factory=dict)
     checkpoints: tuple[str, ...] = ()
 
-    def of(self, condition: str) -> list[Measured]:
+    def of(self, condition: str) -> list[MeasuredModel]:
         """Return what was measured under one condition."""
         return [measured for (_, asked), measured in self.measured.items() if asked == condition]
 
 
-def measure(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Measured | None:
-    """Return one metric of one arm, from per-item records where there are any, else from whole-cell ones."""
-    found = outcome(rows, task, arm, condition, metric)
+def measure(
+    rows: Results, task: str, model: str, condition: str, metric: str
+) -> MeasuredModel | None:
+    """Return one metric of one model, from per-item records where there are any, else from whole-cell ones."""
+    found = outcome(rows, task, model, condition, metric)
     if found is None:
         return None
     e = statistics.estimate(found.numerators, found.denominators)
     least, most = shown(metric).limits
     # Two seeds that differ make an interval as wide as a correlation cannot be.
-    estimate = replace(e, low=max(e.low, least), high=min(e.high, most), items=0 if found.items == ("",) else e.items)
-    return Measured(arm, condition, found.exactness, found.seeds, found.per_seed, estimate, found)
+    estimate = replace(
+        e,
+        low=max(e.low, least),
+        high=min(e.high, most),
+        items=0 if found.items == ("",) else e.items,
+    )
+    return MeasuredModel(
+        model, condition, found.exactness, found.seeds, found.per_seed, estimate, found
+    )
 
 
-def decimals_of(metric: Shown, sure: Iterable[statistics.Estimate | statistics.Difference]) -> int:
+def decimals_of(
+    metric: FormattedValue, sure: Iterable[statistics.Estimate | statistics.Difference]
+) -> int:
     """Return the decimals that fit the intervals of some estimates or differences of ``metric``."""
-    return fitting_decimals([(one.high - one.low) / 2 * metric.scale for one in sure], metric.decimals)
+    return fitting_decimals(
+        [(one.high - one.low) / 2 * metric.scale for one in sure], metric.decimals
+    )
 
 
-def written(metric: Shown, one: statistics.Estimate | statistics.Difference, decimals: int, sign: bool = False) -> str:
+def written(
+    metric: FormattedValue,
+    one: statistics.Estimate | statistics.Difference,
+    decimals: int,
+    sign: bool = False,
+) -> str:
     """Write an estimate or a difference with its interval, in the unit in which the metric is shown."""
-    return interval(one.value * metric.scale, one.low * metric.scale, one.high * metric.scale, decimals, sign=sign)
+    return interval(
+        one.value * metric.scale,
+        one.low * metric.scale,
+        one.high * metric.scale,
+        decimals,
+        sign=sign,
+    )
 
 
 def turned(difference: statistics.Difference) -> statistics.Difference:
@@ -152,7 +180,9 @@ def turned(difference: statistics.Difference) -> statistics.Difference:
     return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
 
 
-def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool) -> list[Lead]:
+def leads(
+    pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool
+) -> list[Comparison]:
     """Return the comparisons that could be made, p-values corrected for being one family (Holm 1979)."""
     made = []
     for first, second, difference in pairs:
@@ -161,8 +191,11 @@ def leads(pairs: list[tuple[str, str, statistics.Difference | None]], better: st
         seen = difference if better == "higher" else turned(difference)
         if best_first and seen.value < 0:
             first, second, seen = second, first, turned(seen)
-        made.append(Lead(first, second, seen, seen.p))
-    return [replace(lead, holm=p) for lead, p in zip(made, corrected([lead.holm for lead in made]), strict=True)]
+        made.append(Comparison(first, second, seen, seen.p))
+    return [
+        replace(lead, holm=p)
+        for lead, p in zip(made, corrected([lead.holm for lead in made]), strict=True)
+    ]
 
 
 def corrected(ps: Sequence[float]) -> list[float]:
@@ -171,12 +204,15 @@ def corrected(ps: Sequence[float]) -> list[float]:
     return [next(known) if np.isfinite(p) else p for p in ps]
 
 
-def _labelled(rows: Rows, made: list[Lead]) -> list[Lead]:
-    """Return comparisons of arms, those that involve a checkpoint marked."""
-    return [replace(lead, controlled=not {lead.first, lead.second} & {*rows.checkpoints}) for lead in made]
+def _labelled(rows: Results, made: list[Comparison]) -> list[Comparison]:
+    """Return comparisons of models, those that involve a checkpoint marked."""
+    return [
+        replace(lead, controlled=not {lead.first, lead.second} & {*rows.checkpoints})
+        for lead in made
+    ]
 
 
-def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
+def judged(lead: Comparison, metric: FormattedValue, sesoi: float, *, passed: bool) -> Comparison:
     """Return the comparison with its verdict, in the unit in which the metric is shown.
 
     Args:
@@ -190,46 +226,71 @@ def judged(lead: Lead, metric: Shown, sesoi: float, *, passed: bool) -> Lead:
 
 
 def verdict(
-    difference: statistics.Difference, metric: Shown, sesoi: float, passed: bool, holm: float, says: Says = "better"
+    difference: statistics.Difference,
+    metric: FormattedValue,
+    sesoi: float,
+    passed: bool,
+    holm: float,
+    says: Says = "better",
 ) -> statistics.Verdict:
     """Return what a difference says of a claim, as ``judged``; ``holm`` is NaN where p was not corrected."""
     d, scale = difference, metric.scale
-    seen = replace(d, value=d.value * scale, low=d.low * scale, high=d.high * scale, detectable=d.detectable * scale)
+    seen = replace(
+        d,
+        value=d.value * scale,
+        low=d.low * scale,
+        high=d.high * scale,
+        detectable=d.detectable * scale,
+    )
     adjusted = holm if np.isfinite(holm) else None
     said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, says=says)
     return replace(said, reason=said.reason.replace("+-", "±"))
 
 
-def _passed(rows: Rows, lead: Lead) -> bool:
-    return all(rows.gate(arm) is not False for arm in (lead.first, lead.second))
+def _passed(rows: Results, lead: Comparison) -> bool:
+    return all(rows.gate(model) is not False for model in (lead.first, lead.second))
 
 
-def find(rows: Rows, task: Task) -> Findings:
+def find(rows: Results, task: TaskResults) -> TaskAnalysis:
     """Compute all that the report says of one task."""
     metric = shown(task.primary, task.better)
     conditions = sorted(task.conditions, key=lambda c: (c != PRETRAINED, c != SCRATCH, c))
-    asked = [*product(rows.arms, conditions), *product(rows.controls(task.name), [CONTROL])]
-    measured = {pair: one for pair in asked if (one := measure(rows, task.name, *pair, task.primary))}
+    asked = [*product(rows.models, conditions), *product(rows.controls(task.name), [CONTROL])]
+    measured = {
+        pair: one for pair in asked if (one := measure(rows, task.name, *pair, task.primary))
+    }
     own, scratch, control = (
-        {arm: one.outcome for (arm, condition), one in measured.items() if condition == wanted}
+        {model: one.outcome for (model, condition), one in measured.items() if condition == wanted}
         for wanted in (PRETRAINED, SCRATCH, CONTROL)
     )
-    both = [arm for arm in own if arm in scratch]
-    gain = {arm: gained(own[arm], scratch[arm]) for arm in both}
+    both = [model for model in own if model in scratch]
+    gain = {model: gained(own[model], scratch[model]) for model in both}
     better, sesoi, most = task.better, smallest_effect(task), metric.furthest
     whole = _others(rows, task)
-    found = leads([(a, b, paired(own[a], own[b], most)) for a, b in combinations(own, 2)], better, best_first=True)
+    found = leads(
+        [(a, b, paired(own[a], own[b], most)) for a, b in combinations(own, 2)],
+        better,
+        best_first=True,
+    )
     gain_pairs = [(a, b, paired(gain[a], gain[b], 2 * most)) for a, b in combinations(both, 2)]
-    return Findings(
+    return TaskAnalysis(
         task=task,
         metric=metric,
         smallest_effect=sesoi,
         measured=measured,
-        leads=_labelled(rows, [judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]),
-        gains=leads([(arm, SCRATCH, paired(own[arm], scratch[arm], most)) for arm in both], better, best_first=False),
+        leads=_labelled(
+            rows, [judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]
+        ),
+        gains=leads(
+            [(model, SCRATCH, paired(own[model], scratch[model], most)) for model in both],
+            better,
+            best_first=False,
+        ),
         gain_leads=_labelled(rows, leads(gain_pairs, better, best_first=True)),
         controls=leads(
-            [(a, b, paired(own[a], control[b], most)) for b in control for a in own], better, best_first=False
+            [(a, b, paired(own[a], control[b], most)) for b in control for a in own],
+            better,
+            best_first=False,
         ),
         others={metric: part for metric, part in whole.items() if "/" not in metric},
         parts={metric: part for metric, part in whole.items() if "/" in metric},
@@ -238,17 +299,23 @@ def find(rows: Rows, task: Task) -> Findings:
     )
 
 
-def _others(rows: Rows, task: Task) -> dict[str, pd.DataFrame]:
+def _others(rows: Results, task: TaskResults) -> dict[str, pd.DataFrame]:
     frame = rows.records
     whole = frame[(frame["task"] == task.name) & (frame["item"] == "") & (frame["split"] == "test")]
     skipped = {task.primary, "judge_bits_per_byte"}
     return {
-        str(metric): part.sort_values(["arm", "condition", "seed"])[["arm", "condition", "seed", "value"]]
+        str(metric): part.sort_values(["model", "condition", "seed"])[
+            ["model", "condition", "seed", "value"]
+        ]
         for metric, part in whole.groupby("metric")
         if metric not in skipped
     }
 
 
-def _by_judge(rows: Rows, task: Task) -> dict[str, Measured]:
-    asked = [*product(rows.arms, [PRETRAINED]), *product(rows.controls(task.name), [CONTROL])]
-    return {pair[0]: one for pair in asked if (one := measure(rows, task.name, *pair, "judge_bits_per_byte"))}
+def _by_judge(rows: Results, task: TaskResults) -> dict[str, MeasuredModel]:
+    asked = [*product(rows.models, [PRETRAINED]), *product(rows.controls(task.name), [CONTROL])]
+    return {
+        pair[0]: one
+        for pair in asked
+        if (one := measure(rows, task.name, *pair, "judge_bits_per_byte"))
+    }

@@ -68,7 +68,9 @@ def html(markdown: str, figures: Mapping[str, bytes]) -> str:
 def parquet(numbers: pd.DataFrame) -> bytes:
     """Return the numbers of a table as Parquet; a column whose values are of several types is written as text."""
     mixed = [
-        name for name, values in numbers.items() if values.dtype == object and values.dropna().map(type).nunique() > 1
+        name
+        for name, values in numbers.items()
+        if values.dtype == object and values.dropna().map(type).nunique() > 1
     ]
     held = io.BytesIO()
     text = {name: numbers[name].map(str, na_action="ignore") for name in mixed}
@@ -79,13 +81,13 @@ def parquet(numbers: pd.DataFrame) -> bytes:
 def latex(table: Table) -> str:
     r"""Return a table for LaTeX, with the rules of the package booktabs.
 
-    >>> table = Table("gate", ["arm", "below unigram"], [["`my_arm`", "**0.73**"]], pd.DataFrame())
+    >>> table = Table("gate", ["model", "below unigram"], [["`my_model`", "**0.73**"]], pd.DataFrame())
     >>> print(latex(table))
     \begin{tabular}{lr}
     \toprule
-    arm & below unigram \\
+    model & below unigram \\
     \midrule
-    \texttt{my\_arm} & \textbf{0.73} \\
+    \texttt{my\_model} & \textbf{0.73} \\
     \bottomrule
     \end{tabular}
     """

@@ -8,11 +8,23 @@ from dataclasses import dataclass
 NONE = "–"
 """What stands where there is no value."""
 
-_PREFIXES = {-3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P", 6: "E", 7: "Z"}
+_PREFIXES = {
+    -3: "n",
+    -2: "µ",
+    -1: "m",
+    0: "",
+    1: "k",
+    2: "M",
+    3: "G",
+    4: "T",
+    5: "P",
+    6: "E",
+    7: "Z",
+}
 
 
 @dataclass(frozen=True)
-class Shown:
+class FormattedValue:
     """How the values of one metric are shown.
 
     Attributes:
@@ -34,7 +46,9 @@ class Shown:
     @property
     def measure(self) -> str:
         """Title and unit, for an axis: 'accuracy, %'."""
-        return f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}"
+        return (
+            f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}"
+        )
 
     @property
     def heading(self) -> str:
@@ -52,8 +66,8 @@ class Shown:
         return "points" if self.unit == "%" else self.unit
 
 
-def _share(title: str, better: str = "higher") -> Shown:
-    return Shown(title, "%", 100, better, 1, limits=(0, 1))
+def _share(title: str, better: str = "higher") -> FormattedValue:
+    return FormattedValue(title, "%", 100, better, 1, limits=(0, 1))
 
 
 METRICS = {
@@ -63,50 +77,54 @@ METRICS = {
     "recall": _share("recall"),
     "f1_macro": _share("macro F1"),
     "f1_micro": _share("micro F1"),
-    "matthews": Shown("MCC", better="higher", limits=(-1, 1)),
+    "matthews": FormattedValue("MCC", better="higher", limits=(-1, 1)),
     "ece": _share("ECE", "lower"),
-    "brier": Shown("Brier", better="lower"),
-    "nll": Shown("NLL", "nats per item", better="lower"),
+    "brier": FormattedValue("Brier", better="lower"),
+    "nll": FormattedValue("NLL", "nats per item", better="lower"),
     "accuracy_macro": _share("accuracy, mean over paradigms"),
     "accuracy_by_likelihood": _share("accuracy by likelihood"),
     "accuracy_equal_length": _share("accuracy on pairs of equal length"),
     "choice_accuracy": _share("accuracy of choice"),
     "token_accuracy": _share("right tokens of the best fill"),
-    "spearman": Shown("Spearman's correlation", better="higher", limits=(-1, 1)),
-    "pearson": Shown("Pearson's correlation", better="higher", limits=(-1, 1)),
+    "spearman": FormattedValue("Spearman's correlation", better="higher", limits=(-1, 1)),
+    "pearson": FormattedValue("Pearson's correlation", better="higher", limits=(-1, 1)),
     "rougeL": _share("ROUGE-L"),
     "rouge1": _share("ROUGE-1"),
     "rouge2": _share("ROUGE-2"),
     "exact_match": _share("exact match"),
     "exact_match_tuned": _share("exact match, tuned tasks"),
-    "chrf_tuned": Shown("chrF, tuned tasks", "", 1, "higher", 1, limits=(0, 100)),
+    "chrf_tuned": FormattedValue("chrF, tuned tasks", "", 1, "higher", 1, limits=(0, 100)),
     "squad_f1": _share("word F1"),
-    "chrf": Shown("chrF", "", 1, "higher", 1, limits=(0, 100)),
-    "corpus_chrf": Shown("chrF of the whole", "", 1, "higher", 1, limits=(0, 100)),
-    "bleu": Shown("BLEU", "", 1, "higher", 1, limits=(0, 100)),
-    "ter": Shown("TER", "", 1, "lower", 1),
-    "wer": Shown("word error rate", "%", 100, "lower", 1),
-    "wer_by_likelihood": Shown("word error rate by likelihood", "%", 100, "lower", 1),
-    "bits_per_byte_left": Shown("bits per byte, given the left side alone", better="lower"),
-    "bits_per_byte": Shown("bits per byte", "bits per byte", better="lower"),
-    "margin": Shown("margin below the unigram", "nats per target", better="higher"),
-    "validation_rise": Shown("rise of the validation loss from its lowest", "nats per target", better="lower"),
-    "distinct_1": Shown("distinct-1"),
-    "distinct_2": Shown("distinct-2"),
-    "distinct_3": Shown("distinct-3"),
+    "chrf": FormattedValue("chrF", "", 1, "higher", 1, limits=(0, 100)),
+    "corpus_chrf": FormattedValue("chrF of the whole", "", 1, "higher", 1, limits=(0, 100)),
+    "bleu": FormattedValue("BLEU", "", 1, "higher", 1, limits=(0, 100)),
+    "ter": FormattedValue("TER", "", 1, "lower", 1),
+    "wer": FormattedValue("word error rate", "%", 100, "lower", 1),
+    "wer_by_likelihood": FormattedValue("word error rate by likelihood", "%", 100, "lower", 1),
+    "bits_per_byte_left": FormattedValue(
+        "bits per byte, given the left side alone", better="lower"
+    ),
+    "bits_per_byte": FormattedValue("bits per byte", "bits per byte", better="lower"),
+    "margin": FormattedValue("margin below the unigram", "nats per target", better="higher"),
+    "validation_rise": FormattedValue(
+        "rise of the validation loss from its lowest", "nats per target", better="lower"
+    ),
+    "distinct_1": FormattedValue("distinct-1"),
+    "distinct_2": FormattedValue("distinct-2"),
+    "distinct_3": FormattedValue("distinct-3"),
     "repetition_4": _share("repeated 4-grams", ""),
-    "self_bleu": Shown("self-BLEU"),
-    "judge_bits_per_byte": Shown("judge, bits per byte", "bits per byte"),
-    "calls_per_token": Shown("network calls per token", "", 1, "", 2),
-    "calls_per_answer": Shown("network calls for the longest answer", "", 1, "", 1),
-    "seconds_per_generation": Shown("seconds per generation", "s", 1, "", 3),
+    "self_bleu": FormattedValue("self-BLEU"),
+    "judge_bits_per_byte": FormattedValue("judge, bits per byte", "bits per byte"),
+    "calls_per_token": FormattedValue("network calls per token", "", 1, "", 2),
+    "calls_per_answer": FormattedValue("network calls for the longest answer", "", 1, "", 1),
+    "seconds_per_generation": FormattedValue("seconds per generation", "s", 1, "", 3),
 }
 """The metrics that have a name of their own; others are shown by their key."""
 
 
-def shown(metric: str, better: str = "") -> Shown:
+def shown(metric: str, better: str = "") -> FormattedValue:
     """Return how ``metric`` is shown; ``better`` is the task's word for the direction of a metric not known here."""
-    return METRICS.get(metric, Shown(metric.replace("_", " "), better=better))
+    return METRICS.get(metric, FormattedValue(metric.replace("_", " "), better=better))
 
 
 def engineering(value: float, unit: str = "", digits: int = 3) -> str:
@@ -161,7 +179,9 @@ def minus(text: str) -> str:
 def signed(value: float, decimals: int) -> str:
     """Write a difference with its sign: '+0.13', '−0.13', '0.00'."""
     text = plain(value, decimals)
-    return text if not math.isfinite(value) or text.startswith("−") or not float(text) else f"+{text}"
+    return (
+        text if not math.isfinite(value) or text.startswith("−") or not float(text) else f"+{text}"
+    )
 
 
 def fitting_decimals(widths: Iterable[float], otherwise: int) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 _PUNCTUATION = re.compile(r"([\\`*_\[\]~#!])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]"
+)
 
 
 def escape(text: object) -> str:
@@ -40,7 +42,9 @@ def code(text: object) -> str:
     ('`causal`', '<code>a&#124;b</code>')
     """
     text = str(text)
-    plain = text == text.strip() != "" and not set(text) & set("`|<>&$\n") and not _CONTROL.search(text)
+    plain = (
+        text == text.strip() != "" and not set(text) & set("`|<>&$\n") and not _CONTROL.search(text)
+    )
     return f"`{text}`" if plain else f"<code>{escape(text)}</code>"
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmcompare import statistics
-from lmcompare.report.results import CONTROL, Rows
+from lmcompare.report.results import CONTROL, Results
 
 Values = NDArray[np.float64]
 
@@ -16,11 +16,11 @@ PROPER = {"", "exact", "chain"}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The per-item outcomes of one arm or control under one condition.
+class ItemOutcomes:
+    """The per-item outcomes of one model or control under one condition.
 
     Attributes:
-        arm: its name.
+        model: its name.
         condition: pretrained, scratch or control.
         exactness: of the likelihood, '' if it is none.
         seeds: (S,) the seeds of the rows.
@@ -29,7 +29,7 @@ class Outcome:
         denominators: (S, I), or None: the statistic is the mean.
     """
 
-    arm: str
+    model: str
     condition: str
     exactness: str
     seeds: tuple[int, ...]
@@ -40,21 +40,31 @@ class Outcome:
     @property
     def per_seed(self) -> list[float]:
         """The statistic of each seed."""
-        below = np.full(len(self.seeds), len(self.items)) if self.denominators is None else self.denominators.sum(1)
+        below = (
+            np.full(len(self.seeds), len(self.items))
+            if self.denominators is None
+            else self.denominators.sum(1)
+        )
         return [float(value) for value in self.numerators.sum(1) / below]
 
-    def at(self, seeds: list[int], items: list[str]) -> "Outcome":
+    def at(self, seeds: list[int], items: list[str]) -> "ItemOutcomes":
         """Return the rows and columns asked for; the one row of a control stands for every seed."""
         rows = [0 if self.condition == CONTROL else self.seeds.index(seed) for seed in seeds]
         places = {item: place for place, item in enumerate(self.items)}
         grid = np.ix_(rows, [places[item] for item in items])
         below = None if self.denominators is None else self.denominators[grid]
         return replace(
-            self, seeds=tuple(seeds), items=tuple(items), numerators=self.numerators[grid], denominators=below
+            self,
+            seeds=tuple(seeds),
+            items=tuple(items),
+            numerators=self.numerators[grid],
+            denominators=below,
         )
 
 
-def outcome(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Outcome | None:
+def outcome(
+    rows: Results, task: str, model: str, condition: str, metric: str
+) -> ItemOutcomes | None:
     """Return the outcomes behind ``metric``: of the items that every seed answered, else of the whole cell as one item.
 
     Which per-item records the metric is made of, the task says (``per_item``). It is a ratio of sums, so an item whose
@@ -62,19 +72,22 @@ def outcome(rows: Rows, task: str, arm: str, condition: str, metric: str) -> Out
     ratio, and the value of the whole cell stands in. None if nothing is known.
     """
     above, below = rows.records_of(task, metric)
-    frame = rows.values(task, arm, condition, above)
+    frame = rows.values(task, model, condition, above)
     top = _matrix(frame)
-    bottom = _matrix(rows.values(task, arm, condition, below)) if below else None
+    bottom = _matrix(rows.values(task, model, condition, below)) if below else None
     if bottom is not None:
-        seeds, items = top.index.intersection(bottom.index), top.columns.intersection(bottom.columns).sort_values()
+        seeds, items = (
+            top.index.intersection(bottom.index),
+            top.columns.intersection(bottom.columns).sort_values(),
+        )
         top, bottom = top.loc[seeds, items], bottom.loc[seeds, items]
     if top.empty or (bottom is not None and not (bottom.sum(axis=1) > 0).all()):
-        frame = rows.values(task, arm, condition, metric)
+        frame = rows.values(task, model, condition, metric)
         top, bottom = _matrix(frame, whole=True), None
     if top.empty:
         return None
-    return Outcome(
-        arm=arm,
+    return ItemOutcomes(
+        model=model,
         condition=condition,
         exactness=str(frame["exactness"].iloc[0]),
         seeds=tuple(int(seed) for seed in top.index),
@@ -91,12 +104,14 @@ def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
     return matrix.loc[:, np.isfinite(matrix.to_numpy(dtype=float)).all(axis=0)]
 
 
-def comparable(first: Outcome, second: Outcome) -> bool:
+def comparable(first: ItemOutcomes, second: ItemOutcomes) -> bool:
     """Return whether two likelihoods are the same quantity, or both normalised probabilities."""
     return first.exactness == second.exactness or {first.exactness, second.exactness} <= PROPER
 
 
-def paired(first: Outcome | None, second: Outcome | None, furthest: float = np.inf) -> statistics.Difference | None:
+def paired(
+    first: ItemOutcomes | None, second: ItemOutcomes | None, furthest: float = np.inf
+) -> statistics.Difference | None:
     """Return first - second over the seeds and items that both have; None where they may not be compared.
 
     A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
@@ -114,16 +129,22 @@ def paired(first: Outcome | None, second: Outcome | None, furthest: float = np.i
         return _within(statistics.difference(one.numerators, other.numerators), furthest)
     if not all((below.sum(axis=1) > 0).all() for below in (one.denominators, other.denominators)):
         return None
-    found = statistics.difference(one.numerators, other.numerators, one.denominators, other.denominators)
+    found = statistics.difference(
+        one.numerators, other.numerators, one.denominators, other.denominators
+    )
     return _within(found, furthest)
 
 
 def _within(found: statistics.Difference, furthest: float) -> statistics.Difference:
     # Two seeds that differ make an interval wider than the scale of an accuracy; NaN stays NaN.
-    return replace(found, low=float(np.maximum(found.low, -furthest)), high=float(np.minimum(found.high, furthest)))
+    return replace(
+        found,
+        low=float(np.maximum(found.low, -furthest)),
+        high=float(np.minimum(found.high, furthest)),
+    )
 
 
-def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:
+def gained(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | None:
     """Return the per-item gain of pretraining as an outcome of its own.
 
     Where the two divide by different things (F1: by what each has said), each item's share in either ratio is taken
@@ -143,12 +164,12 @@ def gained(pretrained: Outcome, scratch: Outcome) -> Outcome | None:
     return replace(one, numerators=linear(one) - linear(other), denominators=None)
 
 
-def linear(one: Outcome) -> Values:
+def linear(one: ItemOutcomes) -> Values:
     """Return values of which each seed's mean is its ratio, by the ratio's derivative in each item: (S, I).
 
     An item gives ratio + (above - ratio x below) / mean of below (the delta method; Cochran 1977, section 6.3).
 
-    >>> ratio = Outcome("a", "pretrained", "", (1,), ("x", "y"), np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]]))
+    >>> ratio = ItemOutcomes("a", "pretrained", "", (1,), ("x", "y"), np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]]))
     >>> linear(ratio).tolist()
     [[0.5, 1.0]]
     """
@@ -160,7 +181,7 @@ def linear(one: Outcome) -> Values:
     return shares
 
 
-def raised(one: Outcome, by: float) -> Outcome:
+def raised(one: ItemOutcomes, by: float) -> ItemOutcomes:
     """Return the outcome with ``by`` added to its statistic: to each item in proportion to its denominator."""
     below = 1.0 if one.denominators is None else one.denominators
     return replace(one, numerators=one.numerators + by * below)

@@ -7,10 +7,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lmcompare.report.analysis import Findings
+from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import joined, minus
 from lmcompare.report.markdown import Table, code, escape, slug
-from lmcompare.report.results import Rows
+from lmcompare.report.results import Results
 from lmcompare.report.sections import (
     ablations as variants,
 )
@@ -64,7 +64,7 @@ from lmcompare.report.sections import (
 from lmcompare.report.sections import (
     task_tables as tables,
 )
-from lmcompare.report.sections.base import Block
+from lmcompare.report.sections.base import Section
 from lmcompare.report.sections.limitations import limits
 from lmcompare.report.sections.scaling_laws import scale_figure, scale_tables, unlearnt
 
@@ -82,32 +82,39 @@ class Page:
         findings: one a task.
     """
 
-    rows: Rows
-    findings: list[Findings]
+    rows: Results
+    findings: list[TaskAnalysis]
 
     @cached_property
-    def cards(self) -> list[hypotheses.Card]:
+    def cards(self) -> list[hypotheses.HypothesisCard]:
         """The hypotheses of the experiment, judged."""
         return hypotheses.cards(self.rows, self.findings)
 
     @cached_property
-    def blocks(self) -> dict[str, list[Block]]:
+    def blocks(self) -> dict[str, list[Section]]:
         """The pieces that only some experiments have, by where they stand: across, learning, efficiency, 'task <name>'.
 
         A piece whose rows are not there is left out.
         """
         rows, found = self.rows, self.findings
-        everything: dict[str, Iterable[Block | None]] = {
+        everything: dict[str, Iterable[Section | None]] = {
             "across": [
                 *variants.labels(rows, found),
                 *variants.masks(rows, found),
                 *(one for one in self._diversity if one.folded != "all"),
             ],
             "learning": [overfitting.block(rows)],
-            "efficiency": [quality.block(rows, found), *(latency.block(rows, one) for one in found)],
+            "efficiency": [
+                quality.block(rows, found),
+                *(latency.block(rows, one) for one in found),
+            ],
         }
         for one in found:
-            alone = [b for b in self._diversity if b.folded == "all" and b.name == f"diversity-{slug(one.task.name)}"]
+            alone = [
+                b
+                for b in self._diversity
+                if b.folded == "all" and b.name == f"diversity-{slug(one.task.name)}"
+            ]
             everything[f"task {one.task.name}"] = [
                 sides.block(rows, one),
                 reliability.block(rows, one),
@@ -116,10 +123,13 @@ class Page:
                 disagreements.block(one),
                 luck.block(one),
             ]
-        return {place: [block for block in blocks if block is not None] for place, blocks in everything.items()}
+        return {
+            place: [block for block in blocks if block is not None]
+            for place, blocks in everything.items()
+        }
 
     @cached_property
-    def _diversity(self) -> list[Block]:
+    def _diversity(self) -> list[Section]:
         return diversity.blocks(self.rows, self.findings)
 
     @cached_property
@@ -127,7 +137,7 @@ class Page:
         """The tables by name, those that have anything to say."""
         rows, found = self.rows, self.findings
         everything: list[Table | None] = [
-            overview.table(found, rows.arms),
+            overview.table(found, rows.models),
             hypotheses.table(self.cards),
             parity.gate(rows),
             curves.expected(rows),
@@ -157,7 +167,9 @@ class Page:
     @cached_property
     def _figures(self) -> dict[str, bytes]:
         drawn: dict[str, bytes | None] = {
-            f"figures/{slug(found.task.name)}.png": figures.task(found, self.rows.arms) if found.measured else None
+            f"figures/{slug(found.task.name)}.png": figures.task(found, self.rows.models)
+            if found.measured
+            else None
             for found in self.findings
         }
         drawn["figures/pretraining-loss.png"] = curves.learning(self.rows)
@@ -169,7 +181,10 @@ class Page:
 
     def files(self) -> dict[str, bytes]:
         """Return the figures and the csv files by their path within the folder."""
-        csv = {f"tables/{name}.csv": table.numbers.to_csv(index=False).encode() for name, table in self.tables.items()}
+        csv = {
+            f"tables/{name}.csv": table.numbers.to_csv(index=False).encode()
+            for name, table in self.tables.items()
+        }
         points = curves.points(self.rows)
         if not points.empty:
             csv["tables/learning.csv"] = points.to_csv(index=False).encode()
@@ -179,11 +194,13 @@ class Page:
         """Return the report as GitHub markdown."""
         rows = self.rows
         environment = Environment(
-            loader=PackageLoader("lmcompare.report", ""), undefined=StrictUndefined, autoescape=False
+            loader=PackageLoader("lmcompare.report", ""),
+            undefined=StrictUndefined,
+            autoescape=False,
         )
         agree, apart = parity.matched(rows)
-        arms = "arms trained here" if rows.checkpoints else "arms"
-        words = f"The {arms} agree within 5% in: {joined(agree)}. " if agree else ""
+        models = "models trained here" if rows.checkpoints else "models"
+        words = f"The {models} agree within 5% in: {joined(agree)}. " if agree else ""
         words += f"They **differ** in: {joined(apart)}." if apart else ""
         names = sorted(name for name in self.files() if name.endswith(".csv"))
         shown = [code(name) for name in rows.missing[:_MISSING_SHOWN]]
@@ -194,24 +211,32 @@ class Page:
             "Machine and versions": "environment",
         }
         values: dict[str, Any] = {
-            "title": f"{escape(rows.name)}: {_names(rows.arms)} compared",
+            "title": f"{escape(rows.name)}: {_names(rows.models)} compared",
             "description": escape(rows.settings.get("description") or ""),
             "missing": rows.missing,
             "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
             "wanted": len(rows.wanted),
-            "objectives": [f"**{escape(arm)}**: {compared.objective(rows, arm)}" for arm in rows.arms],
+            "objectives": [
+                f"**{escape(model)}**: {compared.objective(rows, model)}" for model in rows.models
+            ],
             "compared": compared.compared(rows),
             "overview": self._markdown("overview"),
             "overview_note": overview.note(self.findings, claims=bool(self.cards)),
             "summary": overview.summary(self.findings),
             "hypotheses": self._markdown("hypotheses"),
             "cards": [
-                {"name": escape(card.name), "claim": escape(card.said["claim"]), "lines": hypotheses.lines(card)}
+                {
+                    "name": escape(card.name),
+                    "claim": escape(card.said["claim"]),
+                    "lines": hypotheses.lines(card),
+                }
                 for card in self.cards
             ],
             "cards_open": _CARDS_OPEN,
             "generates": any(name.startswith("generation-") for name in self.tables),
-            "answers": [answer.answer(one, samples.warned(rows, one.task.name)) for one in self.findings],
+            "answers": [
+                answer.answer(one, samples.warned(rows, one.task.name)) for one in self.findings
+            ],
             "tasks_asked": bool(rows.tasks),
             "gates": compared.gates(rows),
             "stamp": compared.stamp(rows),
@@ -260,7 +285,7 @@ class Page:
     def _path(self, name: str) -> str:
         return name if name in self._figures else ""
 
-    def _section(self, found: Findings) -> dict[str, Any]:
+    def _section(self, found: TaskAnalysis) -> dict[str, Any]:
         name = slug(found.task.name)
         trials = self.tables.get(f"trials-{name}")
         return {
@@ -269,7 +294,7 @@ class Page:
             "routes": self._routes(found),
             "smallest_effect": _smallest(found),
             "figure": self._path(f"figures/{name}.png"),
-            "alt": f"{escape(found.metric.title)} of each arm and control with 95% intervals, and paired differences",
+            "alt": f"{escape(found.metric.title)} of each model and control with 95% intervals, and paired differences",
             "results": self._markdown(f"results-{name}"),
             "results_note": _note(found),
             "differences": self._markdown(f"differences-{name}"),
@@ -291,26 +316,34 @@ class Page:
             "probes": trials is not None and "pooling" in trials.headings,
         }
 
-    def _routes(self, found: Findings) -> list[str]:
-        """Say how each arm was asked, where a task says so in ``notes["route"]``; arms asked alike share a line."""
+    def _routes(self, found: TaskAnalysis) -> list[str]:
+        """Say how each model was asked, where a task says so in ``notes["route"]``; models asked alike share a line."""
         said: dict[str, list[str]] = {}
-        for arm in self.rows.arms:
-            notes = [run.notes for run in self.rows.cells(found.task.name, arm) if run.notes.get("route")]
-            if notes and " " in str(notes[0]["route"]):  # a word of the YAML file is in the description already
-                said.setdefault(str(notes[0]["route"]), []).append(code(arm))
-        return [f"{joined(arms)}: {escape(route)}." for route, arms in said.items()]
+        for model in self.rows.models:
+            notes = [
+                run.notes
+                for run in self.rows.cells(found.task.name, model)
+                if run.notes.get("route")
+            ]
+            if notes and " " in str(
+                notes[0]["route"]
+            ):  # a word of the YAML file is in the description already
+                said.setdefault(str(notes[0]["route"]), []).append(code(model))
+        return [f"{joined(models)}: {escape(route)}." for route, models in said.items()]
 
 
-def _names(arms: list[str]) -> str:
-    return joined([escape(arm) for arm in arms]) if len(arms) <= 5 else f"{len(arms)} arms"
+def _names(models: list[str]) -> str:
+    return (
+        joined([escape(model) for model in models]) if len(models) <= 5 else f"{len(models)} models"
+    )
 
 
-def _smallest(found: Findings) -> str:
+def _smallest(found: TaskAnalysis) -> str:
     size = choices.sized(found)
     return f" Smallest effect of interest, fixed beforehand: {size}." if size else ""
 
 
-def _note(found: Findings) -> str:
+def _note(found: TaskAnalysis) -> str:
     note = (
         "Brackets: 95% intervals over seeds and items (items resampled; the seeds' part from a two-way analysis of "
         "variance, which makes the interval wide where there are few seeds); a control has no seeds, so items alone. "
@@ -324,7 +357,5 @@ def _note(found: Findings) -> str:
             "may be compared; neither is a pseudo-likelihood."
         )
     if kinds & {"pseudo", "bound"}:
-        note += (
-            " Pseudo-likelihoods and bounds are no probabilities: they have columns of their own and are not compared."
-        )
+        note += " Pseudo-likelihoods and bounds are no probabilities: they have columns of their own and are not compared."
     return note

@@ -18,7 +18,7 @@ PRETRAINED, SCRATCH, CONTROL = "pretrained", "scratch", "control"
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskResults:
     """What the report must know of a task.
 
     Attributes:
@@ -28,7 +28,7 @@ class Task:
         better: 'higher' or 'lower'.
         family: 'understanding' or 'generation'.
         description: one line.
-        conditions: what each arm is asked under ('pretrained', 'scratch').
+        conditions: what each model is asked under ('pretrained', 'scratch').
         smallest_effect: the smallest effect of interest, in the metric's own unit; 0 if the task names none.
         per_item: metric -> the per-item records whose sums it is the ratio of; '' below: the number of items.
     """
@@ -45,11 +45,11 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Results:
     """Everything that the report is made from.
 
     Attributes:
-        settings: the experiment as resolved (``experiment.yaml``): each arm and each task is a mapping.
+        settings: the experiment as resolved (``experiment.yaml``): each model and each task is a mapping.
         runs: the finished cells.
         records: one row a value; the columns are the fields of ``Record``.
         command: the command that made them, as the head of ``experiment.yaml`` says; '' if it does not.
@@ -66,19 +66,21 @@ class Rows:
         return str(self.settings["name"])
 
     @property
-    def arms(self) -> list[str]:
-        """Names of the arms, in the order of the YAML file."""
-        return list(self.settings["arms"])
+    def models(self) -> list[str]:
+        """Names of the models, in the order of the YAML file."""
+        return list(self.settings["models"])
 
     @cached_property
     def checkpoints(self) -> list[str]:
-        """Names of the arms that came trained: their corpus, tokenizer, size and budget are not controlled."""
-        return [arm for arm, given in self.settings["arms"].items() if given.get("checkpoint")]
+        """Names of the models that came trained: their corpus, tokenizer, size and budget are not controlled."""
+        return [
+            model for model, given in self.settings["models"].items() if given.get("checkpoint")
+        ]
 
     @cached_property
     def fresh(self) -> list[str]:
-        """Names of the arms that were trained here."""
-        return [arm for arm in self.arms if arm not in self.checkpoints]
+        """Names of the models that were trained here."""
+        return [model for model in self.models if model not in self.checkpoints]
 
     @property
     def seeds(self) -> list[int]:
@@ -86,23 +88,27 @@ class Rows:
         return [int(seed) for seed in self.settings["seeds"]]
 
     @cached_property
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[TaskResults]:
         """The tasks, in the order of the YAML file."""
         return [self._task(str(name)) for name in self.settings.get("tasks") or {}]
 
-    def _task(self, name: str) -> Task:
+    def _task(self, name: str) -> TaskResults:
         cells = [run for run in self.runs if run.task == name]
         notes: dict[str, Any] = {}
         for run in cells:
             lacking = [
-                key for key in ("primary_metric", "better", "per_item") if key not in (run.notes.get("task") or {})
+                key
+                for key in ("primary_metric", "better", "per_item")
+                if key not in (run.notes.get("task") or {})
             ]
             if lacking:
-                raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted {', '.join(lacking)}, got none")
+                raise InputError(
+                    f"runs.jsonl: {run.cell}: notes.task: wanted {', '.join(lacking)}, got none"
+                )
             notes = run.notes["task"]
         found = {run.condition for run in cells} - {CONTROL}
         conditions = notes.get("conditions") or sorted(found) or [PRETRAINED]
-        return Task(
+        return TaskResults(
             name=name,
             kind=str(self.settings["tasks"][name]["kind"]),
             primary=str(notes.get("primary_metric", "")),
@@ -111,7 +117,10 @@ class Rows:
             description=str(notes.get("description", "")),
             conditions=tuple(str(condition) for condition in conditions if condition != CONTROL),
             smallest_effect=float(notes.get("smallest_effect") or 0),
-            per_item={str(metric): (above, below) for metric, (above, below) in notes.get("per_item", {}).items()},
+            per_item={
+                str(metric): (above, below)
+                for metric, (above, below) in notes.get("per_item", {}).items()
+            },
         )
 
     def records_of(self, task: str, metric: str) -> tuple[str, str]:
@@ -119,66 +128,85 @@ class Rows:
         found = next((one.per_item for one in self.tasks if one.name == task), {})
         return found.get(metric, (metric, ""))
 
-    def pretraining(self, arm: str) -> list[Run]:
-        """Return the pretraining cells of ``arm``, by seed."""
-        cells = [run for run in self.runs if run.cell.startswith("pretrain/") and run.arm == arm]
+    def pretraining(self, model: str) -> list[Run]:
+        """Return the pretraining cells of ``model``, by seed."""
+        cells = [
+            run for run in self.runs if run.cell.startswith("pretrain/") and run.model == model
+        ]
         return sorted(cells, key=lambda run: run.seed)
 
-    def checkpoint(self, arm: str) -> dict[str, Any]:
-        """Return what the cells of an arm that is a checkpoint say of it: its class, its size, its vocabulary."""
-        said = [run.notes["checkpoint"] for run in self.runs if run.arm == arm and run.notes.get("checkpoint")]
+    def checkpoint(self, model: str) -> dict[str, Any]:
+        """Return what the cells of a model that is a checkpoint say of it: its class, its size, its vocabulary."""
+        said = [
+            run.notes["checkpoint"]
+            for run in self.runs
+            if run.model == model and run.notes.get("checkpoint")
+        ]
         return said[0] if said else {}
 
-    def finished(self, arm: str) -> int:
-        """Return how many seeds of ``arm`` are there: pretrained ones; of a checkpoint, those that a task has."""
-        if arm not in self.checkpoints:
-            return len(self.pretraining(arm))
-        return len({run.seed for run in self.runs if run.arm == arm and run.condition == PRETRAINED})
+    def finished(self, model: str) -> int:
+        """Return how many seeds of ``model`` are there: pretrained ones; of a checkpoint, those that a task has."""
+        if model not in self.checkpoints:
+            return len(self.pretraining(model))
+        return len(
+            {run.seed for run in self.runs if run.model == model and run.condition == PRETRAINED}
+        )
 
     def given(self, task: str) -> list[str]:
-        """Return the arms that are given ``task``: all but those whose own `tasks` leave it out."""
-        said = {arm: given.get("tasks") for arm, given in self.settings["arms"].items()}
-        return [arm for arm, tasks in said.items() if tasks is None or task in tasks]
+        """Return the models that are given ``task``: all but those whose own `tasks` leave it out."""
+        said = {model: given.get("tasks") for model, given in self.settings["models"].items()}
+        return [model for model, tasks in said.items() if tasks is None or task in tasks]
 
-    def cells(self, task: str, arm: str | None = None) -> list[Run]:
-        """Return the cells of ``task`` (of one arm) by arm, as the YAML file has them, and seed."""
-        order = {name: place for place, name in enumerate(self.arms)}
-        cells = [run for run in self.runs if run.task == task and arm in (None, run.arm)]
-        return sorted(cells, key=lambda run: (order.get(run.arm, len(order)), run.seed, run.condition))
+    def cells(self, task: str, model: str | None = None) -> list[Run]:
+        """Return the cells of ``task`` (of one model) by model, as the YAML file has them, and seed."""
+        order = {name: place for place, name in enumerate(self.models)}
+        cells = [run for run in self.runs if run.task == task and model in (None, run.model)]
+        return sorted(
+            cells, key=lambda run: (order.get(run.model, len(order)), run.seed, run.condition)
+        )
 
     def controls(self, task: str) -> list[str]:
         """Return the names of the controls of ``task``, sorted."""
         frame = self.records
-        return sorted(frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "arm"].unique())
+        return sorted(
+            frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "model"].unique()
+        )
 
-    def values(self, task: str, arm: str, condition: str, metric: str) -> pd.DataFrame:
+    def values(self, task: str, model: str, condition: str, metric: str) -> pd.DataFrame:
         """Return the test records of one metric, of pretraining those of validation: seed, item, value, exactness."""
         frame = self.records
         split = "validation" if task == PRETRAINING else "test"
-        of = (frame["task"] == task) & (frame["arm"] == arm) & (frame["condition"] == condition)
+        of = (frame["task"] == task) & (frame["model"] == model) & (frame["condition"] == condition)
         of &= (frame["metric"] == metric) & (frame["split"] == split)
         return frame.loc[of, ["seed", "item", "value", "exactness"]]
 
     def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
-        """Return the test records called ``<metric>/<kind>/<part>``: arm, condition, seed, part, value, exactness."""
+        """Return the test records called ``<metric>/<kind>/<part>``: model, condition, seed, part, value, exactness."""
         frame = self.records[(self.records["task"] == task) & (self.records["split"] == "test")]
         head = f"{metric}/{kind}/"
         frame = frame[frame["metric"].str.startswith(head) & (frame["item"] == "")]
         frame = frame.assign(part=frame["metric"].str.removeprefix(head))
-        return frame[["arm", "condition", "seed", "part", "value", "exactness"]]
+        return frame[["model", "condition", "seed", "part", "value", "exactness"]]
 
-    def gate(self, arm: str) -> bool | None:
-        """Return whether every finished seed of ``arm`` passed the gate; None if no cell says."""
-        gates = [run.notes["gate"] for run in self.pretraining(arm) if run.notes.get("gate")]
+    def gate(self, model: str) -> bool | None:
+        """Return whether every finished seed of ``model`` passed the gate; None if no cell says."""
+        gates = [run.notes["gate"] for run in self.pretraining(model) if run.notes.get("gate")]
         return all(bool(gate["passed"]) for gate in gates) if gates else None
 
     @cached_property
     def wanted(self) -> list[str]:
         """Names of all cells of the experiment."""
-        names = ["prepare", *(f"pretrain/{arm}/{seed}" for arm in self.fresh for seed in self.seeds)]
+        names = [
+            "prepare",
+            *(f"pretrain/{model}/{seed}" for model in self.fresh for seed in self.seeds),
+        ]
         for task in self.tasks:
-            for arm in self.given(task.name):
-                names += [f"{task.name}/{arm}/{seed}/{c}" for seed in self.seeds for c in task.conditions]
+            for model in self.given(task.name):
+                names += [
+                    f"{task.name}/{model}/{seed}/{c}"
+                    for seed in self.seeds
+                    for c in task.conditions
+                ]
             names.append(f"{task.name}/control")
         return names
 
@@ -189,10 +217,10 @@ class Rows:
         return [name for name in self.wanted if name not in done]
 
 
-def read(folder: Path) -> Rows:
+def read(folder: Path) -> Results:
     """Read ``experiment.yaml``, ``runs.jsonl`` and ``records.parquet`` from ``folder``.
 
-    Rows of arms that the experiment no longer has are left out.
+    Rows of models that the experiment no longer has are left out.
 
     Raises:
         InputError: the folder or one of the files is missing, or is not what a run writes.
@@ -204,26 +232,33 @@ def read(folder: Path) -> Rows:
         text = path.read_text(encoding="utf-8")
         settings = yaml.safe_load(text)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; wanted the experiment as `lmcompare run` resolved it") from None
+        raise InputError(
+            f"{path}: no such file; wanted the experiment as `lmcompare run` resolved it"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: wanted a mapping, got {type(settings).__name__}")
-    shapes: dict[str, Any] = {"name": str, "arms": dict, "tasks": dict, "seeds": (list, tuple)}
+    shapes: dict[str, Any] = {"name": str, "models": dict, "tasks": dict, "seeds": (list, tuple)}
     problems = [
         f"{path}: {key}: wanted one, got {settings.get(key)!r}"
         for key, shape in shapes.items()
-        if not isinstance(settings.get(key), shape) or (key in ("name", "arms", "seeds") and not settings[key])
+        if not isinstance(settings.get(key), shape)
+        or (key in ("name", "models", "seeds") and not settings[key])
     ]
     if problems:
         raise InputError(*problems)
     try:
         runs = read_runs(folder / "runs.jsonl")
     except UnicodeDecodeError as error:
-        raise InputError(f"{folder / 'runs.jsonl'}: wanted UTF-8, got {error.reason} at byte {error.start}") from error
+        raise InputError(
+            f"{folder / 'runs.jsonl'}: wanted UTF-8, got {error.reason} at byte {error.start}"
+        ) from error
     records = read_records(folder / "records.parquet")
-    arms = set(settings["arms"])
-    runs = [run for run in runs if not run.arm or run.arm in arms or run.condition == CONTROL]
-    records = records[records["arm"].isin(arms) | (records["condition"] == CONTROL)]
+    models = set(settings["models"])
+    runs = [run for run in runs if not run.model or run.model in models or run.condition == CONTROL]
+    records = records[records["model"].isin(models) | (records["condition"] == CONTROL)]
     command = re.match(r"# As `(.+)` resolved it", text)
-    return Rows(settings=settings, runs=runs, records=records, command=command[1] if command else "")
+    return Results(
+        settings=settings, runs=runs, records=records, command=command[1] if command else ""
+    )

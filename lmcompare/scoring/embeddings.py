@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core.example import Example, Ids
-from lmcompare.models.pooling import Pooling, Words, pool, words_of
+from lmcompare.models.pooling import Pooling, WordStates, pool, words_of
 from lmcompare.scoring import scorer as asking
 from lmcompare.scoring.model_protocol import Model, several
 from lmcompare.scoring.requests import fitting
@@ -31,7 +31,9 @@ def embed(
     return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
 
 
-def embed_tokens(model: Model, texts: Sequence[str], *, layer: int | None = None) -> list[Words]:
+def embed_tokens(
+    model: Model, texts: Sequence[str], *, layer: int | None = None
+) -> list[WordStates]:
     """Return, for each text, its words, where they stand, and the mean of the states of each word's tokens.
 
     Words are those of ``vocabulary.Pieces``; an empty text has none. ``layer`` and errors are those of ``embed``.
@@ -39,8 +41,10 @@ def embed_tokens(model: Model, texts: Sequence[str], *, layer: int | None = None
     texts = several(texts, "texts")
     pieces = model.vocabulary.pieces(texts)
     examples = _read(model, [piece.ids for piece in pieces])
-    found: list[Words | None] = [None] * len(texts)
-    for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
+    found: list[WordStates | None] = [None] * len(texts)
+    for group, batch in asking.reading(
+        model.network, model.vocabulary.special, examples, model.batch_tokens
+    ):
         states = model.network.states(batch, layer).float().cpu().numpy()
         for i, row in zip(group, states, strict=True):
             found[i] = words_of(texts[i], pieces[i], examples[i].inputs, row)
@@ -52,8 +56,13 @@ def pool_rows(
 ) -> dict[Pooling, NDArray[np.float32]]:
     """Return for each pooling one vector a row of ids, from one pass. Shape (rows, width) each."""
     examples = _read(model, rows)
-    found = {pooling: np.zeros((len(rows), model.network.width), dtype=np.float32) for pooling in poolings}
-    for group, batch in asking.reading(model.network, model.vocabulary.special, examples, model.batch_tokens):
+    found = {
+        pooling: np.zeros((len(rows), model.network.width), dtype=np.float32)
+        for pooling in poolings
+    }
+    for group, batch in asking.reading(
+        model.network, model.vocabulary.special, examples, model.batch_tokens
+    ):
         states = model.network.states(batch, layer)
         for pooling in poolings:
             found[pooling][group] = pool(states, batch.read, pooling).float().cpu().numpy()
@@ -62,4 +71,7 @@ def pool_rows(
 
 def _read(model: Model, rows: Sequence[Ids]) -> list[Example]:
     special = model.vocabulary.special
-    return [fitting(model.objective.read(row, special), model.context, f"texts[{i}]") for i, row in enumerate(rows)]
+    return [
+        fitting(model.objective.read(row, special), model.context, f"texts[{i}]")
+        for i, row in enumerate(rows)
+    ]

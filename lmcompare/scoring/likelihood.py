@@ -142,12 +142,14 @@ def result(
     if kind == "bound":
         draws = len(parts)
         error = float(parts.std(ddof=1) * np.sqrt(draws)) if draws > 1 else float("nan")
-        return LikelihoodBound(tokens, kind, completion_bytes, method="bound", draws=draws, error=error)
+        return LikelihoodBound(
+            tokens, kind, completion_bytes, method="bound", draws=draws, error=error
+        )
     return LogLikelihood(tokens, kind, completion_bytes, method=kind if kind == "chain" else "")
 
 
 @dataclass(frozen=True)
-class Choice:
+class RankedCompletion:
     """One choice of ``rank``.
 
     Attributes:
@@ -164,7 +166,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Density:
+class BitsPerByte:
     """Bits per byte of texts.
 
     Attributes:

@@ -8,14 +8,21 @@ from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import Ids
-from lmcompare.data.word_boundaries import Pieces
+from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.models.pooling import surprisal_frame
 from lmcompare.models.pretrained_objectives import FRAMED
 from lmcompare.objectives import learn_block
 from lmcompare.scoring import scorer as asking
-from lmcompare.scoring.likelihood import Choice, Density, Method, Scores, exactness_of, result
+from lmcompare.scoring.likelihood import (
+    BitsPerByte,
+    Method,
+    RankedCompletion,
+    Scores,
+    exactness_of,
+    result,
+)
 from lmcompare.scoring.model_protocol import Model, ask, one, room, several
-from lmcompare.scoring.requests import PSEUDO, Pair, fitting, pairs_of
+from lmcompare.scoring.requests import PSEUDO, TokenizedPair, fitting, pairs_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -65,7 +72,9 @@ def log_likelihood(
     """
     prompts, completions = several(prompts, "prompts"), several(completions, "completions")
     if len(prompts) != len(completions):
-        raise InputError(f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}")
+        raise InputError(
+            f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}"
+        )
     if problems := [*not_whole("draws", draws, 1), *not_whole("seed", seed, 0)]:
         raise InputError(*problems)
     empty = [i for i, text in enumerate(completions) if not text]
@@ -81,7 +90,8 @@ def log_likelihood(
         )
     # White space at the end of a prompt is scored with its completion.
     sizes = [
-        len((prompt[len(prompt.rstrip()) :] + text).encode()) for prompt, text in zip(prompts, completions, strict=True)
+        len((prompt[len(prompt.rstrip()) :] + text).encode())
+        for prompt, text in zip(prompts, completions, strict=True)
     ]
     pairs = room(model).check(pairs, cut=cut)
     answers = _score(model, pairs, method, draws, seed)
@@ -99,7 +109,7 @@ def rank(
     normalise: Normalisation = "sum",
     unconditional: str = "",
     method: Method | None = None,
-) -> list[Choice]:
+) -> list[RankedCompletion]:
     """Return the choices, the likeliest first.
 
     Args:
@@ -125,15 +135,18 @@ def rank(
         before = log_likelihood(model, [unconditional] * len(choices), choices, method=method)
         values = [value - score.sum for value, score in zip(values, before, strict=True)]
     elif normalise != "sum":
-        sizes = [len(score.tokens) if normalise == "token" else score.completion_bytes for score in scores]
+        sizes = [
+            len(score.tokens) if normalise == "token" else score.completion_bytes
+            for score in scores
+        ]
         values = [value / size for value, size in zip(values, sizes, strict=True)]
-    found = [Choice(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
+    found = [RankedCompletion(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
     return sorted(found, key=lambda choice: -choice.score)
 
 
 def bits_per_byte(
     model: Model, texts: Sequence[str], *, stride: int | None = None, method: Method | None = None
-) -> Density:
+) -> BitsPerByte:
     """Return -log2 p of texts for each UTF-8 byte, in sliding windows over texts longer than the context.
 
     Each token is scored once, after as much text as its window holds: see ``scoring.Room.windows``.
@@ -151,12 +164,14 @@ def bits_per_byte(
         InputError: no text, an empty one, a stride that does not fit, a pseudo-log-likelihood.
     """
     if method in PSEUDO:
-        raise InputError(f"method: wanted 'chain' or 'bound' for bits per byte, got the pseudo {method!r}")
+        raise InputError(
+            f"method: wanted 'chain' or 'bound' for bits per byte, got the pseudo {method!r}"
+        )
     texts = several(texts, "texts")
     if not texts:
         raise InputError("texts: wanted at least one, got none")
     nats = [tokens.sum() for _, tokens in _rolling(model, texts, stride, method)]
-    return Density(
+    return BitsPerByte(
         bits=-np.array(nats) / np.log(2),
         bytes=np.array([len(text.encode()) for text in texts], dtype=np.int64),
         exactness=exactness_of(model.objective.exactness, method),
@@ -165,7 +180,9 @@ def bits_per_byte(
     )
 
 
-def surprisal(model: Model, text: str, *, stride: int | None = None, method: Method | None = None) -> "DataFrame":
+def surprisal(
+    model: Model, text: str, *, stride: int | None = None, method: Method | None = None
+) -> "DataFrame":
     """Return a pandas frame, one row a token.
 
     Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
@@ -195,17 +212,24 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
         raise InputError(*problems)
     special = model.vocabulary.special
     end = [] if isinstance(model.objective, FRAMED) else [special.eos]
-    rows = [np.array([*ids, *end], dtype=np.int64) for ids in model.vocabulary.encode_batch(several(texts, "texts"))]
+    rows = [
+        np.array([*ids, *end], dtype=np.int64)
+        for ids in model.vocabulary.encode_batch(several(texts, "texts"))
+    ]
     examples = [
         fitting(
-            learn_block(model.objective, row, special, np.random.default_rng([seed, i]), isolated=False),
+            learn_block(
+                model.objective, row, special, np.random.default_rng([seed, i]), isolated=False
+            ),
             model.context,
             f"texts[{i}]",
         )
         for i, row in enumerate(rows)
         if len(row)
     ]
-    weights = [np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples]
+    weights = [
+        np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples
+    ]
     total = sum(part.sum() for part in weights)
     if not total:
         raise InputError("loss: wanted texts with at least one target, got none")
@@ -215,12 +239,19 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
 
 def score_tokens(model: Model, pairs: Sequence[tuple[Ids, Ids]]) -> list[NDArray[np.float64]]:
     """Return, for each pair of prompt and completion ids, log p (nats) of each token of the completion."""
-    made = [Pair(prompt, completion, np.arange(len(completion))) for prompt, completion in pairs]
+    made = [
+        TokenizedPair(prompt, completion, np.arange(len(completion)))
+        for prompt, completion in pairs
+    ]
     return [tokens for tokens, _ in _score(model, made, None)]
 
 
 def _score(
-    model: Model, pairs: Sequence[Pair], method: Method | None, draws: int = 16, seed: int = 0
+    model: Model,
+    pairs: Sequence[TokenizedPair],
+    method: Method | None,
+    draws: int = 16,
+    seed: int = 0,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     return asking.score(
         model.network,
@@ -236,7 +267,7 @@ def _score(
 
 def _rolling(
     model: Model, texts: Sequence[str], stride: int | None, method: Method | None
-) -> list[tuple[Pieces, NDArray[np.float64]]]:
+) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
     """Return the tokens of each text and their nats, in windows over texts longer than the context."""
     pieces = model.vocabulary.said.pieces(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
@@ -251,7 +282,7 @@ def _rolling(
             "reads in another vocabulary than it writes in, so that no window can be its prompt"
         )
     pairs = [
-        Pair(piece.ids[read:first], piece.ids[first:end], piece.words[first:end])
+        TokenizedPair(piece.ids[read:first], piece.ids[first:end], piece.words[first:end])
         for piece, several in zip(pieces, windows, strict=True)
         for read, first, end in several
     ]

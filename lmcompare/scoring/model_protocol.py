@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.models.network import Network
 from lmcompare.objectives import Objective
 from lmcompare.scoring import scorer as asking
-from lmcompare.scoring.requests import Room
+from lmcompare.scoring.requests import ContextLimits
 
 
 class Model(Protocol):
     """What a verb reads of a model; see ``model.LanguageModel``."""
 
     network: Network
-    vocabulary: Vocabulary
+    vocabulary: Tokenizer
     objective: Objective
     batch_tokens: int
     context: int | None
@@ -52,7 +52,9 @@ def several(texts: Iterable[str], name: str) -> list[str]:
     if isinstance(texts, str):
         raise InputError(f"{name}: wanted a list of texts, got one text ({texts[:40]!r})")
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise InputError(f"{name}: wanted a list of texts, got {_short(texts)}, a {type(texts).__name__}")
+        raise InputError(
+            f"{name}: wanted a list of texts, got {_short(texts)}, a {type(texts).__name__}"
+        )
     return [one(text, f"{name}[{i}]") for i, text in enumerate(texts)]
 
 
@@ -60,9 +62,9 @@ def _short(given: object) -> str:
     return repr(given)[:40]
 
 
-def room(model: Model) -> Room:
+def room(model: Model) -> ContextLimits:
     """Return how many tokens of text fit into the context."""
-    return Room.of(model.objective, model.vocabulary.special, model.context)
+    return ContextLimits.of(model.objective, model.vocabulary.special, model.context)
 
 
 def ask(model: Model, examples: Sequence[Example]) -> list[NDArray[np.float64]]:

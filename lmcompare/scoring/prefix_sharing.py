@@ -19,7 +19,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from lmcompare.core.example import IGNORE, Example, Ids, collate
-from lmcompare.models.network import FUSED, Network, Tensors, evaluating
+from lmcompare.models.network import FUSED, BatchTensors, Network, evaluating
 
 STEP = 16
 """Shared beginnings are cut to a multiple of so many tokens: those of almost one length are read side by side."""
@@ -37,7 +37,9 @@ _BRANCHES: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()
 """What ``branches`` found."""
 
 
-def sets_of(network: Network, examples: Sequence[Example], batch_tokens: int) -> Iterator[tuple[int, list[list[int]]]]:
+def sets_of(
+    network: Network, examples: Sequence[Example], batch_tokens: int
+) -> Iterator[tuple[int, list[list[int]]]]:
     """Yield sets of examples that begin alike, if the network can lend: tokens of the beginning, places of each set.
 
     The beginnings yielded together are kept together: in all layers their keys and values take about the memory of a
@@ -66,16 +68,23 @@ def shared(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
         size = _before(example) // STEP * STEP
         if size >= LEAST:
             found[size][example.inputs[:size].tobytes()].append(i)
-    sets = {size: [places for places in heads.values() if len(places) > 1] for size, heads in found.items()}
+    sets = {
+        size: [places for places in heads.values() if len(places) > 1]
+        for size, heads in found.items()
+    }
     return {size: several for size, several in sets.items() if several}
 
 
 def _before(example: Example) -> int:
     """Return how many inputs are read before anything is asked, if they see the past alone; else 0."""
-    return int(example.asked.argmax()) if example.visible == "past" and example.segments is None else 0
+    return (
+        int(example.asked.argmax()) if example.visible == "past" and example.segments is None else 0
+    )
 
 
-def branched(network: Network, examples: Sequence[Example], places: Sequence[int]) -> list[tuple[Example, list[int]]]:
+def branched(
+    network: Network, examples: Sequence[Example], places: Sequence[int]
+) -> list[tuple[Example, list[int]]]:
     """Return rows that ask the examples at ``places``, and the places of the examples that each row asks, in order.
 
     Those that begin alike before anything is asked share rows, if the network can read such rows.
@@ -90,7 +99,11 @@ def branched(network: Network, examples: Sequence[Example], places: Sequence[int
     for several in heads.values():
         size, row = _before(examples[several[0]]), list[int]()
         for i in several:
-            if row and len(examples[i].inputs) + sum(len(examples[j].inputs) - size for j in row) > widest:
+            if (
+                row
+                and len(examples[i].inputs) + sum(len(examples[j].inputs) - size for j in row)
+                > widest
+            ):
                 rows.append((tree([examples[j] for j in row], size), row))
                 row = []
             row.append(i)
@@ -111,7 +124,9 @@ def tree(examples: Sequence[Example], size: int) -> Example:
         return examples[0]
     numbers = [np.full(len(example.inputs) - size, 1 + i) for i, example in enumerate(examples)]
     return Example(
-        np.concatenate([examples[0].inputs[:size], *(example.inputs[size:] for example in examples)]),
+        np.concatenate(
+            [examples[0].inputs[:size], *(example.inputs[size:] for example in examples)]
+        ),
         np.concatenate([np.full(size, IGNORE), *(example.targets[size:] for example in examples)]),
         visible="past",
         branches=np.concatenate([np.zeros(size, dtype=np.int64), *numbers]),
@@ -129,10 +144,15 @@ def _widest(network: Network) -> int:
     if transformer.config._attn_implementation not in ("eager", "sdpa", FUSED):
         return 0
     windows: list[int] = [
-        getattr(layer, "sliding_window", WIDEST) for layer in DynamicCache(config=transformer.config).layers
+        getattr(layer, "sliding_window", WIDEST)
+        for layer in DynamicCache(config=transformer.config).layers
     ]
-    own = getattr(transformer.config, "window_size", None)  # GPT-Neo's, of which the cache knows nothing
-    return min(WIDEST, *windows, own if isinstance(own, int) else WIDEST) if branches(network) else 0
+    own = getattr(
+        transformer.config, "window_size", None
+    )  # GPT-Neo's, of which the cache knows nothing
+    return (
+        min(WIDEST, *windows, own if isinstance(own, int) else WIDEST) if branches(network) else 0
+    )
 
 
 def branches(network: Network) -> bool:
@@ -153,7 +173,9 @@ def _tried(network: Network) -> bool:
     try:
         with evaluating(network):
             alone, together = (
-                torch.cat([network(Tensors.of(collate([row], 0), network.device)) for row in rows])
+                torch.cat(
+                    [network(BatchTensors.of(collate([row], 0), network.device)) for row in rows]
+                )
                 for rows in (texts, [tree(texts, 2)])
             )
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
@@ -175,13 +197,16 @@ def lends(network: Network) -> bool:
     such networks, and stacks that are no decoders by themselves, read a prompt as often as it is given.
     """
     transformer = network.transformer
-    if network.role != "decoder" or "past_key_values" not in signature(transformer.forward).parameters:
+    if (
+        network.role != "decoder"
+        or "past_key_values" not in signature(transformer.forward).parameters
+    ):
         return False
     kinds = {type(layer) for layer in DynamicCache(config=transformer.config).layers}
     return kinds <= {DynamicLayer, DynamicSlidingWindowLayer} and not transformer._is_stateful
 
 
-class Kept:
+class PrefixCache:
     """Prompts that a decoder has read: their keys and values. U prompts, p tokens each.
 
     Args:
@@ -198,10 +223,12 @@ class Kept:
     def lent(self, rows: Sequence[int]) -> Cache:
         """Return the cache of a batch whose row i goes on from prompt ``rows[i]``."""
         place, layers = torch.tensor(rows), list[Any](self._cache.layers)
-        return Cache(layers=[_Lent(layer, place.to(layer.keys.device)) for layer in layers])
+        return Cache(
+            layers=[_SharedPrefixLayer(layer, place.to(layer.keys.device)) for layer in layers]
+        )
 
 
-class _Lent(DynamicLayer):  # type: ignore[no-untyped-call]
+class _SharedPrefixLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A layer's keys and values of prompts, each lent to the rows that go on from it; what those add is not kept.
 
     So the memory is that of the prompts and of one layer of the rows.
@@ -212,7 +239,9 @@ class _Lent(DynamicLayer):  # type: ignore[no-untyped-call]
         self.keys, self.values, self.is_initialized = kept.keys, kept.values, True
         self._kept, self._place = kept, place
 
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """Return the keys and values that the rows see: (rows, heads, p + n, size) each."""
         keys = torch.cat([self._kept.keys[self._place], key_states], dim=-2)
         return keys, torch.cat([self._kept.values[self._place], value_states], dim=-2)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.core.example import IGNORE, Example, Ids, Special
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.objectives import Objective
 from lmcompare.scoring.likelihood import Method
 
@@ -16,7 +16,7 @@ PSEUDO = METHODS[2:]
 
 
 @dataclass(frozen=True)
-class Pair:
+class TokenizedPair:
     """A prompt and a completion in tokens. t tokens are scored.
 
     Attributes:
@@ -31,8 +31,13 @@ class Pair:
 
 
 def pairs_of(
-    vocabulary: Vocabulary, prompts: Sequence[str], completions: Sequence[str], *, together: bool, words: bool
-) -> list[Pair]:
+    vocabulary: Tokenizer,
+    prompts: Sequence[str],
+    completions: Sequence[str],
+    *,
+    together: bool,
+    words: bool,
+) -> list[TokenizedPair]:
     """Cut pairs into tokens, as lm-evaluation-harness does (`TemplateLM._encode_pair`).
 
     White space at the end of a prompt goes to its completion. ``together`` (one stream of tokens: decoders, encoders):
@@ -48,7 +53,10 @@ def pairs_of(
         words: find the words, which takes longer; else each token is one.
     """
     bare = [prompt.rstrip() for prompt in prompts]
-    moved = [prompt[len(kept) :] + text for prompt, kept, text in zip(prompts, bare, completions, strict=True)]
+    moved = [
+        prompt[len(kept) :] + text
+        for prompt, kept, text in zip(prompts, bare, completions, strict=True)
+    ]
     once = list(dict.fromkeys(bare))  # several completions often share a prompt
     known = dict(zip(once, vocabulary.encode_batch(once), strict=True))
     wholes = [kept + text for kept, text in zip(bare, moved, strict=True)] if together else moved
@@ -65,15 +73,15 @@ def pairs_of(
         cut = len(head) if together else 0
         if cut and (len(row) <= cut or row[:cut] != head):
             (piece,) = vocabulary.pieces([text])
-            found.append(Pair(np.array(head, dtype=np.int64), piece.ids, piece.words))
+            found.append(TokenizedPair(np.array(head, dtype=np.int64), piece.ids, piece.words))
         else:
             both = np.array(head + row[cut:], dtype=np.int64)
-            found.append(Pair(both[: len(head)], both[len(head) :], number[cut:]))
+            found.append(TokenizedPair(both[: len(head)], both[len(head) :], number[cut:]))
     return found
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoringRequest:
     """One Example and where its answers belong.
 
     Attributes:
@@ -89,13 +97,13 @@ class Asked:
 
 def ask_pair(
     objective: Objective,
-    pair: Pair,
-    special: Special,
+    pair: TokenizedPair,
+    special: SpecialTokens,
     method: Method | None = None,
     *,
     draws: int = 16,
     rng: np.random.Generator | None = None,
-) -> Iterator[Asked]:
+) -> Iterator[ScoringRequest]:
     """Yield what a method asks about a pair; the weighted answers, summed into their places, are the tokens' nats.
 
     - None, or 'chain' for a masked model: as the objective says (``score``).
@@ -107,7 +115,7 @@ def ask_pair(
 
     With prompt 5, completion 6 7 of one word, and mask 4:
 
-    >>> pair = Pair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
+    >>> pair = TokenizedPair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
     >>> for method in ("chain", "pll", "pll-word-l2r", "pll-whole-word"):
     ...     print(method, [one.example.inputs.tolist() for one in ask_pair(Masked(), pair, special, method)])
     chain [[5, 4, 4], [5, 6, 4]]
@@ -120,7 +128,9 @@ def ask_pair(
     """
     count = len(pair.completion)
     if method is not None and method not in METHODS:
-        raise InputError(f"method: wanted one of {', '.join(METHODS)}, got {method!r}{nearest(method, METHODS)}")
+        raise InputError(
+            f"method: wanted one of {', '.join(METHODS)}, got {method!r}{nearest(method, METHODS)}"
+        )
     if method is not None and objective.role != "encoder":
         raise InputError(
             f"method: {objective.kind!r} ({objective.role}) has one likelihood, an exact one; wanted no method, got "
@@ -130,7 +140,7 @@ def ask_pair(
         place = 0
         for example in objective.score(pair.prompt, pair.completion, special):
             asked = int(example.asked.sum())
-            yield Asked(example, np.arange(place, place + asked))
+            yield ScoringRequest(example, np.arange(place, place + asked))
             place += asked
         return
     template, first = _template(objective, pair, special)
@@ -139,22 +149,28 @@ def ask_pair(
         for draw in range(draws):
             masked = 1 + int(count * (draw + rng.random()) / draws)
             places = np.sort(rng.permutation(count)[:masked])
-            yield Asked(
-                _mask(template, first, pair.completion, places, places, special), places, count / masked / draws
+            yield ScoringRequest(
+                _mask(template, first, pair.completion, places, places, special),
+                places,
+                count / masked / draws,
             )
         return
     if method == "pll-whole-word":
         for word in np.unique(pair.words):
             places = np.flatnonzero(pair.words == word)
-            yield Asked(_mask(template, first, pair.completion, places, places, special), places)
+            yield ScoringRequest(
+                _mask(template, first, pair.completion, places, places, special), places
+            )
         return
     for t in range(count):
         later = np.flatnonzero((pair.words == pair.words[t]) & (np.arange(count) >= t))
         hidden = later if method == "pll-word-l2r" else np.array([t])
-        yield Asked(_mask(template, first, pair.completion, hidden, np.array([t]), special), np.array([t]))
+        yield ScoringRequest(
+            _mask(template, first, pair.completion, hidden, np.array([t]), special), np.array([t])
+        )
 
 
-def _template(objective: Objective, pair: Pair, special: Special) -> tuple[Ids, int]:
+def _template(objective: Objective, pair: TokenizedPair, special: SpecialTokens) -> tuple[Ids, int]:
     """Return the inputs with the whole completion unmasked, and where it begins."""
     example = objective.score(pair.prompt, pair.completion, special)[0]
     first = int(np.flatnonzero(example.asked)[0])
@@ -167,7 +183,9 @@ def _template(objective: Objective, pair: Pair, special: Special) -> tuple[Ids, 
     return inputs, first
 
 
-def _mask(template: Ids, first: int, completion: Ids, hidden: Ids, asked: Ids, special: Special) -> Example:
+def _mask(
+    template: Ids, first: int, completion: Ids, hidden: Ids, asked: Ids, special: SpecialTokens
+) -> Example:
     inputs, targets = template.copy(), np.full(len(template), IGNORE, dtype=np.int64)
     inputs[first + hidden] = special.mask
     targets[first + asked] = completion[asked]
@@ -196,7 +214,7 @@ def fitting(example: Example, context: int | None, where: str) -> Example:
 
 
 @dataclass(frozen=True)
-class Room:
+class ContextLimits:
     """How many tokens of text fit into a network's context. None: any number.
 
     Attributes:
@@ -210,7 +228,9 @@ class Room:
     completion: int | None
 
     @classmethod
-    def of(cls, objective: Objective, special: Special, context: int | None) -> "Room":
+    def of(
+        cls, objective: Objective, special: SpecialTokens, context: int | None
+    ) -> "ContextLimits":
         """Measure what the objective adds to a prompt and a completion of one token each."""
         if context is None:
             return cls(None, None, None)
@@ -221,9 +241,11 @@ class Room:
             # With an empty prompt, a decoder may need a token to begin from.
             alone = context + 1 - len(objective.score(one[:0], one, special)[0].inputs)
             return cls(room, room - 1, alone)
-        return cls(None, context + 1 - len(example.inputs), context + 1 - len(example.decoder_inputs))
+        return cls(
+            None, context + 1 - len(example.inputs), context + 1 - len(example.decoder_inputs)
+        )
 
-    def check(self, pairs: Sequence[Pair], *, cut: bool) -> list[Pair]:
+    def check(self, pairs: Sequence[TokenizedPair], *, cut: bool) -> list[TokenizedPair]:
         """Return pairs that fit.
 
         Args:
@@ -235,14 +257,18 @@ class Room:
         """
         return [self._fit(i, pair, cut) for i, pair in enumerate(pairs)]
 
-    def _fit(self, i: int, pair: Pair, cut: bool) -> Pair:
+    def _fit(self, i: int, pair: TokenizedPair, cut: bool) -> TokenizedPair:
         p, t = len(pair.prompt), len(pair.completion)
         if self.completion is not None and t > self.completion:
             raise InputError(
                 f"completions[{i}]: wanted at most {self.completion} tokens, which is what the context holds, got {t}; "
                 "bits_per_byte and surprisal read longer texts in windows"
             )
-        most = self.prompt if self.together is None else max(0, min(self.prompt or 0, self.together - t))
+        most = (
+            self.prompt
+            if self.together is None
+            else max(0, min(self.prompt or 0, self.together - t))
+        )
         if most is None or p <= most:
             return pair
         if not cut:
@@ -250,7 +276,7 @@ class Room:
                 f"prompts[{i}]: wanted at most {most} tokens before a completion of {t}, which is what the context "
                 f"holds, got {p}; log_likelihood(cut=True) drops the start of such a prompt"
             )
-        return Pair(pair.prompt[p - most :], pair.completion, pair.words)
+        return TokenizedPair(pair.prompt[p - most :], pair.completion, pair.words)
 
     def windows(self, count: int, stride: int | None) -> list[tuple[int, int, int]]:
         """Return (first token read, first scored, end) of each window over a text of ``count`` tokens.
@@ -259,7 +285,7 @@ class Room:
         much before them as fits. With stride None they score as many as fit after one token of prompt, which is
         `loglikelihood_rolling` of lm-evaluation-harness (`utils.get_rolling_token_windows` with context_len=1).
 
-        >>> Room(4, 3, 4).windows(10, 2)
+        >>> ContextLimits(4, 3, 4).windows(10, 2)
         [(0, 0, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10)]
 
         Raises:

@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import Cache
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special, collate
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.objectives import Objective
 from lmcompare.scoring import prefix_sharing as sharing
 from lmcompare.scoring.likelihood import Method
-from lmcompare.scoring.requests import Asked, Pair, ask_pair
+from lmcompare.scoring.requests import ScoringRequest, TokenizedPair, ask_pair
 
 LOGITS = {"cpu": 2**22, "other": 2**26}
 """Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches hold no more."""
@@ -21,7 +21,7 @@ AHEAD = 64
 
 
 def ask(
-    network: Network, special: Special, examples: Sequence[Example], batch_tokens: int
+    network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> list[NDArray[np.float64]]:
     """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours.
 
@@ -40,7 +40,7 @@ def ask(
     def answer(places: Sequence[int], rows: Sequence[Example], past: Cache | None = None) -> None:
         """Ask rows; their targets are those of the examples at ``places``, one after another."""
         batch = collate(rows, special.pad)
-        losses = network(Tensors.of(batch, network.device), past).double().cpu().numpy()
+        losses = network(BatchTensors.of(batch, network.device), past).double().cpu().numpy()
         ends = np.cumsum(asked[places])
         for i, end in zip(places, ends.tolist(), strict=True):
             answers[i] = -losses[end - asked[i] : end]
@@ -48,7 +48,9 @@ def ask(
     alone = set(range(len(examples)))
     with evaluating(network):
         for size, sets in sharing.sets_of(network, examples, batch_tokens):
-            kept = sharing.Kept(network, np.stack([examples[places[0]].inputs[:size] for places in sets]))
+            kept = sharing.PrefixCache(
+                network, np.stack([examples[places[0]].inputs[:size] for places in sets])
+            )
             prompt = [(i, number) for number, places in enumerate(sets) for i in places]
             rests = [sharing.after(examples[i], size) for i, _ in prompt]
             for group in grouped([examples[i] for i, _ in prompt]):
@@ -57,7 +59,10 @@ def ask(
             alone.difference_update(i for i, _ in prompt)
         rows = sharing.branched(network, examples, sorted(alone))
         # A row with branches needs a mask, which would hide the windows of a long row beside it.
-        for part in ([one for one in rows if len(one[1]) > 1], [one for one in rows if len(one[1]) == 1]):
+        for part in (
+            [one for one in rows if len(one[1]) > 1],
+            [one for one in rows if len(one[1]) == 1],
+        ):
             for group in grouped([row for row, _ in part]):
                 answer([i for j in group for i in part[j][1]], [part[j][0] for j in group])
     return answers
@@ -73,7 +78,9 @@ def groups(
     >>> groups([Example(np.arange(n), np.arange(n)) for n in (5, 2, 2)], 4, 100)
     [[1, 2], [0]]
     """
-    lengths = [len(e.inputs) + (0 if e.decoder_inputs is None else len(e.decoder_inputs)) for e in examples]
+    lengths = [
+        len(e.inputs) + (0 if e.decoder_inputs is None else len(e.decoder_inputs)) for e in examples
+    ]
     wanted = [int((e.targets != IGNORE).sum()) * vocabulary for e in examples]
     found: list[list[int]] = []
     logits = 0
@@ -90,8 +97,8 @@ def groups(
 def score(
     network: Network,
     objective: Objective,
-    special: Special,
-    pairs: Sequence[Pair],
+    special: SpecialTokens,
+    pairs: Sequence[TokenizedPair],
     *,
     batch_tokens: int,
     method: Method | None = None,
@@ -105,7 +112,7 @@ def score(
     tokens = [np.zeros(len(pair.completion)) for pair in pairs]
     parts: list[list[float]] = [[] for _ in pairs]
 
-    def asked() -> Iterator[tuple[int, Asked]]:
+    def asked() -> Iterator[tuple[int, ScoringRequest]]:
         for i, pair in enumerate(pairs):
             rng = np.random.default_rng([seed, i]) if method == "bound" else None
             for one in ask_pair(objective, pair, special, method, draws=draws, rng=rng):
@@ -119,9 +126,11 @@ def score(
     return [(nats, np.array(part)) for nats, part in zip(tokens, parts, strict=True)]
 
 
-def _chunks(asked: Iterable[tuple[int, Asked]], size: int) -> Iterator[list[tuple[int, Asked]]]:
+def _chunks(
+    asked: Iterable[tuple[int, ScoringRequest]], size: int
+) -> Iterator[list[tuple[int, ScoringRequest]]]:
     """Cut a stream into lists of about ``size`` positions."""
-    found: list[tuple[int, Asked]] = []
+    found: list[tuple[int, ScoringRequest]] = []
     held = 0
     for i, one in asked:
         found.append((i, one))
@@ -134,12 +143,15 @@ def _chunks(asked: Iterable[tuple[int, Asked]], size: int) -> Iterator[list[tupl
 
 
 def reading(
-    network: Network, special: Special, examples: Sequence[Example], batch_tokens: int
-) -> Iterator[tuple[list[int], Tensors]]:
+    network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
+) -> Iterator[tuple[list[int], BatchTensors]]:
     """Yield batches of examples of like length with their places, the network in evaluation."""
     with evaluating(network):
         for group in groups(examples, batch_tokens):
-            yield group, Tensors.of(collate([examples[i] for i in group], special.pad), network.device)
+            yield (
+                group,
+                BatchTensors.of(collate([examples[i] for i in group], special.pad), network.device),
+            )
 
 
 def ids_of(rows: Iterable[Sequence[int]]) -> list[Ids]:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmcompare.core.example import IGNORE, Example, Ids, Special
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.objectives import Composed, Objective
 
 
 @dataclass(frozen=True)
-class Gap:
+class SpanRequest:
     """A text in tokens, cut in three.
 
     Attributes:
@@ -30,7 +30,7 @@ def answering(objective: Objective) -> Objective:
     return objective
 
 
-def reads_right(objective: Objective, special: Special) -> bool:
+def reads_right(objective: Objective, special: SpecialTokens) -> bool:
     """Return whether a network so asked reads what stands to the right of a gap before it says what is in it.
 
     Masked models, those that write spans after sentinels (seq2seq, T5, glm) and other encoder-decoders with a mask
@@ -45,7 +45,7 @@ def reads_right(objective: Objective, special: Special) -> bool:
     return objective.role == "encoder-decoder" and objective.kind != "prefix" and special.mask >= 0
 
 
-def ask_gap(objective: Objective, gap: Gap, special: Special) -> list[Example]:
+def ask_gap(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> list[Example]:
     """Return examples whose targets, in order, are the tokens of the span.
 
     Their log p add up to log p(span given left and right) if ``reads_right``, else to log p(span given left). Masked:
@@ -56,7 +56,7 @@ def ask_gap(objective: Objective, gap: Gap, special: Special) -> list[Example]:
 
     With 5 to the left, 8 to the right and 6 7 in the gap; bos 1, mask 4, sentinel 9:
 
-    >>> gap = Gap(np.array([5]), np.array([6, 7]), np.array([8]))
+    >>> gap = SpanRequest(np.array([5]), np.array([6, 7]), np.array([8]))
     >>> [one.inputs.tolist() for one in ask_gap(Masked(), gap, special)]
     [[5, 4, 4, 8], [5, 6, 4, 8]]
     >>> (one,) = ask_gap(Seq2Seq(), gap, special)
@@ -73,7 +73,7 @@ def ask_gap(objective: Objective, gap: Gap, special: Special) -> list[Example]:
     return [_led(objective, gap, gap.span, special)]
 
 
-def ask_whole(objective: Objective, gap: Gap, special: Special) -> list[Example]:
+def ask_whole(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> list[Example]:
     """Return examples whose log p add up to log p(left, span, right), but for what does not depend on the span.
 
     So the span of the highest sum is the likeliest one given both sides, whoever is asked: a causal model is asked
@@ -88,7 +88,7 @@ def ask_whole(objective: Objective, gap: Gap, special: Special) -> list[Example]
     return [_led(objective, gap, both, special)]
 
 
-def _masked(objective: Objective, gap: Gap, special: Special) -> list[Example]:
+def _masked(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> list[Example]:
     whole = np.concatenate([gap.span, gap.right]).astype(np.int64)
     template = objective.score(gap.left, whole, special)[0]
     first = int(np.flatnonzero(template.asked)[0])
@@ -97,7 +97,10 @@ def _masked(objective: Objective, gap: Gap, special: Special) -> list[Example]:
     count = len(whole) - (start - first)
     examples = []
     for t in range(len(gap.span)):
-        inputs, targets = template.inputs.copy(), np.full(len(template.inputs), IGNORE, dtype=np.int64)
+        inputs, targets = (
+            template.inputs.copy(),
+            np.full(len(template.inputs), IGNORE, dtype=np.int64),
+        )
         read = whole.copy()
         read[t : len(gap.span)] = special.mask
         inputs[start : start + count] = read[:count]
@@ -106,22 +109,32 @@ def _masked(objective: Objective, gap: Gap, special: Special) -> list[Example]:
     return examples
 
 
-def _spanned(objective: Objective, gap: Gap, special: Special) -> Example:
+def _spanned(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> Example:
     begun = objective.begin(gap.left, len(gap.span), special)
     hole = int(np.flatnonzero(begun.inputs == special.sentinels[0])[0])
     inputs = np.insert(begun.inputs, hole + 1, gap.right).astype(np.int64)
     if begun.decoder_inputs is not None:
-        targets = np.concatenate([np.full(len(begun.decoder_inputs) - 1, IGNORE), gap.span]).astype(np.int64)
-        return Example(inputs, targets, np.concatenate([begun.decoder_inputs, gap.span[:-1]]).astype(np.int64))
+        targets = np.concatenate([np.full(len(begun.decoder_inputs) - 1, IGNORE), gap.span]).astype(
+            np.int64
+        )
+        return Example(
+            inputs, targets, np.concatenate([begun.decoder_inputs, gap.span[:-1]]).astype(np.int64)
+        )
     visible = len(inputs) - 1
     targets = np.concatenate([np.full(visible, IGNORE), gap.span]).astype(np.int64)
-    return Example(np.concatenate([inputs, gap.span[:-1]]).astype(np.int64), targets, visible=visible)
+    return Example(
+        np.concatenate([inputs, gap.span[:-1]]).astype(np.int64), targets, visible=visible
+    )
 
 
-def _led(objective: Objective, gap: Gap, asked: Ids, special: Special) -> Example:
+def _led(objective: Objective, gap: SpanRequest, asked: Ids, special: SpecialTokens) -> Example:
     start = objective.begin(gap.left[:0], 1, special).decoder_inputs
     assert start is not None
     holed = np.concatenate([gap.left, [special.mask], gap.right]).astype(np.int64)
     head = np.concatenate([start, gap.left]).astype(np.int64)
     targets = np.concatenate([np.full(len(head) - 1, IGNORE), asked]).astype(np.int64)
-    return Example(objective.read(holed, special).inputs, targets, np.concatenate([head, asked[:-1]]).astype(np.int64))
+    return Example(
+        objective.read(holed, special).inputs,
+        targets,
+        np.concatenate([head, asked[:-1]]).astype(np.int64),
+    )

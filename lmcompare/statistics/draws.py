@@ -18,19 +18,31 @@ _CHUNK = 4_000_000
 def pair(name: str, numerators: ArrayLike, denominators: ArrayLike | None) -> tuple[Floats, Floats]:
     """Return both as matrices (seeds, items), checked; an item may have a denominator of 0, a seed may not."""
     upper = np.atleast_2d(np.asarray(numerators, dtype=np.float64))
-    lower = np.ones_like(upper) if denominators is None else np.atleast_2d(np.asarray(denominators, dtype=np.float64))
+    lower = (
+        np.ones_like(upper)
+        if denominators is None
+        else np.atleast_2d(np.asarray(denominators, dtype=np.float64))
+    )
     if upper.ndim != 2 or upper.size == 0:
-        raise InputError(f"{name}: wanted values of shape (seeds, items), at least one, got shape {upper.shape}")
+        raise InputError(
+            f"{name}: wanted values of shape (seeds, items), at least one, got shape {upper.shape}"
+        )
     if lower.shape == (1, upper.shape[1]):
         lower = np.broadcast_to(lower, upper.shape)
     if lower.shape != upper.shape:
-        raise InputError(f"{name}: wanted denominators of shape {upper.shape}, as the numerators, got {lower.shape}")
+        raise InputError(
+            f"{name}: wanted denominators of shape {upper.shape}, as the numerators, got {lower.shape}"
+        )
     if not (np.isfinite(upper).all() and np.isfinite(lower).all()):
-        raise InputError(f"{name}: wanted finite numbers, got {int((~np.isfinite(upper + lower)).sum())} that are not")
+        raise InputError(
+            f"{name}: wanted finite numbers, got {int((~np.isfinite(upper + lower)).sum())} that are not"
+        )
     if not (lower >= 0).all():
         raise InputError(f"{name}: wanted denominators of 0 or more, got {lower.min():g}")
     if not (lower.sum(axis=1) > 0).all():
-        raise InputError(f"{name}: wanted denominators that add up to more than 0 for each seed, got 0")
+        raise InputError(
+            f"{name}: wanted denominators that add up to more than 0 for each seed, got 0"
+        )
     return upper, lower
 
 
@@ -47,7 +59,9 @@ def resample(totals: Floats, resamples: int, rng: np.random.Generator) -> Floats
     step = max(1, _CHUNK // items)
     for start in range(0, resamples, step):
         stop = min(start + step, resamples)
-        drawn = rng.integers(0, items, size=(stop - start, items), dtype=np.int32 if items < 2**31 else np.int64)
+        drawn = rng.integers(
+            0, items, size=(stop - start, items), dtype=np.int32 if items < 2**31 else np.int64
+        )
         for row, values in enumerate(totals):
             sums[row, start:stop] = values[drawn].sum(axis=1)
     return sums
@@ -64,7 +78,9 @@ def mean_squares(residuals: Floats) -> tuple[float, float, float]:
     return between, across, noise
 
 
-def draw_deviations(from_items: Floats, residuals: Floats, level: float, rng: np.random.Generator) -> Floats:
+def draw_deviations(
+    from_items: Floats, residuals: Floats, level: float, rng: np.random.Generator
+) -> Floats:
     """Return draws of estimate - truth: the items' part as resampled, plus the seeds' part.
 
     The seeds' part is Z sqrt(V / (seeds x items)), where V = max(0, between (seeds - 1) / chi2 - noise) is drawn from
@@ -93,13 +109,17 @@ def randomised(totals: Floats, resamples: int, rng: np.random.Generator) -> floa
     if items == 1:
         return float("nan")
     sums = totals.sum(axis=1)
-    moves = totals[2:] - totals[:2]  # (2, items): what a gains, and b loses, when an item changes sides
+    moves = (
+        totals[2:] - totals[:2]
+    )  # (2, items): what a gains, and b loses, when an item changes sides
     observed = abs(sums[0] / sums[1] - sums[2] / sums[3])
     extreme = 0
     step = max(1, _CHUNK // items)
     for start in range(0, resamples, step):
         size = (min(step, resamples - start), items)
-        moved = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64) @ moves.T  # (draws, 2)
+        moved = (
+            rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64) @ moves.T
+        )  # (draws, 2)
         (up_a, down_a), (up_b, down_b) = (sums[:2] + moved).T, (sums[2:] - moved).T
         # An exchange that leaves one side nothing to divide by has no value; it counts as extreme, which is cautious.
         apart = np.nan_to_num(np.abs(ratio(up_a, down_a) - ratio(up_b, down_b)), nan=np.inf)

@@ -20,7 +20,15 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics.draws import Floats, draw_deviations, mean_squares, pair, randomised, ratio, resample
+from lmcompare.statistics.draws import (
+    Floats,
+    draw_deviations,
+    mean_squares,
+    pair,
+    randomised,
+    ratio,
+    resample,
+)
 from lmcompare.statistics.significance import wilson
 
 
@@ -116,7 +124,9 @@ def estimate(
     deviations = draw_deviations(_drawn(ratio(above, below)) - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)
     if denominators is None and bool(np.isin(upper, (0, 1)).all()):
-        if items > 1 and (seeds == 1 or not upper.std()):  # no spread to draw from says little: 20 of 20 is not 100%
+        if items > 1 and (
+            seeds == 1 or not upper.std()
+        ):  # no spread to draw from says little: 20 of 20 is not 100%
             low, high = wilson(round(value * items), items, level=level)
         low, high = max(low, 0.0), min(high, 1.0)
     elif (upper >= 0).all():
@@ -174,22 +184,29 @@ def difference(
     )
     value_a, value_b = float(upper_a.sum() / lower_a.sum()), float(upper_b.sum() / lower_b.sum())
     value = value_a - value_b
-    residuals = (upper_a - value_a * lower_a) / lower_a.mean() - (upper_b - value_b * lower_b) / lower_b.mean()
+    residuals = (upper_a - value_a * lower_a) / lower_a.mean() - (
+        upper_b - value_b * lower_b
+    ) / lower_b.mean()
     totals = np.stack([x.sum(axis=0) for x in (upper_a, lower_a, upper_b, lower_b)])
     rng = np.random.default_rng(seed)
     drawn = resample(totals, resamples, rng)
     apart = _drawn(ratio(drawn[0], drawn[1]) - ratio(drawn[2], drawn[3]))
     deviations = draw_deviations(apart - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)
-    binary = denominators_a is None and bool(np.isin(upper_a, (0, 1)).all() and np.isin(upper_b, (0, 1)).all())
-    if binary and items > 1 and not np.ptp(upper_a - upper_b):  # as in estimate: n agreements do not rule out the next
+    binary = denominators_a is None and bool(
+        np.isin(upper_a, (0, 1)).all() and np.isin(upper_b, (0, 1)).all()
+    )
+    if (
+        binary and items > 1 and not np.ptp(upper_a - upper_b)
+    ):  # as in estimate: n agreements do not rule out the next
         slack = wilson(0, items, level=level)[1]
         low, high = value - slack, value + slack
     if binary:
         low, high = max(low, -1.0), min(high, 1.0)
     p = randomised(totals, resamples, rng) if seeds == 1 else _dual(value, deviations)
     seed_sd, item_se = _spread(
-        upper_a.sum(axis=1) / lower_a.sum(axis=1) - upper_b.sum(axis=1) / lower_b.sum(axis=1), residuals
+        upper_a.sum(axis=1) / lower_a.sum(axis=1) - upper_b.sum(axis=1) / lower_b.sum(axis=1),
+        residuals,
     )
     between, across, noise = mean_squares(residuals)
     of_seeds = max(between - noise, 0.0)
@@ -223,10 +240,14 @@ def clustered(values: ArrayLike, clusters: Sequence[object]) -> tuple[Floats, Fl
     """
     matrix, _ = pair("clustered", values, None)
     if len(clusters) != matrix.shape[1]:
-        raise InputError(f"clustered: wanted a cluster for each of {matrix.shape[1]} items, got {len(clusters)}")
+        raise InputError(
+            f"clustered: wanted a cluster for each of {matrix.shape[1]} items, got {len(clusters)}"
+        )
     order = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
     member = np.array([order[name] for name in clusters])
-    sums: Floats = np.stack([np.bincount(member, weights=row) for row in (*matrix, np.ones(len(member)))])
+    sums: Floats = np.stack(
+        [np.bincount(member, weights=row) for row in (*matrix, np.ones(len(member)))]
+    )
     return sums[:-1], np.repeat(sums[-1:], len(matrix), axis=0)
 
 
@@ -234,7 +255,9 @@ def _spread(by_seed: Floats, residuals: Floats) -> tuple[float, float]:
     """Return the standard deviation between seeds and the standard error from items."""
     items = residuals.shape[1]
     seed_sd = float(by_seed.std(ddof=1)) if len(by_seed) > 1 else float("nan")
-    item_se = float(residuals.mean(axis=0).std(ddof=1) / np.sqrt(items)) if items > 1 else float("nan")
+    item_se = (
+        float(residuals.mean(axis=0).std(ddof=1) / np.sqrt(items)) if items > 1 else float("nan")
+    )
     return seed_sd, item_se
 
 

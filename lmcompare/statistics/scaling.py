@@ -63,10 +63,14 @@ def power_law(x: Sequence[ArrayLike], y: ArrayLike) -> PowerLaw:
     design = np.column_stack([np.ones(len(wanted)), *(np.log(values) for values in columns)])
     freedom = len(wanted) - design.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
-        raise InputError(f"x: wanted more than {design.shape[1]} points of different scales, got {len(wanted)}")
+        raise InputError(
+            f"x: wanted more than {design.shape[1]} points of different scales, got {len(wanted)}"
+        )
     coefficients, *_ = np.linalg.lstsq(design, np.log(wanted), rcond=None)
     left = np.log(wanted) - design @ coefficients
-    return PowerLaw(coefficients, float(left @ left) / freedom * np.linalg.inv(design.T @ design), freedom)
+    return PowerLaw(
+        coefficients, float(left @ left) / freedom * np.linalg.inv(design.T @ design), freedom
+    )
 
 
 def crossing(first: PowerLaw, second: PowerLaw) -> tuple[float, float, float]:
@@ -92,7 +96,9 @@ def crossing(first: PowerLaw, second: PowerLaw) -> tuple[float, float, float]:
     return _exp(at), _exp((-linear - half) / square), _exp((-linear + half) / square)
 
 
-def shares(values: ArrayLike, scale: Sequence[object], objective: Sequence[object]) -> dict[str, float]:
+def shares(
+    values: ArrayLike, scale: Sequence[object], objective: Sequence[object]
+) -> dict[str, float]:
     """Return which shares of the variance of some values go with scale, objective, both together, and the rest: seeds.
 
     A two-way analysis of variance, scale first: where each scale and objective has as many seeds as the others, the
@@ -107,13 +113,20 @@ def shares(values: ArrayLike, scale: Sequence[object], objective: Sequence[objec
     designs = [np.ones((len(y), 1))]
     for labels in (sizes, kinds, both):
         designs.append(
-            np.column_stack([designs[-1], *((labels == label).astype(float) for label in np.unique(labels))])
+            np.column_stack(
+                [designs[-1], *((labels == label).astype(float) for label in np.unique(labels))]
+            )
         )
-    left = [float(((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum()) for design in designs]
+    left = [
+        float(((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum())
+        for design in designs
+    ]
     if left[0] <= 1e-12 * max(1.0, float((y**2).sum())):
         return dict.fromkeys(_PARTS, math.nan)
     gone = [*(before - after for before, after in zip(left, left[1:], strict=False)), left[-1]]
-    return {part: round(value / left[0], 12) + 0.0 for part, value in zip(_PARTS, gone, strict=True)}
+    return {
+        part: round(value / left[0], 12) + 0.0 for part, value in zip(_PARTS, gone, strict=True)
+    }
 
 
 _PARTS = ("scale", "objective", "scale x objective", "seed")

@@ -64,7 +64,9 @@ def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0)
     values = matrix.ravel()
     if len(values) > 14:
         ones = np.ones_like(values)
-        return randomised(np.stack([values, ones, 0 * ones, ones]), resamples, np.random.default_rng(seed))
+        return randomised(
+            np.stack([values, ones, 0 * ones, ones]), resamples, np.random.default_rng(seed)
+        )
     signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
     flipped = np.abs(signs @ values)
     return float((flipped >= abs(values.sum()) * (1 - 1e-9)).mean())
@@ -137,7 +139,10 @@ def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
         a: (runs,) one value a run, higher is better.
         b: (other runs,).
     """
-    (first, _), (second, _) = pair("probability_of_improvement", a, None), pair("probability_of_improvement", b, None)
+    (first, _), (second, _) = (
+        pair("probability_of_improvement", a, None),
+        pair("probability_of_improvement", b, None),
+    )
     gaps = first.reshape(-1, 1) - second.reshape(1, -1)
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
 
@@ -159,6 +164,8 @@ def expected_maximum(values: ArrayLike, n: int) -> float:
     """
     sorted_ = np.sort(np.asarray(values, dtype=np.float64).ravel())
     if not len(sorted_) or n < 1:
-        raise InputError(f"expected_maximum: wanted values and n of at least 1, got {len(sorted_)} values and n = {n}")
+        raise InputError(
+            f"expected_maximum: wanted values and n of at least 1, got {len(sorted_)} values and n = {n}"
+        )
     below = (np.arange(len(sorted_) + 1) / len(sorted_)) ** n
     return float((sorted_ * np.diff(below)).sum())

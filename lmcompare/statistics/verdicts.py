@@ -63,11 +63,20 @@ def verdict(
     if not sesoi > 0:
         raise InputError(f"verdict: wanted a smallest effect of interest above 0, got {sesoi}")
     seeds = difference.seeds if seeds is None else seeds
-    low, high, range_ = difference.low, difference.high, f"[{difference.low:.3g}, {difference.high:.3g}]"
+    low, high, range_ = (
+        difference.low,
+        difference.high,
+        f"[{difference.low:.3g}, {difference.high:.3g}]",
+    )
     if not gate_passed:
-        return Verdict("INCONCLUSIVE", "a network had not left the plateau: it had not learnt to use context yet")
+        return Verdict(
+            "INCONCLUSIVE",
+            "a network had not left the plateau: it had not learnt to use context yet",
+        )
     if not (np.isfinite(low) and np.isfinite(high)):
-        return Verdict("INCONCLUSIVE", "one seed and one value: there is nothing to judge the spread by")
+        return Verdict(
+            "INCONCLUSIVE", "one seed and one value: there is nothing to judge the spread by"
+        )
     detectable = f"a true difference of {difference.detectable:.3g} would have been seen in 4 of 5 such experiments"
     word: Word
     if says != "better":
@@ -77,19 +86,34 @@ def verdict(
         elif high < -sesoi or (says == "equal" and low > sesoi):
             word, reason = "REFUTED", f"the interval {range_} lies {_side(says, 'out')} {bounds}"
         else:
-            return Verdict("INCONCLUSIVE", f"the interval {range_} lies on both sides of {bounds}; {detectable}")
+            return Verdict(
+                "INCONCLUSIVE",
+                f"the interval {range_} lies on both sides of {bounds}; {detectable}",
+            )
     elif low > sesoi:
-        word, reason = "SUPPORTED", f"the interval {range_} lies beyond the smallest effect of interest, {sesoi:.3g}"
+        word, reason = (
+            "SUPPORTED",
+            f"the interval {range_} lies beyond the smallest effect of interest, {sesoi:.3g}",
+        )
     elif -sesoi < low and high < sesoi:
-        word, reason = "EQUIVALENT", f"the interval {range_} lies inside +-{sesoi:.3g}, too small an effect to matter"
+        word, reason = (
+            "EQUIVALENT",
+            f"the interval {range_} lies inside +-{sesoi:.3g}, too small an effect to matter",
+        )
     elif low > 0:
-        word, reason = "WEAKLY SUPPORTED", f"the interval {range_} excludes 0, but not effects below {sesoi:.3g}"
+        word, reason = (
+            "WEAKLY SUPPORTED",
+            f"the interval {range_} excludes 0, but not effects below {sesoi:.3g}",
+        )
     elif high < 0:
         word, reason = "REFUTED", f"the interval {range_} excludes 0 on the other side"
     else:
         return Verdict("INCONCLUSIVE", f"the interval {range_} holds 0; {detectable}")
     if adjusted_p is not None and adjusted_p > 0.05 and word != "EQUIVALENT":
-        return Verdict("INCONCLUSIVE", f"{reason}, but p is {adjusted_p:.2g} after Holm's correction; {detectable}")
+        return Verdict(
+            "INCONCLUSIVE",
+            f"{reason}, but p is {adjusted_p:.2g} after Holm's correction; {detectable}",
+        )
     if seeds == 1:
         return Verdict("INCONCLUSIVE", f"{reason}, but one seed says nothing of other seeds")
     if seeds < ENOUGH_SEEDS:

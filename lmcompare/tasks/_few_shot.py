@@ -10,7 +10,7 @@ from lmcompare.tasks.base import Bench
 
 
 @dataclass(frozen=True)
-class Shot:
+class FewShotExample:
     """An item that is shown solved.
 
     Attributes:
@@ -27,7 +27,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Shown:
+class FewShotPrompt:
     """Solved examples as a network reads them.
 
     Attributes:
@@ -43,7 +43,15 @@ class Shown:
     answers_cut: int = 0
 
 
-def show(bench: Bench, shots: Sequence[Shot], between: str, *, most: int, longest: int, keep: Keep) -> Shown:
+def show(
+    bench: Bench,
+    shots: Sequence[FewShotExample],
+    between: str,
+    *,
+    most: int,
+    longest: int,
+    keep: Keep,
+) -> FewShotPrompt:
     """Return the solved examples, each ended by ``between``.
 
     Each example, and the prompt that is to come, may take an equal part of ``most`` tokens; an answer may take
@@ -61,7 +69,9 @@ def show(bench: Bench, shots: Sequence[Shot], between: str, *, most: int, longes
         # A character that is cut in two decodes to U+FFFD.
         answer = bench.decode([tokens[:longest]])[0].strip("\ufffd") if long else shot.answer
 
-        def solved(prompt: str, render: Callable[[str], str] = shot.render, answer: str = answer) -> str:
+        def solved(
+            prompt: str, render: Callable[[str], str] = shot.render, answer: str = answer
+        ) -> str:
             return render(prompt) + answer + between
 
         try:
@@ -70,7 +80,7 @@ def show(bench: Bench, shots: Sequence[Shot], between: str, *, most: int, longes
             problem = f"wanted fewer than {len(shots)}, each with {share} tokens of the context; of one: {error}"
             raise InputError(f"shots: {problem}") from error
         text, prompts_cut, answers_cut = text + one, prompts_cut + was_cut, answers_cut + long
-    return Shown(text, tuple(shot.id for shot in shots), prompts_cut, answers_cut)
+    return FewShotPrompt(text, tuple(shot.id for shot in shots), prompts_cut, answers_cut)
 
 
 def answered(text: str, between: str) -> str:

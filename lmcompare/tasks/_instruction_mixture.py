@@ -11,14 +11,14 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest
 from lmcompare.data.cleaning import folded
-from lmcompare.data.items import Entry, build_items
+from lmcompare.data.items import TaskItem, build_item_splits
 from lmcompare.tasks._prompts import fields_of
 
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Instruction:
+class InstructionTask:
     """One task of the mixture: where its items come from, and how they are put into words."""
 
     __pydantic_config__ = settings.STRICT
@@ -52,11 +52,13 @@ class Instruction:
         names = [self.prompt if name == "prompt" else name for name in fields_of(self.template)]
         return tuple(dict.fromkeys(names))
 
-    def render(self, item: Entry) -> Callable[[str], str]:
+    def render(self, item: TaskItem) -> Callable[[str], str]:
         """Return what puts a prompt into the template of this item."""
-        return lambda text: self.template.format(**{**item.fields, self.prompt: text, "prompt": text})
+        return lambda text: self.template.format(
+            **{**item.fields, self.prompt: text, "prompt": text}
+        )
 
-    def answers(self, item: Entry) -> list[str]:
+    def answers(self, item: TaskItem) -> list[str]:
         """Return the answers that are right, in words; empty ones are left out."""
         value = item.fields[self.answer]
         said = [str(one).strip() for one in (value if isinstance(value, list) else [value])]
@@ -64,7 +66,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Asked:
+class InstructionItem:
     """An item of one of the tasks.
 
     Attributes:
@@ -75,7 +77,7 @@ class Asked:
         answers: those that are right.
     """
 
-    item: Entry
+    item: TaskItem
     task: str
     prompt: str
     render: Callable[[str], str]
@@ -88,7 +90,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class InstructionMixture:
     """The items of all tasks.
 
     Attributes:
@@ -100,16 +102,21 @@ class Mixture:
         fingerprint: SHA-256 of the items of each split.
     """
 
-    train: list[Asked]
-    validation: list[Asked]
-    test: list[Asked]
+    train: list[InstructionItem]
+    validation: list[InstructionItem]
+    test: list[InstructionItem]
     counts: dict[str, int]
     fingerprint: str
 
 
 def mix(
-    tuned: Mapping[str, Instruction], unseen: Mapping[str, Instruction], *, validation: float, test: float, seed: int
-) -> Mixture:
+    tuned: Mapping[str, InstructionTask],
+    unseen: Mapping[str, InstructionTask],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+) -> InstructionMixture:
     """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any task.
 
     Args:
@@ -122,12 +129,15 @@ def mix(
     Raises:
         InputError: a task has too few items, or ``words`` for a label that there is not.
     """
-    parts: dict[str, list[Asked]] = {split: [] for split in SPLITS}
+    parts: dict[str, list[InstructionItem]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
-    for kind, tasks, shares in (("tuned", tuned, (validation, test)), ("unseen", unseen, (0.0, 1.0))):
+    for kind, tasks, shares in (
+        ("tuned", tuned, (validation, test)),
+        ("unseen", unseen, (0.0, 1.0)),
+    ):
         for name, one in tasks.items():
             columns = (*one.shown, one.answer)
-            items = build_items(
+            items = build_item_splits(
                 one.source,
                 columns,
                 unique=one.shown,
@@ -142,8 +152,12 @@ def mix(
                 for item in getattr(items, split):
                     answers = one.answers(item)
                     if answers:
-                        named = Entry(f"{name}/{item.id}", item.fields)
-                        parts[split].append(Asked(named, name, str(item.fields[one.prompt]), one.render(item), answers))
+                        named = TaskItem(f"{name}/{item.id}", item.fields)
+                        parts[split].append(
+                            InstructionItem(
+                                named, name, str(item.fields[one.prompt]), one.render(item), answers
+                            )
+                        )
                     else:
                         counts["empty"] += 1
     tested = {folded(asked.prompt) for asked in parts["test"]}
@@ -157,11 +171,14 @@ def mix(
             )
     for split, part in parts.items():
         counts[f"{split}_items"] = len(part)
-    content = {split: [(one.item.id, one.whole, one.answers) for one in part] for split, part in parts.items()}
-    return Mixture(**parts, counts=dict(counts), fingerprint=digest(content))
+    content = {
+        split: [(one.item.id, one.whole, one.answers) for one in part]
+        for split, part in parts.items()
+    }
+    return InstructionMixture(**parts, counts=dict(counts), fingerprint=digest(content))
 
 
-def _check_words(path: str, one: Instruction, items: Sequence[Entry]) -> None:
+def _check_words(path: str, one: InstructionTask, items: Sequence[TaskItem]) -> None:
     labels = {str(item.fields[one.answer]) for item in items} if one.words else set()
     for label in one.words:
         if label not in labels:

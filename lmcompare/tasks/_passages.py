@@ -8,14 +8,14 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.data.items import Entry
-from lmcompare.tasks.base import Bench, Part
+from lmcompare.data.items import TaskItem
+from lmcompare.tasks.base import Bench, TokenizedSplit
 
 COLUMNS = ("context", "question", "answers", "starts")
 
 
 @dataclass(frozen=True)
-class Windows:
+class PassageWindows:
     """Questions, each before a window of its passage.
 
     Attributes:
@@ -27,14 +27,16 @@ class Windows:
         lost: answers that are whole in no window.
     """
 
-    part: Part
+    part: TokenizedSplit
     owners: list[int]
     places: list[Ids]
     before: list[int]
     truncated: int
     lost: int
 
-    def texts(self, entries: Sequence[Entry], answers: Sequence[Any], *, none: bool) -> list[str]:
+    def texts(
+        self, entries: Sequence[TaskItem], answers: Sequence[Any], *, none: bool
+    ) -> list[str]:
         """Return the text of the best span of each item.
 
         Args:
@@ -43,7 +45,9 @@ class Windows:
             none: whether '' is said where no span is better than none.
         """
         best = [(-np.inf, "")] * len(entries)
-        for number, places, before, answer in zip(self.owners, self.places, self.before, answers, strict=True):
+        for number, places, before, answer in zip(
+            self.owners, self.places, self.before, answers, strict=True
+        ):
             first, last, margin = int(answer[0]) - before, int(answer[1]) - before, float(answer[2])
             if margin > best[number][0]:
                 text = entries[number].fields["context"][places[first, 0] : places[last, 1]]
@@ -51,12 +55,12 @@ class Windows:
         return ["" if none and margin <= 0 else text for margin, text in best]
 
 
-def answers_of(entry: Entry) -> list[str]:
+def answers_of(entry: TaskItem) -> list[str]:
     """Return the texts that are right: '' where the question has no answer."""
     return entry.fields["answers"] or [""]
 
 
-def cut(bench: Bench, entries: Sequence[Entry]) -> Windows:
+def cut(bench: Bench, entries: Sequence[TaskItem]) -> PassageWindows:
     """Encode questions and passages, and cut passages into windows that overlap by half.
 
     The first answer is the one that is wanted. A row and the two tokens that may stand around it fill the context.
@@ -87,20 +91,26 @@ def cut(bench: Bench, entries: Sequence[Entry]) -> Windows:
             found |= inside
             rows.append((np.concatenate([question, window]),))
             marks.append(np.repeat([0, 1], [len(question), len(window)]))
-            wanted.append(np.array([first, last]) - start + len(question) if inside else np.array([-1, -1]))
+            wanted.append(
+                np.array([first, last]) - start + len(question) if inside else np.array([-1, -1])
+            )
             owners.append(number)
             places.append(piece.spans[start : start + len(window)])
             before.append(len(question))
         lost += bool(entry.fields["answers"]) and not found
-    return Windows(Part(rows, wanted, marks), owners, places, before, truncated, lost)
+    return PassageWindows(
+        TokenizedSplit(rows, wanted, marks), owners, places, before, truncated, lost
+    )
 
 
-def _tokens(spans: Ids, entry: Entry) -> tuple[int, int]:
+def _tokens(spans: Ids, entry: TaskItem) -> tuple[int, int]:
     """Return the first and the last token of the first answer; (-1, -1) if there is none."""
     if not entry.fields["answers"]:
         return -1, -1
     start = entry.fields["starts"][0]
-    inside = np.flatnonzero((spans[:, 1] > start) & (spans[:, 0] < start + len(entry.fields["answers"][0])))
+    inside = np.flatnonzero(
+        (spans[:, 1] > start) & (spans[:, 0] < start + len(entry.fields["answers"][0]))
+    )
     return (int(inside[0]), int(inside[-1])) if len(inside) else (-1, -1)
 
 

@@ -25,14 +25,20 @@ def fields_of(template: str, key: str = "template") -> list[str]:
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
-        raise InputError(f"{key}: {error}; a brace that is no field is doubled: {{{{ or }}}}") from error
+        raise InputError(
+            f"{key}: {error}; a brace that is no field is doubled: {{{{ or }}}}"
+        ) from error
     for _, name, form, conversion in parts:
         if name is not None and (not name.isidentifier() or form or conversion):
-            raise InputError(f"{key}: wanted the name of a column in braces, got {{{name}}} with more, or none")
+            raise InputError(
+                f"{key}: wanted the name of a column in braces, got {{{name}}} with more, or none"
+            )
     return [name for _, name, _, _ in parts if name is not None]
 
 
-def fit(bench: Bench, render: Callable[[str], str], text: str, most: int, keep: Keep = "start") -> tuple[str, bool]:
+def fit(
+    bench: Bench, render: Callable[[str], str], text: str, most: int, keep: Keep = "start"
+) -> tuple[str, bool]:
     """Return ``render(text)``, and whether the text had to be cut for it to have at most ``most`` tokens.
 
     Only the text loses tokens, never what ``render`` puts around it.
@@ -56,11 +62,15 @@ def fit(bench: Bench, render: Callable[[str], str], text: str, most: int, keep: 
     while excess > 0 and size > 0:
         size = max(0, size - excess)
         # A character that is cut in two decodes to U+FFFD.
-        part = bench.decode([tokens[:size] if keep == "start" else tokens[len(tokens) - size :]])[0].strip("\ufffd")
+        part = bench.decode([tokens[:size] if keep == "start" else tokens[len(tokens) - size :]])[
+            0
+        ].strip("\ufffd")
         whole = render(part)
         excess = len(bench.encode([whole])[0]) - most
     if excess > 0:
-        raise InputError(f"template: wanted one that fits into {most} tokens without its text, got {most + excess}")
+        raise InputError(
+            f"template: wanted one that fits into {most} tokens without its text, got {most + excess}"
+        )
     return whole, True
 
 
@@ -70,4 +80,6 @@ def length_for(answers: Sequence[Ids], context: int) -> int:
     >>> length_for([np.zeros(n, dtype=np.int64) for n in (1, 2, 3)], 128)
     4
     """
-    return min(int(np.ceil(np.percentile([len(answer) + 1 for answer in answers], 95))), context // 2)
+    return min(
+        int(np.ceil(np.percentile([len(answer) + 1 for answer in answers], 95))), context // 2
+    )

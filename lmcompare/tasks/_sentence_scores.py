@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmcompare.scoring.span_requests import Gap, answering, reads_right
+from lmcompare.scoring.span_requests import SpanRequest, answering, reads_right
 from lmcompare.tasks.base import Bench
 
 LIKELIHOOD = "the log-likelihood of the sentence, left to right"
@@ -23,7 +23,7 @@ _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Sentences:
+class SentenceScores:
     """Scores of n sentences, in nats; the eos after a sentence is not scored, and an empty one has 0.
 
     Attributes:
@@ -37,7 +37,7 @@ class Sentences:
     route: str
 
 
-def score_sentences(bench: Bench, texts: Sequence[str]) -> Sentences:
+def score_sentences(bench: Bench, texts: Sequence[str]) -> SentenceScores:
     """Score sentences by the network under test.
 
     Networks that read only what stands before a token say the sentence by their exact likelihood. The others are
@@ -53,12 +53,12 @@ def score_sentences(bench: Bench, texts: Sequence[str]) -> Sentences:
     bench.progress({"done": 1, "total": 2, "stage": "word by word"})
     objective = answering(model.objective)
     if not reads_right(objective, model.vocabulary.special):
-        return Sentences(likelihood, likelihood, LIKELIHOOD)
+        return SentenceScores(likelihood, likelihood, LIKELIHOOD)
     if objective.role == "encoder" and not getattr(objective, "shifted", False):
         best[asked] = _sums(model, given, "pll-word-l2r")
-        return Sentences(best, likelihood, MASKED)
+        return SentenceScores(best, likelihood, MASKED)
     best[asked] = by_words(model, given)
-    return Sentences(best, likelihood, SPANNED)
+    return SentenceScores(best, likelihood, SPANNED)
 
 
 def _sums(model: Any, texts: Sequence[str], method: str | None = None) -> list[float]:
@@ -79,7 +79,7 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
             for word in np.unique(piece.words):
                 (places,) = np.nonzero(piece.words == word)
                 start, end = int(places[0]), int(places[-1]) + 1
-                gaps.append(Gap(piece.ids[:start], piece.ids[start:end], piece.ids[end:]))
+                gaps.append(SpanRequest(piece.ids[:start], piece.ids[start:end], piece.ids[end:]))
                 owners.append(first + i)
         np.add.at(found, owners, [float(nats.sum()) for nats in model.score_gaps(gaps)])
     return found

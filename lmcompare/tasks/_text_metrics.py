@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from lmcompare.core.example import Ids
-from lmcompare.data.items import Entry
-from lmcompare.tasks.base import Bench, Outcome
+from lmcompare.data.items import TaskItem
+from lmcompare.tasks.base import Bench, TaskOutcome
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "rouge": {"tokenizer": "any"},
@@ -27,7 +27,7 @@ def score_texts(
     metrics: Sequence[str],
     chinese: bool = False,
     arm: str = "",
-) -> tuple[list[Outcome], dict[str, str]]:
+) -> tuple[list[TaskOutcome], dict[str, str]]:
     """Return the metrics of the texts, item by item for the first one; and the signatures of those that sign.
 
     Args:
@@ -39,30 +39,40 @@ def score_texts(
         chinese: cut texts into words as Chinese where a metric has words.
         arm: name of a control.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[TaskOutcome] = []
     signatures: dict[str, str] = {}
     for name in dict.fromkeys(metrics):
         first = name == metrics[0]
         options = OPTIONS.get(name, {}) if chinese or name == "rouge" else {}
         if first:
             options = {**options, "per_item": True}
-        found = dict(bench.metric(name, predictions=list(texts), references=list(references), **options))
+        found = dict(
+            bench.metric(name, predictions=list(texts), references=list(references), **options)
+        )
         if "signature" in found:
             signatures[name] = str(found.pop("signature"))
         if first:
             primary = "rougeL" if name == "rouge" else name
             values = [row[ROUGE_L] if name == "rouge" else row for row in found.pop("items")]
-            outcomes += [Outcome(primary, float(value), one, arm=arm) for one, value in zip(ids, values, strict=True)]
+            outcomes += [
+                TaskOutcome(primary, float(value), one, model=arm)
+                for one, value in zip(ids, values, strict=True)
+            ]
             if name == "chrf":
                 found["corpus_chrf"] = found[name]
             found[primary] = np.mean(values)
-        outcomes += [Outcome(key, float(value), arm=arm) for key, value in found.items()]
+        outcomes += [TaskOutcome(key, float(value), model=arm) for key, value in found.items()]
     return outcomes, signatures
 
 
 def bits_of(
-    bench: Bench, items: Sequence[Entry], answers: Sequence[Ids], nats: Sequence[Any], length: int, exactness: str
-) -> list[Outcome]:
+    bench: Bench,
+    items: Sequence[TaskItem],
+    answers: Sequence[Ids],
+    nats: Sequence[Any],
+    length: int,
+    exactness: str,
+) -> list[TaskOutcome]:
     """Return bits and bytes of each real answer (of what of it fits into ``length``), and bits per byte of all.
 
     Args:
@@ -75,8 +85,8 @@ def bits_of(
     """
     bits = [-float(row.sum()) / np.log(2) for row in nats]
     size = [bench.byte_length(answer[:length]) for answer in answers]
-    outcomes = [Outcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness)]
+    outcomes = [TaskOutcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness)]
     for item, item_bits, item_bytes in zip(items, bits, size, strict=True):
-        outcomes.append(Outcome("bits", item_bits, item.id, exactness=exactness))
-        outcomes.append(Outcome("bytes", item_bytes, item.id, exactness=exactness))
+        outcomes.append(TaskOutcome("bits", item_bits, item.id, exactness=exactness))
+        outcomes.append(TaskOutcome("bytes", item_bytes, item.id, exactness=exactness))
     return outcomes

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.data import Item, Labelled
+from lmcompare.data import LabeledItem, LabeledSplits
 from lmcompare.tasks._prompts import fields_of, fit
 from lmcompare.tasks.base import Bench
 
@@ -18,7 +18,7 @@ AROUND = 2
 
 
 @dataclass(frozen=True)
-class Worded:
+class Verbalizer:
     """How labels are said.
 
     Attributes:
@@ -32,10 +32,10 @@ class Worded:
     labels: tuple[str, ...]
 
     @classmethod
-    def of(cls, template: str, words: Mapping[str, str], labels: Sequence[str]) -> "Worded":
+    def of(cls, template: str, words: Mapping[str, str], labels: Sequence[str]) -> "Verbalizer":
         """Put each label's word, by default its name, into the template.
 
-        >>> Worded.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos")).completions
+        >>> Verbalizer.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos")).completions
         [' neg.', ' good.']
 
         Raises:
@@ -46,7 +46,9 @@ class Worded:
             raise InputError(f"words.{unknown[0]}: no such label{nearest(unknown[0], labels)}")
         said = [words.get(label, label) for label in labels]
         if len(set(said)) < len(said):
-            raise InputError(f"words: wanted a word of its own for each label, got {', '.join(said)}")
+            raise InputError(
+                f"words: wanted a word of its own for each label, got {', '.join(said)}"
+            )
         before, _, after = template.partition("{label}")
         head, rest = before.rstrip(), after.format()
         return cls(head, [before[len(head) :] + word + rest for word in said], tuple(labels))
@@ -57,7 +59,7 @@ class Worded:
 
 
 @dataclass(frozen=True)
-class Said:
+class VerbalizerScores:
     """What a network says of the test items.
 
     Attributes:
@@ -80,26 +82,34 @@ def check(template: str) -> None:
         InputError: so it is.
     """
     if fields_of(template) != ["text", "label"]:
-        raise InputError(f"template: wanted {{text}} and after it {{label}}, each once, got {template!r}")
+        raise InputError(
+            f"template: wanted {{text}} and after it {{label}}, each once, got {template!r}"
+        )
 
 
-def learn(bench: Bench, data: Labelled, worded: Worded, adaptation: settings.Adaptation) -> Said:
+def learn(
+    bench: Bench, data: LabeledSplits, worded: Verbalizer, adaptation: settings.AdaptationSettings
+) -> VerbalizerScores:
     """Fine-tune the network to answer each text with its label's word; it is asked which word is likeliest."""
     options = bench.encode(worded.completions, said=True)
     most = bench.context - max(map(len, options)) - 1 - AROUND
     pairs, truncated = {}, 0
     for split in ("train", "validation", "test"):
-        items: list[Item] = getattr(data, split)
+        items: list[LabeledItem] = getattr(data, split)
         fitted = [fit(bench, worded.prompt, item.text, most) for item in items]
         truncated += sum(cut for _, cut in fitted)
         prompts = bench.encode([text for text, _ in fitted])
-        pairs[split] = [(prompt, options[item.label]) for prompt, item in zip(prompts, items, strict=True)]
+        pairs[split] = [
+            (prompt, options[item.label]) for prompt, item in zip(prompts, items, strict=True)
+        ]
     found = bench.choose(pairs, options, adaptation=adaptation)
     notes = {"trials": found.tuned.trials, "chosen": found.tuned.chosen, "truncated": truncated}
-    return Said(found.probabilities, notes, found.validation_accuracy, found.tuned.seconds)
+    return VerbalizerScores(
+        found.probabilities, notes, found.validation_accuracy, found.tuned.seconds
+    )
 
 
-def rank(bench: Bench, data: Labelled, worded: Worded, shots: int) -> Said:
+def rank(bench: Bench, data: LabeledSplits, worded: Verbalizer, shots: int) -> VerbalizerScores:
     """Ask the network as it is which label's word is likeliest after the text, and after ``shots`` solved examples.
 
     The likelihood is that of the word and of what the template puts after it: exact, or a masked network's chain.
@@ -117,7 +127,9 @@ def rank(bench: Bench, data: Labelled, worded: Worded, shots: int) -> Said:
 
         text, cut = fit(bench, solved, item.text, room // (shots + 1))
         before, truncated = before + text, truncated + cut
-    fitted = [fit(bench, lambda text: before + worded.prompt(text), item.text, room) for item in data.test]
+    fitted = [
+        fit(bench, lambda text: before + worded.prompt(text), item.text, room) for item in data.test
+    ]
     prompts = [text for text, _ in fitted for _ in worded.completions]
     scores = bench.model.log_likelihood(prompts, worded.completions * len(fitted))
     nats = np.array([score.sum for score in scores]).reshape(len(fitted), len(worded.completions))
@@ -127,10 +139,10 @@ def rank(bench: Bench, data: Labelled, worded: Worded, shots: int) -> Said:
         "shots": [item.id for item in examples],
         "likelihood": bench.model.objective.exactness,
     }
-    return Said(likely / likely.sum(1, keepdims=True), notes)
+    return VerbalizerScores(likely / likely.sum(1, keepdims=True), notes)
 
 
-def _turns(items: Sequence[Item], classes: int) -> list[Item]:
+def _turns(items: Sequence[LabeledItem], classes: int) -> list[LabeledItem]:
     """Return the items so that the labels take turns, as long as each has some."""
     rank = [0] * classes
     order = []

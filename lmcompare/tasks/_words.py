@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.tasks.base import Bench, Part
+from lmcompare.tasks.base import Bench, TokenizedSplit
 
 
 @dataclass(frozen=True)
-class Cut:
+class TokenizedWords:
     """Items whose words are in tokens.
 
     Attributes:
@@ -22,7 +22,7 @@ class Cut:
         divided: items of several rows.
     """
 
-    part: Part
+    part: TokenizedSplit
     owners: list[int]
     truncated: int
     divided: int
@@ -34,7 +34,7 @@ class Cut:
         return [np.concatenate(answers[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
-def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> Cut:
+def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> TokenizedWords:
     """Encode each word by itself, so that every token is of one word, and fill rows with whole words.
 
     A word is encoded with the space that a text has before it, so that its tokens are those that the network was
@@ -58,7 +58,9 @@ def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> 
         pieces = [next(encoded) for _ in words]
         empty = [word for word, piece in zip(words, pieces, strict=True) if not len(piece)]
         if empty:
-            raise InputError(f"wanted words that the tokenizer knows, got {empty[0]!r}, of which it makes no token")
+            raise InputError(
+                f"wanted words that the tokenizer knows, got {empty[0]!r}, of which it makes no token"
+            )
         truncated += sum(len(piece) > room for piece in pieces)
         pieces = [piece[:room] for piece in pieces]
         for first, last in _rows([len(piece) for piece in pieces], room):
@@ -67,7 +69,9 @@ def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> 
             marks.append(np.repeat(np.arange(last - first), sizes))
             wanted.append(labelled[first:last])
             owners.append(number)
-    return Cut(Part(rows, wanted, marks), owners, truncated, int((np.bincount(owners) > 1).sum()))
+    return TokenizedWords(
+        TokenizedSplit(rows, wanted, marks), owners, truncated, int((np.bincount(owners) > 1).sum())
+    )
 
 
 def _rows(sizes: Sequence[int], room: int) -> list[tuple[int, int]]:
@@ -100,4 +104,8 @@ def spaced(words: Sequence[str]) -> list[str]:
 
 def stands_alone(character: str) -> bool:
     """Return whether a character is of a script without spaces: Han, kana and their full-width punctuation."""
-    return "\u3000" <= character <= "\u9fff" or "\uff00" <= character <= "\uffef" or "\U00020000" <= character
+    return (
+        "\u3000" <= character <= "\u9fff"
+        or "\uff00" <= character <= "\uffef"
+        or "\U00020000" <= character
+    )

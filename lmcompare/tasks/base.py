@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from lmcompare.core import settings
 from lmcompare.core.example import Ids
-from lmcompare.data import Labelled
-from lmcompare.data.word_boundaries import Pieces
+from lmcompare.data import LabeledSplits
+from lmcompare.data.word_boundaries import TokenOffsets
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskOutcome:
     """One value; the fields are those of ``records.Record`` that a task decides.
 
     Attributes:
@@ -25,7 +25,7 @@ class Outcome:
         item: id of the test item, or '' for a value of the whole task.
         split: where it was measured.
         exactness: for likelihoods: 'exact', 'chain', 'bound', 'pseudo'.
-        arm: name of a control; '' for the arm under test.
+        model: name of a control; '' for the arm under test.
     """
 
     metric: str
@@ -33,7 +33,7 @@ class Outcome:
     item: str = ""
     split: str = "test"
     exactness: str = ""
-    arm: str = ""
+    model: str = ""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Measurement:
     line on how this network was asked, where networks are asked differently.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[TaskOutcome] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
     currencies: dict[str, float] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Part:
+class TokenizedSplit:
     """The items of one split as a head is asked about them, in tokens.
 
     Attributes:
@@ -78,7 +78,11 @@ def described(source: Any) -> str:
         value = getattr(source, setting.name)
         if value != setting.default:
             paths = [value] if isinstance(value, str) else value
-            value = ", ".join(PurePath(path).name for path in paths) if setting.name == "path" else value
+            value = (
+                ", ".join(PurePath(path).name for path in paths)
+                if setting.name == "path"
+                else value
+            )
             said.append(f"{setting.name}={value}" if value != "" else f"{setting.name}=''")
     return " ".join(said)
 
@@ -115,14 +119,19 @@ class Bench(Protocol):
     def test_documents(self) -> Any:
         """Return the held-out documents of the corpus: rows with ``document`` and ``text``."""
 
-    def finetune(self, data: Labelled, rows: dict[str, list[Ids]], adaptation: settings.Adaptation) -> Any:
+    def finetune(
+        self,
+        data: LabeledSplits,
+        rows: dict[str, list[Ids]],
+        adaptation: settings.AdaptationSettings,
+    ) -> Any:
         """Adapt the model and answer the test items: an ``adapt.Adapted``."""
 
     def adapt(
         self,
         head: Literal["words", "pair", "span"],
-        parts: Mapping[str, Part],
-        adaptation: settings.Adaptation,
+        parts: Mapping[str, TokenizedSplit],
+        adaptation: settings.AdaptationSettings,
         score: Callable[[list[NDArray[np.float64]]], float],
         *,
         by: str,
@@ -139,7 +148,7 @@ class Bench(Protocol):
             **options: of the head: ``outputs`` (labels) of words, ``longest`` (tokens) of a span.
         """
 
-    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text, in the shared vocabulary, with the characters that they stand for."""
 
     def answer(self, pairs: Mapping[str, Sequence[tuple[Ids, Ids]]], **settings: Any) -> Any:
@@ -150,7 +159,12 @@ class Bench(Protocol):
             **settings: ``length``, ``adaptation`` (None: as it is), ``strategy``, ``steps``: see ``answering.answer``.
         """
 
-    def choose(self, pairs: Mapping[str, Sequence[tuple[Ids, Ids]]], options: Sequence[Ids], **settings: Any) -> Any:
+    def choose(
+        self,
+        pairs: Mapping[str, Sequence[tuple[Ids, Ids]]],
+        options: Sequence[Ids],
+        **settings: Any,
+    ) -> Any:
         """Fine-tune the model on pairs and let it choose an option for each test prompt: a ``choosing.Chosen``.
 
         Args:
@@ -171,14 +185,18 @@ class Bench(Protocol):
     def trigram(self) -> Any:
         """Return the same model of only as many tokens as each network reads: a control."""
 
-    def tfidf(self, data: Labelled) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+    def tfidf(
+        self, data: LabeledSplits
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
         """Fit the linear control: see ``baselines.tfidf``."""
 
-    def tfidf_cosine(self, train: Sequence[str], pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    def tfidf_cosine(
+        self, train: Sequence[str], pairs: Sequence[tuple[str, str]]
+    ) -> NDArray[np.float64]:
         """Return how much the texts of each pair share: see ``baselines.tfidf_cosine``."""
 
     def nearest(self, known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
         """Return which known text is most like each asked one: see ``baselines.nearest``."""
 
-    def majority(self, data: Labelled, split: str) -> NDArray[np.float64]:
+    def majority(self, data: LabeledSplits, split: str) -> NDArray[np.float64]:
         """Return what the majority control says of each item of a split. Shape (items, classes)."""

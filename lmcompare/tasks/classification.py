@@ -10,11 +10,11 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.data import Item, Labelled, build_labelled
+from lmcompare.data import LabeledItem, LabeledSplits, build_labeled_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks import _verbalizers as label_words
-from lmcompare.tasks._verbalizers import Worded
-from lmcompare.tasks.base import Bench, Measurement, Outcome, described
+from lmcompare.tasks._verbalizers import Verbalizer
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
 
 
 @TASKS.register("classification")
@@ -35,7 +35,10 @@ class Classification:
     family: ClassVar[Literal["understanding", "generation"]] = "understanding"
     primary_metric: ClassVar[str] = "accuracy"
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"accuracy": ("correct", ""), "nll": ("nll", "")}
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "accuracy": ("correct", ""),
+        "nll": ("nll", ""),
+    }
     conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
     columns: ClassVar[tuple[str, ...]] = ("text", "label")
 
@@ -55,7 +58,7 @@ class Classification:
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.01
     """smallest difference in accuracy that would matter; verdicts need it, fixed beforehand"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
     route: Literal["head", "ranking", "text"] = "head"
     """a head on pooled states; label words ranked by the network as it is; label words as answers, fine-tuned"""
@@ -74,11 +77,19 @@ class Classification:
         """
         label_words.check(self.template)
         if self.shots and self.route != "ranking":
-            raise InputError(f"shots: wanted 0 by the route {self.route!r} (they are for ranking), got {self.shots}")
+            raise InputError(
+                f"shots: wanted 0 by the route {self.route!r} (they are for ranking), got {self.shots}"
+            )
         if self.words and self.route == "head":
-            raise InputError("words: wanted none by the route 'head' (they are for ranking and text)")
-        if self.route == "text" and (self.adaptation.method == "probe" or self.adaptation.attention == "causal"):
-            raise InputError("adaptation: wanted neither a probe nor causal attention by the route 'text'")
+            raise InputError(
+                "words: wanted none by the route 'head' (they are for ranking and text)"
+            )
+        if self.route == "text" and (
+            self.adaptation.method == "probe" or self.adaptation.attention == "causal"
+        ):
+            raise InputError(
+                "adaptation: wanted neither a probe nor causal attention by the route 'text'"
+            )
 
     def describe(self) -> str:
         """Return one line for the report."""
@@ -90,9 +101,9 @@ class Classification:
         }
         return f"one label for each text ({described(self.source)}), {how[self.route]}"
 
-    def data(self) -> Labelled:
+    def data(self) -> LabeledSplits:
         """Return the items, split."""
-        return build_labelled(
+        return build_labeled_splits(
             self.source,
             text=self.text,
             label=self.label,
@@ -115,14 +126,22 @@ class Classification:
             rows[split] = [row[: bench.context - 2] for row in encoded]
         adapted = bench.finetune(data, rows, self.adaptation)
         outcomes = list(score(bench, data, adapted.probabilities))
-        outcomes.append(Outcome("accuracy", adapted.validation_accuracy, split="validation"))
-        notes = {"trials": adapted.trials, "chosen": adapted.chosen, "truncated": truncated, **_notes(data)}
+        outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
+        notes = {
+            "trials": adapted.trials,
+            "chosen": adapted.chosen,
+            "truncated": truncated,
+            **_notes(data),
+        }
         return Measurement(
-            outcomes, notes, currencies={"seconds": adapted.seconds}, fingerprints={"items": data.fingerprint}
+            outcomes,
+            notes,
+            currencies={"seconds": adapted.seconds},
+            fingerprints={"items": data.fingerprint},
         )
 
-    def _by_words(self, bench: Bench, data: Labelled) -> Measurement:
-        worded = Worded.of(self.template, self.words, data.labels)
+    def _by_words(self, bench: Bench, data: LabeledSplits) -> Measurement:
+        worded = Verbalizer.of(self.template, self.words, data.labels)
         said = (
             label_words.rank(bench, data, worded, self.shots)
             if self.route == "ranking"
@@ -130,10 +149,18 @@ class Classification:
         )
         outcomes = list(score(bench, data, said.probabilities))
         if said.accuracy is not None:
-            outcomes.append(Outcome("accuracy", said.accuracy, split="validation"))
-        notes = {"route": self.route, "completions": worded.completions, **said.notes, **_notes(data)}
+            outcomes.append(TaskOutcome("accuracy", said.accuracy, split="validation"))
+        notes = {
+            "route": self.route,
+            "completions": worded.completions,
+            **said.notes,
+            **_notes(data),
+        }
         return Measurement(
-            outcomes, notes, currencies={"seconds": said.seconds}, fingerprints={"items": data.fingerprint}
+            outcomes,
+            notes,
+            currencies={"seconds": said.seconds},
+            fingerprints={"items": data.fingerprint},
         )
 
     def control(self, bench: Bench) -> Measurement:
@@ -146,10 +173,14 @@ class Classification:
         name = "tf-idf + logistic regression"
         test, validation, notes = bench.tfidf(data)
         outcomes += [*score(bench, data, test, name), _validation(data, validation, name)]
-        return Measurement(outcomes, {**notes, **_notes(data)}, fingerprints={"items": data.fingerprint})
+        return Measurement(
+            outcomes, {**notes, **_notes(data)}, fingerprints={"items": data.fingerprint}
+        )
 
 
-def score(bench: Bench, data: Labelled, probabilities: NDArray[np.float64], arm: str = "") -> Iterator[Outcome]:
+def score(
+    bench: Bench, data: LabeledSplits, probabilities: NDArray[np.float64], arm: str = ""
+) -> Iterator[TaskOutcome]:
     """Yield 'correct', 'confidence' and 'nll' (nats) of each test item, and the metrics of the split and its classes.
 
     The confidence is the largest probability; 'accuracy/class/<label>' is the share of a label's items that are right.
@@ -158,10 +189,10 @@ def score(bench: Bench, data: Labelled, probabilities: NDArray[np.float64], arm:
     answers = probabilities.argmax(1)
     nll = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
     for item, answer, loss in zip(data.test, answers, nll, strict=True):
-        yield Outcome("correct", float(answer == item.label), item.id, arm=arm)
-        yield Outcome("nll", float(loss), item.id, arm=arm)
+        yield TaskOutcome("correct", float(answer == item.label), item.id, model=arm)
+        yield TaskOutcome("nll", float(loss), item.id, model=arm)
     for item, share in zip(data.test, probabilities.max(1), strict=True):
-        yield Outcome("confidence", float(share), item.id, arm=arm)
+        yield TaskOutcome("confidence", float(share), item.id, model=arm)
     by_answer = {"predictions": answers.tolist(), "references": labels.tolist()}
     by_share = {"predictions": probabilities.tolist(), "references": labels.tolist()}
     values = {
@@ -177,18 +208,18 @@ def score(bench: Bench, data: Labelled, probabilities: NDArray[np.float64], arm:
         if (labels == number).any():
             values[f"accuracy/class/{label}"] = right[labels == number].mean()
     for metric, value in values.items():
-        yield Outcome(metric, float(value), arm=arm)
+        yield TaskOutcome(metric, float(value), model=arm)
 
 
-def labels_of(items: list[Item]) -> NDArray[np.int64]:
+def labels_of(items: list[LabeledItem]) -> NDArray[np.int64]:
     """Return the labels. Shape (items,)."""
     return np.array([item.label for item in items], dtype=np.int64)
 
 
-def _validation(data: Labelled, probabilities: NDArray[np.float64], arm: str) -> Outcome:
+def _validation(data: LabeledSplits, probabilities: NDArray[np.float64], arm: str) -> TaskOutcome:
     right = probabilities.argmax(1) == labels_of(data.validation)
-    return Outcome("accuracy", float(right.mean()), split="validation", arm=arm)
+    return TaskOutcome("accuracy", float(right.mean()), split="validation", model=arm)
 
 
-def _notes(data: Labelled) -> dict[str, Any]:
+def _notes(data: LabeledSplits) -> dict[str, Any]:
     return {"labels": list(data.labels), "counts": data.counts}

@@ -11,13 +11,13 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.scoring.requests import Pair
+from lmcompare.scoring.requests import TokenizedPair
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
 
 
 @dataclass(frozen=True)
-class Passage:
+class ContinuationItem:
     """A held-out document, cut into what is given and what is asked, in tokens."""
 
     id: str
@@ -77,7 +77,7 @@ class Continuation:
             f"generations at temperature {self.temperature:g}"
         )
 
-    def passages(self, bench: Bench) -> list[Passage]:
+    def passages(self, bench: Bench) -> list[ContinuationItem]:
         """Draw documents of the test split that are long enough.
 
         Raises:
@@ -90,12 +90,16 @@ class Continuation:
                 f"blocks.length ({bench.context}) tokens, got {wanted}"
             )
         documents = bench.test_documents()
-        found: list[Passage] = []
+        found: list[ContinuationItem] = []
         for i in np.random.default_rng(self.seed).permutation(len(documents)):
             row = documents[int(i)]
             tokens = bench.encode([row["text"]], shared=True)[0]
             if len(tokens) >= wanted:
-                found.append(Passage(str(row["document"]), tokens[: self.prefix], tokens[self.prefix : wanted]))
+                found.append(
+                    ContinuationItem(
+                        str(row["document"]), tokens[: self.prefix], tokens[self.prefix : wanted]
+                    )
+                )
                 if len(found) == self.items:
                     break
         if not found:
@@ -111,9 +115,15 @@ class Continuation:
         prompts = [passage.prefix for passage in passages]
         pairs = [(passage.prefix, passage.suffix) for passage in passages]
         if bench.foreign:
-            own = [said for said in (_translated(bench, passage, self.suffix) for passage in drawn) if said is not None]
+            own = [
+                said
+                for said in (_translated(bench, passage, self.suffix) for passage in drawn)
+                if said is not None
+            ]
             if not own:
-                raise InputError("tasks: continuation: every passage is cut within a character; wanted another prefix")
+                raise InputError(
+                    "tasks: continuation: every passage is cut within a character; wanted another prefix"
+                )
             passages, prompts = [said.passage for said in own], [said.prompt for said in own]
             pairs = [said.pair for said in own if said.whole]
             asked = [said.passage for said in own if said.whole]
@@ -129,8 +139,8 @@ class Continuation:
         if bench.foreign:
             rows = [row[: self.suffix] for row in bench.encode(texts, shared=True)]
         outcomes += self._judge(bench, passages, rows)
-        outcomes.append(Outcome("calls_per_token", decoded.calls / self.suffix))
-        outcomes.append(Outcome("seconds_per_generation", decoded.seconds / len(passages)))
+        outcomes.append(TaskOutcome("calls_per_token", decoded.calls / self.suffix))
+        outcomes.append(TaskOutcome("seconds_per_generation", decoded.seconds / len(passages)))
         outcomes += self._latencies(bench, prompts[: self.timed])
         # The same passages for every arm, so that a reader compares like with like.
         shown = np.random.default_rng([self.seed, 1]).permutation(len(drawn))[: self.samples]
@@ -138,44 +148,70 @@ class Continuation:
         samples = []
         for passage in [drawn[i] for i in shown if drawn[i].id in said]:
             given, real = bench.decode([passage.prefix, passage.suffix], shared=True)
-            samples.append({"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real})
-        notes = self._notes(asked) | ({"left_out": len(drawn) - len(asked)} if bench.foreign else {})
+            samples.append(
+                {"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real}
+            )
+        notes = self._notes(asked) | (
+            {"left_out": len(drawn) - len(asked)} if bench.foreign else {}
+        )
         return Measurement(
-            outcomes, notes, samples, {"generation_seconds": decoded.seconds}, {"items": _fingerprint(bench, drawn)}
+            outcomes,
+            notes,
+            samples,
+            {"generation_seconds": decoded.seconds},
+            {"items": _fingerprint(bench, drawn)},
         )
 
     def control(self, bench: Bench) -> Measurement:
         """Score the suffixes by n-gram models, and the real text as if it had been generated."""
         passages = self.passages(bench)
         unigram = bench.unigram()
-        outcomes = _bits(bench, passages, [unigram[passage.suffix] for passage in passages], "exact", "unigram")
+        outcomes = _bits(
+            bench, passages, [unigram[passage.suffix] for passage in passages], "exact", "unigram"
+        )
         suffixes = [passage.suffix for passage in passages]
-        outcomes += _bits(bench, passages, _judged(bench.trigram(), passages, suffixes), "exact", "trigram")
+        outcomes += _bits(
+            bench, passages, _judged(bench.trigram(), passages, suffixes), "exact", "trigram"
+        )
         outcomes += self._judge(bench, passages, suffixes, "reference text")
-        return Measurement(outcomes, self._notes(passages), fingerprints={"items": _fingerprint(bench, passages)})
+        return Measurement(
+            outcomes, self._notes(passages), fingerprints={"items": _fingerprint(bench, passages)}
+        )
 
     def _sampling(self, bench: Bench) -> dict[str, Any]:
         """Return how to decode; ``steps`` are those of a masked model."""
         steps = self.steps if bench.model.objective.role == "encoder" else None
         return {"temperature": self.temperature, "steps": steps, "seed": bench.seed}
 
-    def _latencies(self, bench: Bench, prompts: Sequence[Ids]) -> list[Outcome]:
+    def _latencies(self, bench: Bench, prompts: Sequence[Ids]) -> list[TaskOutcome]:
         """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
         outcomes = []
-        for length in sorted({max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()):
-            seconds = [bench.model.decode([p], length=length, **self._sampling(bench)).seconds for p in prompts]
+        for length in sorted(
+            {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()
+        ):
+            seconds = [
+                bench.model.decode([p], length=length, **self._sampling(bench)).seconds
+                for p in prompts
+            ]
             for share in (50, 95):
                 value = float(np.percentile(seconds, share))
-                outcomes.append(Outcome(f"latency_p{share}/tokens/{length}", value))
+                outcomes.append(TaskOutcome(f"latency_p{share}/tokens/{length}", value))
         return outcomes
 
-    def _judge(self, bench: Bench, passages: Sequence[Passage], rows: Sequence[Ids], arm: str = "") -> list[Outcome]:
+    def _judge(
+        self, bench: Bench, passages: Sequence[ContinuationItem], rows: Sequence[Ids], arm: str = ""
+    ) -> list[TaskOutcome]:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
         outcomes, bits, size = [], 0.0, 0
-        for passage, row, scores in zip(passages, rows, _judged(bench.judge(), passages, rows), strict=True):
-            item_bits, item_bytes = -float(scores.sum()) / np.log(2), bench.byte_length(row, shared=True)
-            outcomes.append(Outcome("judge_bits", item_bits, passage.id, arm=arm))
-            outcomes.append(Outcome("judge_bytes", item_bytes, passage.id, arm=arm))
+        for passage, row, scores in zip(
+            passages, rows, _judged(bench.judge(), passages, rows), strict=True
+        ):
+            item_bits, item_bytes = (
+                -float(scores.sum()) / np.log(2),
+                bench.byte_length(row, shared=True),
+            )
+            outcomes.append(TaskOutcome("judge_bits", item_bits, passage.id, model=arm))
+            outcomes.append(TaskOutcome("judge_bytes", item_bytes, passage.id, model=arm))
             bits, size = bits + item_bits, size + item_bytes
         as_text = [" ".join(map(str, row)) for row in rows]
         values = {
@@ -183,9 +219,11 @@ class Continuation:
             **bench.metric("distinct_n", predictions=as_text, n=[1, 2]),
             **bench.metric("repetition", predictions=as_text, n=4),
         }
-        return outcomes + [Outcome(metric, value, arm=arm) for metric, value in values.items()]
+        return outcomes + [
+            TaskOutcome(metric, value, model=arm) for metric, value in values.items()
+        ]
 
-    def _notes(self, passages: Sequence[Passage]) -> dict[str, Any]:
+    def _notes(self, passages: Sequence[ContinuationItem]) -> dict[str, Any]:
         return {"passages": len(passages), "wanted": self.items}
 
 
@@ -201,13 +239,13 @@ class Translated:
             case, white space or unknown characters stand for many texts, which together are likelier.
     """
 
-    passage: Passage
+    passage: ContinuationItem
     pair: tuple[Ids, Ids]
     prompt: Ids
     whole: bool
 
 
-def _translated(bench: Bench, passage: Passage, new: int) -> Translated | None:
+def _translated(bench: Bench, passage: ContinuationItem, new: int) -> Translated | None:
     """Return a passage in the network's own tokens; None if it is cut within a character, so that it is no text.
 
     As in ``scoring.pairs_of``, prefix and suffix are one text, cut after as many tokens as the prefix alone has; if
@@ -221,12 +259,15 @@ def _translated(bench: Bench, passage: Passage, new: int) -> Translated | None:
     together = len(row) > len(head) and np.array_equal(row[: len(head)], head)
     tail = row[len(head) :] if together else alone
     whole = len(tail) > 0 and bench.decode([np.concatenate([head, tail])]) == [text]
-    pairs = [Pair(head, row, np.arange(len(row))) for row in (tail, np.zeros(new, dtype=np.int64))]
+    pairs = [
+        TokenizedPair(head, row, np.arange(len(row)))
+        for row in (tail, np.zeros(new, dtype=np.int64))
+    ]
     scored, begun = bench.model.room.check(pairs, cut=True)
     return Translated(passage, (scored.prompt, scored.completion), begun.prompt, whole)
 
 
-def _judged(judge: Any, passages: Sequence[Passage], rows: Sequence[Ids]) -> list[Any]:
+def _judged(judge: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids]) -> list[Any]:
     """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram model."""
     return [
         judge.log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
@@ -235,31 +276,37 @@ def _judged(judge: Any, passages: Sequence[Passage], rows: Sequence[Ids]) -> lis
 
 
 def _bits(
-    bench: Bench, passages: Sequence[Passage], scores: Sequence[Any], exactness: str, arm: str = ""
-) -> list[Outcome]:
+    bench: Bench,
+    passages: Sequence[ContinuationItem],
+    scores: Sequence[Any],
+    exactness: str,
+    arm: str = "",
+) -> list[TaskOutcome]:
     """Return bits and bytes of each suffix, and bits per byte of all; nothing for no suffixes."""
     if not passages:
         return []
     bits = [-float(score.sum()) / np.log(2) for score in scores]
     size = [bench.byte_length(passage.suffix, shared=True) for passage in passages]
-    outcomes = [Outcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness, arm=arm)]
+    outcomes = [TaskOutcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness, model=arm)]
     for passage, item_bits, item_bytes in zip(passages, bits, size, strict=True):
-        outcomes.append(Outcome("bits", item_bits, passage.id, exactness=exactness, arm=arm))
-        outcomes.append(Outcome("bytes", item_bytes, passage.id, exactness=exactness, arm=arm))
+        outcomes.append(TaskOutcome("bits", item_bits, passage.id, exactness=exactness, model=arm))
+        outcomes.append(
+            TaskOutcome("bytes", item_bytes, passage.id, exactness=exactness, model=arm)
+        )
     return outcomes
 
 
-def _positions(scores: Sequence[Any], exactness: str) -> list[Outcome]:
+def _positions(scores: Sequence[Any], exactness: str) -> list[TaskOutcome]:
     """Return the mean bits of a token in each of at most eight stretches of the suffix, as the network cuts it."""
     bits = -np.stack(scores) / np.log(2)
     outcomes = []
     for places in np.array_split(np.arange(bits.shape[1]), min(8, bits.shape[1])):
         name = f"bits_per_token/position/{places[0] + 1}-{places[-1] + 1}"
-        outcomes.append(Outcome(name, float(bits[:, places].mean()), exactness=exactness))
+        outcomes.append(TaskOutcome(name, float(bits[:, places].mean()), exactness=exactness))
     return outcomes
 
 
-def _fingerprint(bench: Bench, passages: Sequence[Passage]) -> str:
+def _fingerprint(bench: Bench, passages: Sequence[ContinuationItem]) -> str:
     """Return a hash of the text of the passages, which decides whether two results are of the same items."""
     digest = hashlib.sha256()
     for passage in passages:

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.data.items import Entry, Items, build_items
+from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
-from lmcompare.tasks._passages import COLUMNS, Windows, answers_of, cut
-from lmcompare.tasks.base import Bench, Measurement, Outcome, described
+from lmcompare.tasks._passages import COLUMNS, PassageWindows, answers_of, cut
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
 
 SPLITS = ("train", "validation", "test")
 
@@ -34,7 +34,10 @@ class Extraction:
     family: ClassVar[Literal["understanding", "generation"]] = "understanding"
     primary_metric: ClassVar[str] = "f1"
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"f1": ("overlap", ""), "exact_match": ("exact", "")}
+    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "f1": ("overlap", ""),
+        "exact_match": ("exact", ""),
+    }
     conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
     columns: ClassVar[tuple[str, ...]] = ()
 
@@ -54,20 +57,20 @@ class Extraction:
     """tokens of an answer, at most"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in F1 that would matter; verdicts need it, fixed beforehand"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted; `pooling` is of no use here"""
 
     def describe(self) -> str:
         """Return one line for the report."""
         return f"answers as spans of a passage ({described(self.source)}), by a span head ({self.adaptation.method})"
 
-    def data(self) -> Items:
+    def data(self) -> ItemSplits:
         """Return the items, split; passages as they are, since answers point into them.
 
         Raises:
             InputError: answers and their places differ in number, or an answer does not stand at its place.
         """
-        items = build_items(
+        items = build_item_splits(
             self.source,
             COLUMNS,
             validation=self.validation,
@@ -81,7 +84,11 @@ class Extraction:
         )
         for entry in (*items.train, *items.validation, *items.test):
             answers, starts = entry.fields["answers"], entry.fields["starts"]
-            if not isinstance(answers, list) or not isinstance(starts, list) or len(answers) != len(starts):
+            if (
+                not isinstance(answers, list)
+                or not isinstance(starts, list)
+                or len(answers) != len(starts)
+            ):
                 raise InputError(
                     f"row {entry.id} of the source: wanted lists of as many starts as answers, got {starts!r} and "
                     f"{answers!r}"
@@ -93,14 +100,18 @@ class Extraction:
                         f"{entry.fields['context'][start : start + len(answer)]!r}"
                     )
         if not any(entry.fields["answers"] for entry in items.train):
-            raise InputError("column 'answers': wanted training questions that have an answer, got none")
+            raise InputError(
+                "column 'answers': wanted training questions that have an answer, got none"
+            )
         return items
 
     def measure(self, bench: Bench) -> Measurement:
         """Put the head on the network under test and answer the test questions."""
         items = self.data()
         none = any(not entry.fields["answers"] for entry in items.train)
-        cuts: dict[str, Windows] = {split: cut(bench, getattr(items, split)) for split in SPLITS}
+        cuts: dict[str, PassageWindows] = {
+            split: cut(bench, getattr(items, split)) for split in SPLITS
+        }
 
         def judge(answers: Sequence[Any]) -> float:
             said = cuts["validation"].texts(items.validation, answers, none=none)
@@ -109,8 +120,15 @@ class Extraction:
         parts = {split: one.part for split, one in cuts.items()}
         adapted = bench.adapt("span", parts, self.adaptation, judge, by="f1", longest=self.longest)
         said = cuts["test"].texts(items.test, adapted.answers, none=none)
-        outcomes = [*self.score(bench, items.test, said), Outcome("f1", adapted.score, split="validation")]
-        notes: dict[str, Any] = {"trials": adapted.trials, "chosen": adapted.chosen, "counts": items.counts}
+        outcomes = [
+            *self.score(bench, items.test, said),
+            TaskOutcome("f1", adapted.score, split="validation"),
+        ]
+        notes: dict[str, Any] = {
+            "trials": adapted.trials,
+            "chosen": adapted.chosen,
+            "counts": items.counts,
+        }
         notes["windows"] = {split: len(one.part.rows) for split, one in cuts.items()}
         notes["truncated"] = sum(one.truncated for one in cuts.values())
         notes["answers_in_no_window"] = sum(one.lost for one in cuts.values())
@@ -130,35 +148,52 @@ class Extraction:
     def control(self, bench: Bench) -> Measurement:
         """Answer the test questions without a network."""
         items = self.data()
-        lengths = [len(_words(answer)) for entry in items.train for answer in entry.fields["answers"][:1]]
-        outcomes: list[Outcome] = []
+        lengths = [
+            len(_words(answer)) for entry in items.train for answer in entry.fields["answers"][:1]
+        ]
+        outcomes: list[TaskOutcome] = []
         for number, split in enumerate(("validation", "test")):
             bench.progress({"done": number, "total": 2, "stage": split})
-            entries: list[Entry] = getattr(items, split)
+            entries: list[TaskItem] = getattr(items, split)
             rng = np.random.default_rng([self.seed, number])
             said = {
-                "random span": [_random_span(entry.fields["context"], lengths, rng) for entry in entries],
-                "sentence nearest to the question": [_nearest_sentence(entry.fields) for entry in entries],
+                "random span": [
+                    _random_span(entry.fields["context"], lengths, rng) for entry in entries
+                ],
+                "sentence nearest to the question": [
+                    _nearest_sentence(entry.fields) for entry in entries
+                ],
             }
             for arm, texts in said.items():
                 if split == "test":
                     outcomes += self.score(bench, entries, texts, arm)
                 else:
                     value = float(np.mean(self._scores(bench, "squad_f1", entries, texts)))
-                    outcomes.append(Outcome("f1", value, split=split, arm=arm))
-        return Measurement(outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint})
+                    outcomes.append(TaskOutcome("f1", value, split=split, model=arm))
+        return Measurement(
+            outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint}
+        )
 
-    def score(self, bench: Bench, entries: Sequence[Entry], said: Sequence[str], arm: str = "") -> Iterator[Outcome]:
+    def score(
+        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[str], arm: str = ""
+    ) -> Iterator[TaskOutcome]:
         """Yield F1 ('overlap') and 'exact' of each item, and their means."""
-        for metric, record, name in (("f1", "overlap", "squad_f1"), ("exact_match", "exact", "exact_match")):
+        for metric, record, name in (
+            ("f1", "overlap", "squad_f1"),
+            ("exact_match", "exact", "exact_match"),
+        ):
             values = self._scores(bench, name, entries, said)
             for entry, value in zip(entries, values, strict=True):
-                yield Outcome(record, value, entry.id, arm=arm)
-            yield Outcome(metric, float(np.mean(values)), arm=arm)
+                yield TaskOutcome(record, value, entry.id, model=arm)
+            yield TaskOutcome(metric, float(np.mean(values)), model=arm)
 
-    def _scores(self, bench: Bench, metric: str, entries: Sequence[Entry], said: Sequence[str]) -> list[float]:
+    def _scores(
+        self, bench: Bench, metric: str, entries: Sequence[TaskItem], said: Sequence[str]
+    ) -> list[float]:
         references = [answers_of(entry) for entry in entries]
-        found: Any = bench.metric(metric, predictions=list(said), references=references, per_item=True)
+        found: Any = bench.metric(
+            metric, predictions=list(said), references=references, per_item=True
+        )
         return [float(value) for value in found["items"]]
 
 
@@ -184,5 +219,11 @@ def _random_span(context: str, lengths: Sequence[int], rng: np.random.Generator)
 def _nearest_sentence(fields: Mapping[str, Any]) -> str:
     """Return the sentence of the context that holds most words of the question; of several, the first."""
     asked = {word[0].casefold() for word in _words(fields["question"])}
-    sentences = [sentence.strip() for sentence in _SENTENCE.findall(fields["context"]) if sentence.strip()]
-    return max(sentences, key=lambda one: len(asked & {word[0].casefold() for word in _words(one)}), default="")
+    sentences = [
+        sentence.strip() for sentence in _SENTENCE.findall(fields["context"]) if sentence.strip()
+    ]
+    return max(
+        sentences,
+        key=lambda one: len(asked & {word[0].casefold() for word in _words(one)}),
+        default="",
+    )

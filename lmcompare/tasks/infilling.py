@@ -12,9 +12,9 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.data.cache import digest
-from lmcompare.scoring.span_requests import Gap, reads_right
+from lmcompare.scoring.span_requests import SpanRequest, reads_right
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
 
 BOTH = "reads both sides of the gap: choice, bits per byte and the best fill rest on both"
 LEFT = (
@@ -24,11 +24,11 @@ LEFT = (
 
 
 @dataclass(frozen=True)
-class Question:
+class InfillingItem:
     """A gap in a held-out document, and what might stand in it: the true span first, all of as many tokens."""
 
     id: str
-    gap: Gap
+    gap: SpanRequest
     candidates: list[Ids]
 
 
@@ -83,7 +83,7 @@ class Infilling:
             f"{self.choices} spans of as many tokens (chance: {100 / self.choices:.3g}%), measured, written"
         )
 
-    def questions(self, bench: Bench) -> list[Question]:
+    def questions(self, bench: Bench) -> list[InfillingItem]:
         """Draw documents of the test split, a place in each, and spans of other documents to choose from.
 
         Raises:
@@ -96,14 +96,16 @@ class Infilling:
                 f"({bench.context - 2}) tokens, got {wanted}"
             )
         documents, rng = bench.test_documents(), np.random.default_rng(self.seed)
-        found: list[tuple[str, Gap]] = []
+        found: list[tuple[str, SpanRequest]] = []
         for i in rng.permutation(len(documents)):
             row = documents[int(i)]
             tokens = bench.encode([row["text"]])[0]
             if len(tokens) >= wanted:
                 start = int(rng.integers(len(tokens) - wanted + 1))
-                left, span, right, _ = np.split(tokens[start:], np.cumsum([self.left, self.span, self.right]))
-                found.append((str(row["document"]), Gap(left, span, right)))
+                left, span, right, _ = np.split(
+                    tokens[start:], np.cumsum([self.left, self.span, self.right])
+                )
+                found.append((str(row["document"]), SpanRequest(left, span, right)))
                 if len(found) == self.items:
                     break
         spans = [gap.span for _, gap in found]
@@ -113,9 +115,11 @@ class Infilling:
                 f"tasks: infilling: wanted {self.choices} different spans (choices) from test documents of at least "
                 f"{wanted} tokens (left + span + right), got {kinds}"
             )
-        return [Question(id_, gap, self._candidates(gap, spans, rng)) for id_, gap in found]
+        return [InfillingItem(id_, gap, self._candidates(gap, spans, rng)) for id_, gap in found]
 
-    def _candidates(self, gap: Gap, spans: Sequence[Ids], rng: np.random.Generator) -> list[Ids]:
+    def _candidates(
+        self, gap: SpanRequest, spans: Sequence[Ids], rng: np.random.Generator
+    ) -> list[Ids]:
         candidates = [gap.span]
         for i in rng.permutation(len(spans)):
             if not any(np.array_equal(spans[i], other) for other in candidates):
@@ -135,22 +139,33 @@ class Infilling:
         gaps = [question.gap for question in questions]
         both = reads_right(model.objective, model.vocabulary.special)
         bench.progress({"done": 0, "total": 3, "stage": "choice"})
-        outcomes = _chosen(questions, [nats.sum() for nats in model.score_gaps(_filled(questions), whole=True)])
+        outcomes = _chosen(
+            questions, [nats.sum() for nats in model.score_gaps(_filled(questions), whole=True)]
+        )
         bench.progress({"done": 1, "total": 3, "stage": "likelihood"})
         exactness = model.objective.exactness
         left = model.score_tokens([(gap.left, gap.span) for gap in gaps])
         outcomes += _bits(bench, questions, "bits_left", "bits_per_byte_left", left, exactness)
         if both:
-            outcomes += _bits(bench, questions, "bits", "bits_per_byte", model.score_gaps(gaps), exactness)
+            outcomes += _bits(
+                bench, questions, "bits", "bits_per_byte", model.score_gaps(gaps), exactness
+            )
         bench.progress({"done": 2, "total": 3, "stage": "filling"})
         decoded = model.fill_gaps([(gap.left, gap.right) for gap in gaps], length=self.span)
         outcomes += _matched(questions, decoded.tokens)
         shown = np.random.default_rng([self.seed, 1]).permutation(len(questions))[: self.samples]
         samples = []
         for i in shown:
-            before, after, said, true = bench.decode([gaps[i].left, gaps[i].right, decoded.tokens[i], gaps[i].span])
+            before, after, said, true = bench.decode(
+                [gaps[i].left, gaps[i].right, decoded.tokens[i], gaps[i].span]
+            )
             samples.append(
-                {"item": questions[i].id, "prompt": f"{before} ___ {after}", "text": said, "reference": true}
+                {
+                    "item": questions[i].id,
+                    "prompt": f"{before} ___ {after}",
+                    "text": said,
+                    "reference": true,
+                }
             )
         notes = {**self._notes(questions), "route": BOTH if both else LEFT}
         return Measurement(
@@ -167,65 +182,87 @@ class Infilling:
         outcomes = _chosen(questions, np.zeros(len(questions) * self.choices), "chance")
         trigram = bench.trigram()
 
-        def nats(gap: Gap) -> NDArray[np.float64]:
-            scores: NDArray[np.float64] = trigram.log_p(np.concatenate([gap.left, gap.span, gap.right]))[self.left :]
+        def nats(gap: SpanRequest) -> NDArray[np.float64]:
+            scores: NDArray[np.float64] = trigram.log_p(
+                np.concatenate([gap.left, gap.span, gap.right])
+            )[self.left :]
             return scores
 
         outcomes += _chosen(questions, [nats(gap).sum() for gap in _filled(questions)], "trigram")
         left = [nats(question.gap)[: self.span] for question in questions]
-        outcomes += _bits(bench, questions, "bits_left", "bits_per_byte_left", left, "exact", "trigram")
-        return Measurement(outcomes, self._notes(questions), fingerprints={"items": _fingerprint(questions)})
+        outcomes += _bits(
+            bench, questions, "bits_left", "bits_per_byte_left", left, "exact", "trigram"
+        )
+        return Measurement(
+            outcomes, self._notes(questions), fingerprints={"items": _fingerprint(questions)}
+        )
 
-    def _notes(self, questions: Sequence[Question]) -> dict[str, Any]:
+    def _notes(self, questions: Sequence[InfillingItem]) -> dict[str, Any]:
         return {"gaps": len(questions), "wanted": self.items}
 
 
-def _filled(questions: Sequence[Question]) -> list[Gap]:
-    return [Gap(one.gap.left, span, one.gap.right) for one in questions for span in one.candidates]
+def _filled(questions: Sequence[InfillingItem]) -> list[SpanRequest]:
+    return [
+        SpanRequest(one.gap.left, span, one.gap.right)
+        for one in questions
+        for span in one.candidates
+    ]
 
 
-def _chosen(questions: Sequence[Question], nats: Sequence[float] | NDArray[np.float64], arm: str = "") -> list[Outcome]:
+def _chosen(
+    questions: Sequence[InfillingItem], nats: Sequence[float] | NDArray[np.float64], arm: str = ""
+) -> list[TaskOutcome]:
     """Return the point of each question, shared among the likeliest, and the accuracy."""
     scores = np.array(nats, dtype=float).reshape(len(questions), -1)
     best = np.isclose(scores, scores.max(axis=1, keepdims=True), rtol=1e-9, atol=1e-12)
     points = best[:, 0] / best.sum(axis=1)
-    outcomes = [Outcome("chosen", float(p), one.id, arm=arm) for one, p in zip(questions, points, strict=True)]
-    return [*outcomes, Outcome("choice_accuracy", float(points.mean()), arm=arm)]
+    outcomes = [
+        TaskOutcome("chosen", float(p), one.id, model=arm)
+        for one, p in zip(questions, points, strict=True)
+    ]
+    return [*outcomes, TaskOutcome("choice_accuracy", float(points.mean()), model=arm)]
 
 
 def _bits(
     bench: Bench,
-    questions: Sequence[Question],
+    questions: Sequence[InfillingItem],
     record: str,
     metric: str,
     nats: Sequence[NDArray[np.float64]],
     exactness: str,
     arm: str = "",
-) -> list[Outcome]:
+) -> list[TaskOutcome]:
     """Return the bits of each true span, its bytes, and bits per byte of all."""
     bits = [-float(one.sum()) / np.log(2) for one in nats]
     size = [bench.byte_length(question.gap.span) for question in questions]
-    outcomes = [Outcome(metric, sum(bits) / sum(size), exactness=exactness, arm=arm)]
+    outcomes = [TaskOutcome(metric, sum(bits) / sum(size), exactness=exactness, model=arm)]
     for question, item_bits, item_bytes in zip(questions, bits, size, strict=True):
-        outcomes.append(Outcome(record, item_bits, question.id, exactness=exactness, arm=arm))
+        outcomes.append(TaskOutcome(record, item_bits, question.id, exactness=exactness, model=arm))
         if record == "bits_left":  # the bytes are the same for both
-            outcomes.append(Outcome("bytes", item_bytes, question.id, exactness=exactness, arm=arm))
+            outcomes.append(
+                TaskOutcome("bytes", item_bytes, question.id, exactness=exactness, model=arm)
+            )
     return outcomes
 
 
-def _matched(questions: Sequence[Question], rows: Sequence[Ids]) -> list[Outcome]:
+def _matched(questions: Sequence[InfillingItem], rows: Sequence[Ids]) -> list[TaskOutcome]:
     """Return for each fill whether it is the true span, and how many of its tokens are right in their places."""
     outcomes, matched, right, count = [], [], 0, 0
     for question, row in zip(questions, rows, strict=True):
         same = row == question.gap.span
         matched.append(float(same.all()))
         right, count = right + int(same.sum()), count + len(same)
-        outcomes.append(Outcome("matched", matched[-1], question.id))
-        outcomes.append(Outcome("tokens_right", float(same.sum()), question.id))
-        outcomes.append(Outcome("tokens", float(len(same)), question.id))
-    outcomes.append(Outcome("exact_match", float(np.mean(matched))))
-    return [*outcomes, Outcome("token_accuracy", right / count)]
+        outcomes.append(TaskOutcome("matched", matched[-1], question.id))
+        outcomes.append(TaskOutcome("tokens_right", float(same.sum()), question.id))
+        outcomes.append(TaskOutcome("tokens", float(len(same)), question.id))
+    outcomes.append(TaskOutcome("exact_match", float(np.mean(matched))))
+    return [*outcomes, TaskOutcome("token_accuracy", right / count)]
 
 
-def _fingerprint(questions: Sequence[Question]) -> str:
-    return digest([[one.id, *(span.tolist() for span in (one.gap.left, *one.candidates))] for one in questions])
+def _fingerprint(questions: Sequence[InfillingItem]) -> str:
+    return digest(
+        [
+            [one.id, *(span.tolist() for span in (one.gap.left, *one.candidates))]
+            for one in questions
+        ]
+    )

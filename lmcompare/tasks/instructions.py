@@ -11,10 +11,16 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.tasks import TASKS
-from lmcompare.tasks._instruction_mixture import SPLITS, Asked, Instruction, Mixture, mix
+from lmcompare.tasks._instruction_mixture import (
+    SPLITS,
+    InstructionItem,
+    InstructionMixture,
+    InstructionTask,
+    mix,
+)
 from lmcompare.tasks._prompts import Keep, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Bench, Measurement, Outcome, described
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
 
 AROUND = 2
 """Tokens that an objective may put around a prompt and its answer."""
@@ -39,11 +45,14 @@ class Instructions:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
     columns: ClassVar[tuple[str, ...]] = ()
-    sections: ClassVar[Mapping[str, type[Instruction]]] = {"tuned": Instruction, "unseen": Instruction}
+    sections: ClassVar[Mapping[str, type[InstructionTask]]] = {
+        "tuned": InstructionTask,
+        "unseen": InstructionTask,
+    }
 
-    tuned: Annotated[dict[str, Instruction], Field(min_length=1)]
+    tuned: Annotated[dict[str, InstructionTask], Field(min_length=1)]
     """name -> task that is learnt: its source, prompt, answer, words, template, items"""
-    unseen: Annotated[dict[str, Instruction], Field(min_length=1)]
+    unseen: Annotated[dict[str, InstructionTask], Field(min_length=1)]
     """name -> task that is only tested; the same keys"""
     validation: settings.Share = 0.1
     """share of the items of each tuned task that chooses the trial"""
@@ -65,7 +74,7 @@ class Instructions:
     """answers to unseen tasks shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
     """smallest difference in the primary metric that would matter, fixed beforehand; if left out, one point"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
 
     def __post_init__(self) -> None:
@@ -76,14 +85,20 @@ class Instructions:
         """
         for name in self.unseen:
             if name in self.tuned:
-                raise InputError(f"unseen.{name}: wanted a task that is not tuned on, got a name of `tuned`")
+                raise InputError(
+                    f"unseen.{name}: wanted a task that is not tuned on, got a name of `tuned`"
+                )
         for name in (*self.tuned, *self.unseen):
             if not name.strip() or "/" in name:
                 raise InputError(f"tuned, unseen: wanted names without '/', got {name!r}")
         if self.adaptation.attention == "causal" or self.adaptation.method == "probe":
-            raise InputError("adaptation: wanted neither a probe nor causal attention to write answers")
+            raise InputError(
+                "adaptation: wanted neither a probe nor causal attention to write answers"
+            )
         if self.smallest_effect is None:
-            object.__setattr__(self, "smallest_effect", {"exact_match": 0.01, "chrf": 1.0}[self.metric])
+            object.__setattr__(
+                self, "smallest_effect", {"exact_match": 0.01, "chrf": 1.0}[self.metric]
+            )
 
     @property
     def primary_metric(self) -> str:
@@ -105,29 +120,44 @@ class Instructions:
         epochs = f"{self.adaptation.epochs} epochs at most"
         return f"unseen tasks, zero-shot: {said[1]}; after fine-tuning on {said[0]} ({epochs})"
 
-    def data(self) -> Mixture:
+    def data(self) -> InstructionMixture:
         """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any task.
 
         Raises:
             InputError: a task has too few items, or ``words`` for a label that there is not.
         """
-        return mix(self.tuned, self.unseen, validation=self.validation, test=self.test, seed=self.seed)
+        return mix(
+            self.tuned, self.unseen, validation=self.validation, test=self.test, seed=self.seed
+        )
 
     def measure(self, bench: Bench) -> Measurement:
         """Fine-tune the network under test on the tuned tasks and let it answer the test items of all."""
         data = self.data()
         rows = {
-            split: bench.encode([asked.answers[0] for asked in getattr(data, split)], said=True) for split in SPLITS
+            split: bench.encode([asked.answers[0] for asked in getattr(data, split)], said=True)
+            for split in SPLITS
         }
-        length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
+        length = (
+            min(self.length, bench.context // 2)
+            if self.length
+            else length_for(rows["train"], bench.context)
+        )
         most = bench.context - length - AROUND
         pairs, prompts, cut = {}, [], {}
         for split in SPLITS:
-            fitted = [fit(bench, one.render, one.prompt, most, self.keep) for one in getattr(data, split)]
+            fitted = [
+                fit(bench, one.render, one.prompt, most, self.keep) for one in getattr(data, split)
+            ]
             prompts = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
             pairs[split] = list(zip(bench.encode(prompts), rows[split], strict=True))
-        done = bench.answer(pairs, length=length, adaptation=self.adaptation, strategy=self.strategy, steps=self.steps)
+        done = bench.answer(
+            pairs,
+            length=length,
+            adaptation=self.adaptation,
+            strategy=self.strategy,
+            steps=self.steps,
+        )
         texts = [text.strip() for text in bench.decode(done.answers, said=True)]
         outcomes = self._score(bench, data.test, texts)
         unseen = [i for i, asked in enumerate(data.test) if asked.task in self.unseen]
@@ -139,13 +169,21 @@ class Instructions:
             length,
             bench.model.objective.exactness,
         )
-        outcomes.append(Outcome("validation_loss", done.tuned.loss, split="validation"))
-        outcomes.append(Outcome("calls_per_answer", done.calls))
-        outcomes.append(Outcome("seconds_per_generation", done.seconds / len(texts)))
+        outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
+        outcomes.append(TaskOutcome("calls_per_answer", done.calls))
+        outcomes.append(TaskOutcome("seconds_per_generation", done.seconds / len(texts)))
         # The same items for every arm, so that a reader compares like with like.
-        drawn = [unseen[i] for i in np.random.default_rng([self.seed, 1]).permutation(len(unseen))[: self.samples]]
+        drawn = [
+            unseen[i]
+            for i in np.random.default_rng([self.seed, 1]).permutation(len(unseen))[: self.samples]
+        ]
         samples = [
-            {"item": data.test[i].item.id, "prompt": prompts[i], "text": texts[i], "reference": data.test[i].answers[0]}
+            {
+                "item": data.test[i].item.id,
+                "prompt": prompts[i],
+                "text": texts[i],
+                "reference": data.test[i].answers[0],
+            }
             for i in drawn
         ]
         long = {split: sum(len(row) >= length for row in rows[split]) for split in SPLITS}
@@ -169,7 +207,9 @@ class Instructions:
         """Answer the test items without any network."""
         data = self.data()
         bench.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = bench.nearest([asked.whole for asked in data.train], [asked.whole for asked in data.test])
+        near = bench.nearest(
+            [asked.whole for asked in data.train], [asked.whole for asked in data.test]
+        )
         usual = Counter(asked.answers[0] for asked in data.train).most_common(1)[0][0]
         own: dict[str, Counter[str]] = defaultdict(Counter)
         for asked in data.test:
@@ -177,30 +217,52 @@ class Instructions:
         arms = {
             "most frequent answer of the tuned tasks": [usual] * len(data.test),
             "answer of the nearest tuned prompt": [data.train[i].answers[0] for i in near],
-            "most frequent answer of each task, told": [own[one.task].most_common(1)[0][0] for one in data.test],
+            "most frequent answer of each task, told": [
+                own[one.task].most_common(1)[0][0] for one in data.test
+            ],
         }
         bench.progress({"done": 1, "total": 2, "stage": "scoring"})
-        outcomes = [one for arm, texts in arms.items() for one in self._score(bench, data.test, texts, arm)]
-        return Measurement(outcomes, {"counts": data.counts}, fingerprints={"items": data.fingerprint})
+        outcomes = [
+            one for arm, texts in arms.items() for one in self._score(bench, data.test, texts, arm)
+        ]
+        return Measurement(
+            outcomes, {"counts": data.counts}, fingerprints={"items": data.fingerprint}
+        )
 
-    def _score(self, bench: Bench, asked: Sequence[Asked], texts: Sequence[str], arm: str = "") -> list[Outcome]:
+    def _score(
+        self, bench: Bench, asked: Sequence[InstructionItem], texts: Sequence[str], arm: str = ""
+    ) -> list[TaskOutcome]:
         """Return the metrics of unseen and of tuned tasks, item by item for the primary one; and that of each task."""
         ids, wanted = [one.item.id for one in asked], [one.answers for one in asked]
         found, _ = score_texts(bench, ids, texts, wanted, [self.metric])
         values = [one.value for one in found if one.item]
-        other, _ = score_texts(bench, ids, texts, wanted, ["chrf" if self.metric == "exact_match" else "exact_match"])
+        other, _ = score_texts(
+            bench, ids, texts, wanted, ["chrf" if self.metric == "exact_match" else "exact_match"]
+        )
         beside = [one.value for one in other if one.item]
         name, second, outcomes = self.metric, other[0].metric, []
         groups: dict[str, list[int]] = defaultdict(list)
         tasks: dict[str, list[int]] = defaultdict(list)
         for i, one in enumerate(asked):
             ending = "" if one.task in self.unseen else "_tuned"
-            outcomes.append(Outcome(f"{name}{ending}", values[i], one.item.id, arm=arm))
+            outcomes.append(TaskOutcome(f"{name}{ending}", values[i], one.item.id, model=arm))
             groups[ending].append(i)
             tasks[one.task].append(i)
         for ending, members in groups.items():
-            outcomes.append(Outcome(f"{name}{ending}", float(np.mean([values[i] for i in members])), arm=arm))
-            outcomes.append(Outcome(f"{second}{ending}", float(np.mean([beside[i] for i in members])), arm=arm))
+            outcomes.append(
+                TaskOutcome(
+                    f"{name}{ending}", float(np.mean([values[i] for i in members])), model=arm
+                )
+            )
+            outcomes.append(
+                TaskOutcome(
+                    f"{second}{ending}", float(np.mean([beside[i] for i in members])), model=arm
+                )
+            )
         for task, members in tasks.items():
-            outcomes.append(Outcome(f"{name}/task/{task}", float(np.mean([values[i] for i in members])), arm=arm))
+            outcomes.append(
+                TaskOutcome(
+                    f"{name}/task/{task}", float(np.mean([values[i] for i in members])), model=arm
+                )
+            )
         return outcomes

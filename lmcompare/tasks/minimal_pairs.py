@@ -14,13 +14,13 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
-from lmcompare.tasks.base import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
+class SentencePair:
     """A good sentence and a bad one, of one paradigm of a field of grammar."""
 
     id: str
@@ -80,19 +80,21 @@ class MinimalPairs:
             "a half; accuracy is over all pairs, accuracy macro is the mean over paradigms)"
         )
 
-    def pairs(self, bench: Bench) -> tuple[list[Pair], dict[str, Any]]:
+    def pairs(self, bench: Bench) -> tuple[list[SentencePair], dict[str, Any]]:
         """Return the pairs and what was counted: the same for every network and control.
 
         Raises:
             InputError: a column is missing, or there is no pair.
         """
         counts: Counter[str] = Counter(pairs=0, equal=0, duplicates=0, too_long=0)
-        groups: dict[str, list[Pair]] = defaultdict(list)
+        groups: dict[str, list[SentencePair]] = defaultdict(list)
         seen = set()
         for row in self.source.rows():  # type: ignore[attr-defined]
             for column in (self.good, self.bad):
                 if column not in row:
-                    raise InputError(f"tasks: minimal_pairs: no column {column!r}{nearest(column, row)}")
+                    raise InputError(
+                        f"tasks: minimal_pairs: no column {column!r}{nearest(column, row)}"
+                    )
             counts["pairs"] += 1
             good, bad = str(row[self.good]).strip(), str(row[self.bad]).strip()
             name, field = str(row.get(self.paradigm) or "all"), str(row.get(self.field) or "all")
@@ -102,31 +104,44 @@ class MinimalPairs:
                 counts["duplicates"] += 1
             else:
                 seen.add((good, bad, name))
-                groups[name].append(Pair(f"{name}/{len(groups[name])}", good, bad, name, field))
+                groups[name].append(
+                    SentencePair(f"{name}/{len(groups[name])}", good, bad, name, field)
+                )
         drawn = []
         for number, name in enumerate(sorted(groups)):
-            order = np.random.default_rng([self.seed, number]).permutation(len(groups[name]))[: self.items]
+            order = np.random.default_rng([self.seed, number]).permutation(len(groups[name]))[
+                : self.items
+            ]
             drawn += [groups[name][i] for i in sorted(order)]
         sizes = _sizes(bench, drawn)
         # bos and eos may stand around a sentence.
-        kept = [pair for pair, size in zip(drawn, sizes, strict=True) if size.max() <= bench.context - 2]
+        kept = [
+            pair for pair, size in zip(drawn, sizes, strict=True) if size.max() <= bench.context - 2
+        ]
         counts["too_long"] = len(drawn) - len(kept)
         if not kept:
             raise InputError(
                 f"tasks: minimal_pairs: wanted pairs that fit into blocks.length, got none of {len(drawn)}"
             )
-        return kept, {**counts, "kept": len(kept), "paradigms": len({pair.paradigm for pair in kept})}
+        return kept, {
+            **counts,
+            "kept": len(kept),
+            "paradigms": len({pair.paradigm for pair in kept}),
+        }
 
     def measure(self, bench: Bench) -> Measurement:
         """Score both sentences of each pair by the network under test."""
         pairs, counts = self.pairs(bench)
-        scores = score_sentences(bench, [pair.good for pair in pairs] + [pair.bad for pair in pairs])
+        scores = score_sentences(
+            bench, [pair.good for pair in pairs] + [pair.bad for pair in pairs]
+        )
         outcomes = list(_score(bench, pairs, scores.best))
         right = credit(scores.likelihood[: len(pairs)], scores.likelihood[len(pairs) :])
         outcomes += [
-            Outcome("correct_by_likelihood", float(value), pair.id) for pair, value in zip(pairs, right, strict=True)
+            TaskOutcome("correct_by_likelihood", float(value), pair.id)
+            for pair, value in zip(pairs, right, strict=True)
         ]
-        outcomes.append(Outcome("accuracy_by_likelihood", float(right.mean())))
+        outcomes.append(TaskOutcome("accuracy_by_likelihood", float(right.mean())))
         notes = {"counts": counts, "route": scores.route}
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(pairs)})
 
@@ -134,9 +149,15 @@ class MinimalPairs:
         """Answer by chance, by n-gram models and by length."""
         pairs, counts = self.pairs(bench)
         scores = by_ngrams(bench, [pair.good for pair in pairs] + [pair.bad for pair in pairs])
-        sides = {"chance": np.zeros(2 * len(pairs)), **scores, "shorter sentence": -_sizes(bench, pairs).T.ravel()}
+        sides = {
+            "chance": np.zeros(2 * len(pairs)),
+            **scores,
+            "shorter sentence": -_sizes(bench, pairs).T.ravel(),
+        }
         outcomes = [one for arm, side in sides.items() for one in _score(bench, pairs, side, arm)]
-        return Measurement(outcomes, {"counts": counts}, fingerprints={"items": _fingerprint(pairs)})
+        return Measurement(
+            outcomes, {"counts": counts}, fingerprints={"items": _fingerprint(pairs)}
+        )
 
 
 def credit(good: Floats, bad: Floats) -> Floats:
@@ -150,7 +171,9 @@ def credit(good: Floats, bad: Floats) -> Floats:
     return np.where(equal, 0.5, (good > bad).astype(float))
 
 
-def _score(bench: Bench, pairs: Sequence[Pair], scores: Floats, arm: str = "") -> Iterator[Outcome]:
+def _score(
+    bench: Bench, pairs: Sequence[SentencePair], scores: Floats, arm: str = ""
+) -> Iterator[TaskOutcome]:
     """Yield what each pair has won, and the accuracies of all pairs and of each part.
 
     Args:
@@ -162,27 +185,27 @@ def _score(bench: Bench, pairs: Sequence[Pair], scores: Floats, arm: str = "") -
     right, sizes = credit(scores[: len(pairs)], scores[len(pairs) :]), _sizes(bench, pairs)
     alike = (sizes[:, 0] == sizes[:, 1]).astype(float)
     for pair, value, equal in zip(pairs, right, alike, strict=True):
-        yield Outcome("correct", float(value), pair.id, arm=arm)
-        yield Outcome("correct_equal_length", float(value * equal), pair.id, arm=arm)
-        yield Outcome("equal_length", float(equal), pair.id, arm=arm)
+        yield TaskOutcome("correct", float(value), pair.id, model=arm)
+        yield TaskOutcome("correct_equal_length", float(value * equal), pair.id, model=arm)
+        yield TaskOutcome("equal_length", float(equal), pair.id, model=arm)
     parts: dict[tuple[str, str], list[float]] = defaultdict(list)
     for pair, value in zip(pairs, right, strict=True):
         parts["field", pair.field].append(float(value))
         parts["paradigm", pair.paradigm].append(float(value))
     for (kind, name), values in sorted(parts.items()):
-        yield Outcome(f"accuracy/{kind}/{name}", float(np.mean(values)), arm=arm)
+        yield TaskOutcome(f"accuracy/{kind}/{name}", float(np.mean(values)), model=arm)
     macro = [np.mean(values) for (kind, _), values in parts.items() if kind == "paradigm"]
-    yield Outcome("accuracy", float(right.mean()), arm=arm)
-    yield Outcome("accuracy_macro", float(np.mean(macro)), arm=arm)
+    yield TaskOutcome("accuracy", float(right.mean()), model=arm)
+    yield TaskOutcome("accuracy_macro", float(np.mean(macro)), model=arm)
     if alike.any():
-        yield Outcome("accuracy_equal_length", float(right[alike > 0].mean()), arm=arm)
+        yield TaskOutcome("accuracy_equal_length", float(right[alike > 0].mean()), model=arm)
 
 
-def _sizes(bench: Bench, pairs: Sequence[Pair]) -> Floats:
+def _sizes(bench: Bench, pairs: Sequence[SentencePair]) -> Floats:
     """Return the tokens of the good and the bad sentence of each pair. Shape (pairs, 2)."""
     rows = bench.encode([text for pair in pairs for text in (pair.good, pair.bad)])
     return np.array([len(row) for row in rows], dtype=float).reshape(-1, 2)
 
 
-def _fingerprint(pairs: Sequence[Pair]) -> str:
+def _fingerprint(pairs: Sequence[SentencePair]) -> str:
     return digest([[pair.id, pair.good, pair.bad] for pair in pairs])

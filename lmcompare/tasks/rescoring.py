@@ -13,7 +13,7 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
-from lmcompare.tasks.base import Bench, Measurement, Outcome
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
 
 Floats = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -43,7 +43,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedWeight:
     """The weights chosen on the validation part: score + weight x nats + bonus x words.
 
     Attributes:
@@ -129,7 +129,9 @@ class Rescoring:
                 break
             for column in (self.reference, self.hypotheses, *([self.group] if self.group else [])):
                 if column not in row:
-                    raise InputError(f"tasks: rescoring: no column {column!r}{nearest(column, row)}")
+                    raise InputError(
+                        f"tasks: rescoring: no column {column!r}{nearest(column, row)}"
+                    )
             id_ = str(row.get("id", number))
             if id_ in seen:
                 raise InputError(f"tasks: rescoring: wanted ids that differ, got {id_!r} twice")
@@ -145,11 +147,15 @@ class Rescoring:
         """
         groups = sorted({one.group for one in utterances})
         if len(groups) < 2:
-            raise InputError(f"tasks: rescoring: wanted at least 2 utterances (or groups), got {len(groups)}")
+            raise InputError(
+                f"tasks: rescoring: wanted at least 2 utterances (or groups), got {len(groups)}"
+            )
         count = min(max(1, round(self.validation * len(groups))), len(groups) - 1)
         order = np.random.default_rng(self.seed).permutation(len(groups))
         held = {groups[i] for i in order[:count]}
-        return [one for one in utterances if one.group in held], [one for one in utterances if one.group not in held]
+        return [one for one in utterances if one.group in held], [
+            one for one in utterances if one.group not in held
+        ]
 
     def measure(self, bench: Bench) -> Measurement:
         """Tune the mix of recogniser and network on the validation part, and pick guesses in the test part."""
@@ -158,13 +164,16 @@ class Rescoring:
         fits = _fits(bench, everyone)
         texts = [text for one, fit in zip(everyone, fits, strict=True) if fit for text in one.texts]
         scores = score_sentences(bench, texts)
-        outcomes: list[Outcome] = []
+        outcomes: list[TaskOutcome] = []
         chosen = {}
         for suffix, values in (("", scores.best), ("_by_likelihood", scores.likelihood)):
             picked, tuned = self.rescore(validation, test, _by_list(everyone, fits, values))
             outcomes += _wer(test, picked, suffix=suffix)
-            outcomes += [Outcome(f"weight{suffix}", tuned.weight), Outcome(f"word_bonus{suffix}", tuned.bonus)]
-            outcomes.append(Outcome(f"wer{suffix}", tuned.wer, split="validation"))
+            outcomes += [
+                TaskOutcome(f"weight{suffix}", tuned.weight),
+                TaskOutcome(f"word_bonus{suffix}", tuned.bonus),
+            ]
+            outcomes.append(TaskOutcome(f"wer{suffix}", tuned.wer, split="validation"))
             chosen[f"wer{suffix}"] = {"weight": tuned.weight, "bonus": tuned.bonus}
         notes = {"mix": chosen, "route": scores.route, **_notes(validation, test, fits)}
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(everyone)})
@@ -181,12 +190,20 @@ class Rescoring:
         for arm, values in by_ngrams(bench, texts).items():
             picked, tuned = self.rescore(validation, test, _by_list(everyone, fits, values))
             outcomes += _wer(test, picked, arm)
-            outcomes += [Outcome("weight", tuned.weight, arm=arm), Outcome("word_bonus", tuned.bonus, arm=arm)]
-        return Measurement(outcomes, _notes(validation, test, fits), fingerprints={"items": _fingerprint(everyone)})
+            outcomes += [
+                TaskOutcome("weight", tuned.weight, model=arm),
+                TaskOutcome("word_bonus", tuned.bonus, model=arm),
+            ]
+        return Measurement(
+            outcomes, _notes(validation, test, fits), fingerprints={"items": _fingerprint(everyone)}
+        )
 
     def rescore(
-        self, validation: Sequence[Utterance], test: Sequence[Utterance], nats: Sequence[Floats | None]
-    ) -> tuple[list[float], Tuned]:
+        self,
+        validation: Sequence[Utterance],
+        test: Sequence[Utterance],
+        nats: Sequence[Floats | None],
+    ) -> tuple[list[float], TunedWeight]:
         """Return the errors of what is picked in each list of the test part, and the weights that picked it.
 
         Args:
@@ -204,7 +221,7 @@ class Rescoring:
                 tried = (float(errors), weight, abs(bonus), weight, bonus)
                 best = tried if best is None else min(best, tried)
         assert best is not None
-        tuned = Tuned(best[3], best[4], best[0] / words if words else float("nan"))
+        tuned = TunedWeight(best[3], best[4], best[0] / words if words else float("nan"))
         picked = [
             float(one.errors[_pick(one, log_p, tuned.weight, tuned.bonus)])
             for one, log_p in zip(test, nats[len(validation) :], strict=True)
@@ -262,7 +279,9 @@ def _fits(bench: Bench, utterances: Sequence[Utterance]) -> list[bool]:
     return [max(map(len, bench.encode(one.texts))) <= bench.context - 2 for one in utterances]
 
 
-def _by_list(utterances: Sequence[Utterance], fits: Sequence[bool], values: Floats) -> list[Floats | None]:
+def _by_list(
+    utterances: Sequence[Utterance], fits: Sequence[bool], values: Floats
+) -> list[Floats | None]:
     """Cut the values of all guesses that fit into one row a list; None for a list that does not fit."""
     found: list[Floats | None] = []
     first = 0
@@ -272,26 +291,43 @@ def _by_list(utterances: Sequence[Utterance], fits: Sequence[bool], values: Floa
     return found
 
 
-def _wer(test: Sequence[Utterance], errors: Sequence[float], arm: str = "", *, suffix: str = "") -> list[Outcome]:
+def _wer(
+    test: Sequence[Utterance], errors: Sequence[float], arm: str = "", *, suffix: str = ""
+) -> list[TaskOutcome]:
     """Return errors and words of each utterance, and their ratio over all.
 
     An utterance without words stays: what was heard in it are errors.
     """
     words = sum(one.words for one in test)
     if not words:
-        raise InputError("tasks: rescoring: wanted references with words in the test part, got none")
-    outcomes = [Outcome(f"wer{suffix}", sum(errors) / words, arm=arm)]
+        raise InputError(
+            "tasks: rescoring: wanted references with words in the test part, got none"
+        )
+    outcomes = [TaskOutcome(f"wer{suffix}", sum(errors) / words, model=arm)]
     for one, value in zip(test, errors, strict=True):
-        outcomes.append(Outcome(f"errors{suffix}", value, one.id, arm=arm))
+        outcomes.append(TaskOutcome(f"errors{suffix}", value, one.id, model=arm))
         if not suffix:
-            outcomes.append(Outcome("words", float(one.words), one.id, arm=arm))
+            outcomes.append(TaskOutcome("words", float(one.words), one.id, model=arm))
     return outcomes
 
 
-def _notes(validation: Sequence[Utterance], test: Sequence[Utterance], fits: Sequence[bool]) -> dict[str, Any]:
-    counts = {"validation": len(validation), "test": len(test), "longer than the context": sum(not fit for fit in fits)}
-    return {"counts": {"utterances": counts, "guesses": sum(len(one.texts) for one in (*validation, *test))}}
+def _notes(
+    validation: Sequence[Utterance], test: Sequence[Utterance], fits: Sequence[bool]
+) -> dict[str, Any]:
+    counts = {
+        "validation": len(validation),
+        "test": len(test),
+        "longer than the context": sum(not fit for fit in fits),
+    }
+    return {
+        "counts": {
+            "utterances": counts,
+            "guesses": sum(len(one.texts) for one in (*validation, *test)),
+        }
+    }
 
 
 def _fingerprint(utterances: Sequence[Utterance]) -> str:
-    return digest([[one.id, one.texts, one.scores.tolist(), one.errors.tolist()] for one in utterances])
+    return digest(
+        [[one.id, one.texts, one.scores.tolist(), one.errors.tolist()] for one in utterances]
+    )

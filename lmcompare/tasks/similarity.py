@@ -11,9 +11,9 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.data.items import Entry, Items, build_items
+from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, Outcome, Part, described
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, TokenizedSplit, described
 
 Values = NDArray[np.float64]
 
@@ -61,21 +61,25 @@ class Similarity:
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in Spearman's correlation that would matter; verdicts need it, fixed beforehand"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted; of the route 'cosine', `pooling` alone counts"""
 
     def describe(self) -> str:
         """Return one line for the report."""
-        how = "cosine of embeddings" if self.route == "cosine" else f"regression head, {self.adaptation.method}"
+        how = (
+            "cosine of embeddings"
+            if self.route == "cosine"
+            else f"regression head, {self.adaptation.method}"
+        )
         return f"how alike two texts are ({described(self.source)}), by {how}"
 
-    def data(self) -> Items:
+    def data(self) -> ItemSplits:
         """Return the items, split; the score of each is a number.
 
         Raises:
             InputError: a score is no number, or all of a split are the same.
         """
-        items = build_items(
+        items = build_item_splits(
             self.source,
             (self.first, self.second, self.score),
             validation=self.validation,
@@ -87,7 +91,9 @@ class Similarity:
         )
         for split in SPLITS:
             if len(set(self._wanted(getattr(items, split)))) < 2:
-                raise InputError(f"column {self.score!r}: wanted different scores in the {split} split, got one alone")
+                raise InputError(
+                    f"column {self.score!r}: wanted different scores in the {split} split, got one alone"
+                )
         return items
 
     def measure(self, bench: Bench) -> Measurement:
@@ -97,7 +103,11 @@ class Similarity:
         for split in SPLITS:
             rows[split], over = self._encoded(bench, getattr(items, split))
             truncated += over
-        notes: dict[str, Any] = {"route": self.route, "counts": items.counts, "truncated": truncated}
+        notes: dict[str, Any] = {
+            "route": self.route,
+            "counts": items.counts,
+            "truncated": truncated,
+        }
         currencies: dict[str, float] = {}
         if self.route == "cosine":
             said, best, notes["trials"], notes["chosen"] = self._cosine(bench, items, rows)
@@ -107,67 +117,93 @@ class Similarity:
             notes |= {"trials": adapted.trials, "chosen": adapted.chosen}
             currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         outcomes = list(self.score_of(bench, items.test, said))
-        outcomes.append(Outcome("spearman", best, split="validation"))
-        return Measurement(outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint})
+        outcomes.append(TaskOutcome("spearman", best, split="validation"))
+        return Measurement(
+            outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint}
+        )
 
     def control(self, bench: Bench) -> Measurement:
         """Score the test pairs by the words they share, and by their lengths."""
         items = self.data()
-        outcomes: list[Outcome] = []
+        outcomes: list[TaskOutcome] = []
         for split in ("validation", "test"):
-            entries: list[Entry] = getattr(items, split)
+            entries: list[TaskItem] = getattr(items, split)
             pairs = [(entry.fields[self.first], entry.fields[self.second]) for entry in entries]
-            known = [entry.fields[name] for entry in items.train for name in (self.first, self.second)]
+            known = [
+                entry.fields[name] for entry in items.train for name in (self.first, self.second)
+            ]
             said = {
                 "TF-IDF cosine": bench.tfidf_cosine(known, pairs),
-                "difference in length": np.array([-abs(len(one) - len(other)) for one, other in pairs], dtype=float),
+                "difference in length": np.array(
+                    [-abs(len(one) - len(other)) for one, other in pairs], dtype=float
+                ),
             }
             for arm, values in said.items():
                 if split == "test":
                     outcomes += self.score_of(bench, entries, values, arm)
                 else:
                     value = correlation(bench, "spearman", values, self._wanted(entries))
-                    outcomes.append(Outcome("spearman", value, split=split, arm=arm))
-        return Measurement(outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint})
+                    outcomes.append(TaskOutcome("spearman", value, split=split, model=arm))
+        return Measurement(
+            outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint}
+        )
 
-    def score_of(self, bench: Bench, entries: Sequence[Entry], said: Values, arm: str = "") -> Iterator[Outcome]:
+    def score_of(
+        self, bench: Bench, entries: Sequence[TaskItem], said: Values, arm: str = ""
+    ) -> Iterator[TaskOutcome]:
         """Yield what each item adds to Spearman's correlation, and the metrics of the split."""
         wanted = self._wanted(entries)
         for entry, value in zip(entries, jackknife(said, wanted), strict=True):
-            yield Outcome("jackknife", float(value), entry.id, arm=arm)
+            yield TaskOutcome("jackknife", float(value), entry.id, model=arm)
         for metric in ("spearman", "pearson"):
-            yield Outcome(metric, correlation(bench, metric, said, wanted), arm=arm)
+            yield TaskOutcome(metric, correlation(bench, metric, said, wanted), model=arm)
 
-    def _encoded(self, bench: Bench, entries: Sequence[Entry]) -> tuple[list[tuple[Ids, ...]], int]:
+    def _encoded(
+        self, bench: Bench, entries: Sequence[TaskItem]
+    ) -> tuple[list[tuple[Ids, ...]], int]:
         """Return the tokens of both texts of each item, and how many texts were cut; bos and eos stand around them."""
         room = bench.context - 2
-        first, second = (bench.encode([entry.fields[name] for entry in entries]) for name in (self.first, self.second))
+        first, second = (
+            bench.encode([entry.fields[name] for entry in entries])
+            for name in (self.first, self.second)
+        )
         over = sum(len(row) > room for row in (*first, *second))
         return [(one[:room], other[:room]) for one, other in zip(first, second, strict=True)], over
 
     def _cosine(
-        self, bench: Bench, items: Items, rows: Mapping[str, list[tuple[Ids, ...]]]
+        self, bench: Bench, items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
     ) -> tuple[Values, float, list[dict[str, Any]], dict[str, Any]]:
         """Return the cosines of the test items, the validation score, and what was tried and chosen."""
 
         def cosines(split: str, menu: Sequence[str]) -> dict[str, Values]:
-            sides = [bench.model.pool_rows([row[side] for row in rows[split]], poolings=menu) for side in (0, 1)]
+            sides = [
+                bench.model.pool_rows([row[side] for row in rows[split]], poolings=menu)
+                for side in (0, 1)
+            ]
             return {pooling: cosine(sides[0][pooling], sides[1][pooling]) for pooling in menu}
 
         wanted = self._wanted(items.validation)
         trials: list[dict[str, Any]] = [
-            {"pooling": pooling, "validation_spearman": correlation(bench, "spearman", said, wanted)}
+            {
+                "pooling": pooling,
+                "validation_spearman": correlation(bench, "spearman", said, wanted),
+            }
             for pooling, said in cosines("validation", self.adaptation.pooling).items()
         ]
         chosen = max(trials, key=lambda trial: trial["validation_spearman"])
         said = cosines("test", [chosen["pooling"]])[chosen["pooling"]]
         return said, chosen["validation_spearman"], trials, chosen
 
-    def _regression(self, bench: Bench, items: Items, rows: Mapping[str, list[tuple[Ids, ...]]]) -> Any:
+    def _regression(
+        self, bench: Bench, items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
+    ) -> Any:
         known, wanted = self._wanted(items.train), self._wanted(items.validation)
         # Standardised by the training scores: one learning rate serves any scale of them.
         parts = {
-            split: Part(rows[split], list((self._wanted(getattr(items, split)) - known.mean()) / known.std()))
+            split: TokenizedSplit(
+                rows[split],
+                list((self._wanted(getattr(items, split)) - known.mean()) / known.std()),
+            )
             for split in SPLITS
         }
 
@@ -176,7 +212,7 @@ class Similarity:
 
         return bench.adapt("pair", parts, self.adaptation, judge, by="spearman")
 
-    def _wanted(self, entries: Sequence[Entry]) -> Values:
+    def _wanted(self, entries: Sequence[TaskItem]) -> Values:
         """Return the scores. Shape (items,)."""
         found = []
         for entry in entries:
@@ -202,7 +238,9 @@ def cosine(first: NDArray[Any], second: NDArray[Any]) -> Values:
 
 def correlation(bench: Bench, metric: str, said: Values, wanted: Values) -> float:
     """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have 0."""
-    return float(bench.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric])
+    return float(
+        bench.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric]
+    )
 
 
 def jackknife(said: Values, wanted: Values) -> Values:
@@ -221,7 +259,10 @@ def jackknife(said: Values, wanted: Values) -> Values:
     without = np.empty(n)
     for i in range(n):
         # Without item i, those above it move down by one rank, those level with it by half a rank.
-        kept = [np.delete(rank - (values > values[i]) - (values == values[i]) / 2, i) for values, rank in ranks]
+        kept = [
+            np.delete(rank - (values > values[i]) - (values == values[i]) / 2, i)
+            for values, rank in ranks
+        ]
         without[i] = _pearson(kept[0], kept[1])
     found: Values = _pearson(ranks[0][1], ranks[1][1]) + (n - 1) * (without.mean() - without)
     return found

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.data.items import Entry, Items, build_items
+from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
-from lmcompare.tasks._words import Cut, cut
-from lmcompare.tasks.base import Bench, Measurement, Outcome, described
+from lmcompare.tasks._words import TokenizedWords, cut
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
 
 SPLITS = ("train", "validation", "test")
 OUTSIDE = "O"
@@ -61,7 +61,7 @@ class Tagging:
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.01
     """smallest difference in the primary metric that would matter; verdicts need it, fixed beforehand"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted"""
 
     @property
@@ -74,13 +74,13 @@ class Tagging:
         what = "the entities of each text" if self.scheme == "entities" else "one tag for each word"
         return f"{what} ({described(self.source)}), by a head on the states of its words ({self.adaptation.method})"
 
-    def data(self) -> Items:
+    def data(self) -> ItemSplits:
         """Return the items, split.
 
         Raises:
             InputError: words and tags differ in number, or no tag of an entity is there.
         """
-        items = build_items(
+        items = build_item_splits(
             self.source,
             (self.tokens, self.tags),
             validation=self.validation,
@@ -111,22 +111,29 @@ class Tagging:
         items = self.data()
         labels = sorted({tag for entry in items.train for tag in entry.fields[self.tags]})
         number = {tag: i for i, tag in enumerate(labels)}
-        cuts: dict[str, Cut] = {}
+        cuts: dict[str, TokenizedWords] = {}
         for split in SPLITS:
-            entries: list[Entry] = getattr(items, split)
-            wanted = [np.array([number.get(tag, -1) for tag in entry.fields[self.tags]]) for entry in entries]
+            entries: list[TaskItem] = getattr(items, split)
+            wanted = [
+                np.array([number.get(tag, -1) for tag in entry.fields[self.tags]])
+                for entry in entries
+            ]
             cuts[split] = cut(bench, [entry.fields[self.tokens] for entry in entries], wanted)
 
         def tags(split: str, answers: Sequence[NDArray[np.float64]]) -> list[list[str]]:
             return [[labels[i] for i in row.argmax(1)] for row in cuts[split].joined(answers)]
 
         def judge(answers: Sequence[NDArray[np.float64]]) -> float:
-            return self._values(bench, items.validation, tags("validation", answers))[self.primary_metric]
+            return self._values(bench, items.validation, tags("validation", answers))[
+                self.primary_metric
+            ]
 
         parts = {split: one.part for split, one in cuts.items()}
-        adapted = bench.adapt("words", parts, self.adaptation, judge, by=self.primary_metric, outputs=len(labels))
+        adapted = bench.adapt(
+            "words", parts, self.adaptation, judge, by=self.primary_metric, outputs=len(labels)
+        )
         outcomes = list(self.score(bench, items.test, tags("test", adapted.answers)))
-        outcomes.append(Outcome(self.primary_metric, adapted.score, split="validation"))
+        outcomes.append(TaskOutcome(self.primary_metric, adapted.score, split="validation"))
         notes: dict[str, Any] = {
             "trials": adapted.trials,
             "chosen": adapted.chosen,
@@ -138,7 +145,9 @@ class Tagging:
         notes["unseen_tags"] = unseen = self._unseen(items.test, labels)
         notes["test_words_of_unseen_tags"] = sum(unseen.values())
         currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
-        return Measurement(outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint})
+        return Measurement(
+            outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint}
+        )
 
     def control(self, bench: Bench) -> Measurement:
         """Tag the test items without a network."""
@@ -151,8 +160,11 @@ class Tagging:
         usual = OUTSIDE if self.scheme == "entities" else totals.most_common(1)[0][0]
         often = totals.most_common(1)[0][0]
         # Ties go to the tag that is more frequent in all.
-        of_word = {word: max(tags, key=lambda tag: (tags[tag], totals[tag], tag)) for word, tags in counts.items()}
-        outcomes: list[Outcome] = []
+        of_word = {
+            word: max(tags, key=lambda tag: (tags[tag], totals[tag], tag))
+            for word, tags in counts.items()
+        }
+        outcomes: list[TaskOutcome] = []
         answers: dict[str, Any] = {
             "most frequent tag of each word": lambda word: of_word.get(word, often),
             f"tag {usual} throughout": lambda word: usual,
@@ -160,19 +172,23 @@ class Tagging:
         for done, (arm, answer) in enumerate(answers.items()):
             bench.progress({"done": done, "total": len(answers), "stage": arm})
             for split in ("test", "validation"):
-                entries: list[Entry] = getattr(items, split)
+                entries: list[TaskItem] = getattr(items, split)
                 said = [[answer(word) for word in entry.fields[self.tokens]] for entry in entries]
                 if split == "test":
                     outcomes += self.score(bench, entries, said, arm)
                 else:
                     value = self._values(bench, entries, said)[self.primary_metric]
-                    outcomes.append(Outcome(self.primary_metric, value, split=split, arm=arm))
+                    outcomes.append(TaskOutcome(self.primary_metric, value, split=split, model=arm))
         notes = {"counts": items.counts, "unseen_tags": self._unseen(items.test, totals)}
         return Measurement(outcomes, notes, fingerprints={"items": items.fingerprint})
 
     def score(
-        self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]], arm: str = ""
-    ) -> Iterator[Outcome]:
+        self,
+        bench: Bench,
+        entries: Sequence[TaskItem],
+        said: Sequence[Sequence[str]],
+        arm: str = "",
+    ) -> Iterator[TaskOutcome]:
         """Yield the counts of each item that F1 and accuracy are the ratios of, and the metrics of the split and parts.
 
         The parts are the types of the entities, or the ten most frequent tags.
@@ -180,16 +196,22 @@ class Tagging:
         for entry, counts in zip(entries, self._counts(bench, entries, said), strict=True):
             for metric, value in counts.items():
                 if metric not in ("said", "wanted"):
-                    yield Outcome(metric, value, entry.id, arm=arm)
-        for metric, value in (self._values(bench, entries, said) | self._parts(bench, entries, said)).items():
-            yield Outcome(metric, value, arm=arm)
+                    yield TaskOutcome(metric, value, entry.id, model=arm)
+        for metric, value in (
+            self._values(bench, entries, said) | self._parts(bench, entries, said)
+        ).items():
+            yield TaskOutcome(metric, value, model=arm)
 
-    def _parts(self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]]) -> dict[str, float]:
+    def _parts(
+        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
         """Return F1 of each type of entity that is there, or the share of right words of each of the frequent tags."""
         wanted: list[list[str]] = [entry.fields[self.tags] for entry in entries]
         if self.scheme == "entities":
             types = {tag[2:] for tags in wanted for tag in tags if tag != OUTSIDE}
-            found = bench.metric("seqeval", predictions=list(said), references=wanted, per_type=True)
+            found = bench.metric(
+                "seqeval", predictions=list(said), references=wanted, per_type=True
+            )
             return {f"f1/entity/{kind}": found[f"f1_{kind}"] for kind in sorted(types)}
         right: Counter[str] = Counter()
         for one, other in zip(said, wanted, strict=True):
@@ -197,21 +219,30 @@ class Tagging:
         totals = Counter(tag for tags in wanted for tag in tags)
         return {f"accuracy/tag/{tag}": right[tag] / count for tag, count in totals.most_common(10)}
 
-    def _counts(self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+    def _counts(
+        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+    ) -> list[dict[str, float]]:
         """Return the counts of each item."""
         wanted = [entry.fields[self.tags] for entry in entries]
         counts = [
-            {"right_words": float(sum(a == b for a, b in zip(one, other, strict=True))), "words": float(len(other))}
+            {
+                "right_words": float(sum(a == b for a, b in zip(one, other, strict=True))),
+                "words": float(len(other)),
+            }
             for one, other in zip(said, wanted, strict=True)
         ]
         if self.scheme == "entities":
-            found: Any = bench.metric("seqeval", predictions=list(said), references=wanted, per_item=True)
+            found: Any = bench.metric(
+                "seqeval", predictions=list(said), references=wanted, per_item=True
+            )
             for one, (hits, here, there) in zip(counts, found["items"], strict=True):
                 one |= {"twice_hits": 2.0 * hits, "said_and_wanted": float(here + there)}
                 one |= {"said": float(here), "wanted": float(there)}
         return counts
 
-    def _values(self, bench: Bench, entries: Sequence[Entry], said: Sequence[Sequence[str]]) -> dict[str, float]:
+    def _values(
+        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
         """Return the metrics of a split: ratios of sums."""
         counts = self._counts(bench, entries, said)
         totals = {name: sum(one[name] for one in counts) for name in counts[0]}
@@ -222,9 +253,13 @@ class Tagging:
             values["recall"] = totals["twice_hits"] / 2 / max(totals["wanted"], 1)
         return values
 
-    def _unseen(self, entries: Sequence[Entry], labels: Any) -> dict[str, int]:
+    def _unseen(self, entries: Sequence[TaskItem], labels: Any) -> dict[str, int]:
         """Return how many test words have a tag that no training item has, by tag."""
-        return dict(Counter(tag for entry in entries for tag in entry.fields[self.tags] if tag not in labels))
+        return dict(
+            Counter(
+                tag for entry in entries for tag in entry.fields[self.tags] if tag not in labels
+            )
+        )
 
 
 def _count(value: Any) -> str:

@@ -11,12 +11,12 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.data.items import Entry, Items, build_items
+from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
-from lmcompare.tasks._few_shot import Shot, Shown, answered, show
+from lmcompare.tasks._few_shot import FewShotExample, FewShotPrompt, answered, show
 from lmcompare.tasks._prompts import Keep, fields_of, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Bench, Measurement, Outcome, described
+from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
 
 SPLITS = ("train", "validation", "test")
 AROUND = 2
@@ -94,7 +94,7 @@ class Transduction:
     """answers shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
     """smallest difference in the primary metric that would matter, fixed beforehand; if left out, one point"""
-    adaptation: settings.Adaptation = field(default_factory=settings.Adaptation)
+    adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
 
     def __post_init__(self) -> None:
@@ -109,11 +109,17 @@ class Transduction:
         if self.answer in names:
             raise InputError(f"template: wanted none that tells the answer, got {{{self.answer}}}")
         if self.adaptation.attention == "causal":
-            raise InputError("adaptation.attention: wanted own or bidirectional to write answers, got causal")
+            raise InputError(
+                "adaptation.attention: wanted own or bidirectional to write answers, got causal"
+            )
         if self.adaptation.method == "probe":
-            raise InputError("adaptation.method: wanted finetune or lora to write answers, got probe")
-        if self.shots is not None and self.adaptation != settings.Adaptation():
-            raise InputError("adaptation: wanted none beside shots: the networks are asked as they are")
+            raise InputError(
+                "adaptation.method: wanted finetune or lora to write answers, got probe"
+            )
+        if self.shots is not None and self.adaptation != settings.AdaptationSettings():
+            raise InputError(
+                "adaptation: wanted none beside shots: the networks are asked as they are"
+            )
         if self.shots is None and self.between != "\n\n":
             raise InputError(f"between: wanted only beside shots, got {self.between!r}")
         if self.smallest_effect is None:
@@ -131,17 +137,19 @@ class Transduction:
 
     def describe(self) -> str:
         """Return one line for the report."""
-        name = {"rougeL": "ROUGE-L", "chrf": "chrF"}.get(self.primary_metric, self.primary_metric.replace("_", " "))
+        name = {"rougeL": "ROUGE-L", "chrf": "chrF"}.get(
+            self.primary_metric, self.primary_metric.replace("_", " ")
+        )
         how = f"by fine-tuning ({self.adaptation.epochs} epochs at most)"
         if self.shots is not None:
             how = f"by networks as they are, after {self.shots} solved items"
         return f"{self.answer} for each {self.prompt} ({described(self.source)}), {how}; {name} of greedy answers"
 
-    def data(self) -> Items:
+    def data(self) -> ItemSplits:
         """Return the items, split; no two read alike, so that no test prompt was answered in training."""
         names = [self.prompt if name == "prompt" else name for name in fields_of(self.template)]
         shown = tuple(dict.fromkeys(names))
-        return build_items(
+        return build_item_splits(
             self.source,
             columns=(*shown, self.answer),
             unique=shown,
@@ -158,7 +166,11 @@ class Transduction:
         data = self.data()
         as_it_is = self.shots is not None
         rows = {split: self._rows(bench, getattr(data, split)) for split in SPLITS}
-        length = min(self.length, bench.context // 2) if self.length else length_for(rows["train"], bench.context)
+        length = (
+            min(self.length, bench.context // 2)
+            if self.length
+            else length_for(rows["train"], bench.context)
+        )
         most = bench.context - length - AROUND
         shown = self._show(bench, data, most, length)
         prompts, cut = {}, {"shots": shown.prompts_cut} if as_it_is else {}
@@ -166,16 +178,23 @@ class Transduction:
             fitted = [self._fit(bench, item, most, shown.text) for item in getattr(data, split)]
             prompts[split] = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
-        pairs = {split: list(zip(bench.encode(prompts[split]), rows[split], strict=True)) for split in prompts}
+        pairs = {
+            split: list(zip(bench.encode(prompts[split]), rows[split], strict=True))
+            for split in prompts
+        }
         adaptation = None if as_it_is else self.adaptation
-        done = bench.answer(pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps)
+        done = bench.answer(
+            pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps
+        )
         texts = bench.decode(done.answers, said=True)
         if as_it_is:
             texts = [answered(text, self.between) for text in texts]
         outcomes, signatures = self._score(bench, data.test, texts)
-        outcomes += bits_of(bench, data.test, rows["test"], done.nats, length, bench.model.objective.exactness)
-        outcomes.append(Outcome("calls_per_answer", done.calls))
-        outcomes.append(Outcome("seconds_per_generation", done.seconds / len(texts)))
+        outcomes += bits_of(
+            bench, data.test, rows["test"], done.nats, length, bench.model.objective.exactness
+        )
+        outcomes.append(TaskOutcome("calls_per_answer", done.calls))
+        outcomes.append(TaskOutcome("seconds_per_generation", done.seconds / len(texts)))
         # The same items for every arm, so that a reader compares like with like.
         drawn = np.random.default_rng([self.seed, 1]).permutation(len(texts))[: self.samples]
         samples = [
@@ -188,7 +207,9 @@ class Transduction:
             for i in drawn
         ]
         ends = 0 if as_it_is else 1
-        answers_cut = {split: sum(len(row) + ends > length for row in rows[split]) for split in prompts}
+        answers_cut = {
+            split: sum(len(row) + ends > length for row in rows[split]) for split in prompts
+        }
         asked, long = sum(map(len, prompts.values())), sum(answers_cut.values())
         were_cut = f"{sum(cut.values()):,} of {asked + len(shown.ids):,} were cut"
         route = f"prompts of at most {most} tokens ({were_cut}), answers of at most {length}"
@@ -204,24 +225,32 @@ class Transduction:
         if done.tuned is None:
             told = f"as it is, after {self.shots} solved items ({shown.answers_cut} of their answers were cut)"
             notes["route"] = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
-            notes |= {"shots": shown.ids, "answers_cut": {"shots": shown.answers_cut, **answers_cut}}
+            notes |= {
+                "shots": shown.ids,
+                "answers_cut": {"shots": shown.answers_cut, **answers_cut},
+            }
         else:
             told = "are longer: learnt without their end, but judged whole"
             notes["route"] = f"{route} and their end among them ({long:,} of {asked:,} {told})"
             notes |= {"trials": done.tuned.trials, "chosen": done.tuned.chosen}
-            outcomes.append(Outcome("validation_loss", done.tuned.loss, split="validation"))
+            outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
             currencies["seconds"] = done.tuned.seconds
         return Measurement(outcomes, notes, samples, currencies, {"items": data.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Answer the test prompts without any network."""
         data = self.data()
-        known, asked = ([item.fields[self.prompt] for item in part] for part in (data.train, data.test))
+        known, asked = (
+            [item.fields[self.prompt] for item in part] for part in (data.train, data.test)
+        )
         answers = [self._answers(item)[0] for item in data.train]
         bench.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
         near = [answers[i] for i in bench.nearest(known, asked)]
         median = int(np.median([len(row) for row in bench.encode(answers)]))
-        lead = [text.strip("\ufffd") for text in bench.decode([row[:median] for row in bench.encode(asked)])]
+        lead = [
+            text.strip("\ufffd")
+            for text in bench.decode([row[:median] for row in bench.encode(asked)])
+        ]
         frequent = Counter(answers).most_common(1)[0][0]
         arms = {
             "answer of the nearest prompt": near,
@@ -230,7 +259,7 @@ class Transduction:
             "lead of the prompt": lead,
         }
         bench.progress({"done": 1, "total": 2, "stage": "scoring"})
-        outcomes: list[Outcome] = []
+        outcomes: list[TaskOutcome] = []
         signatures: dict[str, str] = {}
         for arm, texts in arms.items():
             found, signatures = self._score(bench, data.test, texts, arm)
@@ -238,28 +267,30 @@ class Transduction:
         notes = {"signatures": signatures, "counts": data.counts}
         return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
 
-    def _answers(self, item: Entry) -> list[str]:
+    def _answers(self, item: TaskItem) -> list[str]:
         value = item.fields[self.answer]
         return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
-    def _wanted(self, item: Entry) -> str:
+    def _wanted(self, item: TaskItem) -> str:
         """Return what is to follow the prompt: of a network as it is, with the spaces at the end of the template."""
-        return (self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else "") + self._answers(
-            item
-        )[0]
+        return (
+            self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else ""
+        ) + self._answers(item)[0]
 
-    def _rows(self, bench: Bench, items: Sequence[Entry]) -> list[Ids]:
+    def _rows(self, bench: Bench, items: Sequence[TaskItem]) -> list[Ids]:
         return bench.encode([self._wanted(item) for item in items], said=True)
 
-    def _render(self, item: Entry) -> Callable[[str], str]:
+    def _render(self, item: TaskItem) -> Callable[[str], str]:
         template = self.template if self.shots is None else self.template.rstrip(" ")
         return lambda text: template.format(**{**item.fields, self.prompt: text, "prompt": text})
 
-    def _fit(self, bench: Bench, item: Entry, most: int, before: str) -> tuple[str, bool]:
+    def _fit(self, bench: Bench, item: TaskItem, most: int, before: str) -> tuple[str, bool]:
         render = self._render(item)
-        return fit(bench, lambda text: before + render(text), item.fields[self.prompt], most, self.keep)
+        return fit(
+            bench, lambda text: before + render(text), item.fields[self.prompt], most, self.keep
+        )
 
-    def _show(self, bench: Bench, data: Items, most: int, length: int) -> Shown:
+    def _show(self, bench: Bench, data: ItemSplits, most: int, length: int) -> FewShotPrompt:
         """Return the first training items, solved: the same for every network.
 
         Raises:
@@ -267,14 +298,23 @@ class Transduction:
         """
         count = self.shots or 0
         if count > len(data.train):
-            raise InputError(f"shots: wanted at most the {len(data.train)} training items, got {count}")
+            raise InputError(
+                f"shots: wanted at most the {len(data.train)} training items, got {count}"
+            )
         items = data.train[:count]
-        shots = [Shot(item.id, item.fields[self.prompt], self._wanted(item), self._render(item)) for item in items]
+        shots = [
+            FewShotExample(
+                item.id, item.fields[self.prompt], self._wanted(item), self._render(item)
+            )
+            for item in items
+        ]
         return show(bench, shots, self.between, most=most, longest=length, keep=self.keep)
 
     def _score(
-        self, bench: Bench, items: Sequence[Entry], texts: Sequence[str], arm: str = ""
-    ) -> tuple[list[Outcome], dict[str, str]]:
+        self, bench: Bench, items: Sequence[TaskItem], texts: Sequence[str], arm: str = ""
+    ) -> tuple[list[TaskOutcome], dict[str, str]]:
         references = [self._answers(item) for item in items]
         names = [self.metric, *self.metrics]
-        return score_texts(bench, [item.id for item in items], texts, references, names, self.chinese, arm)
+        return score_texts(
+            bench, [item.id for item in items], texts, references, names, self.chinese, arm
+        )

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from lmcompare.core import settings
-from lmcompare.core.example import IGNORE, Batch, Ids, Special, collate
-from lmcompare.models.batch_tensors import Tensors
+from lmcompare.core.example import IGNORE, Batch, Ids, SpecialTokens, collate
+from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import Network, evaluating
 from lmcompare.objectives import Objective, learn_block
 
@@ -24,7 +24,7 @@ def first_rows(rows: Any, tokens: int | None) -> Any:
 
 
 @dataclass(frozen=True)
-class Steps(Dataset[list[Batch]]):
+class TrainingBatches(Dataset[list[Batch]]):
     """The batches of each step for one process: a function of seed and step alone, so that a run resumes anywhere.
 
     Attributes:
@@ -40,8 +40,8 @@ class Steps(Dataset[list[Batch]]):
 
     rows: Any
     objective: Objective
-    special: Special
-    training: settings.Training
+    special: SpecialTokens
+    training: settings.TrainingSettings
     seed: int
     isolated: bool
     process: int = 0
@@ -62,20 +62,31 @@ class Steps(Dataset[list[Batch]]):
             rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
             tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
             examples.append(
-                learn_block(self.objective, tokens, self.special, rng, isolated=self.isolated, progress=progress)
+                learn_block(
+                    self.objective,
+                    tokens,
+                    self.special,
+                    rng,
+                    isolated=self.isolated,
+                    progress=progress,
+                )
             )
-        cuts = np.array_split(np.arange(len(examples)), min(self.training.accumulation, len(examples)))
+        cuts = np.array_split(
+            np.arange(len(examples)), min(self.training.accumulation, len(examples))
+        )
         return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]
 
     def _order(self, epoch: int) -> Ids:
         if epoch not in self._orders:
             self._orders.clear()
-            self._orders[epoch] = np.random.default_rng([ORDER, self.seed, epoch]).permutation(len(self.rows))
+            self._orders[epoch] = np.random.default_rng([ORDER, self.seed, epoch]).permutation(
+                len(self.rows)
+            )
         return self._orders[epoch]
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationBatches:
     """Validation blocks with frozen corruption: every point of the curve, every seed and every run asks the same.
 
     A schedule asks as its last stage does, from the first point on: its curve is of one question.
@@ -88,26 +99,32 @@ class Validation:
 
     batches: list[Batch]
     unigram: NDArray[np.float64]
-    special: Special
+    special: SpecialTokens
 
     @classmethod
     def of(
         cls,
         rows: Any,
         objective: Objective,
-        special: Special,
+        special: SpecialTokens,
         unigram: NDArray[np.float64],
         *,
         blocks: int,
         batch: int,
         isolated: bool,
-    ) -> "Validation":
+    ) -> "ValidationBatches":
         """Ask ``objective`` about the first ``blocks`` rows."""
         examples = []
         for i in range(min(blocks, len(rows))):
             tokens = np.asarray(rows[i]["tokens"], dtype=np.int64)
             examples.append(
-                learn_block(objective, tokens, special, np.random.default_rng([FROZEN, i]), isolated=isolated)
+                learn_block(
+                    objective,
+                    tokens,
+                    special,
+                    np.random.default_rng([FROZEN, i]),
+                    isolated=isolated,
+                )
             )
         groups = [examples[i : i + batch] for i in range(0, len(examples), batch)]
         return cls([collate(group, special.pad) for group in groups], unigram, special)
@@ -120,7 +137,7 @@ class Validation:
         total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0.0, 0.0
         with evaluating(network):
             for batch in self.batches:
-                losses = network(Tensors.of(batch, network.device)).double().cpu().numpy()
+                losses = network(BatchTensors.of(batch, network.device)).double().cpu().numpy()
                 wanted = batch.targets[batch.targets != IGNORE]
                 ordinary = ~self.special.is_special(wanted)
                 weights = batch.target_weights

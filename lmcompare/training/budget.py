@@ -14,7 +14,7 @@ from lmcompare.objectives import Role
 
 
 def forward_flops(
-    network: settings.Network,
+    network: settings.NetworkSettings,
     role: Role,
     inputs: NDArray[np.int64],
     decoder_inputs: NDArray[np.int64],
@@ -47,7 +47,9 @@ def forward_flops(
     return float(total + 2 * d * vocabulary * targets)
 
 
-def batch_flops(network: settings.Network, role: Role, batch: Batch, vocabulary: int) -> float:
+def batch_flops(
+    network: settings.NetworkSettings, role: Role, batch: Batch, vocabulary: int
+) -> float:
     """Count the operations of one forward pass over a batch, padding left out; training costs three times as much."""
     decoder = np.array([]) if batch.decoder_inputs is None else decoder_lengths(batch)
     return forward_flops(network, role, batch.read.sum(1), decoder, vocabulary, batch.count)
@@ -60,7 +62,7 @@ def decoder_lengths(batch: Batch) -> NDArray[np.int64]:
 
 
 @dataclass
-class Meter:
+class BudgetMeter:
     """Counts what training spends; saved with a checkpoint, so that a resumed run counts on."""
 
     corpus_tokens: int = 0
@@ -70,7 +72,9 @@ class Meter:
     seconds: float = 0.0
     steps: int = 0
 
-    def add(self, network: settings.Network, role: Role, batch: Batch, vocabulary: int) -> None:
+    def add(
+        self, network: settings.NetworkSettings, role: Role, batch: Batch, vocabulary: int
+    ) -> None:
         """Count one batch of training."""
         decoder = 0 if batch.decoder_inputs is None else int(decoder_lengths(batch).sum())
         self.positions += int(batch.read.sum()) + decoder

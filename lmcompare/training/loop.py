@@ -15,19 +15,19 @@ from torch.utils.data import DataLoader
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, LmcompareError
-from lmcompare.core.example import Special
-from lmcompare.models.batch_tensors import Tensors
+from lmcompare.core.example import SpecialTokens
+from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import Network, compiled
 from lmcompare.objectives import Objective
-from lmcompare.training.batches import Steps, Validation, first_rows
-from lmcompare.training.budget import Meter, peak_memory, reset_peak_memory
+from lmcompare.training.batches import TrainingBatches, ValidationBatches, first_rows
+from lmcompare.training.budget import BudgetMeter, peak_memory, reset_peak_memory
 from lmcompare.training.checkpointing import agreed, interruptible, save_checkpoint
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What training did.
 
     Attributes:
@@ -53,7 +53,7 @@ def optimizer_for(
     return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
 
 
-def schedule(training: settings.Training, steps: int) -> Callable[[int], float]:
+def schedule(training: settings.TrainingSettings, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate at each step: up in ``warmup``, then down to a tenth.
 
     >>> factor = schedule(settings.Training(warmup=0.5, decay="linear"), steps=4)
@@ -83,13 +83,17 @@ def on_cpu(device: str | None) -> bool:
 
 
 def accelerator_for(
-    training: settings.Training, device: str | None, trackers: Sequence[str], folder: Path
+    training: settings.TrainingSettings, device: str | None, trackers: Sequence[str], folder: Path
 ) -> Accelerator:
     """Return the Accelerator for ``device`` (None: the best there is), in bf16 where the device gains from it."""
     cpu = on_cpu(device)
     precision = training.precision
     if precision == "auto":
-        precision = "bf16" if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
+        precision = (
+            "bf16"
+            if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+            else "no"
+        )
     return Accelerator(
         cpu=cpu,
         mixed_precision=precision,
@@ -103,10 +107,10 @@ def train(
     network: Network,
     objective: Objective,
     blocks: Any,
-    special: Special,
-    training: settings.Training,
+    special: SpecialTokens,
+    training: settings.TrainingSettings,
     *,
-    shape: settings.Network,
+    shape: settings.NetworkSettings,
     seed: int,
     isolated: bool = False,
     folder: Path,
@@ -114,7 +118,7 @@ def train(
     trackers: Sequence[str] = (),
     name: str = "lmcompare",
     progress: Progress = lambda event: None,
-) -> Trained:
+) -> TrainingResult:
     """Train ``network`` in place.
 
     The loss of a step is the sum over its targets, times their weights, divided by the sum of the weights (by the
@@ -148,10 +152,17 @@ def train(
             f"got {training.batch}"
         )
     rows = first_rows(blocks.train, training.unique_tokens)
-    steps = Steps(
-        rows, objective, special, training, seed, isolated, accelerator.process_index, accelerator.num_processes
+    steps = TrainingBatches(
+        rows,
+        objective,
+        special,
+        training,
+        seed,
+        isolated,
+        accelerator.process_index,
+        accelerator.num_processes,
     )
-    validation = Validation.of(
+    validation = ValidationBatches.of(
         blocks.validation,
         objective,
         special,
@@ -162,21 +173,26 @@ def train(
     )
     reset_peak_memory()
     network.train()
-    optimizer = optimizer_for(network, training.learning_rate, training.weight_decay, training.betas)
+    optimizer = optimizer_for(
+        network, training.learning_rate, training.weight_decay, training.betas
+    )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(training, len(steps)))
     model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
     if trackers:
         accelerator.init_trackers(
-            name, config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)}
+            name,
+            config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)},
         )
-    meter, curve = Meter(), []
+    meter, curve = BudgetMeter(), []
     checkpoint = folder / "checkpoint"
     if (checkpoint / "meter.json").is_file():
         accelerator.load_state(str(checkpoint))
         saved = json.loads((checkpoint / "meter.json").read_text())
-        meter, curve = Meter(**saved["meter"]), saved["curve"]
+        meter, curve = BudgetMeter(**saved["meter"]), saved["curve"]
     length = len(steps.rows[0]["tokens"])
-    points = {round((i + 1) * len(steps) / training.evaluations) for i in range(training.evaluations)} | {len(steps)}
+    points = {
+        round((i + 1) * len(steps) / training.evaluations) for i in range(training.evaluations)
+    } | {len(steps)}
     loader = DataLoader(
         steps,
         batch_size=None,
@@ -191,14 +207,16 @@ def train(
     with interruptible() as interrupted, compiled(network) if training.compile else nullcontext():
         for batches in loader:
             exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
-            weight = torch.tensor(sum(batch.weight for batch in batches), dtype=exact, device=accelerator.device)
+            weight = torch.tensor(
+                sum(batch.weight for batch in batches), dtype=exact, device=accelerator.device
+            )
             total = float(accelerator.reduce(weight, "sum"))
             summed = torch.zeros((), device=accelerator.device)
             for i, batch in enumerate(batches):
                 last = i == len(batches) - 1
                 with nullcontext() if last else accelerator.no_sync(model):
                     with accelerator.autocast():
-                        losses = model(Tensors.of(batch, accelerator.device))
+                        losses = model(BatchTensors.of(batch, accelerator.device))
                     losses = losses * torch.from_numpy(batch.target_weights).to(losses)
                     # DDP averages gradients over processes: undo that, for one global mean over targets.
                     loss = losses.sum() * (accelerator.num_processes / (total or 1))
@@ -217,7 +235,9 @@ def train(
             # What all processes sum, all must ask for: their clocks differ.
             if due or several or accelerator.device.type == "cpu":
                 value = mean_loss(accelerator, summed, total, meter.steps, training)
-                accelerator.log({"loss": value, "learning_rate": scheduler.get_last_lr()[0]}, step=meter.steps)
+                accelerator.log(
+                    {"loss": value, "learning_rate": scheduler.get_last_lr()[0]}, step=meter.steps
+                )
             if due:
                 shown = now
                 progress(
@@ -237,7 +257,9 @@ def train(
             late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
             asked_to_stop = agreed(accelerator, interrupted.is_set())
             if asked_to_stop or agreed(accelerator, late):
-                mean_loss(accelerator, summed, total, meter.steps, training)  # what is saved was trained soundly
+                mean_loss(
+                    accelerator, summed, total, meter.steps, training
+                )  # what is saved was trained soundly
                 save_checkpoint(accelerator, checkpoint, {"meter": asdict(meter), "curve": curve})
                 saved_at, clock = time.monotonic(), time.perf_counter()
                 if asked_to_stop:
@@ -246,11 +268,15 @@ def train(
         accelerator.end_training()
     last_point = [point for point in curve if point["split"] == "validation"][-1]
     gate = {"loss": last_point["text_loss"], "unigram": last_point["unigram"]}
-    return Trained(_currencies(meter, accelerator, len(steps.rows) * length), curve, gate)
+    return TrainingResult(_currencies(meter, accelerator, len(steps.rows) * length), curve, gate)
 
 
 def mean_loss(
-    accelerator: Accelerator, summed: torch.Tensor, total: float, step: int, training: settings.Training
+    accelerator: Accelerator,
+    summed: torch.Tensor,
+    total: float,
+    step: int,
+    training: settings.TrainingSettings,
 ) -> float:
     """Return the loss of a step over all processes, in nats per target.
 
@@ -266,7 +292,9 @@ def mean_loss(
     return value
 
 
-def _point(meter: Meter, accelerator: Accelerator, split: str, values: Mapping[str, float]) -> dict[str, Any]:
+def _point(
+    meter: BudgetMeter, accelerator: Accelerator, split: str, values: Mapping[str, float]
+) -> dict[str, Any]:
     every = accelerator.num_processes
     return {
         "split": split,
@@ -279,9 +307,11 @@ def _point(meter: Meter, accelerator: Accelerator, split: str, values: Mapping[s
     }
 
 
-def _currencies(meter: Meter, accelerator: Accelerator, available: int) -> dict[str, float]:
+def _currencies(meter: BudgetMeter, accelerator: Accelerator, available: int) -> dict[str, float]:
     counts = meter.currencies()
-    summed = torch.tensor([counts[k] for k in ("positions", "targets", "training_flops")], dtype=torch.float64)
+    summed = torch.tensor(
+        [counts[k] for k in ("positions", "targets", "training_flops")], dtype=torch.float64
+    )
     summed = accelerator.reduce(summed.to(accelerator.device), "sum")
     counts |= dict(zip(("positions", "targets", "training_flops"), map(float, summed), strict=True))
     return counts | {

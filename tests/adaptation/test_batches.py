@@ -4,18 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare.adaptation.batches import Headed, Items
-from lmcompare.adaptation.heads import Label, Span
+from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
+from lmcompare.adaptation.heads import ClassificationHead, SpanHead
 from lmcompare.adaptation.trainable_parameters import trainable
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.models.network import build
 from lmcompare.models.pooling import place_of
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.tasks.base import Part
+from lmcompare.tasks.base import TokenizedSplit
 
 
 def reader(kind, special):
-    return SimpleNamespace(objective=OBJECTIVES[kind](), vocabulary=SimpleNamespace(special=special))
+    return SimpleNamespace(
+        objective=OBJECTIVES[kind](), vocabulary=SimpleNamespace(special=special)
+    )
 
 
 def test_where_the_text_begins_in_what_is_read():
@@ -25,8 +27,12 @@ def test_where_the_text_begins_in_what_is_read():
 @pytest.mark.parametrize(("kind", "before"), [("causal", 1), ("masked", 0), ("seq2seq", 0)])
 def test_marks_stand_at_the_tokens_of_the_text(kind, before, special):
     rows = [(np.array([40, 41, 42]),), (np.array([50]),)]
-    part = Part(rows, [np.array([0, 1]), np.array([0])], [np.array([0, 0, 1]), np.array([0])])
-    reading = Items.of(reader(kind, special), part, "own").reading([0, 1], torch.device("cpu"))
+    part = TokenizedSplit(
+        rows, [np.array([0, 1]), np.array([0])], [np.array([0, 0, 1]), np.array([0])]
+    )
+    reading = EncodedSplit.of(reader(kind, special), part, "own").reading(
+        [0, 1], torch.device("cpu")
+    )
     after = before + 3
     assert reading.starts.tolist() == [before, before]
     assert reading.marks[0].tolist() == [*[-1] * before, 0, 0, 1, -1]
@@ -36,19 +42,32 @@ def test_marks_stand_at_the_tokens_of_the_text(kind, before, special):
 
 @pytest.mark.parametrize(("attention", "prefix"), [("own", 0), ("causal", 0), ("bidirectional", 3)])
 def test_the_attention_mask_is_an_option(attention, prefix, special):
-    items = Items.of(reader("causal", special), Part([(np.array([40]),)], [0]), attention)
+    items = EncodedSplit.of(
+        reader("causal", special), TokenizedSplit([(np.array([40]),)], [0]), attention
+    )
     assert items.reading([0], torch.device("cpu")).tensors.prefix.tolist() == [prefix]
 
 
 def test_a_pair_is_two_rows_one_after_another(special):
-    part = Part([(np.array([40]), np.array([50, 51])), (np.array([60]), np.array([70]))], [0.0, 1.0])
-    items = Items.of(reader("masked", special), part, "own")
+    part = TokenizedSplit(
+        [(np.array([40]), np.array([50, 51])), (np.array([60]), np.array([70]))], [0.0, 1.0]
+    )
+    items = EncodedSplit.of(reader("masked", special), part, "own")
     assert items.sizes == [3, 2]
-    assert items.reading([1, 0], torch.device("cpu")).tensors.inputs[:, 0].tolist() == [60, 70, 40, 50]
+    assert items.reading([1, 0], torch.device("cpu")).tensors.inputs[:, 0].tolist() == [
+        60,
+        70,
+        40,
+        50,
+    ]
 
 
 def test_dropout_of_a_frozen_network_stays_off(special, small):
     network = build(small, "decoder", special, 1)
-    frozen = Headed(trainable(network, Adaptation(method="probe")), Label(2, "mean")).train()
+    frozen = ModelWithHead(
+        trainable(network, AdaptationSettings(method="probe")), ClassificationHead(2, "mean")
+    ).train()
     assert frozen.dropout.training and not frozen.network.training
-    assert Headed(trainable(network, Adaptation()), Span()).train().network.training
+    assert (
+        ModelWithHead(trainable(network, AdaptationSettings()), SpanHead()).train().network.training
+    )

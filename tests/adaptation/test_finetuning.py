@@ -5,7 +5,7 @@ from torch import nn
 
 from lmcompare.adaptation.finetuning import fit, grouped, seeded
 from lmcompare.core.errors import LmcompareError
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 
 SIZES = [1, 2, 3, 4]
 
@@ -28,7 +28,7 @@ def trial(scores, patience=None, epochs=5):
         SIZES,
         loss,
         judge,
-        adaptation=Adaptation(epochs=epochs, batch=2),
+        adaptation=AdaptationSettings(epochs=epochs, batch=2),
         learning_rate=0.01,
         seed=1,
         patience=patience,

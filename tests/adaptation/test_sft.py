@@ -8,8 +8,8 @@ import torch
 
 from lmcompare.adaptation.sft import answer, answer_nats, tune, write
 from lmcompare.adaptation.sft_ranking import choose, normalised
-from lmcompare.core.example import Special
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.example import SpecialTokens
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.evaluation import baselines
 from lmcompare.language_model import FACES
 from lmcompare.models import network as networks
@@ -17,10 +17,10 @@ from lmcompare.objectives import OBJECTIVES
 
 END, LETTERS = 32, np.arange(33, 44)
 TEXT = np.arange(32, 44)
-SPECIAL = Special(0, 1, 2, 4, tuple(range(9, 32)), TEXT, np.arange(44) >= 32)
+SPECIAL = SpecialTokens(0, 1, 2, 4, tuple(range(9, 32)), TEXT, np.arange(44) >= 32)
 EPOCHS = {"masked": 28}
 """A masked LM is asked for fewer tokens at a time."""
-QUICK = Adaptation(learning_rates=(5e-3,), epochs=1, batch=32)
+QUICK = AdaptationSettings(learning_rates=(5e-3,), epochs=1, batch=32)
 
 
 def model_of(kind, small, seed=1):
@@ -41,7 +41,11 @@ def pairs():
 
 
 def right(answers, pairs):
-    return float(np.mean([np.array_equal(said, real) for said, (_, real) in zip(answers, pairs, strict=True)]))
+    return float(
+        np.mean(
+            [np.array_equal(said, real) for said, (_, real) in zip(answers, pairs, strict=True)]
+        )
+    )
 
 
 @pytest.mark.parametrize("kind", ["causal", "prefix", "glm", "seq2seq", "bart", "masked"])
@@ -49,11 +53,13 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
     model = model_of(kind, small)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     told = []
-    adaptation = Adaptation(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch=32)
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch=32)
     found = answer(model, **pairs, length=5, adaptation=adaptation, seed=1, progress=told.append)
 
     # Far above chance (one in 121) and above the answer of the nearest training prompt.
-    texts = {name: [" ".join(map(str, prompt)) for prompt, _ in part] for name, part in pairs.items()}
+    texts = {
+        name: [" ".join(map(str, prompt)) for prompt, _ in part] for name, part in pairs.items()
+    }
     near = [pairs["train"][i][1] for i in baselines.nearest(texts["train"], texts["test"])]
     assert right(found.answers, pairs["test"]) > 0.5 > 0.2 > right(near, pairs["test"])
     untrained = write(model, [prompt for prompt, _ in pairs["test"]], length=5)
@@ -69,8 +75,15 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
 
 def test_the_trial_of_lowest_validation_loss_is_chosen(small, pairs):
     few = {name: part[:64] for name, part in pairs.items()}
-    adaptation = Adaptation(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch=32)
-    found = tune(model_of("causal", small), few["train"], few["validation"], length=5, adaptation=adaptation, seed=1)
+    adaptation = AdaptationSettings(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch=32)
+    found = tune(
+        model_of("causal", small),
+        few["train"],
+        few["validation"],
+        length=5,
+        adaptation=adaptation,
+        seed=1,
+    )
     assert [trial["learning_rate"] for trial in found.trials] == [1e-6, 5e-3, 2e-6]
     assert found.chosen is found.trials[1]
     assert found.loss == min(trial["validation_loss"] for trial in found.trials)
@@ -83,15 +96,20 @@ def test_same_seed_same_answers_and_test_pairs_decide_nothing(small, pairs):
     other = few | {"test": [(prompt[::-1].copy(), prompt) for prompt, _ in few["test"]]}
     for kind in ("causal", "masked"):
         model = model_of(kind, small)
-        runs = [answer(model, **parts, length=5, adaptation=QUICK, seed=1) for parts in (few, few, other)]
-        assert [row.tolist() for row in runs[0].answers] == [row.tolist() for row in runs[1].answers]
+        runs = [
+            answer(model, **parts, length=5, adaptation=QUICK, seed=1)
+            for parts in (few, few, other)
+        ]
+        assert [row.tolist() for row in runs[0].answers] == [
+            row.tolist() for row in runs[1].answers
+        ]
         assert runs[0].tuned.trials == runs[1].tuned.trials == runs[2].tuned.trials
 
 
 def test_the_causal_prompt_may_see_itself_whole(small, pairs):
     few = pairs["train"][:64]
     causal, prefix = model_of("causal", small), model_of("prefix", small)
-    both = Adaptation(learning_rates=(5e-3,), epochs=1, batch=32, attention="bidirectional")
+    both = AdaptationSettings(learning_rates=(5e-3,), epochs=1, batch=32, attention="bidirectional")
     ours = tune(causal, few, few, length=5, adaptation=both, seed=1).model
     theirs = tune(prefix, few, few, length=5, adaptation=QUICK, seed=1).model
     own = tune(causal, few, few, length=5, adaptation=QUICK, seed=1).model
@@ -107,7 +125,7 @@ def test_the_causal_prompt_may_see_itself_whole(small, pairs):
 def test_low_rank_additions_learn_and_write(kind, small, pairs):
     pytest.importorskip("peft")
     few = {name: part[:64] for name, part in pairs.items()}
-    adaptation = Adaptation(method="lora", learning_rates=(1e-2,), epochs=2, batch=32)
+    adaptation = AdaptationSettings(method="lora", learning_rates=(1e-2,), epochs=2, batch=32)
     model = model_of(kind, small)
     found = answer(model, **few, length=5, adaptation=adaptation, seed=1)
     untrained = np.concatenate(answer_nats(model, few["test"], length=5))
@@ -122,16 +140,22 @@ def test_a_masked_answer_has_a_proper_likelihood_its_length_included(small):
     """
     model = model_of("masked", small)
     prompt = np.array([35, END])
-    every = [np.array([i], dtype=np.int64) for i in range(44) if i != SPECIAL.eos] + [np.array([], dtype=np.int64)]
+    every = [np.array([i], dtype=np.int64) for i in range(44) if i != SPECIAL.eos] + [
+        np.array([], dtype=np.int64)
+    ]
     nats = answer_nats(model, [(prompt, one) for one in every], length=1)
     assert sum(np.exp(row.sum()) for row in nats) == pytest.approx(1, abs=1e-5)
 
 
 def test_a_masked_answer_is_cut_at_its_first_end(small, monkeypatch):
     model = model_of("masked", small)
-    filled = SimpleNamespace(tokens=[np.array([35, 2, 36, 2]), np.array([2, 35]), np.array([35, 36])])
+    filled = SimpleNamespace(
+        tokens=[np.array([35, 2, 36, 2]), np.array([2, 35]), np.array([35, 36])]
+    )
     monkeypatch.setattr("lmcompare.adaptation.sft.fill", lambda *args, **settings: filled)
-    monkeypatch.setattr("lmcompare.adaptation.sft.replace", lambda one, **new: SimpleNamespace(**new))
+    monkeypatch.setattr(
+        "lmcompare.adaptation.sft.replace", lambda one, **new: SimpleNamespace(**new)
+    )
     assert [row.tolist() for row in write(model, [], length=4).tokens] == [[35], [], [35, 36]]
 
 
@@ -145,7 +169,7 @@ def test_choosing_among_answers(kind, small):
         letters = np.append(rng.choice([33, 40]), rng.choice(LETTERS))
         made.append((np.append(letters, END), options[int(letters[0] == 40)]))
     parts = {"train": made[:280], "validation": made[280:340], "test": made[340:]}
-    adaptation = Adaptation(learning_rates=(1e-2,), epochs=16, batch=32)
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=16, batch=32)
     found = choose(model_of(kind, small), **parts, options=options, adaptation=adaptation, seed=1)
     wanted = [len(real) - 1 for _, real in parts["test"]]
     assert found.probabilities.sum(1) == pytest.approx(1)

@@ -24,7 +24,10 @@ def test_docstrings(special):
     assert ended(answer, 2, special).tolist() == [6, 7]
     example = learn_answer(Causal(), prompt, answer, 4, special, np.random.default_rng(0))
     assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [IGNORE, 6, 7, 2])
-    found = [learn_answer(Masked(), prompt, answer, 4, special, np.random.default_rng(i)) for i in range(99)]
+    found = [
+        learn_answer(Masked(), prompt, answer, 4, special, np.random.default_rng(i))
+        for i in range(99)
+    ]
     as_said = [e for e in found if e.inputs.tolist() == [5, 6, 4, 4, 2]]
     assert as_said
     assert as_said[0].targets.tolist() == [IGNORE, IGNORE, 7, 2, IGNORE]
@@ -32,7 +35,9 @@ def test_docstrings(special):
 
 
 @given(prompt=TOKENS, answer=TOKENS, seed=st.integers(0, 99))
-@pytest.mark.parametrize("objective", WRITERS, ids=lambda objective: f"{objective.kind} {objective.role}")
+@pytest.mark.parametrize(
+    "objective", WRITERS, ids=lambda objective: f"{objective.kind} {objective.role}"
+)
 def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, answer, seed):
     example = learn_answer(objective, prompt, answer, 12, special, np.random.default_rng(seed))
     assert example.targets[example.asked].tolist() == [*answer, special.eos]
@@ -41,7 +46,9 @@ def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, 
 
 
 @given(prompt=TOKENS, answer=TOKENS, seed=st.integers(0, 99))
-def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_length(special, prompt, answer, seed):
+def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_length(
+    special, prompt, answer, seed
+):
     example = learn_answer(Masked(), prompt, answer, 12, special, np.random.default_rng(seed))
     whole = np.where(example.asked, example.targets, example.inputs)
     assert whole.tolist() == [*prompt, *answer, *[special.eos] * (12 - len(answer))]
@@ -52,7 +59,9 @@ def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_l
 
 def test_every_number_of_masks_is_as_likely(special):
     rng = np.random.default_rng(0)
-    made = [learn_answer(Masked(), np.array([40]), np.array([41]), 4, special, rng) for _ in range(2000)]
+    made = [
+        learn_answer(Masked(), np.array([40]), np.array([41]), 4, special, rng) for _ in range(2000)
+    ]
     counts = np.bincount([int(e.asked.sum()) for e in made])
     assert counts[0] == 0
     assert counts[1:] == pytest.approx(500, abs=80)
@@ -67,16 +76,27 @@ def test_the_chain_is_asked_in_the_block_that_was_learnt(special):
 def test_an_answer_longer_than_the_block_is_cut_and_has_no_end(special):
     long = np.arange(40, 50)
     for objective in (Causal(), Masked(), Seq2Seq()):
-        asked = [e.targets[e.asked] for e in score_answer(objective, np.array([33]), long, 4, special)]
+        asked = [
+            e.targets[e.asked] for e in score_answer(objective, np.array([33]), long, 4, special)
+        ]
         assert np.concatenate(asked).tolist() == [40, 41, 42, 43]
 
 
 def test_of_several_objectives_the_one_that_answers_is_asked(special):
     mixture = Mixture((Part(Causal()), Part(Masked(shifted=True))))
-    example = learn_answer(mixture, np.array([40]), np.array([41]), 4, special, np.random.default_rng(0))
+    example = learn_answer(
+        mixture, np.array([40]), np.array([41]), 4, special, np.random.default_rng(0)
+    )
     assert example.visible == "past"
 
 
 def test_a_shifted_masked_lm_cannot_answer(special):
     with pytest.raises(InputError, match="let a causal part answer"):
-        learn_answer(Masked(shifted=True), np.array([40]), np.array([41]), 4, special, np.random.default_rng(0))
+        learn_answer(
+            Masked(shifted=True),
+            np.array([40]),
+            np.array([41]),
+            4,
+            special,
+            np.random.default_rng(0),
+        )

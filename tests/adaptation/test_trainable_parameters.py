@@ -17,19 +17,26 @@ from transformers import (
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, collate
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.models import network as networks
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 
-LORA = Adaptation(method="lora", rank=2)
+LORA = AdaptationSettings(method="lora", rank=2)
 
 
 def gpt2():
-    return GPT2LMHeadModel(GPT2Config(vocab_size=96, n_positions=32, n_embd=16, n_layer=2, n_head=2)), "decoder"
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=96, n_positions=32, n_embd=16, n_layer=2, n_head=2)
+    ), "decoder"
 
 
 def bert():
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
     config = BertConfig(vocab_size=96, max_position_embeddings=32, **sizes)
     return BertForMaskedLM(config), "encoder"
 
@@ -41,9 +48,16 @@ def t5():
 
 def bart():
     layers = {
-        f"{side}_{key}": n for side in ("encoder", "decoder") for key, n in (("layers", 2), ("attention_heads", 2))
+        f"{side}_{key}": n
+        for side in ("encoder", "decoder")
+        for key, n in (("layers", 2), ("attention_heads", 2))
     }
-    inner = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 32, "d_model": 16}
+    inner = {
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "max_position_embeddings": 32,
+        "d_model": 16,
+    }
     config = BartConfig(vocab_size=96, **layers, **inner)
     return BartForConditionalGeneration(config), "encoder-decoder"
 
@@ -58,7 +72,7 @@ def network(request, special, small):
 
 @pytest.fixture
 def batch():
-    return Tensors.of(collate([Example(np.array([1, 40, 41, 2]), np.full(4, -100))], 0))
+    return BatchTensors.of(collate([Example(np.array([1, 40, 41, 2]), np.full(4, -100))], 0))
 
 
 def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weights(network, batch):
@@ -71,7 +85,11 @@ def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weigh
     assert all(weight.requires_grad for weight in network.parameters())
     added.train(False)
     added.states(batch).square().sum().backward()
-    moved = [weight for _, weight in added.named_parameters() if weight.requires_grad and weight.grad.abs().sum() > 0]
+    moved = [
+        weight
+        for _, weight in added.named_parameters()
+        if weight.requires_grad and weight.grad.abs().sum() > 0
+    ]
     assert len(moved) == len(names) / 2  # while B is 0, A has no gradient; no layer is left out
     with torch.no_grad():
         for weight in moved:
@@ -87,8 +105,13 @@ def test_lora_into_all_layers_reaches_the_decoder(network):
 
 
 def test_a_probe_trains_nothing_of_the_network_and_fine_tuning_all(network):
-    assert not any(weight.requires_grad for weight in trainable(network, Adaptation(method="probe")).parameters())
-    assert all(weight.requires_grad for weight in trainable(network, Adaptation()).parameters())
+    assert not any(
+        weight.requires_grad
+        for weight in trainable(network, AdaptationSettings(method="probe")).parameters()
+    )
+    assert all(
+        weight.requires_grad for weight in trainable(network, AdaptationSettings()).parameters()
+    )
 
 
 def test_without_peft_it_says_what_to_install(network, monkeypatch):

@@ -6,23 +6,33 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lmcompare.adaptation import Pair, Span, Texts, Words, adapt, choose_pooling, finetune
+from lmcompare.adaptation import (
+    PairHead,
+    ProbeTexts,
+    SpanHead,
+    TokenClassificationHead,
+    adapt,
+    choose_pooling,
+    finetune,
+)
 from lmcompare.adaptation.finetuning import grouped
 from lmcompare.core.example import collate
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.models.pooling import pool
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.tasks.base import Part
+from lmcompare.tasks.base import TokenizedSplit
 from lmcompare.training.loop import optimizer_for
 
 
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
 def model(request, vocabulary, small):
     objective = OBJECTIVES[request.param]()
-    return LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
+    return LanguageModel(
+        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,24 +47,26 @@ def parts(vocabulary):
             words = rng.choice(["film", "the", "story", "an", "actor"], rng.integers(2, 7)).tolist()
             words.insert(rng.integers(len(words)), ["bad", "good"][label])
             texts.append(" ".join(words))
-        found.append(Texts([np.array(row) for row in vocabulary.encode_batch(texts)], labels))
+        found.append(ProbeTexts([np.array(row) for row in vocabulary.encode_batch(texts)], labels))
     return found
 
 
-ADAPTATION = Adaptation(learning_rates=(1e-5, 5e-3), epochs=4, batch=16)
-QUICK = Adaptation(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16)
-LEARNS = Adaptation(learning_rates=(1e-2,), epochs=4, batch=16)
+ADAPTATION = AdaptationSettings(learning_rates=(1e-5, 5e-3), epochs=4, batch=16)
+QUICK = AdaptationSettings(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16)
+LEARNS = AdaptationSettings(learning_rates=(1e-2,), epochs=4, batch=16)
 NAMES = ("train", "validation", "test")
 
 
 def few(parts, count=32):
-    return [Texts(part.rows[:count], part.labels[:count]) for part in parts]
+    return [ProbeTexts(part.rows[:count], part.labels[:count]) for part in parts]
 
 
 def test_learns_chooses_on_validation_and_leaves_the_model_as_it_was(model, parts):
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     told = []
-    adapted = finetune(model, *parts, classes=2, adaptation=ADAPTATION, seed=1, progress=told.append)
+    adapted = finetune(
+        model, *parts, classes=2, adaptation=ADAPTATION, seed=1, progress=told.append
+    )
     assert (adapted.probabilities.argmax(1) == parts[2].labels).mean() > 0.9
     assert adapted.probabilities.sum(1) == pytest.approx(1)
     trials = [trial for trial in adapted.trials if trial["learning_rate"]]
@@ -80,7 +92,9 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     )
 
     def logits(rows):
-        batch = Tensors.of(collate([model.objective.read(row, special) for row in rows], special.pad))
+        batch = BatchTensors.of(
+            collate([model.objective.read(row, special) for row in rows], special.pad)
+        )
         return head(dropout(pool(network.states(batch), batch.read, pooling).float()))
 
     def say(rows):
@@ -97,7 +111,9 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
         module.train()
         sizes = [len(model.objective.read(row, special).inputs) for row in train.rows]
         for group in grouped(sizes, adaptation.batch, rng):
-            loss = F.cross_entropy(logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group]))
+            loss = F.cross_entropy(
+                logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group])
+            )
             loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimizer.step()
@@ -110,7 +126,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
 
 def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
-    adaptation = Adaptation(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch=8)
     adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
     accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
     assert adapted.score == adapted.validation_accuracy == accuracy
@@ -118,24 +134,32 @@ def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
 
 
 def test_same_seed_same_answer(model, parts):
-    runs = [finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=seed).probabilities for seed in (1, 1, 2)]
+    runs = [
+        finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=seed).probabilities
+        for seed in (1, 1, 2)
+    ]
     assert (runs[0] == runs[1]).all()
     assert (runs[0] != runs[2]).any()
 
 
 def test_test_items_decide_nothing(model, parts):
     """With the labels of the test split turned round and its texts changed, the trials are the same."""
-    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch=16)
+    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
     train, validation, test = few(parts)
-    other = Texts([row[::-1].copy() for row in test.rows], 1 - test.labels)
-    found = [finetune(model, train, validation, part, classes=2, adaptation=quick, seed=1) for part in (test, other)]
+    other = ProbeTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
+    found = [
+        finetune(model, train, validation, part, classes=2, adaptation=quick, seed=1)
+        for part in (test, other)
+    ]
     assert found[0].trials == found[1].trials
 
 
 @pytest.mark.parametrize("attention", ["bidirectional", "causal"])
 def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
     own = finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=1).probabilities
-    changed = Adaptation(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16, attention=attention)
+    changed = AdaptationSettings(
+        learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16, attention=attention
+    )
     found = finetune(model, *few(parts), classes=2, adaptation=changed, seed=1).probabilities
     same = (model.objective.role == "decoder") == (attention == "causal")
     assert np.allclose(found, own, atol=1e-5) == same
@@ -148,7 +172,7 @@ def test_a_menu_of_one_needs_no_probe(model, parts):
 @pytest.mark.parametrize("method", ["probe", "lora"])
 def test_probe_and_lora_train_few_weights_and_learn(model, parts, method):
     tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch": 16}
-    adaptation = Adaptation(method=method, rank=2, alpha=4, **tried)
+    adaptation = AdaptationSettings(method=method, rank=2, alpha=4, **tried)
     found = finetune(model, *parts, classes=2, adaptation=adaptation, seed=1)
     assert found.weights < model.network.parameters_counted()["parameters"] / 4
     assert method == "lora" or found.weights == 2 * model.network.width + 2
@@ -170,9 +194,11 @@ def tagged(vocabulary):
             rows.append((np.concatenate(pieces),))
             marks.append(np.repeat(np.arange(len(words)), [len(piece) for piece in pieces]))
             before = ["", *words]
-            tags = [2 if b == "good" else int(w == "good") for b, w in zip(before, words, strict=False)]
+            tags = [
+                2 if b == "good" else int(w == "good") for b, w in zip(before, words, strict=False)
+            ]
             wanted.append(np.array(tags))
-        found[name] = Part(rows, wanted, marks)
+        found[name] = TokenizedSplit(rows, wanted, marks)
     return found
 
 
@@ -185,26 +211,43 @@ def share_right(part):
 
 
 def words_adapted(model, parts, adaptation):
-    menu = {pooling: Words(3, pooling) for pooling in adaptation.pooling}
+    menu = {pooling: TokenClassificationHead(3, pooling) for pooling in adaptation.pooling}
     score = share_right(parts["validation"])
     return adapt(model, menu, parts, adaptation=adaptation, score=score, by="accuracy", seed=1)
 
 
 def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
-    adapted = words_adapted(model, tagged, Adaptation(learning_rates=(5e-3,), epochs=6, batch=16))
-    assert [len(answer) for answer in adapted.answers] == [len(wanted) for wanted in tagged["test"].wanted]
+    adapted = words_adapted(
+        model, tagged, AdaptationSettings(learning_rates=(5e-3,), epochs=6, batch=16)
+    )
+    assert [len(answer) for answer in adapted.answers] == [
+        len(wanted) for wanted in tagged["test"].wanted
+    ]
     assert share_right(tagged["test"])(adapted.answers) > 0.82  # by the word alone: 3 in 4
-    assert {trial["pooling"] for trial in adapted.trials if trial["epoch"] is None} == {"mean", "last", "first"}
+    assert {trial["pooling"] for trial in adapted.trials if trial["epoch"] is None} == {
+        "mean",
+        "last",
+        "first",
+    }
 
 
 def test_a_trial_that_does_not_get_better_ends(model, tagged):
-    few = {name: Part(part.rows[:8], part.wanted[:8], part.marks[:8]) for name, part in tagged.items()}
+    few = {
+        name: TokenizedSplit(part.rows[:8], part.wanted[:8], part.marks[:8])
+        for name, part in tagged.items()
+    }
     for patience, wanted in ((2, 3), (None, 5)):
         asked = []
-        adaptation = Adaptation(learning_rates=(1e-3,), epochs=5, patience=patience)
+        adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=5, patience=patience)
         score = lambda answers, asked=asked: float(len(asked.append(answers) or "x"))  # noqa: E731
         adapted = adapt(
-            model, {"last": Words(3, "last")}, few, adaptation=adaptation, score=score, by="accuracy", seed=1
+            model,
+            {"last": TokenClassificationHead(3, "last")},
+            few,
+            adaptation=adaptation,
+            score=score,
+            by="accuracy",
+            seed=1,
         )
         assert len(asked) == wanted
         assert adapted.chosen["epoch"] == 1
@@ -217,11 +260,13 @@ def test_a_pair_head_learns_how_many_words_are_shared(model, vocabulary):
         rows, wanted = [], []
         for _ in range(count):
             one, other = (rng.choice(["good", "bad"]) for _ in range(2))
-            texts = [f"the {word} {rng.choice(['film', 'story', 'actor'])}" for word in (one, other)]
+            texts = [
+                f"the {word} {rng.choice(['film', 'story', 'actor'])}" for word in (one, other)
+            ]
             rows.append(tuple(np.array(row) for row in vocabulary.encode_batch(texts)))
             wanted.append(float(one == other))
-        parts[name] = Part(rows, wanted)
-    menu = {pooling: Pair(pooling) for pooling in ("mean", "last")}
+        parts[name] = TokenizedSplit(rows, wanted)
+    menu = {pooling: PairHead(pooling) for pooling in ("mean", "last")}
 
     def score(answers):
         return float(np.corrcoef(np.concatenate(answers), parts["validation"].wanted)[0, 1])
@@ -245,12 +290,16 @@ def spans(vocabulary, count, seed):
         rows.append((np.concatenate(pieces),))
         marks.append(np.repeat([0, *[1] * 6], [len(piece) for piece in pieces]))
         wanted.append(np.array([ends[place + 1], ends[place + 2] - 1] if there else [-1, -1]))
-    return Part(rows, wanted, marks)
+    return TokenizedSplit(rows, wanted, marks)
 
 
 def exact(part):
     def score(answers):
-        there = [(wanted, answer) for wanted, answer in zip(part.wanted, answers, strict=True) if wanted[0] >= 0]
+        there = [
+            (wanted, answer)
+            for wanted, answer in zip(part.wanted, answers, strict=True)
+            if wanted[0] >= 0
+        ]
         return float(np.mean([np.array_equal(wanted, answer[:2]) for wanted, answer in there]))
 
     return score
@@ -258,10 +307,17 @@ def exact(part):
 
 def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, vocabulary):
     parts = {
-        name: spans(vocabulary, count, i) for i, (name, count) in enumerate(zip(NAMES, (300, 60, 60), strict=True))
+        name: spans(vocabulary, count, i)
+        for i, (name, count) in enumerate(zip(NAMES, (300, 60, 60), strict=True))
     }
     adapted = adapt(
-        model, {None: Span()}, parts, adaptation=LEARNS, score=exact(parts["validation"]), by="exact", seed=1
+        model,
+        {None: SpanHead()},
+        parts,
+        adaptation=LEARNS,
+        score=exact(parts["validation"]),
+        by="exact",
+        seed=1,
     )
     assert exact(parts["test"])(adapted.answers) > 0.8
     there = np.array([wanted[0] >= 0 for wanted in parts["test"].wanted])
@@ -271,12 +327,18 @@ def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, vocabular
 
 
 def test_test_items_decide_nothing_of_a_word_head(model, tagged):
-    small = {name: Part(part.rows[:24], part.wanted[:24], part.marks[:24]) for name, part in tagged.items()}
-    other = Part(
+    small = {
+        name: TokenizedSplit(part.rows[:24], part.wanted[:24], part.marks[:24])
+        for name, part in tagged.items()
+    }
+    other = TokenizedSplit(
         [(row[::-1].copy(),) for (row,) in small["test"].rows],
         [1 - w for w in small["test"].wanted],
         [mark.max() - mark[::-1] for mark in small["test"].marks],
     )
-    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch=16)
-    found = [words_adapted(model, {**small, "test": test}, quick).trials for test in (small["test"], other)]
+    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
+    found = [
+        words_adapted(model, {**small, "test": test}, quick).trials
+        for test in (small["test"], other)
+    ]
     assert found[0] == found[1]

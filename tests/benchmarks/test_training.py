@@ -4,15 +4,23 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lmcompare.benchmarks.training import RATES, Way, _table, contest, ways
+from lmcompare.benchmarks.training import RATES, LoopVariant, _table, contest, ways
 from lmcompare.execution.machine import ALLOCATOR
 
-SIZE = {"width": 8, "layers": 1, "vocabulary": 300, "batch": 2, "length": 16, "steps": 8, "device": "cpu"}
+SIZE = {
+    "width": 8,
+    "layers": 1,
+    "vocabulary": 300,
+    "batch": 2,
+    "length": 16,
+    "steps": 8,
+    "device": "cpu",
+}
 
 
 def test_loops_take_turns() -> None:
     """Two processes of ours beside one of the plain loop, to the end of the second turn that counts."""
-    every = {"plain": Way("plain", {}), "ours": Way("ours", ALLOCATOR, 2)}
+    every = {"plain": LoopVariant("plain", {}), "ours": LoopVariant("ours", ALLOCATOR, 2)}
     speeds = contest(every, "seq2seq", SIZE)
     assert list(speeds) == ["plain", "ours"]
     assert min(speeds.values()) > 0
@@ -20,7 +28,7 @@ def test_loops_take_turns() -> None:
 
 def test_a_loop_that_fails_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="ours, causal: a process failed; see above"):
-        contest({"ours": Way("ours", {})}, "causal", SIZE | {"width": 9})
+        contest({"ours": LoopVariant("ours", {})}, "causal", SIZE | {"width": 9})
     assert "network.heads: wanted a number that divides the width 9" in capfd.readouterr().err
 
 
@@ -50,12 +58,16 @@ def test_compiled_loops_are_ours_with_the_environment_of_ours() -> None:
 def test_a_compiled_loop_compiles(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     without = {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     with pytest.raises(SystemExit, match="compiled, causal: a process failed; see above"):
-        contest({"compiled": Way("compiled", without)}, "causal", SIZE)
+        contest({"compiled": LoopVariant("compiled", without)}, "causal", SIZE)
     assert "training.compile: torch could not compile here" in capfd.readouterr().err
 
 
 def test_objectives_are_those_of_the_main_experiment() -> None:
     file = Path(__file__).parents[2] / "experiments" / "sentiment.yaml"
-    for kind, arm in yaml.safe_load(file.read_text())["arms"].items():
-        named = arm["objective"] if isinstance(arm["objective"], dict) else {"kind": arm["objective"]}
+    for kind, model in yaml.safe_load(file.read_text())["models"].items():
+        named = (
+            model["objective"]
+            if isinstance(model["objective"], dict)
+            else {"kind": model["objective"]}
+        )
         assert named == {"kind": kind, **RATES[kind]}

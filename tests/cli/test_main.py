@@ -19,7 +19,7 @@ from lmcompare.report.markdown import escape
 YAML = """\
 name: small
 corpus: {source: {kind: text, path: DATA}}
-arms: {causal: {objective: causal}, masked: {objective: masked}}
+models: {causal: {objective: causal}, masked: {objective: masked}}
 quick: {training.tokens: 5000}
 """
 
@@ -80,7 +80,15 @@ def test_help_and_version(said) -> None:  # type: ignore[no-untyped-def]
     assert all(f"  {command}" in out for command in ("run", "validate", "report", "list"))
     assert said("--version") == (f"lmcompare {__version__}\n", "", 0)
     out, _, code = said("run", "--help")
-    options = ("--set", "--quick", "--resume / --fresh", "--device", "--output", "--track", "--workers")
+    options = (
+        "--set",
+        "--quick",
+        "--resume / --fresh",
+        "--device",
+        "--output",
+        "--track",
+        "--workers",
+    )
     assert code == 0 and all(option in out for option in options)
     assert said("valdate")[2] == 2
     assert said()[2] == 2
@@ -88,22 +96,30 @@ def test_help_and_version(said) -> None:  # type: ignore[no-untyped-def]
 
 def test_validate(said, file: Path) -> None:  # type: ignore[no-untyped-def]
     out, _, code = said("validate", str(file))
-    assert (out, code) == (f"{file}: valid; 2 arms x 1 seed, 0 tasks: 3 cells, 0 of them done\n", 0)
+    assert (out, code) == (
+        f"{file}: valid; 2 models x 1 seed, 0 tasks: 3 cells, 0 of them done\n",
+        0,
+    )
 
 
 def test_bad_input_is_exit_code_2_and_one_line_a_problem(said, file: Path) -> None:  # type: ignore[no-untyped-def]
     for words in (["validate", str(file)], ["run", str(file), "--quick"]):
-        out, error, code = said(*words, "--set", "trainig.tokens=3", "--set", "arms.masked.objective.rte=0.3")
+        out, error, code = said(
+            *words, "--set", "trainig.tokens=3", "--set", "models.masked.objective.rte=0.3"
+        )
         assert (out, code) == ("", 2)
         assert error.splitlines() == [
             "lmcompare:",
             "trainig: no such key; did you mean 'training'?",
-            "arms.masked.objective.rte: no such key; did you mean 'rate'?",
+            "models.masked.objective.rte: no such key; did you mean 'rate'?",
         ]
     _, error, code = said("run", "nowhere/x.yaml")
     assert (error, code) == ("lmcompare: nowhere/x.yaml: no such file\n", 2)
     _, error, code = said("report", "nowhere")
-    assert (error, code) == ("lmcompare: nowhere: no such folder; wanted the results of `lmcompare run`\n", 2)
+    assert (error, code) == (
+        "lmcompare: nowhere: no such folder; wanted the results of `lmcompare run`\n",
+        2,
+    )
     (file.parent.parent / "data.txt").unlink()
     _, error, code = said("run", str(file))
     assert "data.txt" in error and "Traceback" not in error and code == 2
@@ -155,9 +171,13 @@ def test_list_shows_what_an_experiment_can_name(said, kind: str, lines: list[str
     assert code == 2 and "tasks, metrics or sources; did you mean 'objectives'?" in err
 
 
-def test_results_lie_beside_the_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_lie_beside_the_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert default_output(Path("experiments/a.yaml"), "x", False) == Path("results/x")
-    assert default_output(Path("/far/experiments/a.yaml"), "x", True) == Path("/far/results/x-quick")
+    assert default_output(Path("/far/experiments/a.yaml"), "x", True) == Path(
+        "/far/results/x-quick"
+    )
     assert default_output(Path("/far/a.yaml"), "x", False) == Path("results/x")
     (tmp_path / "experiments").mkdir()
     monkeypatch.chdir(tmp_path / "experiments")
@@ -169,9 +189,13 @@ def test_results_lie_beside_the_experiments(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_first_screen_is_the_answer(tmp_path: Path) -> None:
     path = tmp_path / "report.md"
-    path.write_text("# x\n\nWhat.\n\n## The answer\n\n**None** is ahead.\n\n![figure](x.png)\n\nmore\n")
+    path.write_text(
+        "# x\n\nWhat.\n\n## The answer\n\n**None** is ahead.\n\n![figure](x.png)\n\nmore\n"
+    )
     assert first_screen(path) == "The answer\n\nNone is ahead."
-    path.write_text(f"## The answer\n\n**{escape('parts_of_speech')}** (p {escape('< 0.1')}) is ahead.\n")
+    path.write_text(
+        f"## The answer\n\n**{escape('parts_of_speech')}** (p {escape('< 0.1')}) is ahead.\n"
+    )
     assert first_screen(path) == "The answer\n\nparts_of_speech (p < 0.1) is ahead."
     path.write_text("# x\n\nWhat.\n\n## More\n")
     assert first_screen(path) == "x\n\nWhat."
@@ -213,6 +237,9 @@ def test_ctrl_c_says_the_command_that_goes_on(file: Path, tmp_path: Path) -> Non
     report = Path("results/small-quick/report.md")
     assert out.endswith(f"\nsmall\nThe answer.\n\nThe whole report: {report}\n")
     assert (tmp_path / report).is_file()
-    assert f"# As `{again}` resolved it" in (tmp_path / "results/small-quick/experiment.yaml").read_text()
+    assert (
+        f"# As `{again}` resolved it"
+        in (tmp_path / "results/small-quick/experiment.yaml").read_text()
+    )
     assert log.read_text().count("prepare 5000\n") == 1
     assert cli.Stopped("").exit_code == 130

@@ -6,7 +6,13 @@ from lmcompare.core.example import IGNORE, Example, collate, isolate
 
 
 def test_docstring_of_collate():
-    batch = collate([Example(np.array([5, 4, 7]), np.array([-100, 6, -100])), Example(np.array([4]), np.array([8]))], 0)
+    batch = collate(
+        [
+            Example(np.array([5, 4, 7]), np.array([-100, 6, -100])),
+            Example(np.array([4]), np.array([8])),
+        ],
+        0,
+    )
     assert batch.inputs.tolist() == [[5, 4, 7], [4, 0, 0]]
     assert batch.targets.tolist() == [[IGNORE, 6, IGNORE], [8, IGNORE, IGNORE]]
     assert batch.read.tolist() == [[True, True, True], [True, False, False]]

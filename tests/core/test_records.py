@@ -19,9 +19,24 @@ from lmcompare.core.records import (
     write_runs,
 )
 
-PREPARE = Run("x", "prepare", "key", "", 0, "", "", {}, samples=[{"text": "\u4e2d a\u2028b\x85c\r\n"}])
-CAUSAL = Run("x", "pretrain/causal/1", "key", "causal", 1, "pretraining", "pretrained", {}, curve=[{"loss": 0.1}])
-ROWS = [Record("x", "causal", 1, "labels", "pretrained", "test", str(item), "correct", 1.0) for item in range(3)]
+PREPARE = Run(
+    "x", "prepare", "key", "", 0, "", "", {}, samples=[{"text": "\u4e2d a\u2028b\x85c\r\n"}]
+)
+CAUSAL = Run(
+    "x",
+    "pretrain/causal/1",
+    "key",
+    "causal",
+    1,
+    "pretraining",
+    "pretrained",
+    {},
+    curve=[{"loss": 0.1}],
+)
+ROWS = [
+    Record("x", "causal", 1, "labels", "pretrained", "test", str(item), "correct", 1.0)
+    for item in range(3)
+]
 
 
 def test_runs_come_back_sorted_by_cell(tmp_path: Path) -> None:
@@ -36,7 +51,9 @@ def test_no_runs_are_an_empty_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "{", "3", '{"cell": "prepare"}', '{"odd": 1}'], ids=["blank", "cut", "number", "few", "unknown"]
+    "line",
+    ["", "{", "3", '{"cell": "prepare"}', '{"odd": 1}'],
+    ids=["blank", "cut", "number", "few", "unknown"],
 )
 def test_a_line_that_is_no_run_is_said_with_its_number(tmp_path: Path, line: str) -> None:
     path = tmp_path / "runs.jsonl"
@@ -67,7 +84,9 @@ def test_records_that_lack_a_column_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_or_no_parquet_is_said(tmp_path: Path) -> None:
     path = tmp_path / "records.parquet"
     for read in (read_records, read_runs):
-        with pytest.raises(InputError, match="no such file; wanted the rows of a finished `lmcompare run`"):
+        with pytest.raises(
+            InputError, match="no such file; wanted the rows of a finished `lmcompare run`"
+        ):
             read(path)
     path.write_text("text")
     with pytest.raises(InputError, match="not a Parquet file"):
@@ -75,7 +94,9 @@ def test_a_file_that_is_missing_or_no_parquet_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_what_was_there_is_kept_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_what_was_there_is_kept_when_writing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -84,7 +105,9 @@ def test_what_was_there_is_kept_when_writing_fails(tmp_path: Path, monkeypatch: 
     assert path.stat().st_mode & 0o777 == 0o644
     with monkeypatch.context() as patch:
         patch.setattr(records.os, step, full)
-        with pytest.raises(LmcompareError, match=r"cannot be written \(No space left on device\); nothing that was"):
+        with pytest.raises(
+            LmcompareError, match=r"cannot be written \(No space left on device\); nothing that was"
+        ):
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [file.name for file in path.parent.iterdir()] == ["file"], "no temporary file stays"

@@ -15,9 +15,9 @@ from lmcompare.data.cleaning import clean, folded
 from lmcompare.data.deduplication import hash64, repeats
 
 ANY = st.text(st.characters(codec=None, exclude_categories=()))
-BREAKS = st.lists(st.sampled_from(["<br", " ", "/", ">", "<br />", "\n", "\xa0", "a", "\0", "\ufeff", "\u0301"])).map(
-    "".join
-)
+BREAKS = st.lists(
+    st.sampled_from(["<br", " ", "/", ">", "<br />", "\n", "\xa0", "a", "\0", "\ufeff", "\u0301"])
+).map("".join)
 
 
 @pytest.mark.parametrize("room", [build, cache, cleaning, duplicates])

@@ -52,7 +52,9 @@ def words(count: int) -> tuple[str, ...]:
 
 
 def test_every_document_is_in_one_split(tmp_path: Path) -> None:
-    corpus = build_corpus(settings.Corpus(Listed(words(100)), validation=0.1, test=0.2), tmp_path)
+    corpus = build_corpus(
+        settings.CorpusSettings(Listed(words(100)), validation=0.1, test=0.2), tmp_path
+    )
     splits = [corpus.train, corpus.validation, corpus.test]
     assert [len(split) for split in splits] == [70, 10, 20]
     assert sorted(text for split in splits for text in split["text"]) == sorted(words(100))
@@ -77,34 +79,38 @@ def test_duplicates_and_empty_documents_are_removed_and_counted(tmp_path: Path) 
         words(10)[4] + " ",
         "document number3",
     )
-    corpus = build_corpus(settings.Corpus(Listed(texts)), tmp_path)
-    found = [text for split in (corpus.train, corpus.validation, corpus.test) for text in split["text"]]
+    corpus = build_corpus(settings.CorpusSettings(Listed(texts)), tmp_path)
+    found = [
+        text for split in (corpus.train, corpus.validation, corpus.test) for text in split["text"]
+    ]
     assert sorted(found) == sorted(words(10)), "the first of several is kept"
     wanted = {"documents": 17, "empty": 3, "duplicates": 2, "near_duplicates": 2}
     assert {key: corpus.counts[key] for key in wanted} == wanted
 
 
 def test_only_the_first_documents_are_read(tmp_path: Path) -> None:
-    corpus = build_corpus(settings.Corpus(Listed((*words(10), 5)), documents=10), tmp_path)
+    corpus = build_corpus(settings.CorpusSettings(Listed((*words(10), 5)), documents=10), tmp_path)
     assert corpus.counts["documents"] == 10
 
 
 def test_the_split_depends_on_the_seed_alone(tmp_path: Path) -> None:
     def tested(seed: int, place: str) -> list[int]:
-        corpus = settings.Corpus(Listed(words(100)), test=0.1, seed=seed)
+        corpus = settings.CorpusSettings(Listed(words(100)), test=0.1, seed=seed)
         return list(build_corpus(corpus, tmp_path / place).test["document"])
 
     assert tested(0, "a") == tested(0, "b") != tested(1, "a")
 
 
 def test_the_second_call_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = settings.Corpus(Listed(words(10)))
+    corpus = settings.CorpusSettings(Listed(words(10)))
     first = build_corpus(corpus, tmp_path)
     monkeypatch.setattr(Listed, "rows", None)
     second = build_corpus(corpus, tmp_path)
     assert (second.fingerprint, second.counts) == (first.fingerprint, first.counts)
     assert second.train["text"][:] == first.train["text"][:]
-    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [""], "no temporary folder is left"
+    assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [""], (
+        "no temporary folder is left"
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,21 +123,25 @@ def test_the_second_call_reads_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         (("one", 2, "three"), "row 1 of the source: wanted text in column 'text', got int"),
     ],
 )
-def test_a_corpus_that_cannot_be_split_is_refused(texts: tuple[Any, ...], message: str, tmp_path: Path) -> None:
+def test_a_corpus_that_cannot_be_split_is_refused(
+    texts: tuple[Any, ...], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message):
-        build_corpus(settings.Corpus(Listed(texts)), tmp_path)
-    assert not [path for path in tmp_path.iterdir() if path.is_dir()], "a failure leaves nothing behind"
+        build_corpus(settings.CorpusSettings(Listed(texts)), tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()], (
+        "a failure leaves nothing behind"
+    )
 
 
 def test_shares_that_leave_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="wanted less than 1, got 0.5 \\+ 0.5"):
-        build_corpus(settings.Corpus(Listed(words(10)), validation=0.5, test=0.5), tmp_path)
+        build_corpus(settings.CorpusSettings(Listed(words(10)), validation=0.5, test=0.5), tmp_path)
 
 
 def test_a_source_without_text_says_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"txt": "a"}\n')
     with pytest.raises(InputError, match="no column 'text'; did you mean 'txt'"):
-        build_corpus(settings.Corpus(Jsonl(str(tmp_path / "a.jsonl"))), tmp_path)
+        build_corpus(settings.CorpusSettings(Jsonl(str(tmp_path / "a.jsonl"))), tmp_path)
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
@@ -141,7 +151,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            corpus = build_corpus(settings.Corpus(Numbered(count)), tmp_path)
+            corpus = build_corpus(settings.CorpusSettings(Numbered(count)), tmp_path)
             assert corpus.counts["train_bytes"] > 800 * count
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:
@@ -165,7 +175,7 @@ def test_two_processes_build_one_folder(tmp_path: Path) -> None:
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = [process.communicate()[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
-    ours = build_corpus(settings.Corpus(Text(str(tmp_path / "a.txt"))), tmp_path / "cache")
+    ours = build_corpus(settings.CorpusSettings(Text(str(tmp_path / "a.txt"))), tmp_path / "cache")
     assert answers == [f"{ours.test['text'][:]}\n"] * 2
     assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 1
 
@@ -175,7 +185,9 @@ def test_listing_sources_loads_nothing_heavy() -> None:
         "import sys, lmcompare.data.tokenizer; from lmcompare.data import SOURCES; list(SOURCES);"
         "print({'torch', 'transformers', 'tokenizers', 'datasets', 'pandas', 'pyarrow', 'sklearn'} & {*sys.modules})"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
     assert answer == "set()\n"
 
 

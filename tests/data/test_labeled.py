@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.data import Labelled, build_labelled
+from lmcompare.data import LabeledSplits, build_labeled_splits
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,30 @@ class Rows:
 
 
 def rows(**counts: int) -> list[dict[str, Any]]:
-    return [{"text": f"{name} text {i}", "label": name} for name, count in counts.items() for i in range(count)]
+    return [
+        {"text": f"{name} text {i}", "label": name}
+        for name, count in counts.items()
+        for i in range(count)
+    ]
 
 
-def build(listed: list[dict[str, Any]], **changed: Any) -> Labelled:
-    usual = {"text": "text", "label": "label", "validation": 0.1, "test": 0.2, "items": None, "seed": 0}
-    return build_labelled(Rows(listed), **(usual | changed))
+def build(listed: list[dict[str, Any]], **changed: Any) -> LabeledSplits:
+    usual = {
+        "text": "text",
+        "label": "label",
+        "validation": 0.1,
+        "test": 0.2,
+        "items": None,
+        "seed": 0,
+    }
+    return build_labeled_splits(Rows(listed), **(usual | changed))
 
 
-def shares(labelled: Labelled) -> list[dict[int, int]]:
-    return [dict(Counter(item.label for item in part)) for part in (labelled.train, labelled.validation, labelled.test)]
+def shares(labelled: LabeledSplits) -> list[dict[int, int]]:
+    return [
+        dict(Counter(item.label for item in part))
+        for part in (labelled.train, labelled.validation, labelled.test)
+    ]
 
 
 def test_each_label_has_its_share_in_each_split() -> None:
@@ -52,7 +66,9 @@ def test_fewer_items_keep_the_shares_and_depend_on_the_seed() -> None:
     assert built.counts["left_out"] == 120
     assert build(rows(good=100, bad=50), items=30) == built
     other = build(rows(good=100, bad=50), items=30, seed=1)
-    assert other.fingerprint != built.fingerprint and {i.id for i in other.test} != {i.id for i in built.test}
+    assert other.fingerprint != built.fingerprint and {i.id for i in other.test} != {
+        i.id for i in built.test
+    }
 
 
 def test_duplicates_are_dropped_and_conflicting_ones_wholly() -> None:
@@ -85,12 +101,26 @@ def test_labels_may_be_numbers_and_texts_are_cleaned() -> None:
         (rows(good=9), {}, "wanted at least two labels, got 'good' alone"),
         (rows(good=9, bad=1), {}, "the label 'bad' occurs 1 times among 10 items"),
         (rows(good=90, bad=10), {"items": 10}, "the label 'bad' occurs 1 times among 10 items"),
-        (rows(good=9, bad=9), {"label": "labl"}, "no column 'labl' for the label; did you mean 'label'"),
+        (
+            rows(good=9, bad=9),
+            {"label": "labl"},
+            "no column 'labl' for the label; did you mean 'label'",
+        ),
         (rows(good=9, bad=9), {"text": "txt"}, "no column 'txt'; did you mean 'text'"),
-        ([{"text": "a", "label": None}], {}, "row 0 of the source: wanted a label in column 'label', got none"),
-        (rows(good=9, bad=9), {"validation": 0.6, "test": 0.4}, "wanted less than 1 together, got 0.6 \\+ 0.4"),
+        (
+            [{"text": "a", "label": None}],
+            {},
+            "row 0 of the source: wanted a label in column 'label', got none",
+        ),
+        (
+            rows(good=9, bad=9),
+            {"validation": 0.6, "test": 0.4},
+            "wanted less than 1 together, got 0.6 \\+ 0.4",
+        ),
     ],
 )
-def test_what_cannot_be_split_is_refused(listed: list[dict[str, Any]], changed: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_split_is_refused(
+    listed: list[dict[str, Any]], changed: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         build(listed, **changed)

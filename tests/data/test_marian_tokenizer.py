@@ -19,15 +19,22 @@ from tiny import BART, translator
 
 import lmcompare
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
-from lmcompare.evaluation.harness import Tools
+from lmcompare.core.settings import AdaptationSettings
+from lmcompare.evaluation.harness import Harness
 from lmcompare.models import checkpoints
 from lmcompare.tasks.transduction import Transduction
 
 pytest.importorskip("sentencepiece")
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
-TEXTS = ["the film was unbelievably good.", "今天 a film 😀", "</s> the <pad>", "well  played", ">>fra<< the film", ""]
+TEXTS = [
+    "the film was unbelievably good.",
+    "今天 a film 😀",
+    "</s> the <pad>",
+    "well  played",
+    ">>fra<< the film",
+    "",
+]
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,9 @@ def folder(request, tmp_path_factory):
 def test_ids_are_those_of_the_tokenizer(folder):
     vocabulary = lmcompare.load(folder).vocabulary
     tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
-    assert vocabulary.encode_batch(TEXTS) == [tokenizer(text, add_special_tokens=False).input_ids for text in TEXTS]
+    assert vocabulary.encode_batch(TEXTS) == [
+        tokenizer(text, add_special_tokens=False).input_ids for text in TEXTS
+    ]
     assert vocabulary.said.encode_batch(TEXTS) == [
         tokenizer(text_target=text, add_special_tokens=False).input_ids for text in TEXTS
     ]
@@ -93,12 +102,21 @@ def test_pieces_cover_the_text(folder):
 
 def test_log_likelihood_equals_plain_transformers(folder):
     model = lmcompare.load(folder)
-    plain, tokenizer = MarianMTModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
-    pairs = [("the film", "a story."), (">>fra<< a good film", "the film was good"), ("dull", "unbelievably long")]
+    plain, tokenizer = (
+        MarianMTModel.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    pairs = [
+        ("the film", "a story."),
+        (">>fra<< a good film", "the film was good"),
+        ("dull", "unbelievably long"),
+    ]
     scores = model.log_likelihood(*zip(*pairs, strict=True))
     for (source, target), score in zip(pairs, scores, strict=True):
         read = tokenizer(source, return_tensors="pt")
-        said = tokenizer(text_target=target, add_special_tokens=False, return_tensors="pt").input_ids
+        said = tokenizer(
+            text_target=target, add_special_tokens=False, return_tensors="pt"
+        ).input_ids
         start = torch.tensor([[plain.config.decoder_start_token_id]])
         with torch.no_grad():
             logits = plain(**read, decoder_input_ids=torch.cat([start, said[:, :-1]], 1)).logits
@@ -111,7 +129,10 @@ def test_generation_says_text_of_the_target_side(folder):
     made = model.generate(["the film was good", "a story"], length=6, temperature=0)
     ordinary = model.vocabulary.special.ordinary
     assert all(np.isin(row, ordinary).all() and len(row) == 6 for row in made.decoded.tokens)
-    plain, tokenizer = MarianMTModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    plain, tokenizer = (
+        MarianMTModel.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
     ban = sorted(set(range(model.vocabulary.size)) - set(ordinary.tolist()))
     plain.generation_config.forced_eos_token_id = None
     output = plain.generate(
@@ -125,7 +146,9 @@ def test_generation_says_text_of_the_target_side(folder):
 def test_texts_longer_than_the_context_are_refused(folder):
     model = lmcompare.load(folder, context=8)
     long = "the film was good and " * 4
-    refused = r"texts\[1\]: wanted at most 8 tokens, got \d+: a translator reads in another vocabulary"
+    refused = (
+        r"texts\[1\]: wanted at most 8 tokens, got \d+: a translator reads in another vocabulary"
+    )
     with pytest.raises(InputError, match=refused):
         model.bits_per_byte(["film", long])
     with pytest.raises(InputError, match=refused.replace("1", "0", 1)):
@@ -143,28 +166,40 @@ def test_texts_longer_than_the_context_are_refused(folder):
 
 def test_a_network_with_fewer_ids(folder):
     tokenizer = translator()
-    model = MarianMTModel(MarianConfig(vocab_size=40, pad_token_id=39, decoder_start_token_id=39, **BART))
-    with pytest.raises(InputError, match="tokenizer: wanted at most the 40 ids that the network has on its source"):
+    model = MarianMTModel(
+        MarianConfig(vocab_size=40, pad_token_id=39, decoder_start_token_id=39, **BART)
+    )
+    with pytest.raises(
+        InputError, match="tokenizer: wanted at most the 40 ids that the network has on its source"
+    ):
         lmcompare.wrap(model, tokenizer)
 
 
 def test_without_sentencepiece(folder, monkeypatch):
     monkeypatch.setattr(checkpoints, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"wanted the package sentencepiece, .*pip install 'lmcompare\[translation\]'"):
+    with pytest.raises(
+        InputError,
+        match=r"wanted the package sentencepiece, .*pip install 'lmcompare\[translation\]'",
+    ):
         lmcompare.load(folder)
 
 
 def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
     model = lmcompare.load(folder)
     shared = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="another"))
-    tools = Tools(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
+    tools = Harness(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
     (prompt,), (answer,) = tools.encode(TEXTS[:1]), tools.encode(TEXTS[:1], said=True)
     assert prompt.tolist() == model.vocabulary.encode(TEXTS[0]) != answer.tolist()
     assert tools.decode([prompt]) == tools.decode([answer], said=True) == [TEXTS[0]]
     assert tools.byte_length(answer) == len(TEXTS[0].encode())
     orders = list(permutations(["film", "was", "the", "good", "a"]))[:40]
-    items = [{"prompt": "the " + " ".join(order), "answer": "a " + " ".join(reversed(order))} for order in orders]
-    task = Transduction(Pairs(items), items=40, adaptation=Adaptation(learning_rates=(1e-3,), epochs=1))
+    items = [
+        {"prompt": "the " + " ".join(order), "answer": "a " + " ".join(reversed(order))}
+        for order in orders
+    ]
+    task = Transduction(
+        Pairs(items), items=40, adaptation=AdaptationSettings(learning_rates=(1e-3,), epochs=1)
+    )
     seen = {}
 
     def answer_as_wanted(pairs, **settings):
@@ -175,9 +210,15 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
         return SimpleNamespace(answers=rows, nats=nats, tuned=tuned, calls=1, seconds=1.0)
 
     tools.answer = answer_as_wanted
-    found = {outcome.metric: outcome.value for outcome in task.measure(tools).outcomes if not outcome.item}
+    found = {
+        outcome.metric: outcome.value
+        for outcome in task.measure(tools).outcomes
+        if not outcome.item
+    }
     assert found["exact_match"] == 1
     texts = {row["prompt"]: row["answer"] for row in items}
     for part in seen.values():
         for read, said in part:
-            assert said.tolist() == model.vocabulary.said.encode(texts[model.vocabulary.decode(read.tolist()).strip()])
+            assert said.tolist() == model.vocabulary.said.encode(
+                texts[model.vocabulary.decode(read.tolist()).strip()]
+            )

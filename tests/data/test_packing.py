@@ -12,10 +12,12 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.data import Corpus, build_corpus
 from lmcompare.data.packing import build_blocks
-from lmcompare.data.tokenizer import Vocabulary, build_vocabulary
+from lmcompare.data.tokenizer import Tokenizer, build_vocabulary
 
-SETTINGS = settings.Vocabulary(size=400, sentinels=8)
-TEXTS = tuple(f"Review {i}: {'good ' * (i % 7)}film number {i}, with {i * i} cats." for i in range(60))
+SETTINGS = settings.TokenizerSettings(size=400, sentinels=8)
+TEXTS = tuple(
+    f"Review {i}: {'good ' * (i % 7)}film number {i}, with {i * i} cats." for i in range(60)
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,17 @@ class Listed:
 
 
 def corpus_of(texts: tuple[str, ...], cache: Path) -> Corpus:
-    return build_corpus(settings.Corpus(Listed(texts), validation=0.2, test=0.2), cache)
+    return build_corpus(settings.CorpusSettings(Listed(texts), validation=0.2, test=0.2), cache)
 
 
 def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.Blocks(length=16), tmp_path)
+    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
     for name in ("train", "validation", "test"):
-        stream = [i for text in getattr(corpus, name)["text"] for i in [*vocabulary.encode(text), 2]]
+        stream = [
+            i for text in getattr(corpus, name)["text"] for i in [*vocabulary.encode(text), 2]
+        ]
         rows = getattr(blocks, name)["tokens"][:]
         assert {len(row) for row in rows} == {16}
         assert [i for row in rows for i in row] == stream[: len(rows) * 16]
@@ -49,31 +53,44 @@ def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
         assert blocks.counts[f"{name}_tokens"] == 16 * len(rows)
         assert blocks.counts[f"{name}_dropped_tokens"] == len(stream) - 16 * len(rows) < 16
         assert blocks.counts[f"{name}_unique_tokens"] == len({i for row in rows for i in row})
-        assert blocks.counts[f"{name}_bytes"] == sum(len(text.encode()) for text in getattr(corpus, name)["text"])
+        assert blocks.counts[f"{name}_bytes"] == sum(
+            len(text.encode()) for text in getattr(corpus, name)["text"]
+        )
 
 
 def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.Blocks(length=16), tmp_path)
+    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
     train = np.array(blocks.train["tokens"][:]).ravel()
-    assert blocks.unigram.shape == (vocabulary.size,) and np.exp(blocks.unigram).sum() == pytest.approx(1.0)
-    assert blocks.unigram[2] == pytest.approx(np.log(((train == 2).sum() + 1) / (len(train) + vocabulary.size)))
+    assert blocks.unigram.shape == (vocabulary.size,) and np.exp(
+        blocks.unigram
+    ).sum() == pytest.approx(1.0)
+    assert blocks.unigram[2] == pytest.approx(
+        np.log(((train == 2).sum() + 1) / (len(train) + vocabulary.size))
+    )
     validation = np.array(blocks.validation["tokens"][:]).ravel()
-    assert blocks.counts["unigram_nats_per_token"] == pytest.approx(-blocks.unigram[validation].mean())
+    assert blocks.counts["unigram_nats_per_token"] == pytest.approx(
+        -blocks.unigram[validation].mean()
+    )
 
 
 def test_the_second_call_tokenises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    first = build_blocks(corpus, vocabulary, settings.Blocks(length=16), tmp_path)
-    monkeypatch.setattr(Vocabulary, "encode_batch", None)
-    monkeypatch.setattr(Vocabulary, "train", None)
+    first = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
+    monkeypatch.setattr(Tokenizer, "encode_batch", None)
+    monkeypatch.setattr(Tokenizer, "train", None)
     again = build_vocabulary(corpus_of(TEXTS, tmp_path), SETTINGS, tmp_path)
     assert again.fingerprint == vocabulary.fingerprint
-    second = build_blocks(corpus, again, settings.Blocks(length=16, documents="isolated"), tmp_path)
+    second = build_blocks(
+        corpus, again, settings.SequenceSettings(length=16, documents="isolated"), tmp_path
+    )
     assert (second.fingerprint, second.counts) == (first.fingerprint, first.counts)
-    assert second.train["tokens"][:] == first.train["tokens"][:] and (second.unigram == first.unigram).all()
+    assert (
+        second.train["tokens"][:] == first.train["tokens"][:]
+        and (second.unigram == first.unigram).all()
+    )
 
 
 def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) -> None:
@@ -81,10 +98,16 @@ def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) ->
     held = {*before.test["document"], *before.validation["document"]}
     changed = tuple(f"完全不同 zzz {i} qqq" if i in held else text for i, text in enumerate(TEXTS))
     after = corpus_of(changed, tmp_path)
-    assert after.fingerprint != before.fingerprint and {*after.test["document"], *after.validation["document"]} == held
+    assert (
+        after.fingerprint != before.fingerprint
+        and {*after.test["document"], *after.validation["document"]} == held
+    )
     fitted = [build_vocabulary(corpus, SETTINGS, tmp_path) for corpus in (before, after)]
     assert fitted[0].fingerprint == fitted[1].fingerprint
-    blocks = [build_blocks(c, fitted[0], settings.Blocks(length=16), tmp_path) for c in (before, after)]
+    blocks = [
+        build_blocks(c, fitted[0], settings.SequenceSettings(length=16), tmp_path)
+        for c in (before, after)
+    ]
     assert blocks[0].train["tokens"][:] == blocks[1].train["tokens"][:]
     assert (blocks[0].unigram == blocks[1].unigram).all()
     assert blocks[0].test["tokens"][:] != blocks[1].test["tokens"][:]
@@ -94,13 +117,14 @@ def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
     corpus = corpus_of(tuple(f"text number {i}" for i in range(40)), tmp_path)
     vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
     with pytest.raises(
-        InputError, match="the validation split has .* fewer than one block of 40; .* corpus.validation"
+        InputError,
+        match="the validation split has .* fewer than one block of 40; .* corpus.validation",
     ):
-        build_blocks(corpus, vocabulary, settings.Blocks(length=40), tmp_path)
+        build_blocks(corpus, vocabulary, settings.SequenceSettings(length=40), tmp_path)
 
 
 def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
-    vocabulary = Vocabulary.train(["The cat sat on the mat."] * 5, SETTINGS)
+    vocabulary = Tokenizer.train(["The cat sat on the mat."] * 5, SETTINGS)
 
     def peak(count: int) -> int:
         # Of one length, so that a batch of a thousand is as large in the one as in the other.
@@ -109,7 +133,9 @@ def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            blocks = build_blocks(corpus, vocabulary, settings.Blocks(length=16), tmp_path)
+            blocks = build_blocks(
+                corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path
+            )
             assert blocks.counts["train_tokens"] > 50 * count
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:

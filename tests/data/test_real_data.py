@@ -8,19 +8,25 @@ import numpy as np
 import pytest
 
 from lmcompare.core import settings
-from lmcompare.data import SOURCES, build_corpus, build_items, build_labelled
+from lmcompare.data import SOURCES, build_corpus, build_item_splits, build_labeled_splits
 from lmcompare.data.packing import build_blocks
 from lmcompare.data.tokenizer import build_vocabulary
 
 DATA = Path(os.environ.get("LMCOMPARE_DATA") or "/nowhere")
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="LMCOMPARE_DATA names no folder of data sets")
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="LMCOMPARE_DATA names no folder of data sets"
+)
 
 
 def test_shakespeare_comes_back_from_its_blocks(tmp_path):
-    source = SOURCES["text"](path=str(DATA / "tinyshakespeare" / "input.txt"), documents="paragraphs")
-    corpus = build_corpus(settings.Corpus(source=source, validation=0.05, test=0.05), tmp_path)
-    vocabulary = build_vocabulary(corpus, settings.Vocabulary(size=1024), tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.Blocks(length=64), tmp_path)
+    source = SOURCES["text"](
+        path=str(DATA / "tinyshakespeare" / "input.txt"), documents="paragraphs"
+    )
+    corpus = build_corpus(
+        settings.CorpusSettings(source=source, validation=0.05, test=0.05), tmp_path
+    )
+    vocabulary = build_vocabulary(corpus, settings.TokenizerSettings(size=1024), tmp_path)
+    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=64), tmp_path)
     assert corpus.counts["documents"] > 7000
     stream = np.concatenate(blocks.validation[:]["tokens"])
     texts = np.split(stream, np.flatnonzero(stream == vocabulary.special.eos) + 1)[:-1]
@@ -28,8 +34,12 @@ def test_shakespeare_comes_back_from_its_blocks(tmp_path):
 
 
 def test_chinese_reviews_are_cleaned_and_split_without_overlap():
-    source = SOURCES["csv"](path=str(DATA / "chnsenticorp_hotel" / "ChnSentiCorp_htl_all.csv"), column="review")
-    data = build_labelled(source, text="review", label="label", validation=0.1, test=0.1, items=None, seed=0)
+    source = SOURCES["csv"](
+        path=str(DATA / "chnsenticorp_hotel" / "ChnSentiCorp_htl_all.csv"), column="review"
+    )
+    data = build_labeled_splits(
+        source, text="review", label="label", validation=0.1, test=0.1, items=None, seed=0
+    )
     assert data.labels == ("0", "1")
     assert data.counts["items"] == 7766
     kept = sum(len(part) for part in (data.train, data.validation, data.test))
@@ -37,13 +47,19 @@ def test_chinese_reviews_are_cleaned_and_split_without_overlap():
     assert kept == 7766 - removed
     texts = [{item.text for item in part} for part in (data.train, data.validation, data.test)]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
-    share = [np.mean([item.label for item in part]) for part in (data.train, data.validation, data.test)]
+    share = [
+        np.mean([item.label for item in part]) for part in (data.train, data.validation, data.test)
+    ]
     assert max(share) - min(share) < 0.01
 
 
 def test_sst2_lines_hold_their_label():
-    source = SOURCES["text"](path=str(DATA / "sst2" / "train.txt"), pattern=r"(?P<label>[01]) (?P<text>.*)")
-    data = build_labelled(source, text="text", label="label", validation=0.1, test=0.1, items=None, seed=0)
+    source = SOURCES["text"](
+        path=str(DATA / "sst2" / "train.txt"), pattern=r"(?P<label>[01]) (?P<text>.*)"
+    )
+    data = build_labeled_splits(
+        source, text="text", label="label", validation=0.1, test=0.1, items=None, seed=0
+    )
     assert data.counts["items"] == 6920 and data.labels == ("0", "1")
     assert not any(item.text[:2] in ("0 ", "1 ") and "\n" in item.text for item in data.train)
 
@@ -57,17 +73,23 @@ def test_wnut17_has_as_many_sentences_as_are_said(name, sentences, words, people
     rows = list(SOURCES["conll"](path=str(DATA / "wnut17" / name)).rows())
     assert len(rows) == sentences and sum(len(row["tokens"]) for row in rows) == words
     assert sum(row["tags"].count("B-person") for row in rows) == people
-    assert len({tag.rpartition("-")[2] if tag != "O" else "" for row in rows for tag in row["tags"]}) == 7
+    assert (
+        len({tag.rpartition("-")[2] if tag != "O" else "" for row in rows for tag in row["tags"]})
+        == 7
+    )
 
 
 def test_xquad_articles_stay_in_one_split():
     source = SOURCES["squad"](path=str(DATA / "xquad" / "xquad.en.json"))
-    items = build_items(
+    items = build_item_splits(
         source, ("context", "question", "answers", "starts", "document"), validation=0.1, test=0.2, items=None, seed=0,
         unique=("context", "question"), group="document", as_is=("context",),
     )  # fmt: skip
     assert items.counts["items"] == 1190 and items.counts["groups"] == 48
-    titles = [{entry.fields["document"] for entry in part} for part in (items.train, items.validation, items.test)]
+    titles = [
+        {entry.fields["document"] for entry in part}
+        for part in (items.train, items.validation, items.test)
+    ]
     assert sum(map(len, titles)) == 48
     for entry in items.test:
         for answer, start in zip(entry.fields["answers"], entry.fields["starts"], strict=True):
@@ -77,7 +99,9 @@ def test_xquad_articles_stay_in_one_split():
 def test_brown_has_500_documents_of_15_genres():
     rows = list(SOURCES["brown"](path=str(DATA / "brown")).rows())
     assert len(rows) == 57_340 and sum(len(row["tokens"]) for row in rows) == 1_161_192
-    assert len({row["document"] for row in rows}) == 500 and len({row["genre"] for row in rows}) == 15
+    assert (
+        len({row["document"] for row in rows}) == 500 and len({row["genre"] for row in rows}) == 15
+    )
     assert len({tag for row in rows for tag in row["tags"]}) == 472
     based = SOURCES["brown"](path=str(DATA / "brown" / "brown.tar.gz"), tags="base").rows()
     assert len({tag for row in based for tag in row["tags"]}) == 104
@@ -91,7 +115,7 @@ def test_blimp_has_a_thousand_pairs_a_paradigm():
     assert sum(row["good"] == row["bad"] for row in rows) == 7, (
         "pairs that the data set itself gives without a difference"
     )
-    items = build_items(
+    items = build_item_splits(
         SOURCES["blimp"](path=str(DATA / "blimp")),
         ("good", "bad", "paradigm"),
         validation=0,
@@ -117,14 +141,21 @@ def test_packed_files_are_read():
     assert len(lines) == 193_971 and sum(len(row["text"].split()) for row in lines) == 994_022
     lists = list(SOURCES["jsonl"](path=str(DATA / "asr_nbest")).rows())
     assert len(lists) == 300 and all(1 <= len(row["nbest"]) <= 20 for row in lists)
-    items = build_items(
+    items = build_item_splits(
         SOURCES["jsonl"](path=str(DATA / "asr_nbest")), ("ref", "nbest"), validation=0.3, test=0.7, items=None, seed=0,
         unique=("ref",),
     )  # fmt: skip
-    assert items.counts["test_items"] + items.counts["validation_items"] == 300 - items.counts["duplicates"]
+    assert (
+        items.counts["test_items"] + items.counts["validation_items"]
+        == 300 - items.counts["duplicates"]
+    )
 
 
 def test_dialogues_keep_their_turns():
     source = SOURCES["jsonl"](path=str(DATA / "dialogsum"))
-    items = build_items(source, ("dialogue", "summary"), validation=0.1, test=0.1, items=None, seed=0)
-    assert items.counts["items"] == 500 and all("\n#Person2#:" in entry.fields["dialogue"] for entry in items.test)
+    items = build_item_splits(
+        source, ("dialogue", "summary"), validation=0.1, test=0.1, items=None, seed=0
+    )
+    assert items.counts["items"] == 500 and all(
+        "\n#Person2#:" in entry.fields["dialogue"] for entry in items.test
+    )

@@ -8,15 +8,16 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.data import word_boundaries as pieces
-from lmcompare.data.tokenizer import Vocabulary
+from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.data.word_boundaries import word_starts
 
 SENTENCES = [
@@ -25,8 +26,8 @@ SENTENCES = [
     "Films: good, bad <mask>!",
     "再见，世界。 <extra_id_0>",
 ]
-SETTINGS = settings.Vocabulary(size=400, sentinels=8)
-OURS = Vocabulary.train(SENTENCES * 5, SETTINGS)
+SETTINGS = settings.TokenizerSettings(size=400, sentinels=8)
+OURS = Tokenizer.train(SENTENCES * 5, SETTINGS)
 
 
 def test_special_ids_are_where_they_should_be() -> None:
@@ -44,9 +45,11 @@ def test_special_ids_are_where_they_should_be() -> None:
 @hypothesis.settings(deadline=None)
 @given(
     st.text()
-    | st.lists(st.sampled_from(["<mask>", "<eos>", "<extra_id_0>", " ", "\n", "中文", "👩‍👩‍👧", "e\u0301", "a"])).map(
-        "".join
-    )
+    | st.lists(
+        st.sampled_from(
+            ["<mask>", "<eos>", "<extra_id_0>", " ", "\n", "中文", "👩‍👩‍👧", "e\u0301", "a"]
+        )
+    ).map("".join)
 )
 def test_every_text_comes_back_and_never_turns_special(text: str) -> None:
     ids = OURS.encode(text)
@@ -66,20 +69,23 @@ def test_a_batch_is_its_texts_one_by_one() -> None:
 
 
 def test_training_again_gives_the_same() -> None:
-    again = Vocabulary.train(iter(SENTENCES * 5), SETTINGS)
+    again = Tokenizer.train(iter(SENTENCES * 5), SETTINGS)
     assert again.fingerprint == OURS.fingerprint
-    assert Vocabulary.train(SENTENCES[:2], SETTINGS).fingerprint != OURS.fingerprint
+    assert Tokenizer.train(SENTENCES[:2], SETTINGS).fingerprint != OURS.fingerprint
 
 
 def test_saving_and_loading_change_nothing(tmp_path: Path) -> None:
     OURS.save(tmp_path)
-    loaded = Vocabulary.load(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
     assert loaded.fingerprint == OURS.fingerprint and loaded.size == OURS.size
     assert loaded.encode_batch(SENTENCES) == OURS.encode_batch(SENTENCES)
-    assert (loaded.special.sentinels, loaded.special.mask) == (OURS.special.sentinels, OURS.special.mask)
+    assert (loaded.special.sentinels, loaded.special.mask) == (
+        OURS.special.sentinels,
+        OURS.special.mask,
+    )
     assert (loaded.special.word_starts == OURS.special.word_starts).all()
     with pytest.raises(InputError, match="tokenizer.json, got none"):
-        Vocabulary.load(tmp_path / "no")
+        Tokenizer.load(tmp_path / "no")
 
 
 def test_a_vocabulary_loads_in_another_process(tmp_path: Path) -> None:
@@ -95,12 +101,14 @@ def test_a_vocabulary_loads_in_another_process(tmp_path: Path) -> None:
 
 def test_a_pickled_vocabulary_is_the_same() -> None:
     copy = pickle.loads(pickle.dumps(OURS))
-    assert copy.fingerprint == OURS.fingerprint and copy.encode("a <mask>") == OURS.encode("a <mask>")
+    assert copy.fingerprint == OURS.fingerprint and copy.encode("a <mask>") == OURS.encode(
+        "a <mask>"
+    )
 
 
 def test_a_size_too_small_for_the_bytes_is_refused() -> None:
     with pytest.raises(InputError, match="vocabulary.size: wanted at least 360 .* got 300"):
-        Vocabulary.train(SENTENCES, settings.Vocabulary(size=300, sentinels=100))
+        Tokenizer.train(SENTENCES, settings.TokenizerSettings(size=300, sentinels=100))
 
 
 def test_word_starts() -> None:
@@ -118,8 +126,24 @@ def test_word_starts() -> None:
 
 
 def bert() -> PreTrainedTokenizerFast:
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "[", "]", "mask", ".", "sat"]
-    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "the",
+        "cat",
+        "##s",
+        "[",
+        "]",
+        "mask",
+        ".",
+        "sat",
+    ]
+    tokenizer = tokenizers.Tokenizer(
+        models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
@@ -133,7 +157,7 @@ def bert() -> PreTrainedTokenizerFast:
 def gpt2() -> PreTrainedTokenizerFast:
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {letter: i for i, letter in enumerate([*letters, "Ġc", "<|endoftext|>"])}
-    tokenizer = Tokenizer(models.BPE(vocabulary, [("Ġ", "c")]))
+    tokenizer = tokenizers.Tokenizer(models.BPE(vocabulary, [("Ġ", "c")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     end = AddedToken("<|endoftext|>", special=True)
@@ -141,11 +165,34 @@ def gpt2() -> PreTrainedTokenizerFast:
 
 
 def t5() -> PreTrainedTokenizerFast:
-    pieces = ["<pad>", "</s>", "<unk>", "▁the", "▁cat", "s", "▁", "<", ">", "e", "x", "t", "r", "a", "_", "i", "d", "0"]
-    tokenizer = Tokenizer(models.Unigram([(piece, -1.0 - i) for i, piece in enumerate(pieces)], unk_id=2))
+    pieces = [
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "▁the",
+        "▁cat",
+        "s",
+        "▁",
+        "<",
+        ">",
+        "e",
+        "x",
+        "t",
+        "r",
+        "a",
+        "_",
+        "i",
+        "d",
+        "0",
+    ]
+    tokenizer = tokenizers.Tokenizer(
+        models.Unigram([(piece, -1.0 - i) for i, piece in enumerate(pieces)], unk_id=2)
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    sentinels = [f"<extra_id_{n}>" for n in (2, 1, 0)]  # descending, as in T5: <extra_id_0> has the highest id
+    sentinels = [
+        f"<extra_id_{n}>" for n in (2, 1, 0)
+    ]  # descending, as in T5: <extra_id_0> has the highest id
     tokenizer.add_special_tokens(sentinels)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -158,9 +205,15 @@ def t5() -> PreTrainedTokenizerFast:
 
 def test_wrap_a_bert() -> None:
     theirs = bert()
-    ours = Vocabulary.wrap(theirs)
+    ours = Tokenizer.wrap(theirs)
     special = ours.special
-    assert (special.pad, special.bos, special.eos, special.mask, special.sentinels) == (0, 2, 3, 4, ())
+    assert (special.pad, special.bos, special.eos, special.mask, special.sentinels) == (
+        0,
+        2,
+        3,
+        4,
+        (),
+    )
     assert ours.encode("The cats sat. [MASK]") == [5, 6, 7, 12, 11, 8, 10, 9]
     assert ours.decode([2, 5, 6, 7, 4, 3, 0]) == "the cats"
     assert special.word_starts[5:8].tolist() == [True, True, False]
@@ -168,17 +221,23 @@ def test_wrap_a_bert() -> None:
 
 
 def test_wrap_a_gpt2() -> None:
-    ours = Vocabulary.wrap(gpt2())
+    ours = Tokenizer.wrap(gpt2())
     end = ours.size - 1
     special = ours.special
-    assert (special.pad, special.bos, special.eos, special.mask, special.sentinels) == (end, end, end, -1, ())
+    assert (special.pad, special.bos, special.eos, special.mask, special.sentinels) == (
+        end,
+        end,
+        end,
+        -1,
+        (),
+    )
     text = "a cat <|endoftext|> 世"
     assert end not in ours.encode(text) and ours.decode(ours.encode(text)) == text
     assert special.word_starts[ours.encode("a cat")].tolist() == [False, True, False, False]
 
 
 def test_wrap_a_t5(tmp_path: Path) -> None:
-    ours = Vocabulary.wrap(t5())
+    ours = Tokenizer.wrap(t5())
     special = ours.special
     assert (special.pad, special.bos, special.eos, special.mask) == (0, 0, 1, -1)
     assert special.sentinels == (20, 19, 18)
@@ -186,14 +245,18 @@ def test_wrap_a_t5(tmp_path: Path) -> None:
     assert ids[:3] == [3, 4, 5] and not special.is_special(np.array(ids)).any()
     assert ours.decode([3, 4, 5, 20, 1, 0]) == "the cats"
     ours.save(tmp_path)
-    assert Vocabulary.load(tmp_path).fingerprint == ours.fingerprint
+    assert Tokenizer.load(tmp_path).fingerprint == ours.fingerprint
 
 
 def test_wrap_refuses_what_has_no_end() -> None:
     with pytest.raises(InputError, match="wanted an end-of-text token"):
-        Vocabulary.wrap(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))))
+        Tokenizer.wrap(
+            PreTrainedTokenizerFast(
+                tokenizer_object=tokenizers.Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+            )
+        )
     with pytest.raises(InputError, match="wanted a fast one .* got str"):
-        Vocabulary.wrap("gpt2")  # type: ignore[arg-type]
+        Tokenizer.wrap("gpt2")  # type: ignore[arg-type]
 
 
 def test_the_saved_files_say_what_is_special(tmp_path: Path) -> None:

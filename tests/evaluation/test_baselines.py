@@ -12,7 +12,9 @@ def test_tfidf_learns_words_and_chooses_on_validation():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300).tolist()
     texts = [f"the film is {['bad', 'good'][label]} {rng.integers(9)}" for label in labels]
-    test, validation, notes = tfidf((texts[:200], labels[:200]), (texts[200:250], labels[200:250]), texts[250:])
+    test, validation, notes = tfidf(
+        (texts[:200], labels[:200]), (texts[200:250], labels[200:250]), texts[250:]
+    )
     assert test.shape == (50, 2)
     assert (test.argmax(1) == labels[250:]).all()
     assert validation.sum(1) == pytest.approx(1)
@@ -30,7 +32,9 @@ def test_tfidf_finds_words_in_a_script_without_spaces():
 
 def test_the_cosine_of_tf_idf_is_of_shared_words_and_characters():
     train = ["a long film", "a short story", "北京的电影", "a dull film"]
-    found = tfidf_cosine(train, [("a long film", "a long film"), ("long film", "short story"), ("北京", "北京的")])
+    found = tfidf_cosine(
+        train, [("a long film", "a long film"), ("long film", "short story"), ("北京", "北京的")]
+    )
     assert found[0] == pytest.approx(1)
     assert 0 <= found[1] < found[2] < 1
     assert tfidf_cosine(train, [("", "film"), ("Ω", "Ω")]).tolist() == [0, 0]

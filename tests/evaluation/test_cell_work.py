@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare.evaluation.cell_work import Data, Place, fresh, perform
+from lmcompare.evaluation.cell_work import CellContext, PreparedData, fresh, perform
 from lmcompare.experiments import experiment
 from lmcompare.language_model import load
 
@@ -14,7 +14,7 @@ TREE = {
     "blocks": {"length": 24},
     "network": {"width": 16, "layers": 1, "heads": 2, "feedforward": 2.0},
     "training": {"tokens": 24 * 4 * 5, "batch": 4, "evaluations": 2, "validation_blocks": 4},
-    "arms": {kind: {"objective": kind} for kind in ("causal", "masked", "seq2seq")},
+    "models": {kind: {"objective": kind} for kind in ("causal", "masked", "seq2seq")},
     "seeds": [1],
 }
 
@@ -25,10 +25,17 @@ def small(sentences, tmp_path_factory):
     (folder / "text.txt").write_text("\n".join(sentences))
     rows = [f"{sentence.replace(',', '')},{'good' in sentence}" for sentence in sentences]
     (folder / "labels.csv").write_text("\n".join(["text,label", *rows]))
-    turned = [f"{' '.join(words)},{' '.join(words[::-1])}" for words in (s[:-1].split()[:3] for s in sentences[:120])]
+    turned = [
+        f"{' '.join(words)},{' '.join(words[::-1])}"
+        for words in (s[:-1].split()[:3] for s in sentences[:120])
+    ]
     (folder / "pairs.csv").write_text("\n".join(["prompt,answer", *turned]))
     tree = TREE | {
-        "corpus": {"source": {"kind": "text", "path": str(folder / "text.txt")}, "validation": 0.1, "test": 0.1},
+        "corpus": {
+            "source": {"kind": "text", "path": str(folder / "text.txt")},
+            "validation": 0.1,
+            "test": 0.1,
+        },
         "tasks": {
             "sorting": {
                 "kind": "classification",
@@ -52,15 +59,28 @@ def small(sentences, tmp_path_factory):
                 }
                 for route in ("ranking", "text")
             },
-            "continuing": {"kind": "continuation", "items": 6, "prefix": 8, "suffix": 4, "samples": 2},
+            "continuing": {
+                "kind": "continuation",
+                "items": 6,
+                "prefix": 8,
+                "suffix": 4,
+                "samples": 2,
+            },
         },
     }
     return experiment.parse(tree), folder / "cache"
 
 
-def cell(name, kind, arm="", seed=0, task="", condition="", needs=()):
+def cell(name, kind, model="", seed=0, task="", condition="", needs=()):
     return SimpleNamespace(
-        name=name, kind=kind, arm=arm, seed=seed, task=task, condition=condition, needs=needs, key=name
+        name=name,
+        kind=kind,
+        model=model,
+        seed=seed,
+        task=task,
+        condition=condition,
+        needs=needs,
+        key=name,
     )
 
 
@@ -68,13 +88,15 @@ def work(small, cell, folders=None):
     tiny, cache = small
     folder = cache / cell.name.replace("/", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    return perform(tiny, cell, Place(cache, folders or {}, folder, "cpu", workers=3)), folder
+    return perform(tiny, cell, CellContext(cache, folders or {}, folder, "cpu", workers=3)), folder
 
 
 @pytest.fixture(scope="module", params=["causal", "masked", "seq2seq"])
 def pretrained(small, request):
     name = f"pretrain/{request.param}/1"
-    (run, records), folder = work(small, cell(name, "pretrain", request.param, 1, needs=("prepare",)))
+    (run, records), folder = work(
+        small, cell(name, "pretrain", request.param, 1, needs=("prepare",))
+    )
     return run, records, {name: folder}
 
 
@@ -94,17 +116,25 @@ def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
     gate = run.notes["gate"]
     assert gate["margin"] == pytest.approx(gate["unigram"] - gate["loss"])
     assert gate["passed"] is (gate["margin"] >= 0.3)
-    assert {record.metric for record in records} == {"loss", "text_loss", "unigram_loss", "margin", "validation_rise"}
+    assert {record.metric for record in records} == {
+        "loss",
+        "text_loss",
+        "unigram_loss",
+        "margin",
+        "validation_rise",
+    }
     assert [point["step"] for point in run.curve if point["split"] == "validation"] == [2, 5]
     (folder,) = folders.values()
-    assert load(folder / "weights").objective.kind == run.arm
+    assert load(folder / "weights").objective.kind == run.model
 
 
 def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(small, pretrained):
     run, _, folders = pretrained
     for condition, needs in (("pretrained", folders), ("scratch", {})):
-        name = f"sorting/{run.arm}/1/{condition}"
-        (found, records), _ = work(small, cell(name, "task", run.arm, 1, "sorting", condition), needs)
+        name = f"sorting/{run.model}/1/{condition}"
+        (found, records), _ = work(
+            small, cell(name, "task", run.model, 1, "sorting", condition), needs
+        )
         assert found.notes["task"]["primary_metric"] == "accuracy"
         items = [r for r in records if r.metric == "correct"]
         assert len(items) == found.notes["counts"]["test_items"] > 20
@@ -113,55 +143,76 @@ def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(sm
         assert {r.condition for r in records} == {condition}
 
 
-def test_continuation_of_each_arm(small, pretrained):
+def test_continuation_of_each_model(small, pretrained):
     run, _, folders = pretrained
-    name = f"continuing/{run.arm}/1/pretrained"
-    (found, records), _ = work(small, cell(name, "task", run.arm, 1, "continuing", "pretrained"), folders)
+    name = f"continuing/{run.model}/1/pretrained"
+    (found, records), _ = work(
+        small, cell(name, "task", run.model, 1, "continuing", "pretrained"), folders
+    )
     exactness = {r.exactness for r in records if r.metric == "bits"}
-    assert exactness == {"chain" if run.arm == "masked" else "exact"}
+    assert exactness == {"chain" if run.model == "masked" else "exact"}
     assert len(found.samples) == 2
 
 
-def test_transduction_of_each_arm(small, pretrained):
+def test_transduction_of_each_model(small, pretrained):
     run, _, folders = pretrained
-    name = f"turning/{run.arm}/1/pretrained"
-    (found, records), _ = work(small, cell(name, "task", run.arm, 1, "turning", "pretrained"), folders)
+    name = f"turning/{run.model}/1/pretrained"
+    (found, records), _ = work(
+        small, cell(name, "task", run.model, 1, "turning", "pretrained"), folders
+    )
     items = [r for r in records if r.metric == "exact_match" and r.item]
     assert len(items) == found.notes["counts"]["test_items"] > 5
     assert found.notes["task"]["primary_metric"] == "exact_match"
     assert found.notes["task"]["per_item"]["bits_per_byte"] == ("bits", "bytes")
-    assert {r.exactness for r in records if r.metric == "bits"} == {"chain" if run.arm == "masked" else "exact"}
-    assert {"validation_loss", "chrf", "bits_per_byte", "calls_per_answer"} <= {r.metric for r in records}
+    assert {r.exactness for r in records if r.metric == "bits"} == {
+        "chain" if run.model == "masked" else "exact"
+    }
+    assert {"validation_loss", "chrf", "bits_per_byte", "calls_per_answer"} <= {
+        r.metric for r in records
+    }
     assert len(found.samples) == 3
 
 
 @pytest.mark.parametrize("route", ["ranking", "text"])
-def test_label_words_of_each_arm(small, pretrained, route):
+def test_label_words_of_each_model(small, pretrained, route):
     run, _, folders = pretrained
-    name = f"{route}/{run.arm}/1/pretrained"
-    (found, records), _ = work(small, cell(name, "task", run.arm, 1, route, "pretrained"), folders)
-    assert len([r for r in records if r.metric == "correct"]) == found.notes["counts"]["test_items"] == 10
+    name = f"{route}/{run.model}/1/pretrained"
+    (found, records), _ = work(
+        small, cell(name, "task", run.model, 1, route, "pretrained"), folders
+    )
+    assert (
+        len([r for r in records if r.metric == "correct"])
+        == found.notes["counts"]["test_items"]
+        == 10
+    )
     assert found.notes["completions"] == [" False", " True"]
     assert found.notes["truncated"] > 0
 
 
 def test_controls_have_their_own_names(small):
-    for task, arms in (
+    for task, models in (
         ("sorting", {"majority", "tf-idf + logistic regression"}),
         ("continuing", {"unigram", "trigram", "reference text"}),
         (
             "turning",
-            {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"},
+            {
+                "answer of the nearest prompt",
+                "most frequent answer",
+                "copy of the prompt",
+                "lead of the prompt",
+            },
         ),
     ):
-        (_, records), _ = work(small, cell(f"{task}/control", "control", task=task, condition="control"))
-        assert {record.arm for record in records} == arms
+        (_, records), _ = work(
+            small, cell(f"{task}/control", "control", task=task, condition="control")
+        )
+        assert {record.model for record in records} == models
         assert {record.condition for record in records} == {"control"}
 
 
 def test_scratch_is_where_pretraining_starts(small):
     tiny, cache = small
-    data = Data.of(tiny, cache)
+    data = PreparedData.of(tiny, cache)
     first, second = (fresh(tiny, cell("x", "task", "masked", 1), data).network for _ in range(2))
     for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, theirs)

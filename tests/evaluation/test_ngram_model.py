@@ -3,18 +3,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.evaluation.ngram_model import TrigramModel
 
 
 def test_docstring_sums_to_one():
-    model = Trigram(np.array([0, 1, 2, 0, 1, 2, 0, 1]), vocabulary=3)
+    model = TrigramModel(np.array([0, 1, 2, 0, 1, 2, 0, 1]), vocabulary=3)
     total = np.exp([model.log_p(np.array([0, 1, word]))[2] for word in range(3)]).sum()
     assert bool(abs(total - 1) < 1e-12) is True
 
 
-@given(stream=st.lists(st.integers(0, 5), min_size=3, max_size=40), context=st.lists(st.integers(0, 6), max_size=2))
+@given(
+    stream=st.lists(st.integers(0, 5), min_size=3, max_size=40),
+    context=st.lists(st.integers(0, 6), max_size=2),
+)
 def test_every_conditional_sums_to_one(stream, context):
-    model = Trigram(np.array(stream), vocabulary=7)
+    model = TrigramModel(np.array(stream), vocabulary=7)
     p = np.exp([model.log_p(np.array([*context, word]))[-1] for word in range(7)])
     assert p.sum() == pytest.approx(1)
     assert (p > 0).all()
@@ -22,7 +25,7 @@ def test_every_conditional_sums_to_one(stream, context):
 
 def test_by_hand():
     # trigrams 010, 101, 010 -> types 01|0 (2), 10|1 (1); lower orders count contexts: 10 (1), 01 (1); 0 (1), 1 (1).
-    model = Trigram(np.array([0, 1, 0, 1, 0]), vocabulary=2, discount=0.5)
+    model = TrigramModel(np.array([0, 1, 0, 1, 0]), vocabulary=2, discount=0.5)
     one = (1 - 0.5) / 2 + 0.5 * 2 / 2 / 2
     two = (1 - 0.5) / 1 + 0.5 * 1 / 1 * one
     three = (2 - 0.5) / 2 + 0.5 * 1 / 2 * two
@@ -32,13 +35,17 @@ def test_by_hand():
 def test_knows_its_own_text_better():
     rng = np.random.default_rng(0)
     stream = np.cumsum(rng.integers(1, 3, 3000)) % 40
-    model = Trigram(stream, vocabulary=40)
-    assert model.log_p(stream[:500]).mean() > -1.5 > model.log_p(rng.permutation(stream)[:500]).mean()
+    model = TrigramModel(stream, vocabulary=40)
+    assert (
+        model.log_p(stream[:500]).mean() > -1.5 > model.log_p(rng.permutation(stream)[:500]).mean()
+    )
 
 
 def test_reads_at_most_so_many_tokens():
     from datasets import Dataset
 
     rows = Dataset.from_dict({"tokens": [[1, 2, 3, 4], [5, 6, 7, 8], [9, 9, 9, 9]]})
-    few = Trigram.of_rows(rows, 10, tokens=8)
-    assert few.log_p(np.array([9]))[0] == pytest.approx(Trigram(np.arange(1, 9), 10).log_p(np.array([9]))[0])
+    few = TrigramModel.of_rows(rows, 10, tokens=8)
+    assert few.log_p(np.array([9]))[0] == pytest.approx(
+        TrigramModel(np.arange(1, 9), 10).log_p(np.array([9]))[0]
+    )

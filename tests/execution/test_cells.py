@@ -16,7 +16,13 @@ Make = Callable[..., Experiment]
 
 def test_a_job_can_be_said_in_one_line(make: Make) -> None:
     experiment = make()
-    job = Job(plan(experiment)[-1], experiment.resolved(), "cache", {"prepare": "there"}, trackers=("tensorboard",))
+    job = Job(
+        plan(experiment)[-1],
+        experiment.resolved(),
+        "cache",
+        {"prepare": "there"},
+        trackers=("tensorboard",),
+    )
     assert Job.from_json(job.to_json()) == job
     assert "\n" not in job.to_json()
 
@@ -27,7 +33,10 @@ def test_a_job_can_be_said_in_one_line(make: Make) -> None:
         (MemoryError(), "out of memory; lower training.batch"),
         (RuntimeError("write failed: No space left on device"), "the disk is full"),
         (LmcompareError("plain"), "plain"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "/x/y: cannot be written or read (Permission"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x/y"),
+            "/x/y: cannot be written or read (Permission",
+        ),
         (ValueError("odd"), "ValueError: odd"),
     ],
 )
@@ -36,7 +45,9 @@ def test_failures_are_said_for_people(error: Exception, said: str) -> None:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_checkpoint_that_a_crash_left_beside_its_place_is_taken_up(whole: bool, tmp_path: Path) -> None:
+def test_a_checkpoint_that_a_crash_left_beside_its_place_is_taken_up(
+    whole: bool, tmp_path: Path
+) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "meter.json").write_text("old")
     (tmp_path / "checkpoint.new").mkdir()

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
 
 from tiny import build, saved
 
-from lmcompare.core.settings import Network
-from lmcompare.evaluation.cell_work import Data, Place, Tools, fresh, perform
+from lmcompare.core.settings import NetworkSettings
+from lmcompare.evaluation.cell_work import CellContext, Harness, PreparedData, fresh, perform
 from lmcompare.experiments import experiment
 from lmcompare.language_model import load, wrap
 from lmcompare.models import network as networks
@@ -54,10 +54,14 @@ def place(sentences, tmp_path_factory):
         },
         "continuing": {"kind": "continuation", "items": 6, "prefix": 8, "suffix": 4, "samples": 2},
     }  # fmt: skip
-    corpus = {"source": {"kind": "text", "path": str(folder / "text.txt")}, "validation": 0.1, "test": 0.1}
-    tiny = experiment.parse(TREE | {"corpus": corpus, "tasks": tasks, "arms": arms})
-    data = Data.of(tiny, folder / "cache")
-    model = fresh(tiny, SimpleNamespace(arm="fresh", seed=1), data)
+    corpus = {
+        "source": {"kind": "text", "path": str(folder / "text.txt")},
+        "validation": 0.1,
+        "test": 0.1,
+    }
+    tiny = experiment.parse(TREE | {"corpus": corpus, "tasks": tasks, "models": arms})
+    data = PreparedData.of(tiny, folder / "cache")
+    model = fresh(tiny, SimpleNamespace(model="fresh", seed=1), data)
     model.save_pretrained(folder / "ours")
     model.save_pretrained(folder / "weights")
     return SimpleNamespace(tiny=tiny, folder=folder, data=data)
@@ -67,9 +71,18 @@ def work(place, arm, task, condition="pretrained", seed=1):
     name = f"{task}/{arm}/{seed}/{condition}"
     needs = {"pretrain/fresh/1": place.folder} if arm == "fresh" else {}
     cell = SimpleNamespace(
-        name=name, kind="task", arm=arm, seed=seed, task=task, condition=condition, needs=tuple(needs), key=name
+        name=name,
+        kind="task",
+        model=arm,
+        seed=seed,
+        task=task,
+        condition=condition,
+        needs=tuple(needs),
+        key=name,
     )
-    return perform(place.tiny, cell, Place(place.folder / "cache", needs, place.folder, "cpu"))
+    return perform(
+        place.tiny, cell, CellContext(place.folder / "cache", needs, place.folder, "cpu")
+    )
 
 
 def values(records, metric):
@@ -77,7 +90,7 @@ def values(records, metric):
 
 
 def tools(place, model):
-    return Tools(place.data, model, 1, 24, 480, lambda event: None)
+    return Harness(place.data, model, 1, 24, 480, lambda event: None)
 
 
 @pytest.mark.parametrize("arm", TINY)
@@ -87,8 +100,15 @@ def test_a_checkpoint_is_tuned_and_so_is_its_like_from_scratch(place, arm):
         run, records = work(place, arm, "sorting", condition)
         found[condition] = [r.value for r in records if r.metric == "nll" and r.item]
         assert len(found[condition]) == run.notes["counts"]["test_items"]
-        assert run.notes["checkpoint"]["parameters"] > run.notes["checkpoint"]["parameters_without_embeddings"] > 0
-        assert not run.notes["checkpoint"]["shared_vocabulary"] and len(run.fingerprints["checkpoint"]) == 64
+        assert (
+            run.notes["checkpoint"]["parameters"]
+            > run.notes["checkpoint"]["parameters_without_embeddings"]
+            > 0
+        )
+        assert (
+            not run.notes["checkpoint"]["shared_vocabulary"]
+            and len(run.fingerprints["checkpoint"]) == 64
+        )
         assert run.config == {"checkpoint": str(place.folder / arm), "revision": None}
     assert found["pretrained"] != found["scratch"]
 
@@ -103,7 +123,9 @@ def test_a_checkpoint_is_asked_the_same_text_in_its_own_tokens(place, arm):
     assert all(sizes[item] == values(others, "bytes")[item] for item in bits)
     decode, model = place.data.vocabulary.decode, load(place.folder / arm)
     for item, value in bits.items():
-        prefix, suffix = (decode(part.tolist()) for part in (passages[item].prefix, passages[item].suffix))
+        prefix, suffix = (
+            decode(part.tolist()) for part in (passages[item].prefix, passages[item].suffix)
+        )
         assert sizes[item] == len(suffix.encode())
         if arm != "t5":  # whose log_likelihood reads prompt and completion as two texts
             (score,) = model.log_likelihood([prefix], [suffix])
@@ -118,8 +140,13 @@ def _settings(place):
 
 def test_the_bytes_of_tokens_are_those_of_their_text(place):
     bench = tools(place, load(place.folder / "t5"))
-    (own,), (shared,) = bench.encode(["the film was long"]), bench.encode(["the film was long"], shared=True)
-    assert bench.foreign and bench.decode([own]) == bench.decode([shared], shared=True) == ["the film was long"]
+    (own,), (shared,) = (
+        bench.encode(["the film was long"]),
+        bench.encode(["the film was long"], shared=True),
+    )
+    assert bench.foreign and bench.decode([own]) == bench.decode([shared], shared=True) == [
+        "the film was long"
+    ]
     assert bench.byte_length(own) == bench.byte_length(shared, shared=True) == 17
 
 
@@ -129,7 +156,10 @@ def test_what_a_checkpoint_says_is_judged_in_the_shared_tokens(place):
     passages = Continuation(**_settings(place)).passages(bench)
     decode = place.data.vocabulary.decode
     prompts = [np.array(model.vocabulary.encode(decode(p.prefix.tolist()))) for p in passages]
-    texts = [model.vocabulary.decode(row.tolist()) for row in model.decode(prompts, length=4, seed=1).tokens]
+    texts = [
+        model.vocabulary.decode(row.tolist())
+        for row in model.decode(prompts, length=4, seed=1).tokens
+    ]
     for passage, text in zip(passages, texts, strict=True):
         row = np.array(place.data.vocabulary.encode(text)[:4])
         scores = bench.judge().log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
@@ -142,7 +172,9 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     model = load(place.folder / "weights")
     bench = tools(place, model)
     assert not bench.foreign and "left_out" not in run.notes and "checkpoint" not in run.notes
-    rows = [np.array(row) for row in place.data.vocabulary.encode_batch(place.data.corpus.test["text"])]
+    rows = [
+        np.array(row) for row in place.data.vocabulary.encode_batch(place.data.corpus.test["text"])
+    ]
     for ours, theirs in zip(bench.encode(place.data.corpus.test["text"]), rows, strict=True):
         assert np.array_equal(ours, theirs)
     documents = dict(zip(map(str, place.data.corpus.test["document"]), rows, strict=True))
@@ -183,15 +215,19 @@ def test_scratch_is_the_same_class_and_config_drawn_anew(name):
     matrices = [key for key, value in before.items() if value.dim() > 1 and value.std() > 0]
     new, same, differ = (part.state_dict() for part in (one, again, other))
     for key in matrices:
-        assert torch.equal(new[key], same[key]) and torch.equal(network.state_dict()[key], before[key])
+        assert torch.equal(new[key], same[key]) and torch.equal(
+            network.state_dict()[key], before[key]
+        )
         if "position" not in key or name not in ("marian",):  # Marian's positions are sines
             assert not torch.equal(new[key], before[key]) and not torch.equal(new[key], differ[key])
 
 
 @pytest.mark.parametrize("role", ["decoder", "encoder", "encoder-decoder"])
-def test_scratch_of_a_network_of_ours_is_where_its_pretraining_began(role, special, small, tmp_path):
+def test_scratch_of_a_network_of_ours_is_where_its_pretraining_began(
+    role, special, small, tmp_path
+):
     begun = networks.build(small, role, special, seed=3)
-    trained = networks.build(Network(**vars(small)), role, special, seed=4)
+    trained = networks.build(NetworkSettings(**vars(small)), role, special, seed=4)
     networks.save(trained, tmp_path)
     found = networks.afresh(networks.load(tmp_path, role), seed=3)
     assert found.parameters_counted() == begun.parameters_counted()

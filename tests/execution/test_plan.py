@@ -25,25 +25,38 @@ def test_the_plan_says_what_needs_what(make: Make) -> None:
     assert cells["pretrain/masked/2"].needs == ("prepare",)
     assert cells["next/masked/2/pretrained"].needs == ("prepare", "pretrain/masked/2")
     order = list(cells)
-    assert all(order.index(need) < order.index(name) for name, cell in cells.items() for need in cell.needs)
+    assert all(
+        order.index(need) < order.index(name) for name, cell in cells.items() for need in cell.needs
+    )
 
 
 def test_scratch_does_not_wait_for_pretraining(make: Make, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("text,label\nfine,1\n")
     source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
-    cells = {cell.name: cell for cell in plan(make(tasks={"labels": {"kind": "classification", "source": source}}))}
+    cells = {
+        cell.name: cell
+        for cell in plan(make(tasks={"labels": {"kind": "classification", "source": source}}))
+    }
     assert cells["labels/causal/1/scratch"].needs == ("prepare",)
 
 
-def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(make: Make, tmp_path: Path) -> None:
+def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(
+    make: Make, tmp_path: Path
+) -> None:
     usual = keys(make())
     assert keys(make(name="other", says={"prepare": 1})) == usual
     assert keys(make(training={"checkpoint_minutes": 1})) == usual
     changed = keys(make(training={"learning_rate": 1e-3}))
     assert {name for name in usual if changed[name] == usual[name]} == {"prepare", "next/control"}
-    arms = {"causal": {"objective": "causal"}, "masked": {"objective": {"kind": "masked", "rate": 0.4}}}
-    changed = keys(make(arms=arms))
-    assert {name for name in usual if changed[name] != usual[name]} == {"pretrain/masked/1", "next/masked/1/pretrained"}
+    models = {
+        "causal": {"objective": "causal"},
+        "masked": {"objective": {"kind": "masked", "rate": 0.4}},
+    }
+    changed = keys(make(models=models))
+    assert {name for name in usual if changed[name] != usual[name]} == {
+        "pretrain/masked/1",
+        "next/masked/1/pretrained",
+    }
     (tmp_path / "text.txt").write_text("another text\n")
     assert not set(keys(make()).values()) & set(usual.values())
 
@@ -52,7 +65,9 @@ def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(make: 
 def weights(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}')
+    (folder / "config.json").write_text(
+        '{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}'
+    )
     (folder / "tokenizer.json").write_text("{}")
     (folder / "model.safetensors").write_text("weights")
     return folder
@@ -61,9 +76,12 @@ def weights(tmp_path: Path) -> Path:
 def test_a_checkpoint_is_not_pretrained(make: Make, tmp_path: Path, weights: Path) -> None:
     source = {"kind": "csv", "path": str(tmp_path / "text.txt")}
     tasks = {"labels": {"kind": "classification", "source": source}}
-    arms = {"fresh": {"objective": "causal"}, "ready": {"checkpoint": str(weights)}}
-    cells = {cell.name: cell for cell in plan(make(arms=arms, tasks=tasks, seeds=(1, 2)))}
-    assert [name for name in cells if name.startswith("pretrain/")] == ["pretrain/fresh/1", "pretrain/fresh/2"]
+    models = {"fresh": {"objective": "causal"}, "ready": {"checkpoint": str(weights)}}
+    cells = {cell.name: cell for cell in plan(make(models=models, tasks=tasks, seeds=(1, 2)))}
+    assert [name for name in cells if name.startswith("pretrain/")] == [
+        "pretrain/fresh/1",
+        "pretrain/fresh/2",
+    ]
     for condition in ("pretrained", "scratch"):
         assert cells[f"labels/ready/2/{condition}"].needs == ("prepare",)
     assert cells["labels/fresh/2/pretrained"].needs == ("prepare", "pretrain/fresh/2")
@@ -71,8 +89,10 @@ def test_a_checkpoint_is_not_pretrained(make: Make, tmp_path: Path, weights: Pat
 
 
 def test_the_content_of_a_checkpoint_is_part_of_its_key(make: Make, weights: Path) -> None:
-    def of(**arm: str) -> str:
-        return keys(make(arms={"ready": arm, "fresh": {"objective": "causal"}}))["next/ready/1/pretrained"]
+    def of(**model: str) -> str:
+        return keys(make(models={"ready": model, "fresh": {"objective": "causal"}}))[
+            "next/ready/1/pretrained"
+        ]
 
     here = of(checkpoint=str(weights))
     moved = weights.rename(weights.with_name("moved"))
@@ -84,46 +104,59 @@ def test_the_content_of_a_checkpoint_is_part_of_its_key(make: Make, weights: Pat
     assert of(checkpoint="org/tiny-name", revision="v2") != hub != of(checkpoint="org/tiny-other")
 
 
-def test_checkpoints_that_are_wrong_are_said_before_anything_runs(make: Make, tmp_path: Path, weights: Path) -> None:
+def test_checkpoints_that_are_wrong_are_said_before_anything_runs(
+    make: Make, tmp_path: Path, weights: Path
+) -> None:
     (weights / "model.safetensors").unlink()
-    arms = {
+    models = {
         "gone": {"checkpoint": str(tmp_path / "weigths")},
         "bare": {"checkpoint": str(weights)},
         "odd": {"checkpoint": "org/a b"},
         "pinned": {"checkpoint": str(weights), "revision": "v1"},
     }
     with pytest.raises(InputError) as caught:
-        plan(make(arms=arms))
+        plan(make(models=models))
     assert caught.value.problems == [
-        f"arms.gone.checkpoint: {tmp_path}/weigths: wanted a folder with config.json, safetensors and a tokenizer, got "
+        f"models.gone.checkpoint: {tmp_path}/weigths: wanted a folder with config.json, safetensors and a tokenizer, got "
         f"no such folder; did you mean '{weights}'?",
-        f"arms.bare.checkpoint: {weights}: wanted weights that are safetensors, got none",
-        "arms.odd.checkpoint: wanted a folder that exists, or a name of the hub such as openai-community/gpt2, got "
+        f"models.bare.checkpoint: {weights}: wanted weights that are safetensors, got none",
+        "models.odd.checkpoint: wanted a folder that exists, or a name of the hub such as openai-community/gpt2, got "
         "'org/a b'",
-        "arms.pinned.revision: wanted none beside a folder, got 'v1'",
+        "models.pinned.revision: wanted none beside a folder, got 'v1'",
     ]
 
 
-def test_a_class_that_its_name_does_not_tell_is_asked_of_transformers(make: Make, weights: Path) -> None:
+def test_a_class_that_its_name_does_not_tell_is_asked_of_transformers(
+    make: Make, weights: Path
+) -> None:
     (weights / "config.json").write_text('{"model_type": "vit", "architectures": ["ViTModel"]}')
-    with pytest.raises(InputError, match=r"arms\.ready\.checkpoint: .*wanted a language model that reads text alone"):
-        plan(make(arms={"ready": {"checkpoint": str(weights)}}))
+    with pytest.raises(
+        InputError,
+        match=r"models\.ready\.checkpoint: .*wanted a language model that reads text alone",
+    ):
+        plan(make(models={"ready": {"checkpoint": str(weights)}}))
 
 
-def test_what_must_be_downloaded_is_said_and_not_fetched(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_must_be_downloaded_is_said_and_not_fetched(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("touched the network"))
-    experiment = make(arms={"hub": {"checkpoint": "org/tiny-name"}, "fresh": {"objective": "causal"}})
+    experiment = make(
+        models={"hub": {"checkpoint": "org/tiny-name"}, "fresh": {"objective": "causal"}}
+    )
     plan(experiment)
     (said,) = to_download(experiment)
     assert said.startswith(
-        "arms.hub.checkpoint: org/tiny-name is not on this machine; a run fetches it from the hub, which"
+        "models.hub.checkpoint: org/tiny-name is not on this machine; a run fetches it from the hub, which"
     )
     assert "HF_HUB_OFFLINE is set" in said
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert to_download(experiment)[0].endswith("which needs the network")
 
 
-def test_the_code_that_computes_is_part_of_the_key(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_that_computes_is_part_of_the_key(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = keys(make())
     monkeypatch.setattr(planning, "_code", lambda: "other code")
     assert not set(keys(make()).values()) & set(usual.values())
@@ -148,7 +181,9 @@ def test_a_column_that_is_missing_is_said_before_anything_runs(make: Make, tmp_p
     ]
 
 
-def test_a_word_for_a_label_that_there_is_not_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
+def test_a_word_for_a_label_that_there_is_not_is_said_before_anything_runs(
+    make: Make, tmp_path: Path
+) -> None:
     rows = "".join(f"text {i},{'positive' if i < 50 else 'negative'}\r\n" for i in range(100))
     (tmp_path / "labels.csv").write_text(f"text,label\r\n{rows}", encoding="utf-8")
     source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
@@ -174,20 +209,20 @@ def test_labels_are_read_only_until_each_word_has_one(
     plan(make(tasks={"labels": {**task, "words": {"3": "odd"}}}))
 
 
-def test_an_arm_is_given_the_tasks_that_it_names(make: Make) -> None:
-    arms = {"causal": {"objective": "causal"}, "idle": {"objective": "causal", "tasks": []}}
+def test_an_model_is_given_the_tasks_that_it_names(make: Make) -> None:
+    models = {"causal": {"objective": "causal"}, "idle": {"objective": "causal", "tasks": []}}
     tasks = {"next": "continuation", "gap": "infilling"}
-    arms["one"] = {"objective": "masked", "tasks": ["gap"]}
-    experiment = make(arms=arms, tasks=tasks)
+    models["one"] = {"objective": "masked", "tasks": ["gap"]}
+    experiment = make(models=models, tasks=tasks)
     names = [cell.name for cell in plan(experiment) if cell.kind in ("task", "pretrain")]
     assert names == [
-        *(f"pretrain/{arm}/1" for arm in arms),
+        *(f"pretrain/{model}/1" for model in models),
         "next/causal/1/pretrained",
         "gap/causal/1/pretrained",
         "gap/one/1/pretrained",
     ]
-    assert parse(experiment.resolved()).arms == experiment.arms
-    arms["one"]["tasks"] = ["gab"]
+    assert parse(experiment.resolved()).models == experiment.models
+    models["one"]["tasks"] = ["gab"]
     with pytest.raises(InputError) as caught:
-        make(arms=arms, tasks=tasks)
-    assert caught.value.problems == ["arms.one.tasks.0: no such task; did you mean 'gap'?"]
+        make(models=models, tasks=tasks)
+    assert caught.value.problems == ["models.one.tasks.0: no such task; did you mean 'gap'?"]

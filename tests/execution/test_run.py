@@ -68,9 +68,9 @@ def perform(experiment, cell, place):
             log(place, "saved " + cell.name)
             raise
     (place.folder / "weights").write_text(cell.name)
-    names = cell.name, cell.key, cell.arm, cell.seed, cell.task, cell.condition
+    names = cell.name, cell.key, cell.model, cell.seed, cell.task, cell.condition
     run = Run("other name", *names, {}, currencies={"workers": float(place.workers)})
-    names = cell.arm or "unigram", cell.seed, cell.task or "pretraining", cell.condition
+    names = cell.model or "unigram", cell.seed, cell.task or "pretraining", cell.condition
     return run, [Record("other name", *names, "test", str(item), "bits", item) for item in range(3)]
 '''.replace("\\\\", "\\")  # fmt: skip
 
@@ -107,13 +107,28 @@ ALL = sorted(
 )
 
 
-def test_under_torchrun_all_processes_do_each_cell_together(make: Make, work: str, tmp_path: Path) -> None:
+def test_under_torchrun_all_processes_do_each_cell_together(
+    make: Make, work: str, tmp_path: Path
+) -> None:
     script = tmp_path / "modules" / "several.py"
     script.write_text(SCRIPT)
     paths = [str(tmp_path / "modules"), str(Path(__file__).parents[2])]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+    ]
     said = subprocess.run(
-        [*launch, str(script), json.dumps(make().resolved()), str(tmp_path / "out"), str(tmp_path / "cache")],
+        [
+            *launch,
+            str(script),
+            json.dumps(make().resolved()),
+            str(tmp_path / "out"),
+            str(tmp_path / "cache"),
+        ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -127,7 +142,9 @@ def test_under_torchrun_all_processes_do_each_cell_together(make: Make, work: st
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_second_run_does_only_what_is_missing(make: Make, work: str, tmp_path: Path, workers: int) -> None:
+def test_a_second_run_does_only_what_is_missing(
+    make: Make, work: str, tmp_path: Path, workers: int
+) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     run(make(), output, cache=cache, workers=workers, perform=work, header="# made by a test\n")
     assert log(cache) == sorted(f"do {name}" for name in ALL)
@@ -135,7 +152,7 @@ def test_a_second_run_does_only_what_is_missing(make: Make, work: str, tmp_path:
     assert [found.cell for found in runs] == sorted(ALL)
     assert {found.experiment for found in runs} == set(records["experiment"]) == {"small"}
     assert len(records) == 3 * len(ALL)
-    assert set(records["arm"]) == {"causal", "masked", "unigram"}
+    assert set(records["model"]) == {"causal", "masked", "unigram"}
     text = (output / "experiment.yaml").read_text()
     assert text.startswith("# made by a test\n") and parse(yaml.safe_load(text)) == make()
     run(make(), output, cache=cache, workers=workers, perform=work)
@@ -147,17 +164,21 @@ def test_a_second_run_does_only_what_is_missing(make: Make, work: str, tmp_path:
     assert len(log(cache)) == 2 * len(ALL) + 4
 
 
-def test_another_experiment_shares_cells_under_its_own_names(make: Make, work: str, tmp_path: Path) -> None:
+def test_another_experiment_shares_cells_under_its_own_names(
+    make: Make, work: str, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     run(make(), tmp_path / "one", cache=cache, workers=0, perform=work)
-    arms = {"left to right": {"objective": "causal"}, "masked": {"objective": "masked"}}
-    other = make(name="two", arms=arms, tasks={"go on": "continuation"})
+    models = {"left to right": {"objective": "causal"}, "masked": {"objective": "masked"}}
+    other = make(name="two", models=models, tasks={"go on": "continuation"})
     run(other, tmp_path / "two", cache=cache, workers=0, perform=work)
     assert len(log(cache)) == len(ALL)
     records = read_records(tmp_path / "two" / "records.parquet")
     assert set(records["experiment"]) == {"two"}
-    assert set(records["arm"]) == {"left to right", "masked", "unigram"}
-    assert {found.cell for found in read_runs(tmp_path / "two" / "runs.jsonl")} >= {"go on/left to right/1/pretrained"}
+    assert set(records["model"]) == {"left to right", "masked", "unigram"}
+    assert {found.cell for found in read_runs(tmp_path / "two" / "runs.jsonl")} >= {
+        "go on/left to right/1/pretrained"
+    }
 
 
 @pytest.mark.parametrize(
@@ -178,11 +199,23 @@ def test_another_experiment_shares_cells_under_its_own_names(make: Make, work: s
     ],
 )
 def test_a_cell_that_fails_loses_no_other(
-    make: Make, work: str, tmp_path: Path, workers: int, how: str, kind: type[LmcompareError], said: str
+    make: Make,
+    work: str,
+    tmp_path: Path,
+    workers: int,
+    how: str,
+    kind: type[LmcompareError],
+    said: str,
 ) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     with pytest.raises(LmcompareError) as caught:
-        run(make(says={"pretrain/masked/1": how}), output, cache=cache, workers=workers, perform=work)
+        run(
+            make(says={"pretrain/masked/1": how}),
+            output,
+            cache=cache,
+            workers=workers,
+            perform=work,
+        )
     assert type(caught.value) is kind
     message = str(caught.value)
     assert said in message
@@ -195,7 +228,9 @@ def test_a_cell_that_fails_loses_no_other(
     assert len(read_runs(output / "runs.jsonl")) == 6
 
 
-def test_two_runs_at_once_share_the_work_and_one_folder(make: Make, work: str, tmp_path: Path) -> None:
+def test_two_runs_at_once_share_the_work_and_one_folder(
+    make: Make, work: str, tmp_path: Path
+) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     said = [json.dumps(make(seeds=(1, 2), says={"pretrain": 0.4}).resolved())] * 2
@@ -218,7 +253,9 @@ def test_two_runs_at_once_share_the_work_and_one_folder(make: Make, work: str, t
     assert not list((cache / "cells").glob("*.partial"))
 
 
-def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(make: Make, work: str, tmp_path: Path) -> None:
+def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(
+    make: Make, work: str, tmp_path: Path
+) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     said = json.dumps(make(says={"pretrain": 60}).resolved())
     process = subprocess.Popen(
@@ -228,12 +265,17 @@ def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(make: Make, work: str
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: (cache / "log.txt").is_file() and sum("waits" in line for line in log(cache)) == 2)
+    wait_for(
+        lambda: (cache / "log.txt").is_file() and sum("waits" in line for line in log(cache)) == 2
+    )
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=300)
     assert process.returncode not in (0, 1) or "KeyboardInterrupt" in error
     assert "stopping: what is running saves a checkpoint" in out
-    assert [line for line in log(cache) if "saved" in line] == ["saved pretrain/causal/1", "saved pretrain/masked/1"]
+    assert [line for line in log(cache) if "saved" in line] == [
+        "saved pretrain/causal/1",
+        "saved pretrain/masked/1",
+    ]
     assert {found.cell for found in read_runs(output / "runs.jsonl")} >= {"prepare"}
     run(make(), output, cache=cache, workers=2, perform=work)
     resumed = [line for line in log(cache) if "resumed" in line]
@@ -250,7 +292,9 @@ def wait_for(what: Callable[[], bool], seconds: float = 300) -> None:
 
 def test_a_folder_with_another_experiment_is_refused(make: Make, work: str, tmp_path: Path) -> None:
     run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
-    with pytest.raises(InputError, match="wanted a folder for the results of 'two', got one with others: it holds"):
+    with pytest.raises(
+        InputError, match="wanted a folder for the results of 'two', got one with others: it holds"
+    ):
         run(make(name="two"), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
 
 
@@ -272,7 +316,9 @@ def test_a_device_that_is_not_there_is_said_before_anything_runs(
 ) -> None:
     module = torch.backends.mps if kind == "mps" else getattr(torch, kind)
     monkeypatch.setattr(module, "is_available", lambda: False)
-    with pytest.raises(InputError, match=f"--device: {kind} is not there, or this torch was not built for it"):
+    with pytest.raises(
+        InputError, match=f"--device: {kind} is not there, or this torch was not built for it"
+    ):
         run(make(), tmp_path / "out", device=kind)
     with pytest.raises(InputError, match="which card it is, say by e.g. CUDA_VISIBLE_DEVICES=1"):
         run(make(), tmp_path / "out", device="cuda:1")
@@ -286,11 +332,16 @@ def test_a_cache_on_a_disk_that_is_read_alone(
 
     (tmp_path / "cache" / "cells").mkdir(parents=True)
     monkeypatch.setattr("lmcompare.execution.run.TemporaryFile", refuse)
-    with pytest.raises(InputError, match=r"cache: wanted a cache folder that can be written \(Read-only file system\)"):
+    with pytest.raises(
+        InputError,
+        match=r"cache: wanted a cache folder that can be written \(Read-only file system\)",
+    ):
         run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
 
 
-def test_a_finished_cell_that_was_damaged_is_done_again(make: Make, work: str, tmp_path: Path) -> None:
+def test_a_finished_cell_that_was_damaged_is_done_again(
+    make: Make, work: str, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
     cell = plan(make())[0]

@@ -61,10 +61,16 @@ def worker(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 def job(tmp_path: Path, description: str = "") -> Job:
     (tmp_path / "text.txt").write_text("some text\n")
     source = {"kind": "text", "path": str(tmp_path / "text.txt")}
-    data = {"name": "x", "corpus": {"source": source}, "arms": {"causal": {"objective": "causal"}}}
+    data = {
+        "name": "x",
+        "corpus": {"source": source},
+        "models": {"causal": {"objective": "causal"}},
+    }
     experiment = parse(data | {"description": description})
     cell = plan(experiment)[0]
-    return Job(cell, experiment.resolved(), str(tmp_path / "cache"), {}, perform="dummy_cells:perform")
+    return Job(
+        cell, experiment.resolved(), str(tmp_path / "cache"), {}, perform="dummy_cells:perform"
+    )
 
 
 def tell(worker: "subprocess.Popen[str]", job: Job) -> None:
@@ -92,7 +98,9 @@ def test_jobs_come_in_and_events_go_out(worker: "subprocess.Popen[str]", tmp_pat
     assert error.count("noise") == 1, "what the work prints goes to stderr"
 
 
-def test_a_bug_keeps_its_traceback_and_the_worker_goes_on(worker: "subprocess.Popen[str]", tmp_path: Path) -> None:
+def test_a_bug_keeps_its_traceback_and_the_worker_goes_on(
+    worker: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
     tell(worker, job(tmp_path, "bug"))
     assert hear(worker)["event"] == "progress"
     event = hear(worker)
@@ -102,7 +110,9 @@ def test_a_bug_keeps_its_traceback_and_the_worker_goes_on(worker: "subprocess.Po
     assert [hear(worker)["event"], hear(worker)["event"]] == ["progress", "done"]
 
 
-def test_a_cell_that_another_run_does_is_handed_back(worker: "subprocess.Popen[str]", tmp_path: Path) -> None:
+def test_a_cell_that_another_run_does_is_handed_back(
+    worker: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
     one = job(tmp_path)
     folder = home(Path(one.cache), one.cell)
     folder.parent.mkdir(parents=True)
@@ -114,7 +124,9 @@ def test_a_cell_that_another_run_does_is_handed_back(worker: "subprocess.Popen[s
 
 
 @pytest.mark.parametrize("how", ["interrupted", "orphaned"])
-def test_a_worker_that_is_stopped_lets_its_cell_save(worker: "subprocess.Popen[str]", tmp_path: Path, how: str) -> None:
+def test_a_worker_that_is_stopped_lets_its_cell_save(
+    worker: "subprocess.Popen[str]", tmp_path: Path, how: str
+) -> None:
     (tmp_path / "cache").mkdir()
     tell(worker, job(tmp_path, "wait"))
     assert hear(worker)["event"] == "progress"

@@ -10,34 +10,46 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from lmcompare.core import settings
-from lmcompare.core.example import Batch, Special, collate
-from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, Side, parameters, side
+from lmcompare.core.example import Batch, SpecialTokens, collate
+from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, ModelSide, parameters, side
 from lmcompare.models import network as networks
-from lmcompare.models.batch_tensors import Tensors
+from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.batches import Steps
-from lmcompare.training.budget import Meter, batch_flops
+from lmcompare.training.batches import TrainingBatches
+from lmcompare.training.budget import BudgetMeter, batch_flops
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
 
 
-def vocabulary_of(size: int) -> Special:
+def vocabulary_of(size: int) -> SpecialTokens:
     text = np.arange(16, size)
-    return Special(0, 1, 2, 3, tuple(range(4, 16)), text, np.ones(size, dtype=bool))
+    return SpecialTokens(0, 1, 2, 3, tuple(range(4, 16)), text, np.ones(size, dtype=bool))
 
 
-def one(kind: str, **network: Any) -> Side:
+def one(kind: str, **network: Any) -> ModelSide:
     """An arm whose objective was asked about four blocks."""
     special, rng = vocabulary_of(300), np.random.default_rng(0)
     objective = OBJECTIVES[kind]()
-    asked = collate([objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(4)], 0)
-    sizes = settings.Network(**({"width": 64, "layers": 2, "heads": 2} | network))
-    return Side(sizes, settings.Training(tokens=64 * 4 * 500, batch=4), objective.role, 300, 64, asked)
+    asked = collate(
+        [objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(4)], 0
+    )
+    sizes = settings.NetworkSettings(**({"width": 64, "layers": 2, "heads": 2} | network))
+    return ModelSide(
+        sizes,
+        settings.TrainingSettings(tokens=64 * 4 * 500, batch=4),
+        objective.role,
+        300,
+        64,
+        asked,
+    )
 
 
 def test_docstring() -> None:
-    tiny = settings.Network(width=8, layers=1, heads=2, feedforward=2.0)
-    assert parameters(tiny, "decoder", 10) == {"parameters": 760, "parameters_without_embeddings": 680}
+    tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    assert parameters(tiny, "decoder", 10) == {
+        "parameters": 760,
+        "parameters_without_embeddings": 680,
+    }
     assert parameters(tiny, "encoder-decoder", 10)["parameters_without_embeddings"] == 1632
 
 
@@ -53,26 +65,39 @@ def test_docstring() -> None:
 def test_parameters_are_those_of_the_network(
     role: Any, heads: int, part: int, layers: int, feedforward: float, vocabulary: int
 ) -> None:
-    shape = settings.Network(width=2 * heads * part, layers=layers, heads=heads, feedforward=feedforward)
+    shape = settings.NetworkSettings(
+        width=2 * heads * part, layers=layers, heads=heads, feedforward=feedforward
+    )
     built = networks.build(shape, role, vocabulary_of(vocabulary), seed=1)
     assert parameters(shape, role, vocabulary) == built.parameters_counted()
 
 
 @pytest.mark.parametrize("kind", sorted(ROLES))
-@pytest.mark.parametrize(("width", "layers", "feedforward"), [(32, 2, 2.0), (48, 1, 3.5), (64, 3, 1.25)])
-def test_flops_are_those_that_torch_counts(kind: str, width: int, layers: int, feedforward: float) -> None:
+@pytest.mark.parametrize(
+    ("width", "layers", "feedforward"), [(32, 2, 2.0), (48, 1, 3.5), (64, 3, 1.25)]
+)
+def test_flops_are_those_that_torch_counts(
+    kind: str, width: int, layers: int, feedforward: float
+) -> None:
     arm = one(kind, width=width, layers=layers, feedforward=feedforward)
     network = networks.build(arm.network, arm.role, vocabulary_of(300), seed=1)
     model = network.transformer.model
-    for part in filter(None, (network.transformer, getattr(model, "encoder", None), getattr(model, "decoder", None))):
-        part.config._attn_implementation = "eager"  # the counter has no formula for the CPU's fused kernel
+    for part in filter(
+        None,
+        (network.transformer, getattr(model, "encoder", None), getattr(model, "decoder", None)),
+    ):
+        part.config._attn_implementation = (
+            "eager"  # the counter has no formula for the CPU's fused kernel
+        )
     with FlopCounterMode(display=False) as forward:
-        losses = network(Tensors.of(arm.asked))
+        losses = network(BatchTensors.of(arm.asked))
     with FlopCounterMode(display=False) as backward:
         losses.sum().backward()
     ours = batch_flops(arm.network, arm.role, arm.asked, 300)
     assert ours == pytest.approx(forward.get_total_flops(), rel=0.02)
-    assert 3 * ours == pytest.approx(forward.get_total_flops() + backward.get_total_flops(), rel=0.02)
+    assert 3 * ours == pytest.approx(
+        forward.get_total_flops() + backward.get_total_flops(), rel=0.02
+    )
     assert arm.spends("flops") == pytest.approx(3 * ours * arm.steps)
 
 
@@ -85,24 +110,31 @@ def test_flops_are_those_that_torch_counts(kind: str, width: int, layers: int, f
         {"kind": "seq2seq", "rate": 0.3},
         {"kind": "prefix"},
         {"kind": "bart", "permute": True},
-        {"kind": "schedule", "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}]},
+        {
+            "kind": "schedule",
+            "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}],
+        },
         {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": "masked"}]},
     ],
-    ids=lambda given: "-".join(str(value) for value in given.values() if not isinstance(value, list)),
+    ids=lambda given: "-".join(
+        str(value) for value in given.values() if not isinstance(value, list)
+    ),
 )
-def test_what_is_told_beforehand_is_what_a_meter_counts(objective: dict[str, Any], make: Any) -> None:
-    arms = {"arm": {"objective": objective}}
+def test_what_is_told_beforehand_is_what_a_meter_counts(
+    objective: dict[str, Any], make: Any
+) -> None:
+    arms = {"model": {"objective": objective}}
     shape = {"width": 32, "layers": 1, "heads": 2}
     training = {"tokens": 64 * 8 * 100, "batch": 8}
     sizes = {"vocabulary": {"size": 400, "sentinels": 64}, "blocks": {"length": 64}}
     experiment = make(arms=arms, network=shape, training=training, **sizes)
-    told = side(experiment, "arm")
+    told = side(experiment, "model")
     ids = np.arange(400)
-    special = Special(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
+    special = SpecialTokens(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
     rows = [{"tokens": row} for row in np.random.default_rng(1).choice(special.ordinary, (300, 64))]
-    asked = experiment.arms["arm"].objective
-    steps = Steps(rows, asked, special, experiment.training, seed=1, isolated=False)
-    meter = Meter()
+    asked = experiment.models["model"].objective
+    steps = TrainingBatches(rows, asked, special, experiment.training, seed=1, isolated=False)
+    meter = BudgetMeter()
     for step in range(len(steps)):
         for batch in steps[step]:
             meter.add(experiment.network, asked.role, batch, 400)
@@ -132,10 +164,19 @@ def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, currency: st
 def test_the_width_makes_an_arm_equal(
     currency: str, kind: str, heads: int, part: int, layers: int, feedforward: float
 ) -> None:
-    network = {"width": 2 * heads * part, "heads": heads, "layers": layers, "feedforward": feedforward}
+    network = {
+        "width": 2 * heads * part,
+        "heads": heads,
+        "layers": layers,
+        "feedforward": feedforward,
+    }
     reference, arm = one("causal", **network), one(kind, **network)
     made = arm.matched(reference, currency)
-    assert made.network.width % (2 * heads) == 0 and made.network.heads == heads and made.network.layers == layers
+    assert (
+        made.network.width % (2 * heads) == 0
+        and made.network.heads == heads
+        and made.network.layers == layers
+    )
     assert made.training == arm.training
     before, after = (abs(s.spends(currency) / reference.spends(currency) - 1) for s in (arm, made))
     assert after <= before + 1e-9
@@ -150,7 +191,9 @@ def test_an_arm_that_is_equal_stays_as_it_is() -> None:
 
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:
-    experiment = make(arms={"arm": {"objective": {"kind": "masked", "rate": "uniform"}}}, blocks={"length": 8})
-    first, second = side(experiment, "arm").asked, side(experiment, "arm").asked
+    experiment = make(
+        arms={"model": {"objective": {"kind": "masked", "rate": "uniform"}}}, blocks={"length": 8}
+    )
+    first, second = side(experiment, "model").asked, side(experiment, "model").asked
     assert isinstance(first, Batch) and np.array_equal(first.inputs, second.inputs)
     assert np.array_equal(first.targets, second.targets)

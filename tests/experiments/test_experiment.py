@@ -26,7 +26,7 @@ corpus: {source: {kind: text, path: DATA}, validation: 0.1, test: 0.1}
 vocabulary: {size: 400}
 network: {width: 64, heads: 4, layers: 2}
 training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
-arms:
+models:
   causal: {objective: causal}
   masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {layers: 3}}
 tasks:
@@ -59,10 +59,12 @@ def written(path: Path, text: str) -> Path:
 def test_a_file_becomes_an_experiment(file: Path) -> None:
     experiment = load(file)
     assert (experiment.name, experiment.seeds) == ("small", (1, 2))
-    assert experiment.training == settings.Training(tokens=100_000, learning_rate=3e-3, precision="no")
-    assert experiment.arms["masked"].objective == Masked(rate=0.3)
-    assert experiment.network_of("causal") == settings.Network(width=64, heads=4, layers=2)
-    assert experiment.network_of("masked") == settings.Network(width=64, heads=4, layers=3)
+    assert experiment.training == settings.TrainingSettings(
+        tokens=100_000, learning_rate=3e-3, precision="no"
+    )
+    assert experiment.models["masked"].objective == Masked(rate=0.3)
+    assert experiment.network_of("causal") == settings.NetworkSettings(width=64, heads=4, layers=2)
+    assert experiment.network_of("masked") == settings.NetworkSettings(width=64, heads=4, layers=3)
     assert experiment.training_of("masked").learning_rate == 2e-3
     assert experiment.training_of("masked").tokens == 100_000
     assert plain(experiment.tasks["labels"])["adaptation"]["epochs"] == 2
@@ -73,45 +75,67 @@ def test_resolved_settings_load_back_to_the_same_experiment(file: Path, tmp_path
     experiment = load(file)
     assert parse(experiment.resolved()) == experiment
     assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
-    assert yaml.safe_load(experiment.dump())["training"]["precision"] == "no"  # for readers of YAML 1.1 too
+    assert (
+        yaml.safe_load(experiment.dump())["training"]["precision"] == "no"
+    )  # for readers of YAML 1.1 too
     assert "quick" not in experiment.resolved()
 
 
 def test_quick_and_set_change_what_they_name(file: Path) -> None:
     quick = load(file, quick=True)
-    assert (quick.training.tokens, quick.seeds, plain(quick.tasks["continuation"])["items"]) == (5000, (1,), 4)
+    assert (quick.training.tokens, quick.seeds, plain(quick.tasks["continuation"])["items"]) == (
+        5000,
+        (1,),
+        4,
+    )
     assert quick.training.learning_rate == 3e-3
     assert load(file, ["training.tokens=7000"], quick=True).training.tokens == 7000
     assert load(file, {"training.tokens": "7e3"}).training.tokens == 7000
-    assert load(file, ["arms.causal.objective=masked", "arms.causal.objective.rate=0.5"]).arms[
-        "causal"
-    ].objective == Masked(rate=0.5)
-    assert load(file, ["arms.causal.network.width=32"]).network_of("causal").width == 32
+    assert load(
+        file, ["models.causal.objective=masked", "models.causal.objective.rate=0.5"]
+    ).models["causal"].objective == Masked(rate=0.5)
+    assert load(file, ["models.causal.network.width=32"]).network_of("causal").width == 32
     assert load(file, ["training={batch: 4}"]).training.tokens == 100_000
     assert load(file, ["seeds=[3, 4]"]).seeds == (3, 4)
 
 
 def test_numbers_may_be_quoted(file: Path) -> None:
-    assert load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate == 3e-4
+    assert (
+        load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate
+        == 3e-4
+    )
 
 
-def test_an_arm_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_model_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDER", "/far")
-    experiment = load(file, ["arms.here={checkpoint: $FOLDER/bert}", "arms.hub={checkpoint: org/name, revision: v1}"])
-    assert experiment.arms["here"] == settings.Arm(checkpoint="$FOLDER/bert")
-    assert experiment.arms["hub"] == settings.Arm(checkpoint="org/name", revision="v1")
-    assert experiment.arms["causal"].objective == Causal()
+    experiment = load(
+        file,
+        [
+            "models.here={checkpoint: $FOLDER/bert}",
+            "models.hub={checkpoint: org/name, revision: v1}",
+        ],
+    )
+    assert experiment.models["here"] == settings.ModelSettings(checkpoint="$FOLDER/bert")
+    assert experiment.models["hub"] == settings.ModelSettings(checkpoint="org/name", revision="v1")
+    assert experiment.models["causal"].objective == Causal()
     assert parse(experiment.resolved()) == experiment
-    assert "checkpoint" not in experiment.resolved()["arms"]["causal"]
-    said = problems(file, "arms.causal.objective=")
-    assert said[0].endswith("; or arms.causal.checkpoint: a folder, or a name of the hub") and len(said) == 1
+    assert "checkpoint" not in experiment.resolved()["models"]["causal"]
+    said = problems(file, "models.causal.objective=")
+    assert (
+        said[0].endswith("; or models.causal.checkpoint: a folder, or a name of the hub")
+        and len(said) == 1
+    )
 
 
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_the_experiments_that_ship_are_valid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LMCOMPARE_DATA", str(tmp_path))  # whether data are there is asked later, by `plan`
+def test_the_experiments_that_ship_are_valid(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "LMCOMPARE_DATA", str(tmp_path)
+    )  # whether data are there is asked later, by `plan`
     for quick in (False, True):
         assert load(path, quick=quick).name == path.stem
 
@@ -143,9 +167,9 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         'network.width: wanted an integer greater than 0, got "wide"',
         "network.layers: wanted an integer greater than 0, got true",
         "training.learning_rate: wanted a number greater than 0, got Infinity",
-        "arms.masked.objective.rte: no such key; did you mean 'rate'?",
-        "arms.causal.objective: no objective 'causl'; did you mean 'causal'?",
-        "arms.masked.training.learning_rat: no such key; did you mean 'learning_rate'?",
+        "models.masked.objective.rte: no such key; did you mean 'rate'?",
+        "models.causal.objective: no objective 'causl'; did you mean 'causal'?",
+        "models.masked.training.learning_rat: no such key; did you mean 'learning_rate'?",
         "tasks.labels.adaptation.epochs: wanted an integer greater than 0, got 0",
         "seeds: wanted each once, got [1, 1]",
         "quick.training.tokns: no such key; did you mean 'tokens'?",
@@ -160,8 +184,8 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
     [
         ("network.heads=5", "network.heads: wanted a divisor of the width 64, got 5"),
         ("network.heads=64", "network.heads: wanted an even width of each head (rotary positions come in pairs)"),
-        ("arms.masked.network.heads=3", "arms.masked.network.heads: wanted a divisor of the width 64, got 3"),
-        ("arms.mask.training.batch=3", "arms.mask: no such key; did you mean 'masked'?"),
+        ("models.masked.network.heads=3", "models.masked.network.heads: wanted a divisor of the width 64, got 3"),
+        ("models.mask.training.batch=3", "models.mask: no such key; did you mean 'masked'?"),
         ("trainig.batch=3", "trainig: no such key; did you mean 'training'?"),
         ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
         ("training.batch", "--set training.batch: wanted key=value, e.g. training.tokens=60000"),
@@ -170,20 +194,20 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
         ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
         ("training.betas=[0.9, x]", 'training.betas.1: wanted a number greater than 0 and less than 1, got "x"'),
-        ("arms.masked.objective.whole_word=1", "arms.masked.objective.whole_word: wanted true or false, got 1"),
-        ("arms.causal.objective={rate: 0.2}", "arms.causal.objective.kind: missing; wanted one of bart, causal, "),
-        ("arms.masked.objective=", "arms.masked.objective: missing; wanted one of bart, causal, "),
-        ("arms.masked.objective=[masked]", "arms.masked.objective: wanted one of bart, causal, "),
-        ("arms.masked.objective.random=0.5", "arms.masked.objective.masked + random: wanted a sum of at most 1"),
-        ("arms.masked=", "arms.masked: wanted a mapping of objective, checkpoint, revision, network, "),
-        ("arms.causal.checkpoint=gpt2", 'arms.causal: wanted either an objective or a checkpoint, got both: "causal'),
-        ("arms.causal={checkpoint: [gpt2]}", 'arms.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
-        ("arms.causal={checkpoint: $NOWHERE/x}", "arms.causal.checkpoint: the environment variable NOWHERE is not set"),
-        ("arms.causal={checkpont: gpt2}", "arms.causal.checkpont: no such key; did you mean 'checkpoint'?"),
-        ("arms.causal.revision=main", 'arms.causal.revision: wanted only beside a checkpoint, got "main"'),
-        ("arms.causal={checkpoint: gpt2, training: {batch: 4}}", "arms.causal.training: wanted none: a checkpoint "),
-        ("arms={}", "arms: missing; wanted at least one"),
-        ("arms={a/b: {objective: causal}}", "arms.a/b: wanted a name of letters"),
+        ("models.masked.objective.whole_word=1", "models.masked.objective.whole_word: wanted true or false, got 1"),
+        ("models.causal.objective={rate: 0.2}", "models.causal.objective.kind: missing; wanted one of bart, causal, "),
+        ("models.masked.objective=", "models.masked.objective: missing; wanted one of bart, causal, "),
+        ("models.masked.objective=[masked]", "models.masked.objective: wanted one of bart, causal, "),
+        ("models.masked.objective.random=0.5", "models.masked.objective.masked + random: wanted a sum of at most 1"),
+        ("models.masked=", "models.masked: wanted a mapping of objective, checkpoint, revision, network, "),
+        ("models.causal.checkpoint=gpt2", 'models.causal: wanted either an objective or a checkpoint, got both: "causal'),
+        ("models.causal={checkpoint: [gpt2]}", 'models.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
+        ("models.causal={checkpoint: $NOWHERE/x}", "models.causal.checkpoint: the environment variable NOWHERE is not set"),
+        ("models.causal={checkpont: gpt2}", "models.causal.checkpont: no such key; did you mean 'checkpoint'?"),
+        ("models.causal.revision=main", 'models.causal.revision: wanted only beside a checkpoint, got "main"'),
+        ("models.causal={checkpoint: gpt2, training: {batch: 4}}", "models.causal.training: wanted none: a checkpoint "),
+        ("models={}", "models: missing; wanted at least one"),
+        ("models={a/b: {objective: causal}}", "models.a/b: wanted a name of letters"),
         ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
         ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
         ("vocabulary.sentinels=200", "vocabulary.size: wanted at least 460 (256 bytes, 4 special tokens"),
@@ -197,17 +221,21 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("quick=3", "quick: wanted a mapping of dotted keys, got 3"),
     ],
 )  # fmt: skip
-def test_each_problem_names_the_key_the_wanted_and_the_got(file: Path, change: str, said: str) -> None:
+def test_each_problem_names_the_key_the_wanted_and_the_got(
+    file: Path, change: str, said: str
+) -> None:
     if change.startswith("quick"):
         file.write_text(file.read_text().partition("quick:")[0] + change.replace("=", ": "))
         change = "seeds=[1]"
     if change.startswith("tasks.prepare"):
         change = "tasks.prepare={kind: continuation}"
-    assert any(problem.startswith(said) for problem in problems(file, change)), problems(file, change)
+    assert any(problem.startswith(said) for problem in problems(file, change)), problems(
+        file, change
+    )
 
 
 NESTED = """
-arms:
+models:
   ul2:
     objective:
       kind: mixture
@@ -219,9 +247,16 @@ arms:
 """
 
 
-def nested(file: Path, part: str = "masked", weight: str = "3", rate: str = "rate", first: str = "causal") -> Path:
-    head, _, rest = file.read_text().partition("arms:\n")
-    text = NESTED.replace("PART", part).replace("WEIGHT", weight).replace("RATE", rate).replace("FIRST", first)
+def nested(
+    file: Path, part: str = "masked", weight: str = "3", rate: str = "rate", first: str = "causal"
+) -> Path:
+    head, _, rest = file.read_text().partition("models:\n")
+    text = (
+        NESTED.replace("PART", part)
+        .replace("WEIGHT", weight)
+        .replace("RATE", rate)
+        .replace("FIRST", first)
+    )
     return written(file, f"{head}{text}tasks: {{}}\n")
 
 
@@ -229,35 +264,43 @@ def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
     experiment = load(nested(file))
     schedule = Schedule((Stage(Causal(), 0.25), Stage(Masked())))
     parts = (Part(Causal(), 3.0), Part(Masked("uniform")), Part(schedule))
-    assert experiment.arms["ul2"].objective == Mixture(parts, "masked")
+    assert experiment.models["ul2"].objective == Mixture(parts, "masked")
     assert load(written(tmp_path / "again.yaml", experiment.dump())) == experiment
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rate": "rte"}, ["arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?"]),
-        ({"weight": "0"}, ["arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"]),
-        ({"part": "mask"}, ["arms.ul2.objective.answer: no part 'mask'; did you mean 'masked'?"]),
+        (
+            {"rate": "rte"},
+            ["models.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?"],
+        ),
+        (
+            {"weight": "0"},
+            ["models.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"],
+        ),
+        ({"part": "mask"}, ["models.ul2.objective.answer: no part 'mask'; did you mean 'masked'?"]),
         (
             {"first": "causl", "rate": "rte", "weight": "x"},
             [
-                'arms.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
-                "arms.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?",
-                "arms.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
+                'models.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
+                "models.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?",
+                "models.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
             ],
         ),
         (
             {"first": "seq2seq"},
             [
-                "arms.ul2.objective.parts.2.objective.stages.1.objective: wanted one that shares a network with "
+                "models.ul2.objective.parts.2.objective.stages.1.objective: wanted one that shares a network with "
                 "seq2seq (encoder-decoder), got masked (encoder); a decoder and an encoder are one stack under two "
                 "masks, an encoder-decoder goes with its like alone"
             ],
         ),
     ],
 )
-def test_problems_of_nested_objectives_name_their_path(file: Path, change: dict[str, str], said: list[str]) -> None:
+def test_problems_of_nested_objectives_name_their_path(
+    file: Path, change: dict[str, str], said: list[str]
+) -> None:
     assert sorted(problems(nested(file, **change))) == said
 
 
@@ -266,8 +309,10 @@ def test_quick_without_a_quick_section_is_said(file: Path) -> None:
     assert problems(file, quick=True)[0].startswith("quick: missing")
 
 
-def test_an_arm_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
-    assert problems(file, "network.width=0") == ["network.width: wanted an integer greater than 0, got 0"]
+def test_an_model_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
+    assert problems(file, "network.width=0") == [
+        "network.width: wanted an integer greater than 0, got 0"
+    ]
 
 
 def test_paths_may_hold_environment_variables(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,14 +323,18 @@ def test_paths_may_hold_environment_variables(file: Path, monkeypatch: pytest.Mo
     assert plain(found.corpus)["source"]["path"] == "$LMCOMPARE_DATA/data.txt"
     assert "path: $LMCOMPARE_DATA/data.txt" in found.dump()
     assert next(found.corpus.source.rows())["text"]
-    arms = {"ready": {"checkpoint": "$LMCOMPARE_DATA/gpt"}}
+    models = {"ready": {"checkpoint": "$LMCOMPARE_DATA/gpt"}}
     given = parse_yaml(file.read_text(), "small.yaml")
-    ready = parse({**given, "quick": None, "arms": arms}).arms["ready"]
+    ready = parse({**given, "quick": None, "models": models}).models["ready"]
     assert ready.checkpoint == "$LMCOMPARE_DATA/gpt"
     monkeypatch.delenv("LMCOMPARE_DATA")
     said = problems(file)
-    assert said[0].startswith("corpus.source.path: the environment variable LMCOMPARE_DATA is not set")
-    assert said[1].startswith("tasks.labels.source.path: the environment variable LMCOMPARE_DATA is not set")
+    assert said[0].startswith(
+        "corpus.source.path: the environment variable LMCOMPARE_DATA is not set"
+    )
+    assert said[1].startswith(
+        "tasks.labels.source.path: the environment variable LMCOMPARE_DATA is not set"
+    )
 
 
 def test_a_name_is_the_file_s_if_it_gives_none(file: Path) -> None:
@@ -300,9 +349,21 @@ SEEDS = st.lists(st.integers(0, 2**32 - 1), min_size=1, unique=True)
 
 @settings_of_hypothesis(deadline=None, max_examples=50)
 @given(st.dictionaries(NAMES, KINDS, min_size=1), SEEDS, st.text(), st.floats(1e-9, 10))
-def test_any_experiment_survives_its_dump(arms: dict[str, str], seeds: list[int], said: str, rate: float) -> None:
-    data = {"name": "x", "corpus": {"source": {"kind": "text", "path": "x.txt"}}, "description": said, "seeds": seeds}
-    data |= {"arms": {name: {"objective": kind, "training": {"learning_rate": rate}} for name, kind in arms.items()}}
+def test_any_experiment_survives_its_dump(
+    models: dict[str, str], seeds: list[int], said: str, rate: float
+) -> None:
+    data = {
+        "name": "x",
+        "corpus": {"source": {"kind": "text", "path": "x.txt"}},
+        "description": said,
+        "seeds": seeds,
+    }
+    data |= {
+        "models": {
+            name: {"objective": kind, "training": {"learning_rate": rate}}
+            for name, kind in models.items()
+        }
+    }
     experiment = parse(data)
     assert parse(parse_yaml(experiment.dump(), "dump")) == experiment
     assert yaml.safe_load(experiment.dump()) == experiment.resolved()

@@ -7,16 +7,18 @@ from lmcompare.experiments.grid import expanded, written
 CORPUS = {"source": {"kind": "text", "path": "x.txt"}}
 
 
-def arms_of(grid: object, **arms: object) -> dict[str, object]:
+def models_of(grid: object, **models: object) -> dict[str, object]:
     problems: list[str] = []
-    found = expanded({"arms": arms, "grid": grid}, problems)
+    found = expanded({"models": models, "grid": grid}, problems)
     assert not problems and "grid" not in found
-    return dict(found["arms"])
+    return dict(found["models"])
 
 
-def test_every_combination_is_an_arm() -> None:
+def test_every_combination_is_an_model() -> None:
     masked = {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}
-    found = arms_of({"training": {"learning_rate": [1e-3, 3e-3]}}, masked=masked, causal={"objective": "causal"})
+    found = models_of(
+        {"training": {"learning_rate": [1e-3, 3e-3]}}, masked=masked, causal={"objective": "causal"}
+    )
     assert list(found) == [
         "masked learning_rate 1e-3 rate 15e-2",
         "masked learning_rate 1e-3 rate 3e-1",
@@ -32,8 +34,8 @@ def test_every_combination_is_an_arm() -> None:
 
 
 def test_no_grid_changes_nothing() -> None:
-    arms = {"causal": {"objective": "causal", "network": {"width": 64}}}
-    assert arms_of(None, **arms) == arms
+    models = {"causal": {"objective": "causal", "network": {"width": 64}}}
+    assert models_of(None, **models) == models
 
 
 def test_names_have_no_dots() -> None:
@@ -46,28 +48,47 @@ def test_an_experiment_reads_its_grid_and_quick_may_shrink_it() -> None:
     data = {
         "name": "x",
         "corpus": CORPUS,
-        "arms": {"causal": {"objective": "causal"}},
+        "models": {"causal": {"objective": "causal"}},
         "grid": {"network.width": [64, 128, 256]},
         "quick": {"grid.network.width": [64]},
     }
-    assert list(parse(dict(data)).arms) == ["causal width 64", "causal width 128", "causal width 256"]
+    assert list(parse(dict(data)).models) == [
+        "causal width 64",
+        "causal width 128",
+        "causal width 256",
+    ]
     assert parse(dict(data)).network_of("causal width 256").width == 256
     quick = parse(dict(data), quick=True)
-    assert list(quick.arms) == ["causal width 64"] and parse(quick.resolved()) == quick
+    assert list(quick.models) == ["causal width 64"] and parse(quick.resolved()) == quick
 
 
 @pytest.mark.parametrize(
     ("grid", "wanted"),
     [
-        ({"trainig.tokens": [1]}, "grid.trainig.tokens: wanted a key of objective, network, training"),
+        (
+            {"trainig.tokens": [1]},
+            "grid.trainig.tokens: wanted a key of objective, network, training",
+        ),
         ({"training.tokens": 1}, "grid.training.tokens: wanted a list of values"),
         ({"training.tokens": [5, 5]}, "grid.training.tokens: wanted each value once"),
-        ({"network.width": [64, -1]}, "arms.causal width -1.network.width: "),
-        ({"network.wdth": [64]}, "arms.causal wdth 64.network.wdth: no such key; did you mean 'width'"),
+        ({"network.width": [64, -1]}, "models.causal width -1.network.width: "),
+        (
+            {"network.wdth": [64]},
+            "models.causal wdth 64.network.wdth: no such key; did you mean 'width'",
+        ),
         ([1], "grid: wanted keys and their values"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_path(grid: object, wanted: str) -> None:
     with pytest.raises(InputError) as caught:
-        parse({"name": "x", "corpus": CORPUS, "arms": {"causal": {"objective": "causal"}}, "grid": grid})
-    assert any(problem.startswith(wanted) for problem in caught.value.problems), caught.value.problems
+        parse(
+            {
+                "name": "x",
+                "corpus": CORPUS,
+                "models": {"causal": {"objective": "causal"}},
+                "grid": grid,
+            }
+        )
+    assert any(problem.startswith(wanted) for problem in caught.value.problems), (
+        caught.value.problems
+    )

@@ -2,7 +2,11 @@ import pytest
 
 from lmcompare.experiments.hypotheses import Hypothesis, build
 
-ARMS = {"causal": ("sentiment", "continuation"), "masked": ("sentiment", "continuation"), "idle": ()}
+ARMS = {
+    "causal": ("sentiment", "continuation"),
+    "masked": ("sentiment", "continuation"),
+    "idle": (),
+}
 CONDITIONS = {"sentiment": ("pretrained", "scratch"), "continuation": ("pretrained",)}
 GOOD = {"claim": "c", "task": "sentiment", "first": "masked", "second": "causal"}
 
@@ -17,29 +21,53 @@ def problems(given: object) -> list[str]:
 
 def test_a_claim_and_its_defaults() -> None:
     said: list[str] = []
-    found = build({"H1": GOOD, "H2": {**GOOD, "second": None, "of": "gain"}}, ARMS, CONDITIONS, said)
+    found = build(
+        {"H1": GOOD, "H2": {**GOOD, "second": None, "of": "gain"}}, ARMS, CONDITIONS, said
+    )
     assert not said and list(found) == ["H1", "H2"]
     assert found["H1"] == Hypothesis("c", "sentiment", "masked", "causal")
-    assert (found["H1"].says, found["H1"].of, found["H1"].smallest_effect) == ("better", "pretrained", None)
+    assert (found["H1"].says, found["H1"].of, found["H1"].smallest_effect) == (
+        "better",
+        "pretrained",
+        None,
+    )
     assert build(None, ARMS, CONDITIONS, said) == {} and not said
 
 
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        ({"first": "maskd"}, "hypotheses.H1.first: no such arm; did you mean 'masked'"),
+        ({"first": "maskd"}, "hypotheses.H1.first: no such model; did you mean 'masked'"),
         ({"task": "sentimnt"}, "hypotheses.H1.task: no such task; did you mean 'sentiment'"),
-        ({"second": "masked"}, "hypotheses.H1.second: wanted another arm than the first"),
+        ({"second": "masked"}, "hypotheses.H1.second: wanted another model than the first"),
         ({"second": None}, "hypotheses.H1.second: missing"),
-        ({"control": "majority"}, "hypotheses.H1.control: wanted one of second and control, got both"),
-        ({"task": "continuation", "of": "gain"}, "hypotheses.H1.of: the task continuation does not measure"),
-        ({"second": None, "control": "majority", "of": "gain"}, "hypotheses.H1.control: wanted none with `of: gain`"),
+        (
+            {"control": "majority"},
+            "hypotheses.H1.control: wanted one of second and control, got both",
+        ),
+        (
+            {"task": "continuation", "of": "gain"},
+            "hypotheses.H1.of: the task continuation does not measure",
+        ),
+        (
+            {"second": None, "control": "majority", "of": "gain"},
+            "hypotheses.H1.control: wanted none with `of: gain`",
+        ),
         ({"says": "bettr"}, "hypotheses.H1.says: "),
         ({"smallest_effect": 0}, "hypotheses.H1.smallest_effect: "),
-        ({"second": "idle"}, "hypotheses.H1.second: the arm 'idle' is not given the task sentiment"),
-        ({**PRETRAINING, "metric": None}, "hypotheses.H1.metric: wanted one of margin, validation_rise, got nothing"),
+        (
+            {"second": "idle"},
+            "hypotheses.H1.second: the model 'idle' is not given the task sentiment",
+        ),
+        (
+            {**PRETRAINING, "metric": None},
+            "hypotheses.H1.metric: wanted one of margin, validation_rise, got nothing",
+        ),
         ({**PRETRAINING, "smallest_effect": None}, "hypotheses.H1.smallest_effect: missing"),
-        ({**PRETRAINING, "of": "gain"}, "hypotheses.H1.second: wanted an arm: pretraining has no controls"),
+        (
+            {**PRETRAINING, "of": "gain"},
+            "hypotheses.H1.second: wanted a model: pretraining has no controls",
+        ),
         ({"clam": 1}, "hypotheses.H1.clam: no such key; did you mean 'claim'"),
     ],
 )

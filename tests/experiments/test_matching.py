@@ -1,4 +1,4 @@
-"""``match``: in what the arms of an experiment are made equal."""
+"""``match``: in what the models of an experiment are made equal."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,17 +25,17 @@ ARMS = {
 }
 
 
-def ratio(experiment: Experiment, arm: str, currency: str, reference: str = "causal") -> float:
-    return side(experiment, arm).spends(currency) / side(experiment, reference).spends(currency)
+def ratio(experiment: Experiment, model: str, currency: str, reference: str = "causal") -> float:
+    return side(experiment, model).spends(currency) / side(experiment, reference).spends(currency)
 
 
 @pytest.mark.parametrize("currency", CURRENCIES)
 def test_one_matching_keeps_the_names(currency: str, make: Make) -> None:
-    experiment = make(arms=ARMS, match=currency, **SHAPE)
-    assert list(experiment.arms) == ["causal", "masked", "seq2seq"]
-    assert experiment.arms["causal"] == make(arms=ARMS, **SHAPE).arms["causal"]
-    for arm in ("masked", "seq2seq"):
-        assert ratio(experiment, arm, currency) == pytest.approx(1, abs=0.02)
+    experiment = make(models=ARMS, match=currency, **SHAPE)
+    assert list(experiment.models) == ["causal", "masked", "seq2seq"]
+    assert experiment.models["causal"] == make(models=ARMS, **SHAPE).models["causal"]
+    for model in ("masked", "seq2seq"):
+        assert ratio(experiment, model, currency) == pytest.approx(1, abs=0.02)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
         "masked": "causal",
@@ -43,9 +43,11 @@ def test_one_matching_keeps_the_names(currency: str, make: Make) -> None:
     }
 
 
-def test_several_matchings_give_several_arms_and_one_that_is_in_several_is_one(make: Make) -> None:
-    experiment = make(arms=ARMS, match=["tokens", "parameters", "flops"], **SHAPE)
-    assert list(experiment.arms) == [
+def test_several_matchings_give_several_models_and_one_that_is_in_several_is_one(
+    make: Make,
+) -> None:
+    experiment = make(models=ARMS, match=["tokens", "parameters", "flops"], **SHAPE)
+    assert list(experiment.models) == [
         "causal",
         "masked at equal tokens + parameters",
         "masked at equal flops",
@@ -53,7 +55,9 @@ def test_several_matchings_give_several_arms_and_one_that_is_in_several_is_one(m
         "seq2seq at equal parameters",
         "seq2seq at equal flops",
     ]
-    assert experiment.arms["seq2seq at equal tokens"] == make(arms=ARMS, **SHAPE).arms["seq2seq"]
+    assert (
+        experiment.models["seq2seq at equal tokens"] == make(models=ARMS, **SHAPE).models["seq2seq"]
+    )
     small = experiment.network_of("seq2seq at equal parameters")
     assert small.width < 64 and (small.layers, small.heads) == (2, 2)
     assert experiment.training_of("seq2seq at equal parameters") == experiment.training
@@ -63,56 +67,64 @@ def test_several_matchings_give_several_arms_and_one_that_is_in_several_is_one(m
 
 
 def test_what_is_solved_is_read_back_and_not_solved_again(make: Make) -> None:
-    experiment = make(arms=ARMS, match=["flops", "parameters"], **SHAPE)
+    experiment = make(models=ARMS, match=["flops", "parameters"], **SHAPE)
     assert parse(experiment.resolved()) == experiment
-    assert make(arms=ARMS, **SHAPE).resolved()["match"] is None
+    assert make(models=ARMS, **SHAPE).resolved()["match"] is None
     assert plan(parse(experiment.resolved())) == plan(experiment)
 
 
 def test_a_matching_without_effect_repeats_no_work(make: Make) -> None:
-    plain, equal = make(arms=ARMS, **SHAPE), make(arms=ARMS, match="tokens", **SHAPE)
-    assert equal.arms == plain.arms and plan(equal) == plan(plain)
+    plain, equal = make(models=ARMS, **SHAPE), make(models=ARMS, match="tokens", **SHAPE)
+    assert equal.models == plain.models and plan(equal) == plan(plain)
 
 
 def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make) -> None:
-    arms = ARMS | {"bert": {"checkpoint": "some/bert"}}
-    experiment = make(arms=arms, match={"by": "targets", "reference": "masked"}, **SHAPE)
+    models = ARMS | {"bert": {"checkpoint": "some/bert"}}
+    experiment = make(models=models, match={"by": "targets", "reference": "masked"}, **SHAPE)
     assert experiment.match is not None and list(experiment.match.solved) == ["causal", "seq2seq"]
     assert experiment.training_of("masked") == experiment.training
-    assert experiment.training_of("causal").tokens == pytest.approx(0.3 * experiment.training.tokens, rel=0.02)
-    assert experiment.arms["bert"].checkpoint == "some/bert"
+    assert experiment.training_of("causal").tokens == pytest.approx(
+        0.3 * experiment.training.tokens, rel=0.02
+    )
+    assert experiment.models["bert"].checkpoint == "some/bert"
 
 
-def test_an_arm_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
-    arms = ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
+def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
+    models = ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
     shape = SHAPE | {"grid": {"network.width": [48, 96]}}
-    experiment = make(arms=arms, match="parameters", **shape)
+    experiment = make(models=models, match="parameters", **shape)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
-        f"{arm} width {width}{own}": f"causal width {width}"
+        f"{model} width {width}{own}": f"causal width {width}"
         for width in (48, 96)
-        for arm, own in (("masked", " rate 15e-2"), ("masked", " rate 3e-1"), ("seq2seq", ""))
+        for model, own in (("masked", " rate 15e-2"), ("masked", " rate 3e-1"), ("seq2seq", ""))
     }
     for width in (48, 96):
-        assert ratio(experiment, f"seq2seq width {width}", "parameters", f"causal width {width}") == pytest.approx(
-            1, abs=0.02
-        )
-    one = make(arms=arms, match={"by": "parameters", "reference": "causal width 96"}, **shape)
-    assert one.match is not None and {said.reference for said in one.match.solved.values()} == {"causal width 96"}
-    assert ratio(one, "causal width 48", "parameters", "causal width 96") == pytest.approx(1, abs=0.02)
+        assert ratio(
+            experiment, f"seq2seq width {width}", "parameters", f"causal width {width}"
+        ) == pytest.approx(1, abs=0.02)
+    one = make(models=models, match={"by": "parameters", "reference": "causal width 96"}, **shape)
+    assert one.match is not None and {said.reference for said in one.match.solved.values()} == {
+        "causal width 96"
+    }
+    assert ratio(one, "causal width 48", "parameters", "causal width 96") == pytest.approx(
+        1, abs=0.02
+    )
 
 
-def test_hypotheses_name_the_arms_that_a_matching_makes(make: Make) -> None:
+def test_hypotheses_name_the_models_that_a_matching_makes(make: Make) -> None:
     claim = {"claim": "x", "task": "next", "first": "causal", "second": "seq2seq at equal flops"}
-    experiment = make(arms=ARMS, match=["tokens", "flops"], hypotheses={"H": claim}, **SHAPE)
+    experiment = make(models=ARMS, match=["tokens", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert experiment.hypotheses["H"].second == "seq2seq at equal flops"
 
 
 def test_what_was_solved_is_said(make: Make) -> None:
-    experiment = make(arms=ARMS, match="parameters", **SHAPE)
+    experiment = make(models=ARMS, match="parameters", **SHAPE)
     assert experiment.match is not None
     masked, seq2seq = lines(experiment, experiment.match)
-    assert masked.startswith("arms.masked: parameters 1.000 x of causal: width 64, feedforward 3, 102,400 tokens, ")
+    assert masked.startswith(
+        "models.masked: parameters 1.000 x of causal: width 64, feedforward 3, 102,400 tokens, "
+    )
     network = experiment.network_of("seq2seq")
     assert f"width {network.width}, feedforward {network.feedforward:g}" in seq2seq
 
@@ -125,12 +137,12 @@ def test_what_was_solved_is_said(make: Make) -> None:
         ({"match": []}, "match: wanted one or a list of tokens, flops, "),
         ({"match": {"reference": "causal"}}, "match.by: wanted one or a list of tokens, flops, "),
         ({"match": {"by": "flops", "refrence": "x"}}, "match.refrence: no such key; did you mean 'reference'?"),
-        ({"match": {"by": "flops", "reference": "casual"}}, "match.reference: no arm 'casual'; did you mean 'causal'?"),
+        ({"match": {"by": "flops", "reference": "casual"}}, "match.reference: no model 'casual'; did you mean 'causal'?"),
         ({"match": "seconds"}, "match: wanted one or a list of "),
-        ({"match": "flops", "arms": {"causal": {"objective": "causal"}}}, "match: wanted another arm that is trained"),
+        ({"match": "flops", "models": {"causal": {"objective": "causal"}}}, "match: wanted another model that is trained"),
         (
-            {"match": "flops", "arms": {"bert": {"checkpoint": "some/bert"}} | ARMS},
-            "match.reference: wanted an arm that is trained here, got the checkpoint bert",
+            {"match": "flops", "models": {"bert": {"checkpoint": "some/bert"}} | ARMS},
+            "match.reference: wanted a model that is trained here, got the checkpoint bert",
         ),
         (
             {"match": "flops", "training": {"tokens": 64 * 8 * 3, "batch": 8}},
@@ -143,14 +155,14 @@ def test_what_was_solved_is_said(make: Make) -> None:
         (
             {
                 "match": {"by": "flops", "reference": "masked"},
-                "arms": ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}},
+                "models": ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}},
             },
-            "match.reference: wanted one arm to set causal against, got 2 of masked at that point of the grid; "
+            "match.reference: wanted one model to set causal against, got 2 of masked at that point of the grid; "
             "name one of masked rate 15e-2, masked rate 3e-1",
         ),
         (
-            {"match": ["flops", "tokens"], "arms": ARMS | {"masked at equal flops": {"objective": "causal"}}},
-            "arms.masked at equal flops: the name is taken",
+            {"match": ["flops", "tokens"], "models": ARMS | {"masked at equal flops": {"objective": "causal"}}},
+            "models.masked at equal flops: the name is taken",
         ),
         (
             {"match": "flops", "vocabulary": {"size": 512, "sentinels": 2}},
@@ -158,42 +170,53 @@ def test_what_was_solved_is_said(make: Make) -> None:
         ),
         (
             {"match": {"by": "flops", "solved": {"msked": {"by": ["flps"], "reference": "causal"}}}},
-            "match.solved.msked: no arm 'msked'; did you mean 'masked'?",
+            "match.solved.msked: no model 'msked'; did you mean 'masked'?",
         ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(more: dict[str, Any], wanted: str, make: Make) -> None:
     with pytest.raises(InputError) as caught:
-        make(**({"arms": ARMS} | SHAPE | more))
-    assert any(problem.startswith(wanted) for problem in caught.value.problems), caught.value.problems
+        make(**({"models": ARMS} | SHAPE | more))
+    assert any(problem.startswith(wanted) for problem in caught.value.problems), (
+        caught.value.problems
+    )
 
 
 def test_wall_time_is_refused_with_the_reason(make: Make) -> None:
     with pytest.raises(InputError, match="known when a run is over.*match flops"):
-        make(arms=ARMS, match="seconds", **SHAPE)
+        make(models=ARMS, match="seconds", **SHAPE)
 
 
 def test_a_matching_that_is_wrong_spares_the_hypotheses(make: Make) -> None:
     claim = {"claim": "x", "task": "next", "first": "causal", "second": "seq2seq at equal flops"}
     with pytest.raises(InputError) as caught:
-        make(arms=ARMS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
+        make(models=ARMS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert caught.value.problems == ["match: no matching \"tokns\"; did you mean 'tokens'?"]
 
 
-def test_arms_that_are_not_named_stay_as_they_are(make: Make) -> None:
-    matching = {"by": ["parameters", "flops"], "arms": ["seq2seq"]}
-    experiment = make(arms=ARMS, match=matching, **SHAPE)
-    assert list(experiment.arms) == ["causal", "masked", "seq2seq at equal parameters", "seq2seq at equal flops"]
-    assert experiment.arms["masked"] == make(arms=ARMS, **SHAPE).arms["masked"]
+def test_models_that_are_not_named_stay_as_they_are(make: Make) -> None:
+    matching = {"by": ["parameters", "flops"], "models": ["seq2seq"]}
+    experiment = make(models=ARMS, match=matching, **SHAPE)
+    assert list(experiment.models) == [
+        "causal",
+        "masked",
+        "seq2seq at equal parameters",
+        "seq2seq at equal flops",
+    ]
+    assert experiment.models["masked"] == make(models=ARMS, **SHAPE).models["masked"]
     assert experiment.match is not None and "masked" not in experiment.match.solved
     again = parse(experiment.resolved())
-    assert again.arms == experiment.arms
+    assert again.models == experiment.models
     wrongs = {
-        "maskd": "no arm 'maskd'; did you mean 'masked'?",
-        "causal": "wanted another arm than the reference, got 'causal'",
-        "ready": "wanted an arm that is trained here, got the checkpoint 'ready'",
+        "maskd": "no model 'maskd'; did you mean 'masked'?",
+        "causal": "wanted another model than the reference, got 'causal'",
+        "ready": "wanted a model that is trained here, got the checkpoint 'ready'",
     }
     for wrong, said in wrongs.items():
         with pytest.raises(InputError) as caught:
-            make(arms={**ARMS, "ready": {"checkpoint": "org/name"}}, match={**matching, "arms": [wrong]}, **SHAPE)
-        assert caught.value.problems == [f"match.arms.0: {said}"]
+            make(
+                models={**ARMS, "ready": {"checkpoint": "org/name"}},
+                match={**matching, "models": [wrong]},
+                **SHAPE,
+            )
+        assert caught.value.problems == [f"match.models.0: {said}"]

@@ -44,14 +44,16 @@ def test_plain_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
         ("# nothing\n", ": empty; wanted"),
         ("- a\n", ': wanted a mapping with the keys name, description, corpus, vocabulary, blocks, network'),
         ("name: x\nname: y\n", ":2:1: the key 'name' is given twice (first in line 1)"),
-        ("arms:\n  a: {objective: causal}\n  b: {}\n  a: {}\n", ":4:3: the key 'a' is given twice (first in line 2)"),
+        ("models:\n  a: {objective: causal}\n  b: {}\n  a: {}\n", ":4:3: the key 'a' is given twice (first in line 2)"),
         ("name: x\ncorpus:\n\tsource: y\n", ":3:1: a tab; YAML is indented with spaces"),
         ("name: [x\ncorpus: 3\n", ":2:"),
         ("name: !!python/object:os.system x\n", ":1:7: could not determine a constructor"),
         ("name: a\n---\nname: b\n", ":2:1: "),
     ],
 )  # fmt: skip
-def test_yaml_that_cannot_be_read_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_yaml_that_cannot_be_read_is_said_with_its_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
     path = written(tmp_path / "x.yaml", text)
     assert problems(path)[0].startswith(f"{path}{said}"), problems(path)
 

@@ -5,9 +5,9 @@ import torch
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import collate
 from lmcompare.generation import cut
-from lmcompare.generation.autoregressive import Sampling, left_to_right
+from lmcompare.generation.autoregressive import SamplingProcessor, left_to_right
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES
 
 KINDS = ["causal", "seq2seq", "prefix", "glm", "bart"]
@@ -31,12 +31,16 @@ def prompts(special):
 
 def next_log_p(network, objective, prompt, found, special):
     """log p of each id as the next token, from one question without cache or batch."""
-    example = objective.score(prompt, np.append(found, special.ordinary[0]).astype(np.int64), special)[0]
+    example = objective.score(
+        prompt, np.append(found, special.ordinary[0]).astype(np.int64), special
+    )[0]
     where = np.zeros(len(example.targets), dtype=bool)
     where[-1] = True
     with evaluating(network):
-        batch = Tensors.of(collate([example], special.pad))
-        return network.logits(batch, torch.from_numpy(where)[None])[0].double().log_softmax(-1).numpy()
+        batch = BatchTensors.of(collate([example], special.pad))
+        return (
+            network.logits(batch, torch.from_numpy(where)[None])[0].double().log_softmax(-1).numpy()
+        )
 
 
 def greedy(network, objective, prompt, special, length, free):
@@ -60,7 +64,10 @@ def test_greedy_equals_asking_again_for_each_token(model, special, prompts, cach
 
 def test_a_draw_depends_on_seed_and_row_but_not_on_batch_or_cache(model, special, prompts):
     def drawn(**settings):
-        return [row.tolist() for row in left_to_right(*model, prompts, special, length=5, **settings).tokens]
+        return [
+            row.tolist()
+            for row in left_to_right(*model, prompts, special, length=5, **settings).tokens
+        ]
 
     first = drawn()
     assert first == drawn(batch=1) == drawn(cache=False)
@@ -109,12 +116,24 @@ def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
     network = networks.build(small, "decoder", special, seed=1)
 
     def score(prompt, row):
-        return sum(next_log_p(network, objective, prompt, row[:t], special)[row[t]] for t in range(len(row)))
+        return sum(
+            next_log_p(network, objective, prompt, row[:t], special)[row[t]]
+            for t in range(len(row))
+        )
 
-    wide = left_to_right(network, objective, prompts[:1], special, length=2, temperature=0, beams=64)
-    every = next_log_p(network, objective, prompts[0], np.array([], dtype=np.int64), special)[special.ordinary]
+    wide = left_to_right(
+        network, objective, prompts[:1], special, length=2, temperature=0, beams=64
+    )
+    every = next_log_p(network, objective, prompts[0], np.array([], dtype=np.int64), special)[
+        special.ordinary
+    ]
     best = max(
-        float(first + next_log_p(network, objective, prompts[0], np.array([token]), special)[special.ordinary].max())
+        float(
+            first
+            + next_log_p(network, objective, prompts[0], np.array([token]), special)[
+                special.ordinary
+            ].max()
+        )
         for token, first in zip(special.ordinary, every, strict=True)
     )
     assert score(prompts[0], wide.tokens[0]) == pytest.approx(best, abs=1e-5)
@@ -136,12 +155,12 @@ def test_sampling_follows_the_distribution():
     scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).expand(6000, 3)
     rngs = [np.random.default_rng([0, i]) for i in range(6000)]
     for temperature, power in ((1.0, 1.0), (0.5, 2.0)):
-        noisy = Sampling(temperature, 0, 1.0, rngs)(scores, scores)
+        noisy = SamplingProcessor(temperature, 0, 1.0, rngs)(scores, scores)
         assert noisy.dtype == torch.float64
         share = np.bincount(noisy.argmax(-1).numpy(), minlength=3) / 6000
         expected = np.array([0.5, 0.3, 0.2]) ** power
         assert np.abs(share - expected / expected.sum()).max() < 0.03
-    assert set(Sampling(1.0, 0, 0.6, rngs)(scores, scores).argmax(-1).tolist()) == {0, 1}
+    assert set(SamplingProcessor(1.0, 0, 0.6, rngs)(scores, scores).argmax(-1).tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +176,10 @@ def test_sampling_follows_the_distribution():
         ({"length": 1, "top_p": 0.0}, r"top_p: wanted more than 0 and at most 1, got 0\.0"),
         ({"length": 1, "top_p": 1.5}, r"top_p: wanted more than 0 and at most 1, got 1\.5"),
         ({"length": 1, "seed": -1}, "seed: wanted at least 0, got -1"),
-        ({"length": 1, "stop": [""]}, "stop: wanted texts that end a continuation, got an empty one"),
+        (
+            {"length": 1, "stop": [""]},
+            "stop: wanted texts that end a continuation, got an empty one",
+        ),
         ({"length": 1, "temperature": "0"}, "temperature: wanted 0 or more, got 0"),
     ],
 )
@@ -169,7 +191,13 @@ def test_contradictions(model, special, prompts, settings, message):
 def test_all_that_cannot_be_is_said_at_once(model, special, prompts):
     with pytest.raises(InputError) as caught:
         left_to_right(*model, prompts, special, length=0, beams=0, top_k=-1, top_p=2, seed=-1)
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["length", "beams", "top_k", "seed", "top_p"]
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "length",
+        "beams",
+        "top_k",
+        "seed",
+        "top_p",
+    ]
 
 
 def test_a_network_in_training_stays_so_and_decodes_without_dropout(model, special, prompts):

@@ -7,7 +7,7 @@ from lmcompare.generation import gumbel
 from lmcompare.generation.autoregressive import left_to_right
 from lmcompare.generation.unmask import unmasking
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES
 
 
@@ -30,13 +30,17 @@ def best(network, objective, prompt, special, length):
         where = np.zeros(len(example.targets), dtype=bool)
         where[-1] = True
         with evaluating(network):
-            logits = network.logits(Tensors.of(collate([example], special.pad)), torch.from_numpy(where)[None])[0]
+            logits = network.logits(
+                BatchTensors.of(collate([example], special.pad)), torch.from_numpy(where)[None]
+            )[0]
         found = np.append(found, special.ordinary[int(logits[special.ordinary].argmax())])
     return found.tolist()
 
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq"])
-def test_greedy_with_cache_in_a_batch_equals_asking_again_for_each_token(kind, small, special, prompts):
+def test_greedy_with_cache_in_a_batch_equals_asking_again_for_each_token(
+    kind, small, special, prompts
+):
     network, objective = build(kind, small, special)
     decoded = left_to_right(network, objective, prompts, special, length=6, temperature=0, batch=3)
     assert decoded.calls == 6
@@ -48,7 +52,10 @@ def test_greedy_with_cache_in_a_batch_equals_asking_again_for_each_token(kind, s
 def test_drawn_tokens_are_text_and_follow_the_seed(kind, small, special, prompts):
     network, objective = build(kind, small, special)
     decode = unmasking if kind == "masked" else left_to_right
-    drawn = [np.stack(decode(network, objective, prompts, special, length=9, seed=seed).tokens) for seed in (0, 0, 1)]
+    drawn = [
+        np.stack(decode(network, objective, prompts, special, length=9, seed=seed).tokens)
+        for seed in (0, 0, 1)
+    ]
     assert drawn[0].shape == (4, 9)
     assert np.isin(drawn[0], special.ordinary).all()
     assert (drawn[0] == drawn[1]).all()
@@ -72,7 +79,9 @@ def test_unmasking_keeps_the_surest_token_first(small, special, prompts):
         where = inputs == special.mask
         with evaluating(network):
             example = Example(inputs, np.full(len(inputs), IGNORE))
-            logits = network.logits(Tensors.of(collate([example], 0)), torch.from_numpy(where)[None])
+            logits = network.logits(
+                BatchTensors.of(collate([example], 0)), torch.from_numpy(where)[None]
+            )
         log_p = logits[:, special.ordinary].log_softmax(-1)
         surest = int(log_p.max(-1).values.argmax())
         inputs[np.flatnonzero(where)[surest]] = special.ordinary[int(log_p[surest].argmax())]
@@ -89,7 +98,7 @@ def test_one_step_of_unmasking_draws_from_the_distribution_of_the_network(small,
     example = objective.begin(prompt, 1, special)
     where = torch.tensor([[False] * 5 + [True]])
     with evaluating(network):
-        logits = network.logits(Tensors.of(collate([example], 0)), where)[0]
+        logits = network.logits(BatchTensors.of(collate([example], 0)), where)[0]
     expected = logits[special.ordinary].double().softmax(-1).numpy()
     drawn = np.bincount(np.concatenate(rows), minlength=96)[special.ordinary] / 4000
     assert np.abs(drawn - expected).max() < 4 * np.sqrt(expected.max() / 4000)

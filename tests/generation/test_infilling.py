@@ -7,13 +7,13 @@ import torch
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.generation import Decoded
+from lmcompare.generation import DecodedTokens
 from lmcompare.generation.infilling import FROM_THE_LEFT, infill
 from lmcompare.generation.infilling_methods import BY_THE_WHOLE
-from lmcompare.generation.infilling_template import Typed, parse
+from lmcompare.generation.infilling_template import TypedTemplate, parse
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
-from lmcompare.models.pretrained_objectives import Frame, PlainFrame
+from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.models.pretrained_objectives import PretrainedObjective, PretrainedSeq2Seq
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives import parse as parse_objective
 
@@ -33,16 +33,20 @@ def model(request, small, vocabulary):
 
 
 def log_p(network, inputs, targets, decoder=None, visible="all"):
-    example = Example(np.array(inputs), np.array(targets), None if decoder is None else np.array(decoder), visible)
+    example = Example(
+        np.array(inputs), np.array(targets), None if decoder is None else np.array(decoder), visible
+    )
     with evaluating(network):
-        return -network(Tensors.of(collate([example], 0))).sum().item()
+        return -network(BatchTensors.of(collate([example], 0))).sum().item()
 
 
 def test_docstrings():
-    assert parse("the film was <mask> [MASK], a <hole>.") == Typed(
+    assert parse("the film was <mask> [MASK], a <hole>.") == TypedTemplate(
         parts=["the film was", ", a", "."], spaces=[" ", " "], sizes=[2, None]
     )
-    assert Typed(["the film was", "!"], [" "], [1]).filled([" good"]) == "the film was good!"
+    assert (
+        TypedTemplate(["the film was", "!"], [" "], [1]).filled([" good"]) == "the film was good!"
+    )
     assert parse("a{M}b", "{M}").sizes == [1]
 
 
@@ -61,11 +65,17 @@ def test_exactly_the_holes_are_filled(model, temperature):
     text = "the <mask> [MASK] was<hole>, <mask>and never <hole>."
     filled = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
     again = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
-    assert (again.text, again.score, again.calls) == (filled.text, pytest.approx(filled.score), filled.calls)
+    assert (again.text, again.score, again.calls) == (
+        filled.text,
+        pytest.approx(filled.score),
+        filled.calls,
+    )
     assert [len(row) for row in filled.tokens[::2]] == [2, 1]
     assert all(1 <= len(row) <= 3 for row in filled.tokens)
     assert np.isin(np.concatenate(filled.tokens), model[2].special.ordinary).all()
-    kept = Typed(["the", " was", ",", "and never", "."], [" ", "", " ", " "], [2, None, 1, None])
+    kept = TypedTemplate(
+        ["the", " was", ",", "and never", "."], [" ", "", " ", " "], [2, None, 1, None]
+    )
     assert filled.text == kept.filled(filled.fills)
 
 
@@ -82,13 +92,17 @@ def test_the_score_is_that_of_plain_questions(model):
         expected = log_p(network, inputs, [token if i == special.mask else none for i in inputs])
         assert filled.score >= expected - 1e-5  # among text alone
         with evaluating(network):
-            batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), none))], 0))
+            batch = BatchTensors.of(
+                collate([Example(np.array(inputs), np.full(len(inputs), none))], 0)
+            )
             (logits,) = network.logits(batch, batch.inputs == special.mask)
         assert token == special.ordinary[int(logits[special.ordinary].argmax())]
         return
     if objective.kind in ("causal", "prefix"):
         visible = "past" if objective.kind == "causal" else len(left) + 1
-        expected = log_p(network, [special.bos, *left], [none] * len(left) + [token], visible=visible)
+        expected = log_p(
+            network, [special.bos, *left], [none] * len(left) + [token], visible=visible
+        )
     elif objective.kind == "seq2seq":
         inputs = [*left, s0, *right, special.eos]
         expected = log_p(network, inputs, [none, token], [special.bos, s0])
@@ -129,7 +143,9 @@ def test_lengths_that_cannot_be(model, lengths, message):
 
 def test_lengths_may_come_one_by_one(model):
     text = "the film was<hole>."
-    assert infill(*model, text, lengths=iter([1, 2])).text == infill(*model, text, lengths=[1, 2]).text
+    assert (
+        infill(*model, text, lengths=iter([1, 2])).text == infill(*model, text, lengths=[1, 2]).text
+    )
 
 
 def test_a_network_in_training_stays_so(model):
@@ -144,7 +160,9 @@ def test_a_network_in_training_stays_so(model):
 
 
 def test_no_hole(model):
-    with pytest.raises(InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"):
+    with pytest.raises(
+        InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"
+    ):
         infill(*model, "the film")
 
 
@@ -155,7 +173,9 @@ def test_holes_of_unknown_length_are_sized_together(model):
     for text in ("the<hole> was<hole>.", "a<hole> story with<hole> and never"):
         parts, best = text.split("<hole>"), -np.inf
         for sizes in itertools.product(lengths, repeat=len(parts) - 1):
-            written = "".join(part + " <mask>" * size for part, size in zip(parts, (*sizes, 0), strict=True))
+            written = "".join(
+                part + " <mask>" * size for part, size in zip(parts, (*sizes, 0), strict=True)
+            )
             found = infill(*model, written)
             best = max(best, found.score / sum(map(len, found.tokens)))
         together = infill(*model, text, lengths=lengths)
@@ -168,9 +188,14 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
 
     def fill(network, examples, special, **_):
         masked = [example.inputs == special.mask for example in examples]
-        sizes = [tuple(map(len, np.split(i := np.flatnonzero(m), np.flatnonzero(np.diff(i) > 1) + 1))) for m in masked]
+        sizes = [
+            tuple(map(len, np.split(i := np.flatnonzero(m), np.flatnonzero(np.diff(i) > 1) + 1)))
+            for m in masked
+        ]
         rows = [np.full(sum(each), special.ordinary[0]) for each in sizes]
-        return Decoded(rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain")
+        return DecodedTokens(
+            rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain"
+        )
 
     monkeypatch.setattr("lmcompare.generation.infilling_methods.fill", fill)
     for joint, expected in ((64, [2, 2]), (3, [1, 1])):
@@ -181,8 +206,10 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
 
 def test_a_translator_is_not_asked_to_fill(small, vocabulary):
     network = networks.build(small, "encoder-decoder", vocabulary.special, seed=1)
-    translator = PlainFrame(Frame(), (vocabulary.special.bos,))
-    with pytest.raises(InputError, match="learnt to fill holes .* got a translator .* `rank` compares"):
+    translator = PretrainedSeq2Seq(PretrainedObjective(), (vocabulary.special.bos,))
+    with pytest.raises(
+        InputError, match="learnt to fill holes .* got a translator .* `rank` compares"
+    ):
         infill(network, translator, vocabulary, NOTES)
     assert infill(network, replace(translator, fills=True), vocabulary, NOTES).exactness == "exact"
 
@@ -202,11 +229,16 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, vocabulary):
         return log_p(network, read, [token if i == where else IGNORE for i in range(len(read))])
 
     with evaluating(network):
-        batch = Tensors.of(collate([Example(np.array(inputs), np.full(len(inputs), IGNORE))], 0))
+        batch = BatchTensors.of(
+            collate([Example(np.array(inputs), np.full(len(inputs), IGNORE))], 0)
+        )
         (logits,) = network.logits(batch, torch.arange(len(inputs))[None] == place)
     best = int(special.ordinary[int(logits[special.ordinary].argmax())])
     log_z = logits[special.ordinary].logsumexp(0) - logits.logsumexp(0)
-    for asked in (objective, parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"})):
+    for asked in (
+        objective,
+        parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"}),
+    ):
         filled = infill(network, asked, vocabulary, "the film <mask> was good")
         assert filled.tokens[0].tolist() == [best]
         assert filled.score == pytest.approx(nats(best) - float(log_z), abs=1e-4)

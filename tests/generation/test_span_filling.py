@@ -5,7 +5,7 @@ from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.masked import Masked
-from lmcompare.scoring.span_requests import Gap
+from lmcompare.scoring.span_requests import SpanRequest
 from lmcompare.tasks._sentence_scores import by_words
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
@@ -18,12 +18,16 @@ def ids(*values):
 @pytest.fixture(scope="module", params=KINDS)
 def model(request, small, vocabulary):
     objective = OBJECTIVES[request.param]()
-    return LanguageModel(networks.build(small, objective.role, vocabulary.special, seed=1), vocabulary, objective)
+    return LanguageModel(
+        networks.build(small, objective.role, vocabulary.special, seed=1), vocabulary, objective
+    )
 
 
 def gaps_of(vocabulary, texts, start=2, size=3):
     rows = [np.array(vocabulary.encode(text), dtype=np.int64) for text in texts]
-    return [Gap(row[:start], row[start : start + size], row[start + size :]) for row in rows]
+    return [
+        SpanRequest(row[:start], row[start : start + size], row[start + size :]) for row in rows
+    ]
 
 
 def test_no_score_depends_on_its_neighbours(model, sentences):
@@ -41,10 +45,15 @@ def test_the_best_fill_is_as_long_as_the_gap_and_its_first_token_is_the_likelies
     filled = model.fill_gaps(contexts, length=1)
     ordinary = model.vocabulary.special.ordinary
     left, right = contexts[0]
-    nats = [float(row.sum()) for row in model.score_gaps([Gap(left, ids(token), right) for token in ordinary])]
+    nats = [
+        float(row.sum())
+        for row in model.score_gaps([SpanRequest(left, ids(token), right) for token in ordinary])
+    ]
     assert filled.tokens[0].tolist() == [int(ordinary[int(np.argmax(nats))])]
     longer = model.fill_gaps(contexts, length=3)
-    assert [len(row) for row in longer.tokens] == [3, 3] and np.isin(np.concatenate(longer.tokens), ordinary).all()
+    assert [len(row) for row in longer.tokens] == [3, 3] and np.isin(
+        np.concatenate(longer.tokens), ordinary
+    ).all()
     (alone,) = model.fill_gaps(contexts[1:], length=3).tokens
     assert alone.tolist() == longer.tokens[1].tolist()
 
@@ -54,21 +63,32 @@ def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, vocabul
     objective = OBJECTIVES[kind]()
     network = networks.build(small, objective.role, vocabulary.special, seed=2)
     model = LanguageModel(network, vocabulary, objective)
-    words = [word for word in (" good", " bad", " dull", " long") if len(vocabulary.encode(word)) == 1]
+    words = [
+        word for word in (" good", " bad", " dull", " long") if len(vocabulary.encode(word)) == 1
+    ]
     left, right = (ids(*vocabulary.encode(text)) for text in ("the film was", " and never dull"))
     spans = [ids(*vocabulary.encode(word)) for word in words]
-    nats = [float(row.sum()) for row in model.score_gaps([Gap(left, span, right) for span in spans], whole=True)]
+    nats = [
+        float(row.sum())
+        for row in model.score_gaps([SpanRequest(left, span, right) for span in spans], whole=True)
+    ]
     found = model.infill("the film was <mask> and never dull", choices=words)
     if kind == "causal":
         assert found.tokens[0].tolist() == spans[int(np.argmax(nats))].tolist()
         assert found.score == pytest.approx(max(nats), abs=1e-4)
     else:  # infill ends the text that is read with eos, which a gap in the middle of a text does not have
-        ended = [Gap(left, span, np.append(right, vocabulary.special.eos)) for span in spans]
-        assert found.score == pytest.approx(max(row.sum() for row in model.score_gaps(ended)), abs=1e-4)
+        ended = [
+            SpanRequest(left, span, np.append(right, vocabulary.special.eos)) for span in spans
+        ]
+        assert found.score == pytest.approx(
+            max(row.sum() for row in model.score_gaps(ended)), abs=1e-4
+        )
 
 
 def test_word_by_word_a_masked_model_is_asked_as_by_pll_word_l2r(small, vocabulary, sentences):
-    model = LanguageModel(networks.build(small, "encoder", vocabulary.special, seed=1), vocabulary, Masked())
+    model = LanguageModel(
+        networks.build(small, "encoder", vocabulary.special, seed=1), vocabulary, Masked()
+    )
     texts = [*sentences[:2], "unfilmable, playerless and heartwarming"]
     theirs = [one.sum for one in model.log_likelihood([""] * 3, texts, method="pll-word-l2r")]
     assert by_words(model, texts) == pytest.approx(theirs, abs=1e-4)

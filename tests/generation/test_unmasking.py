@@ -9,7 +9,7 @@ from lmcompare.core.example import IGNORE, Example, collate
 from lmcompare.generation.unmask import unmasking
 from lmcompare.generation.unmasking import STRATEGIES, fill
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES
 
 
@@ -37,7 +37,9 @@ def texts(special):
 def best(network, inputs, special):
     """The best ordinary token at each place, and its log p."""
     with evaluating(network):
-        batch = Tensors.of(collate([Example(inputs, np.full(len(inputs), IGNORE))], special.pad))
+        batch = BatchTensors.of(
+            collate([Example(inputs, np.full(len(inputs), IGNORE))], special.pad)
+        )
         logits = network.logits(batch, torch.ones((1, len(inputs)), dtype=torch.bool))
     log_p = logits[:, special.ordinary].double().log_softmax(-1).numpy()
     return special.ordinary[log_p.argmax(-1)], log_p.max(-1)
@@ -104,7 +106,9 @@ def test_greedy_filling_equals_the_slow_loop(strategy, network, texts, special):
         assert filled.tokens[row].tolist() == inputs[text.inputs == special.mask].tolist()
         assert filled.scores[row].sum() == pytest.approx(score, abs=1e-4)
     assert filled.calls == {"mask_predict": 10, "gibbs": 24}.get(strategy, 12)
-    assert filled.exactness == ("chain" if strategy in ("confidence", "left_to_right") else "pseudo")
+    assert filled.exactness == (
+        "chain" if strategy in ("confidence", "left_to_right") else "pseudo"
+    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -133,21 +137,31 @@ def test_the_score_of_left_to_right_is_the_chain_of_the_objective(network, speci
     objective = OBJECTIVES["masked"]()
     prompt = special.ordinary[:4]
     (row,), (score,) = (
-        (one := unmasking(network, objective, [prompt], special, length=4, strategy="left_to_right")).tokens,
+        (
+            one := unmasking(
+                network, objective, [prompt], special, length=4, strategy="left_to_right"
+            )
+        ).tokens,
         one.scores,
     )
     for t, example in enumerate(objective.score(prompt, row, special)):
         with evaluating(network):
-            logits = network.logits(Tensors.of(collate([example], 0)), torch.from_numpy(example.asked)[None])[0]
+            logits = network.logits(
+                BatchTensors.of(collate([example], 0)), torch.from_numpy(example.asked)[None]
+            )[0]
         log_p = logits[special.ordinary].double().log_softmax(-1)
-        assert score[t] == pytest.approx(float(log_p[int(np.flatnonzero(special.ordinary == row[t])[0])]), abs=1e-5)
+        assert score[t] == pytest.approx(
+            float(log_p[int(np.flatnonzero(special.ordinary == row[t])[0])]), abs=1e-5
+        )
 
 
 def test_a_length_is_chosen_by_the_mean_score(network, special):
     objective = OBJECTIVES["masked"]()
     rng = np.random.default_rng(3)
     prompts = [rng.choice(special.ordinary, n) for n in (5, 8, 3)]
-    each = [unmasking(network, objective, prompts, special, length=n, temperature=0) for n in (1, 2, 4)]
+    each = [
+        unmasking(network, objective, prompts, special, length=n, temperature=0) for n in (1, 2, 4)
+    ]
     chosen = unmasking(network, objective, prompts, special, length=[1, 2, 4], temperature=0)
     for i in range(3):
         top = max(each, key=lambda one: one.scores[i].mean())  # noqa: B023

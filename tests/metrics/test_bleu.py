@@ -18,13 +18,21 @@ REFERENCES = [
 def test_the_published_example():
     got = load("bleu").compute(predictions=SYSTEM, references=REFERENCES)
     assert got["bleu"] == pytest.approx(48.530827009929865, abs=1e-6)
-    assert got["signature"] == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    assert (
+        got["signature"]
+        == f"nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    )
 
 
 def test_items_are_the_librarys_sentence_bleu(caplog):
     with caplog.at_level(logging.WARNING):
-        items = load("bleu").compute(predictions=SYSTEM, references=REFERENCES, per_item=True)["items"]
-    theirs = [sacrebleu.sentence_bleu(text, right).score for text, right in zip(SYSTEM, REFERENCES, strict=True)]
+        items = load("bleu").compute(predictions=SYSTEM, references=REFERENCES, per_item=True)[
+            "items"
+        ]
+    theirs = [
+        sacrebleu.sentence_bleu(text, right).score
+        for text, right in zip(SYSTEM, REFERENCES, strict=True)
+    ]
     assert items == pytest.approx(theirs, abs=1e-6)
     assert not caplog.records
 
@@ -42,7 +50,9 @@ def test_chinese_asks_for_its_tokenizer():
 def test_references_may_be_variably_many():
     got = load("bleu").compute(predictions=SYSTEM, references=[*REFERENCES[:2], REFERENCES[2][:1]])
     assert got["signature"].startswith("nrefs:var|")
-    theirs = sacrebleu.corpus_bleu(SYSTEM, [[r[0] for r in REFERENCES], [REFERENCES[0][1], REFERENCES[1][1], None]])
+    theirs = sacrebleu.corpus_bleu(
+        SYSTEM, [[r[0] for r in REFERENCES], [REFERENCES[0][1], REFERENCES[1][1], None]]
+    )
     assert got["bleu"] == pytest.approx(theirs.score, abs=1e-6)
 
 
@@ -53,7 +63,9 @@ def test_case():
     assert metric.compute(**given, lowercase=True)["bleu"] == pytest.approx(100, abs=1e-9)
 
 
-@pytest.mark.parametrize(("name", "message"), [("zhh", "got 'zhh'; did you mean 'zh'"), ("flores200", "wanted one of")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("zhh", "got 'zhh'; did you mean 'zh'"), ("flores200", "wanted one of")]
+)
 def test_a_tokenizer_that_is_not_at_hand(name, message):
     with pytest.raises(InputError, match=f"bleu: tokenize: .*{message}"):
         load("bleu").compute(predictions=["a"], references=["a"], tokenize=name)

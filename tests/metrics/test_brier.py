@@ -19,4 +19,6 @@ def test_three_classes_by_hand():
 
 
 def test_a_single_class_in_the_references():
-    assert load("brier").compute(predictions=[[0.0, 1.0], [0.0, 1.0]], references=[1, 1]) == {"brier": 0.0}
+    assert load("brier").compute(predictions=[[0.0, 1.0], [0.0, 1.0]], references=[1, 1]) == {
+        "brier": 0.0
+    }

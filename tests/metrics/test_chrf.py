@@ -22,7 +22,10 @@ def test_it_equals_the_library(word_order, lowercase):
     theirs = CHRF(**options)
     streams = [[right[0] for right in REFERENCES], [REFERENCES[0][1], None, None, None]]
     assert got["chrf"] == pytest.approx(theirs.corpus_score(SYSTEM, streams).score, abs=1e-6)
-    each = [theirs.sentence_score(text, right).score for text, right in zip(SYSTEM, REFERENCES, strict=True)]
+    each = [
+        theirs.sentence_score(text, right).score
+        for text, right in zip(SYSTEM, REFERENCES, strict=True)
+    ]
     assert got["items"] == pytest.approx(each, abs=1e-6)
     case = "lc" if lowercase else "mixed"
     wanted = f"nrefs:var|case:{case}|eff:yes|nc:6|nw:{word_order}|space:no|version:{sacrebleu.__version__}"

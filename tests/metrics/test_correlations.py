@@ -34,7 +34,9 @@ def test_a_constant_answer_is_no_correlation_and_no_warning(name, constant):
 
 def test_constant_but_for_rounding():
     rounded = [1.0, 1.0, float(np.nextafter(1, 2))]
-    assert load("pearson").compute(predictions=rounded, references=[1.0, 2.0, 3.0]) == {"pearson": 0.0}
+    assert load("pearson").compute(predictions=rounded, references=[1.0, 2.0, 3.0]) == {
+        "pearson": 0.0
+    }
 
 
 @pytest.mark.parametrize("name", THEIRS)

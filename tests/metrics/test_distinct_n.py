@@ -8,7 +8,9 @@ from lmcompare.metrics import load
 
 def test_counts_by_hand():
     texts = ["the cat sat on the mat", "the cat"]  # 8 words, 5 distinct; 6 pairs, 5 distinct
-    assert load("distinct_n").compute(predictions=texts) == pytest.approx({"distinct_1": 5 / 8, "distinct_2": 5 / 6})
+    assert load("distinct_n").compute(predictions=texts) == pytest.approx(
+        {"distinct_1": 5 / 8, "distinct_2": 5 / 6}
+    )
 
 
 def test_no_ngram_spans_two_texts():

@@ -29,7 +29,9 @@ def test_it_equals_the_sum_over_bins(bins, classes):
 
 def test_two_bins_by_hand():
     # (0, 0.5] is empty; (0.5, 1] holds confidences 0.9, 0.8, 0.7 and two right answers of three: |0.8 - 2/3|.
-    got = load("ece").compute(predictions=[[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], references=[0, 1, 1], bins=2)
+    got = load("ece").compute(
+        predictions=[[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], references=[0, 1, 1], bins=2
+    )
     assert got == {"ece": pytest.approx(0.8 - 2 / 3, abs=1e-12)}
 
 

@@ -29,7 +29,9 @@ def folders(tmp_path_factory):
 
 
 def test_perplexity_is_that_of_the_model(folders):
-    found = metrics.load("perplexity").compute(predictions=SAID, model=folders["gpt2"], per_item=True)
+    found = metrics.load("perplexity").compute(
+        predictions=SAID, model=folders["gpt2"], per_item=True
+    )
     scores = load(folders["gpt2"]).log_likelihood([""] * 4, SAID)
     tokens = np.concatenate([one.tokens for one in scores])
     assert found["perplexity"] == pytest.approx(np.exp(-tokens.mean()))
@@ -49,7 +51,9 @@ def test_bertscore_is_the_library_s_at_any_layer_and_one_for_the_same_text(folde
     limited = AutoTokenizer.from_pretrained(folders["bert"], model_max_length=32)
     limited.save_pretrained(folders["bert"])  # their shortcut wants a longest text
     for layer in (1, None):
-        found = metric.compute(predictions=SAID, references=REAL, model=folders["bert"], layer=layer, per_item=True)
+        found = metric.compute(
+            predictions=SAID, references=REAL, model=folders["bert"], layer=layer, per_item=True
+        )
         theirs = bert_score.score(SAID, REAL, model_type=folders["bert"], num_layers=layer or 2)
         assert found["items"] == pytest.approx(theirs[2].tolist(), abs=1e-6)
         assert found["precision"] == pytest.approx(float(theirs[0].mean()), abs=1e-6)
@@ -57,7 +61,9 @@ def test_bertscore_is_the_library_s_at_any_layer_and_one_for_the_same_text(folde
     theirs = bert_score.score(SAID, REAL, model_type=folders["bert"], num_layers=2, idf=True)
     assert weighted["bertscore"] == pytest.approx(float(theirs[2].mean()), abs=1e-6)
     both = metric.compute(
-        predictions=SAID, references=[[a, b] for a, b in zip(REAL, SAID, strict=True)], model=folders["bert"]
+        predictions=SAID,
+        references=[[a, b] for a, b in zip(REAL, SAID, strict=True)],
+        model=folders["bert"],
     )
     assert both["bertscore"] == pytest.approx(1, abs=1e-6)
     with pytest.raises(InputError, match="bertscore: layer: wanted one from 1 to 2, got 3"):
@@ -68,9 +74,13 @@ def test_mauve_is_the_library_s_on_our_states_and_one_for_the_same_texts(folders
     mauve = pytest.importorskip("mauve")
     metric, model = metrics.load("mauve"), load(folders["gpt2"])
     real, said = sentences[:60], [text[::-1] for text in sentences[60:120]]
-    found = metric.compute(predictions=said, references=real, model=folders["gpt2"], clusters=5)["mauve"]
+    found = metric.compute(predictions=said, references=real, model=folders["gpt2"], clusters=5)[
+        "mauve"
+    ]
     ours, theirs = (model.embed(texts, pooling="last") for texts in (said, real))
-    library = mauve.compute_mauve(p_features=ours, q_features=theirs, num_buckets=5, verbose=False).mauve
+    library = mauve.compute_mauve(
+        p_features=ours, q_features=theirs, num_buckets=5, verbose=False
+    ).mauve
     assert found == pytest.approx(library, abs=1e-6) and found < 0.9
     same = metric.compute(predictions=real, references=real, model=folders["gpt2"], clusters=5)
     assert same["mauve"] == pytest.approx(1, abs=1e-6)
@@ -80,7 +90,9 @@ def test_mauve_is_the_library_s_on_our_states_and_one_for_the_same_texts(folders
 def test_no_model_or_nothing_to_score(name, tmp_path):
     pytest.importorskip({"bertscore": "bert_score", "mauve": "mauve"}.get(name, "evaluate"))
     pairs = {"predictions": ["a"]} | ({} if name == "perplexity" else {"references": ["a"]})
-    with pytest.raises(InputError, match=f"{name}: model: missing; wanted the folder of a checkpoint"):
+    with pytest.raises(
+        InputError, match=f"{name}: model: missing; wanted the folder of a checkpoint"
+    ):
         metrics.load(name).compute(**pairs)
     with pytest.raises(InputError, match="model: wanted a folder with config.json"):
         metrics.load(name).compute(**pairs, model=str(tmp_path))
@@ -99,5 +111,7 @@ def test_a_tokenizer_that_was_told_no_longest_text(tmp_path):
     pytest.importorskip("bert_score")
     folder = str(saved("bert", tmp_path))
     assert AutoTokenizer.from_pretrained(folder).model_max_length > 1e9
-    found = metrics.load("bertscore").compute(predictions=["good " * 200], references=["good " * 200], model=folder)
+    found = metrics.load("bertscore").compute(
+        predictions=["good " * 200], references=["good " * 200], model=folder
+    )
     assert found["bertscore"] == pytest.approx(1, abs=1e-6)

@@ -47,8 +47,14 @@ def test_describe_gives_the_first_line():
 def test_the_documented_example_is_what_comes_out(name):
     metric = metrics.load(name)
     assert metric.name == name
-    assert metric.description and metric.citation and set(metric.features) <= {"predictions", "references"}
-    example = doctest.DocTestParser().get_doctest(metric.inputs_description, {"load": metrics.load}, name, None, 0)
+    assert (
+        metric.description
+        and metric.citation
+        and set(metric.features) <= {"predictions", "references"}
+    )
+    example = doctest.DocTestParser().get_doctest(
+        metric.inputs_description, {"load": metrics.load}, name, None, 0
+    )
     assert example.examples
     assert doctest.DocTestRunner().run(example).failed == 0
 
@@ -64,10 +70,22 @@ def test_nothing_to_score_is_an_error(name):
 @pytest.mark.parametrize(
     ("predictions", "references", "message"),
     [
-        ([[0.5, 0.5], [0.5, 0.4]], [0, 1], "row 1: wanted probabilities that sum to 1, got a sum of 0.9"),
-        ([[1.5, -0.5]], [0], "row 0: wanted probabilities .* the least -0.5; take the softmax of logits"),
+        (
+            [[0.5, 0.5], [0.5, 0.4]],
+            [0, 1],
+            "row 1: wanted probabilities that sum to 1, got a sum of 0.9",
+        ),
+        (
+            [[1.5, -0.5]],
+            [0],
+            "row 0: wanted probabilities .* the least -0.5; take the softmax of logits",
+        ),
         ([[float("nan"), 1.0]], [0], "row 0: wanted probabilities"),
-        ([[0.5, 0.5], [0.2, 0.3, 0.5]], [0, 1], "row 1: wanted 2 probabilities, as in row 0, got 3"),
+        (
+            [[0.5, 0.5], [0.2, 0.3, 0.5]],
+            [0, 1],
+            "row 1: wanted 2 probabilities, as in row 0, got 3",
+        ),
         ([[1.0]], [0], "row 0: wanted the probabilities of two classes or more, got 1"),
         ([[0.5, 0.5]], [2], "row 0: wanted a label from 0 to 1, got 2"),
         ([[0.5, 0.5]], [-1], "row 0: wanted a label from 0 to 1, got -1"),
@@ -96,7 +114,10 @@ def test_metrics_combine():
     import evaluate
 
     both = evaluate.combine([metrics.load("accuracy"), metrics.load("matthews")])
-    assert both.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 1]) == {"accuracy": 0.5, "matthews": 0.0}
+    assert both.compute(predictions=[0, 1, 1, 0], references=[0, 1, 0, 1]) == {
+        "accuracy": 0.5,
+        "matthews": 0.0,
+    }
 
 
 def test_an_unknown_name_gives_the_nearest():
@@ -126,7 +147,10 @@ def test_each_file_also_loads_by_its_path(name, scripts):
     script = Path(metrics.__file__).parent / f"{name}.py"
     by_path = evaluate.load(str(script), cache_dir=str(scripts))
     assert type(by_path).__module__.startswith("evaluate_modules")
-    given = {"predictions": [[0.75, 0.25], [0.5, 0.5]] if name in ROWS else [1, 0], "references": [0, 1]}
+    given = {
+        "predictions": [[0.75, 0.25], [0.5, 0.5]] if name in ROWS else [1, 0],
+        "references": [0, 1],
+    }
     if name in TEXTS:
         given = {"predictions": ["a b a b a b a", "c d a b a b"]}
     if name in PAIRS:

@@ -22,6 +22,10 @@ def test_three_classes_equal_the_library():
     assert got["matthews"] > 0.3
 
 
-@pytest.mark.parametrize(("predictions", "references"), [([1, 1], [1, 1]), ([1, 1], [0, 1]), ([0, 1], [1, 1])])
+@pytest.mark.parametrize(
+    ("predictions", "references"), [([1, 1], [1, 1]), ([1, 1], [0, 1]), ([0, 1], [1, 1])]
+)
 def test_one_class_alone_is_no_correlation_and_no_warning(predictions, references):
-    assert load("matthews").compute(predictions=predictions, references=references) == {"matthews": 0.0}
+    assert load("matthews").compute(predictions=predictions, references=references) == {
+        "matthews": 0.0
+    }

@@ -15,11 +15,15 @@ def test_it_equals_the_library_though_a_class_is_absent():
 
 
 def test_a_single_class_in_the_references():
-    assert load("nll").compute(predictions=[[0.25, 0.75]] * 2, references=[1, 1])["nll"] == pytest.approx(np.log(4 / 3))
+    assert load("nll").compute(predictions=[[0.25, 0.75]] * 2, references=[1, 1])[
+        "nll"
+    ] == pytest.approx(np.log(4 / 3))
 
 
 def test_a_probability_of_zero_is_finite():
-    assert load("nll").compute(predictions=[[1.0, 0.0]], references=[1])["nll"] == pytest.approx(36.0437, abs=1e-3)
+    assert load("nll").compute(predictions=[[1.0, 0.0]], references=[1])["nll"] == pytest.approx(
+        36.0437, abs=1e-3
+    )
 
 
 def test_single_precision_rows_do_not_warn():

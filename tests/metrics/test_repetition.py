@@ -7,8 +7,13 @@ from lmcompare.metrics import load
 
 
 def test_counts_by_hand():
-    texts = ["a b c d a b c d", "a b c d"]  # 4-grams: abcd bcda cdab dabc abcd, and abcd: 6, one repeats
-    assert load("repetition").compute(predictions=texts) == {"repetition_4": pytest.approx(1 / 6, abs=1e-12)}
+    texts = [
+        "a b c d a b c d",
+        "a b c d",
+    ]  # 4-grams: abcd bcda cdab dabc abcd, and abcd: 6, one repeats
+    assert load("repetition").compute(predictions=texts) == {
+        "repetition_4": pytest.approx(1 / 6, abs=1e-12)
+    }
 
 
 def test_another_text_is_no_repetition():
@@ -16,7 +21,9 @@ def test_another_text_is_no_repetition():
 
 
 def test_turning_in_circles():
-    assert load("repetition").compute(predictions=["so " * 103]) == {"repetition_4": pytest.approx(0.99, abs=1e-12)}
+    assert load("repetition").compute(predictions=["so " * 103]) == {
+        "repetition_4": pytest.approx(0.99, abs=1e-12)
+    }
 
 
 def test_texts_shorter_than_n_have_none():

@@ -28,7 +28,9 @@ def test_lins_example():
     # Lin (2004), section 3.1: S1 "police killed the gunman", S2 and S3; ROUGE-L 0.75 and 0.5.
     s1 = "police killed the gunman"
     got = load("rouge").compute(
-        predictions=["police kill the gunman", "the gunman kill police"], references=[s1, s1], per_item=True
+        predictions=["police kill the gunman", "the gunman kill police"],
+        references=[s1, s1],
+        per_item=True,
     )
     assert [item[2] for item in got["items"]] == [0.75, 0.5]
 
@@ -40,12 +42,17 @@ def test_english_is_the_same_by_either_tokenizer(tokenizer):
 
 
 def test_chinese_characters_are_words():
-    got = load("rouge").compute(predictions=["今天天气真好。"], references=["今天天气很好"], tokenizer="any")
+    got = load("rouge").compute(
+        predictions=["今天天气真好。"], references=["今天天气很好"], tokenizer="any"
+    )
     assert got == pytest.approx({"rouge1": 5 / 6, "rouge2": 3 / 5, "rougeL": 5 / 6}, abs=1e-9)
 
 
 def test_a_tokenizer_that_would_drop_the_text_is_an_error():
-    with pytest.raises(InputError, match="rouge: item 1: wanted a reference in Latin letters, got '2024年北京'.*'any'"):
+    with pytest.raises(
+        InputError,
+        match="rouge: item 1: wanted a reference in Latin letters, got '2024年北京'.*'any'",
+    ):
         load("rouge").compute(predictions=["a", "2024"], references=["a", "2024年北京"])
 
 

@@ -8,7 +8,9 @@ from sacrebleu.metrics import BLEU
 from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
-TEXTS = st.lists(st.lists(st.sampled_from("a b c".split()), max_size=9).map(" ".join), min_size=2, max_size=5)
+TEXTS = st.lists(
+    st.lists(st.sampled_from("a b c".split()), max_size=9).map(" ".join), min_size=2, max_size=5
+)
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -18,7 +20,10 @@ def test_it_equals_the_library_text_by_text(n, texts):
     got = load("self_bleu").compute(predictions=texts, n=n, per_item=True)
     bleu = BLEU(tokenize="none", smooth_method="floor", effective_order=True, max_ngram_order=n)
     others = [texts[:i] + texts[i + 1 :] for i in range(len(texts))]
-    theirs = [bleu.sentence_score(text, rest).score / 100 for text, rest in zip(texts, others, strict=True)]
+    theirs = [
+        bleu.sentence_score(text, rest).score / 100
+        for text, rest in zip(texts, others, strict=True)
+    ]
     assert got["items"] == pytest.approx(theirs, abs=1e-9)
     assert got["self_bleu"] == pytest.approx(sum(theirs) / len(theirs), abs=1e-9)
 
@@ -49,15 +54,21 @@ def test_equal_texts_score_one_and_texts_that_share_nothing_zero():
 
 
 def test_it_rises_with_the_number_of_texts():
-    texts = [" ".join(row) for row in np.random.default_rng(0).choice(list("abcdefgh"), size=(100, 12))]
-    few, many = (load("self_bleu").compute(predictions=texts[:size])["self_bleu"] for size in (5, 100))
+    texts = [
+        " ".join(row) for row in np.random.default_rng(0).choice(list("abcdefgh"), size=(100, 12))
+    ]
+    few, many = (
+        load("self_bleu").compute(predictions=texts[:size])["self_bleu"] for size in (5, 100)
+    )
     assert few + 0.1 < many
 
 
 def test_chinese_is_divided_by_the_caller():
     texts = ["今天天气好", "今天天气坏"]
     assert load("self_bleu").compute(predictions=texts) == {"self_bleu": 0.0}
-    assert load("self_bleu").compute(predictions=[" ".join(text) for text in texts])["self_bleu"] > 0.5
+    assert (
+        load("self_bleu").compute(predictions=[" ".join(text) for text in texts])["self_bleu"] > 0.5
+    )
 
 
 def test_what_cannot_be():

@@ -32,7 +32,9 @@ def test_it_equals_the_library_and_items_add_up(scheme, texts):
         assert got[name] == pytest.approx(score(wanted, said, zero_division=0, **strict), abs=1e-9)
     assert got["accuracy"] == pytest.approx(accuracy_score(wanted, said), abs=1e-9)
     hits, predicted, true = (sum(column) for column in zip(*got["items"], strict=True))
-    assert got["f1"] == pytest.approx(2 * hits / (predicted + true) if predicted + true else 0, abs=1e-9)
+    assert got["f1"] == pytest.approx(
+        2 * hits / (predicted + true) if predicted + true else 0, abs=1e-9
+    )
 
 
 def test_a_perfect_tagger_and_one_that_finds_nothing():
@@ -43,8 +45,16 @@ def test_a_perfect_tagger_and_one_that_finds_nothing():
 
 
 def test_texts_without_an_entity_or_a_word_and_of_one_word():
-    got = load("seqeval").compute(predictions=[["O"], []], references=[["O"], []], per_type=True, per_item=True)
-    assert got == {"f1": 0, "precision": 0, "recall": 0, "accuracy": 1, "items": [[0, 0, 0], [0, 0, 0]]}
+    got = load("seqeval").compute(
+        predictions=[["O"], []], references=[["O"], []], per_type=True, per_item=True
+    )
+    assert got == {
+        "f1": 0,
+        "precision": 0,
+        "recall": 0,
+        "accuracy": 1,
+        "items": [[0, 0, 0], [0, 0, 0]],
+    }
 
 
 def test_an_entity_that_nothing_began_counts_unless_a_scheme_is_named():
@@ -54,7 +64,9 @@ def test_an_entity_that_nothing_began_counts_unless_a_scheme_is_named():
 
 
 def test_a_type_that_is_only_predicted():
-    got = load("seqeval").compute(predictions=[["B-NEW", "O"]], references=[["O", "B-LOC"]], per_type=True)
+    got = load("seqeval").compute(
+        predictions=[["B-NEW", "O"]], references=[["O", "B-LOC"]], per_type=True
+    )
     assert got["f1_NEW"] == got["f1_LOC"] == got["f1"] == 0
 
 
@@ -62,7 +74,12 @@ def test_a_type_that_is_only_predicted():
     ("said", "wanted", "options", "message"),
     [
         ([["O"], ["O", "O"]], [["O"], ["O"]], {}, "item 1: wanted 1 tags, as many as words, got 2"),
-        ([["NOUN"]], [["O"]], {}, "item 0: wanted O or a tag that begins with B-, I-, E-, S-, got 'NOUN'"),
+        (
+            [["NOUN"]],
+            [["O"]],
+            {},
+            "item 0: wanted O or a tag that begins with B-, I-, E-, S-, got 'NOUN'",
+        ),
         ([[""]], [["O"]], {}, "item 0: wanted O or a tag .*, got ''"),
         ([["S-PER"]], [["O"]], {"scheme": "IOB2"}, "begins with B-, I-, got 'S-PER'"),
         ([["O"]], [["O"]], {"scheme": "IOB"}, "scheme: wanted one of .* got 'IOB'; did you mean"),

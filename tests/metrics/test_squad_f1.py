@@ -12,7 +12,8 @@ ANSWERS = st.text(alphabet="ab the.", max_size=12)
 def official(prediction, gold):
     """SQuAD 2.0's evaluate-v2.0.py, ``compute_f1``, of words that need no normalisation but case and articles."""
     pred_toks, gold_toks = (
-        [word for word in text.replace(".", "").split() if word not in {"a", "the"}] for text in (prediction, gold)
+        [word for word in text.replace(".", "").split() if word not in {"a", "the"}]
+        for text in (prediction, gold)
     )
     num_same = sum((Counter(gold_toks) & Counter(pred_toks)).values())
     if len(gold_toks) == 0 or len(pred_toks) == 0:
@@ -25,7 +26,9 @@ def official(prediction, gold):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.tuples(ANSWERS, st.lists(ANSWERS, min_size=1, max_size=3)), min_size=1, max_size=4))
+@given(
+    st.lists(st.tuples(ANSWERS, st.lists(ANSWERS, min_size=1, max_size=3)), min_size=1, max_size=4)
+)
 def test_it_equals_squads_script(pairs):
     predictions, references = (list(column) for column in zip(*pairs, strict=True))
     got = load("squad_f1").compute(predictions=predictions, references=references, per_item=True)
@@ -41,5 +44,7 @@ def test_chinese_characters_are_words():
 
 
 def test_no_answer_is_right_where_there_is_none():
-    got = load("squad_f1").compute(predictions=["", "Oslo", "the"], references=[[""], [""], ["Oslo"]], per_item=True)
+    got = load("squad_f1").compute(
+        predictions=["", "Oslo", "the"], references=[[""], [""], ["Oslo"]], per_item=True
+    )
     assert got["items"] == [1.0, 0.0, 0.0]

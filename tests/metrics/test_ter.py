@@ -13,7 +13,9 @@ def test_it_equals_the_library():
     streams = [[right[0] for right in REFERENCES], [None, REFERENCES[1][1], None]]
     theirs = TER().corpus_score(SYSTEM, streams)
     assert got["ter"] == pytest.approx(theirs.score, abs=1e-6)
-    wanted = f"nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:{sacrebleu.__version__}"
+    wanted = (
+        f"nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:{sacrebleu.__version__}"
+    )
     assert got["signature"] == wanted
 
 
@@ -28,7 +30,9 @@ def test_the_paper():
     # Snover et al. (2006), section 3: a shift, two substitutions and an insertion in a reference of 13 words, 31%.
     got = load("ter").compute(
         predictions=["THIS WEEK THE SAUDIS denied information published in the new york times"],
-        references=["SAUDI ARABIA denied THIS WEEK information published in the AMERICAN new york times"],
+        references=[
+            "SAUDI ARABIA denied THIS WEEK information published in the AMERICAN new york times"
+        ],
         per_item=True,
     )
     assert got["items"] == [[4, 13.0]]

@@ -41,8 +41,12 @@ def test_one_word_texts(name):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_items_of_equal_texts_are_the_best(name):
-    items = load(name).compute(predictions=["a b c d e"] * 2, references=["a b c d e"] * 2, per_item=True)["items"]
-    wanted = {"rouge": [1.0] * 3, "wer": [0, 5], "cer": [0, 9], "ter": [0, 5.0]}.get(name, BEST.get(name, 1))
+    items = load(name).compute(
+        predictions=["a b c d e"] * 2, references=["a b c d e"] * 2, per_item=True
+    )["items"]
+    wanted = {"rouge": [1.0] * 3, "wer": [0, 5], "cer": [0, 9], "ter": [0, 5.0]}.get(
+        name, BEST.get(name, 1)
+    )
     assert items == [pytest.approx(wanted, abs=1e-9)] * 2
 
 
@@ -65,7 +69,9 @@ def test_items_may_differ_in_how_many_references_they_have(name):
 def test_error_rates_take_one_reference(name):
     with pytest.raises(InputError, match=f"{name}: item 1: wanted one reference, got 2"):
         score(name, ["a", "b"], [["a"], ["a", "b"]])
-    with pytest.raises(InputError, match=f"{name}: wanted references of one .* got only empty ones"):
+    with pytest.raises(
+        InputError, match=f"{name}: wanted references of one .* got only empty ones"
+    ):
         score(name, ["a"], [" "])
 
 
@@ -73,9 +79,13 @@ def test_error_rates_take_one_reference(name):
 def test_counts_that_differ_are_an_error_that_leaves_nothing_behind(name):
     metric = load(name)
     given = {"seqeval": ["O"], "pearson": 0.5, "spearman": 0.5}.get(name, "a")
-    with pytest.raises(InputError, match=f"{name}: wanted as many references as predictions, got 2 .* and 1 ref"):
+    with pytest.raises(
+        InputError, match=f"{name}: wanted as many references as predictions, got 2 .* and 1 ref"
+    ):
         metric.compute(predictions=[given] * 2, references=[given])
-    with pytest.raises(InputError, match=f"{name}: wanted predictions and references, got only one"):
+    with pytest.raises(
+        InputError, match=f"{name}: wanted predictions and references, got only one"
+    ):
         metric.compute(predictions=[given])
     assert metric.compute(predictions=[given] * 2, references=[given] * 2)
 
@@ -84,9 +94,13 @@ def test_counts_that_differ_are_an_error_that_leaves_nothing_behind(name):
 def test_what_is_no_text_is_an_error(name):
     with pytest.raises(InputError, match=f"{name}: item 1: wanted a text, got int"):
         score(name, ["a", 3], ["a", "b"])
-    with pytest.raises(InputError, match=f"{name}: item 1: references: wanted one text or more, got \\[\\]"):
+    with pytest.raises(
+        InputError, match=f"{name}: item 1: references: wanted one text or more, got \\[\\]"
+    ):
         score(name, ["a", "b"], [["a"], []])
-    with pytest.raises(InputError, match=f"{name}: item 0: references: wanted one text or more, got \\[None\\]"):
+    with pytest.raises(
+        InputError, match=f"{name}: item 0: references: wanted one text or more, got \\[None\\]"
+    ):
         score(name, ["a"], [[None]])
 
 
@@ -104,7 +118,9 @@ def test_line_ends_of_windows_change_no_words(name):
     if name in {"bleu", "chrf", "exact_match", "rouge", "squad_f1", "ter", "wer"}:
         said, wanted = "the cat sat\r\non the mat\r\n", "the cat sat on the mat"
         options = {"tokenize": "none"} if name == "bleu" else {}
-        assert score(name, [said], [wanted], **options) == pytest.approx(BEST.get(name, 1), abs=1e-9)
+        assert score(name, [said], [wanted], **options) == pytest.approx(
+            BEST.get(name, 1), abs=1e-9
+        )
 
 
 def test_streams_leave_a_gap():

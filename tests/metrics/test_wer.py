@@ -9,7 +9,11 @@ LINES = st.lists(st.sampled_from("a b c d".split()), max_size=6).map(" ".join)
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(LINES, LINES), min_size=1, max_size=5).filter(lambda pairs: any(ref for _, ref in pairs)))
+@given(
+    st.lists(st.tuples(LINES, LINES), min_size=1, max_size=5).filter(
+        lambda pairs: any(ref for _, ref in pairs)
+    )
+)
 def test_it_equals_the_library(pairs):
     predictions, references = (list(column) for column in zip(*pairs, strict=True))
     got = load("wer").compute(predictions=predictions, references=references, per_item=True)
@@ -34,4 +38,6 @@ def test_tabs_and_line_breaks_divide_words():
 
 
 def test_chinese_without_spaces_is_one_word():
-    assert load("wer").compute(predictions=["今天天汽好"], references=["今天天气好"]) == {"wer": 1.0}
+    assert load("wer").compute(predictions=["今天天汽好"], references=["今天天气好"]) == {
+        "wer": 1.0
+    }

@@ -8,7 +8,13 @@ import pytest
 from huggingface_hub import constants
 
 from lmcompare.core.errors import InputError
-from lmcompare.models.checkpoint_files import check, check_name, downloaded, fingerprint, role_by_name
+from lmcompare.models.checkpoint_files import (
+    check,
+    check_name,
+    downloaded,
+    fingerprint,
+    role_by_name,
+)
 
 GPT2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
 
@@ -32,7 +38,14 @@ def problems(folder: Path) -> list[str]:
     ("config", "known"),
     [
         (GPT2, True),
-        ({"model_type": "t5", "is_encoder_decoder": True, "architectures": ["T5ForConditionalGeneration"]}, True),
+        (
+            {
+                "model_type": "t5",
+                "is_encoder_decoder": True,
+                "architectures": ["T5ForConditionalGeneration"],
+            },
+            True,
+        ),
         ({"model_type": "bert", "architectures": ["BertModel"]}, False),
         ({"model_type": "bert"}, False),
         (GPT2 | {"auto_map": {"AutoConfig": "own.Config"}}, False),
@@ -76,7 +89,13 @@ def test_the_hash_is_of_what_may_decide_the_answers(tmp_path: Path) -> None:
     assert fingerprint(folder_of(tmp_path / "b", GPT2)) == usual
     (folder / "README.md").write_text("a model card")
     assert fingerprint(folder) == usual
-    for name in ("model.safetensors", "config.json", "tokenizer.json", "generation_config.json", "merges.txt"):
+    for name in (
+        "model.safetensors",
+        "config.json",
+        "tokenizer.json",
+        "generation_config.json",
+        "merges.txt",
+    ):
         before = fingerprint(folder)
         (folder / name).write_text(f"another {name}")
         assert fingerprint(folder) != before, name
@@ -86,11 +105,15 @@ def test_names_of_the_hub_have_a_form() -> None:
     for name in ("openai-community/gpt2", "gpt2"):
         check_name(name)
     for name in ("org/a b", "-gpt2", "org/gpt2.git", "a--b"):
-        with pytest.raises(InputError, match=r"wanted a folder that exists, or a name of the hub such as"):
+        with pytest.raises(
+            InputError, match=r"wanted a folder that exists, or a name of the hub such as"
+        ):
             check_name(name)
 
 
-def test_what_was_downloaded_is_found_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_downloaded_is_found_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     assert downloaded("org/tiny") is None
     snapshot = folder_of(tmp_path / "models--org--tiny" / "snapshots" / ("a" * 40), GPT2)
@@ -102,13 +125,23 @@ def test_what_was_downloaded_is_found_without_a_network(tmp_path: Path, monkeypa
 
 def test_roles_by_name() -> None:
     assert role_by_name(GPT2, "GPT2LMHeadModel") == "decoder"
-    assert role_by_name({"model_type": "bart", "is_encoder_decoder": True}, "BartModel") == "encoder-decoder"
+    assert (
+        role_by_name({"model_type": "bart", "is_encoder_decoder": True}, "BartModel")
+        == "encoder-decoder"
+    )
 
 
 def test_a_causal_name_is_not_enough() -> None:
     """Of types that see both sides by default, the config must say that they do not."""
-    for kind, flag in (("bert", "is_decoder"), ("electra", "is_decoder"), ("xlm", "causal"), ("flaubert", "causal")):
-        with pytest.raises(InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"):
+    for kind, flag in (
+        ("bert", "is_decoder"),
+        ("electra", "is_decoder"),
+        ("xlm", "causal"),
+        ("flaubert", "causal"),
+    ):
+        with pytest.raises(
+            InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"
+        ):
             role_by_name({"model_type": kind}, "OwnLMHeadModel")
         assert role_by_name({"model_type": kind, flag: True}, "OwnForCausalLM") == "decoder"
         assert role_by_name({"model_type": kind}, "OwnForMaskedLM") == "encoder"

@@ -24,13 +24,17 @@ def bert(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("cls", "config"), [(BertModel, BertConfig), (ElectraForPreTraining, ElectraConfig)], ids=["bare", "discriminator"]
+    ("cls", "config"),
+    [(BertModel, BertConfig), (ElectraForPreTraining, ElectraConfig)],
+    ids=["bare", "discriminator"],
 )
 def test_a_head_that_would_be_random(cls, config, tmp_path):
     tokenizer = word_piece()
     cls(config(**SIZES, vocab_size=len(tokenizer))).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=f"{cls.__name__} holds no weights for .* which would be random"):
+    with pytest.raises(
+        InputError, match=f"{cls.__name__} holds no weights for .* which would be random"
+    ):
         lmcompare.load(tmp_path)
 
 
@@ -45,21 +49,30 @@ def test_a_head_under_an_older_name(tmp_path):
     ids = torch.tensor([tokenizer("the film was [MASK]").input_ids])
     with torch.no_grad():
         logits = older(input_ids=ids).logits[0, 4].log_softmax(-1)
-    assert score.tokens[-1] == pytest.approx(logits[tokenizer.convert_tokens_to_ids("good")].item(), abs=1e-5)
+    assert score.tokens[-1] == pytest.approx(
+        logits[tokenizer.convert_tokens_to_ids("good")].item(), abs=1e-5
+    )
     described = json.loads((tmp_path / "config.json").read_text()) | {"legacy": True}
     (tmp_path / "config.json").write_text(json.dumps(described))
-    with pytest.raises(InputError, match="would be random; .* under an older name, which 'legacy: false'"):
+    with pytest.raises(
+        InputError, match="would be random; .* under an older name, which 'legacy: false'"
+    ):
         lmcompare.load(tmp_path)
 
 
 def test_a_model_in_memory_without_a_head():
     tokenizer = word_piece()
-    with pytest.raises(InputError, match="BertModel: wanted a model with a language-modelling head"):
+    with pytest.raises(
+        InputError, match="BertModel: wanted a model with a language-modelling head"
+    ):
         MaskedLM.wrap(BertModel(BertConfig(**SIZES, vocab_size=len(tokenizer))), tokenizer)
 
 
 def test_another_face(bert):
-    with pytest.raises(InputError, match=r"wanted a network for CausalLM \(decoder\), got BertForMaskedLM \(encoder\)"):
+    with pytest.raises(
+        InputError,
+        match=r"wanted a network for CausalLM \(decoder\), got BertForMaskedLM \(encoder\)",
+    ):
         CausalLM.from_pretrained(bert)
     with pytest.raises(InputError, match="CausalLM: wanted an objective for the role"):
         CausalLM.wrap(*build("bert"))
@@ -80,15 +93,23 @@ def test_pickled_weights_are_read_only_if_asked(tmp_path):
     with pytest.raises(InputError, match="allow_pickle=True"):
         lmcompare.load(tmp_path)
     score = lmcompare.load(tmp_path, allow_pickle=True).log_likelihood([""], ["film"])[0].sum
-    assert score == pytest.approx(lmcompare.wrap(model, tokenizer).log_likelihood([""], ["film"])[0].sum, abs=1e-6)
+    assert score == pytest.approx(
+        lmcompare.wrap(model, tokenizer).log_likelihood([""], ["film"])[0].sum, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("described", "said"),
     [
-        ({"model_type": "transfo-xl"}, "no longer has Transformer-XL; the nearest .* Mamba .*, which lmcompare scores"),
+        (
+            {"model_type": "transfo-xl"},
+            "no longer has Transformer-XL; the nearest .* Mamba .*, which lmcompare scores",
+        ),
         ({"model_type": "xlnet"}, "perm_mask"),
-        ({"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}, "not run unless trust_remote_code=True"),
+        (
+            {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}},
+            "not run unless trust_remote_code=True",
+        ),
         ({"model_type": "vit", "architectures": ["ViTModel"]}, "wanted a language model"),
         ({"model_type": "nonsense"}, "cannot be read"),
     ],
@@ -104,7 +125,9 @@ def test_a_path_never_touches_the_network(tmp_path, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("touched the network"))
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     for missing in (tmp_path / "none", str(tmp_path / "none"), "./none", "a/b/c"):
-        with pytest.raises(InputError, match=r"wanted a folder with lmcompare\.json, or config\.json and weights"):
+        with pytest.raises(
+            InputError, match=r"wanted a folder with lmcompare\.json, or config\.json and weights"
+        ):
             lmcompare.load(missing)
     assert not checkpoints.is_local("gpt2") and not checkpoints.is_local("org/name")
 
@@ -147,18 +170,25 @@ def seeing(kind, **more):
     return made.eval(), tokenizer
 
 
-@pytest.mark.parametrize(("kind", "flag"), [("bert", "is_decoder"), ("electra", "is_decoder"), ("xlm", "causal")])
+@pytest.mark.parametrize(
+    ("kind", "flag"), [("bert", "is_decoder"), ("electra", "is_decoder"), ("xlm", "causal")]
+)
 def test_a_causal_class_whose_config_lets_it_see_both_sides(kind, flag, tmp_path):
     """It was scored as `exact`."""
     model, tokenizer = seeing(kind)
-    with pytest.raises(InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"):
+    with pytest.raises(
+        InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"
+    ):
         lmcompare.wrap(model, tokenizer)
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=f"wanted {flag}: true"):
         lmcompare.load(tmp_path)
     causal = lmcompare.wrap(*seeing(kind, **{flag: True}))
-    assert type(causal) is CausalLM and causal.log_likelihood(["the"], [" film"])[0].exactness == "exact"
+    assert (
+        type(causal) is CausalLM
+        and causal.log_likelihood(["the"], [" film"])[0].exactness == "exact"
+    )
 
 
 def test_a_network_that_sees_the_future_whatever_its_config_says(monkeypatch):
@@ -166,6 +196,10 @@ def test_a_network_that_sees_the_future_whatever_its_config_says(monkeypatch):
     model.config.is_decoder = True  # its layers were made without
     for layer in model.bert.encoder.layer:
         layer.attention.self.is_causal = False
-    monkeypatch.setattr("transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True)
-    with pytest.raises(InputError, match="BertLMHeadModel: wanted a causal network, got one that sees what follows"):
+    monkeypatch.setattr(
+        "transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True
+    )
+    with pytest.raises(
+        InputError, match="BertLMHeadModel: wanted a causal network, got one that sees what follows"
+    ):
         lmcompare.wrap(model, tokenizer)

@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES, learn_block
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
@@ -28,12 +28,15 @@ def examples(kind, special, lengths, isolated=False):
     if isolated:
         for row in rows:
             row[len(row) // 2] = special.eos
-    return [learn_block(OBJECTIVES[kind](), row, special, np.random.default_rng(1), isolated=isolated) for row in rows]
+    return [
+        learn_block(OBJECTIVES[kind](), row, special, np.random.default_rng(1), isolated=isolated)
+        for row in rows
+    ]
 
 
 def losses(network, rows):
     with evaluating(network):
-        return network(Tensors.of(collate(rows, 0)))
+        return network(BatchTensors.of(collate(rows, 0)))
 
 
 def seen(network, example):
@@ -49,7 +52,12 @@ def seen(network, example):
         inputs = example.inputs.copy()
         inputs[i] = 41 if inputs[i] != 41 else 42
         changed = Example(
-            inputs, asked.targets, example.decoder_inputs, example.visible, example.segments, example.decoder_segments
+            inputs,
+            asked.targets,
+            example.decoder_inputs,
+            example.visible,
+            example.segments,
+            example.decoder_segments,
         )
         moved.append((losses(network, [changed]) - before).abs().numpy() > 1e-6)
     return np.stack(moved)
@@ -94,7 +102,10 @@ def test_documents_of_a_row_do_not_see_one_another(kind, network, special):
         asked = (row.segments if row.decoder_segments is None else row.decoder_segments) == i
         decoder = None if row.decoder_inputs is None else row.decoder_inputs[asked]
         apart.append(
-            losses(network, [Example(row.inputs[row.segments == i], row.targets[asked], decoder, row.visible)])
+            losses(
+                network,
+                [Example(row.inputs[row.segments == i], row.targets[asked], decoder, row.visible)],
+            )
         )
     torch.testing.assert_close(losses(network, [row]), torch.cat(apart), rtol=0, atol=2e-5)
 
@@ -110,25 +121,31 @@ def test_a_batch_neighbour_changes_no_score(kind, network, special, isolated):
 def test_loss_equals_the_library_on_full_logits(kind, network, special):
     rows = examples(kind, special, [12, 20])
     batch = collate(rows, 0)
-    tensors = Tensors.of(batch)
+    tensors = BatchTensors.of(batch)
     arguments = {"input_ids": tensors.inputs, "attention_mask": tensors.read.long()}
     if tensors.decoder_inputs is not None:
         arguments["decoder_input_ids"] = tensors.decoder_inputs
     with evaluating(network):
         logits = network.transformer(**arguments).logits
-        theirs = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tensors.targets.flatten(), reduction="none")
+        theirs = torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), tensors.targets.flatten(), reduction="none"
+        )
         ours = network(tensors)
     torch.testing.assert_close(ours, theirs[tensors.targets.flatten() != IGNORE], rtol=0, atol=1e-5)
 
 
-def test_what_is_saved_is_read_back_by_us_and_by_plain_transformers(kind, network, special, tmp_path):
+def test_what_is_saved_is_read_back_by_us_and_by_plain_transformers(
+    kind, network, special, tmp_path
+):
     networks.save(network, tmp_path)
     rows = examples(kind, special, [12, 20])
     ours = losses(networks.load(tmp_path, ROLES[kind]), rows)
     assert torch.equal(ours, losses(network, rows))
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
     plain = auto.from_pretrained(tmp_path, attn_implementation="eager")
-    torch.testing.assert_close(losses(networks.Network(plain, ROLES[kind]), rows), ours, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        losses(networks.Network(plain, ROLES[kind]), rows), ours, rtol=0, atol=1e-5
+    )
     assert networks.load(tmp_path, ROLES[kind]).parameters_counted() == network.parameters_counted()
 
 

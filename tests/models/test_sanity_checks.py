@@ -23,7 +23,12 @@ import lmcompare
 from lmcompare.core.errors import InputError
 from lmcompare.scoring import prefix_sharing as sharing
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+}
 
 
 @pytest.fixture
@@ -34,7 +39,11 @@ def made(vocabulary):
         ids = {"pad_token_id": vocabulary.special.pad, "bos_token_id": vocabulary.special.bos}
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            model = cls(config(vocab_size=vocabulary.size, eos_token_id=vocabulary.special.eos, **ids, **sizes))
+            model = cls(
+                config(
+                    vocab_size=vocabulary.size, eos_token_id=vocabulary.special.eos, **ids, **sizes
+                )
+            )
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     torch.nn.init.normal_(parameter, std=0.15)
@@ -51,7 +60,12 @@ def made(vocabulary):
         (
             GPTNeoForCausalLM,
             GPTNeoConfig,
-            {"hidden_size": 32, "num_heads": 2, "num_layers": 2, "attention_types": [[["global", "local"], 1]]}
+            {
+                "hidden_size": 32,
+                "num_heads": 2,
+                "num_layers": 2,
+                "attention_types": [[["global", "local"], 1]],
+            }
             | {"window_size": 4},
         ),
     ],
@@ -74,19 +88,38 @@ def test_rows_with_branches_are_for_networks_that_read_them_right(made):
 
 
 def test_a_masked_network_that_reads_padding(made):
-    with pytest.raises(InputError, match="FNetForMaskedLM: .* answer moves with the padding beside it"):
-        lmcompare.wrap(*made(FNetForMaskedLM, FNetConfig, hidden_size=32, num_hidden_layers=2, intermediate_size=48))
+    with pytest.raises(
+        InputError, match="FNetForMaskedLM: .* answer moves with the padding beside it"
+    ):
+        lmcompare.wrap(
+            *made(
+                FNetForMaskedLM,
+                FNetConfig,
+                hidden_size=32,
+                num_hidden_layers=2,
+                intermediate_size=48,
+            )
+        )
 
 
 def test_a_network_whose_head_has_another_shape(made):
-    small = {"hidden_size": 32, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small = {
+        "hidden_size": 32,
+        "embedding_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     small |= {"intermediate_size": 32, "intra_bottleneck_size": 16}
-    with pytest.raises(InputError, match="MobileBertForMaskedLM: wanted a network that answers, got one that fails"):
+    with pytest.raises(
+        InputError, match="MobileBertForMaskedLM: wanted a network that answers, got one that fails"
+    ):
         lmcompare.wrap(*made(MobileBertForMaskedLM, MobileBertConfig, **small))
 
 
 def test_a_context_of_one_token_is_no_crash(made):
-    model = lmcompare.wrap(*made(GPT2LMHeadModel, GPT2Config, n_embd=8, n_layer=1, n_head=1, n_positions=1))
+    model = lmcompare.wrap(
+        *made(GPT2LMHeadModel, GPT2Config, n_embd=8, n_layer=1, n_head=1, n_positions=1)
+    )
     assert model.context == 1
 
 

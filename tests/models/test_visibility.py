@@ -11,15 +11,21 @@ PAST = np.tril(np.ones((6, 6), dtype=bool))
 
 @pytest.fixture(scope="module")
 def stacks(small, special):
-    return {role: networks.build(small, role, special, seed=1) for role in ("decoder", "encoder", "encoder-decoder")}
+    return {
+        role: networks.build(small, role, special, seed=1)
+        for role in ("decoder", "encoder", "encoder-decoder")
+    }
 
 
 @pytest.mark.parametrize("role", ["decoder", "encoder"])
 @pytest.mark.parametrize(
-    ("visible", "expected"), [("past", PAST), ("all", PAST | True), (3, PAST | (np.arange(6) < 3)), (1, PAST)]
+    ("visible", "expected"),
+    [("past", PAST), ("all", PAST | True), (3, PAST | (np.arange(6) < 3)), (1, PAST)],
 )
 def test_what_the_example_says_is_what_is_seen(stacks, special, role, visible, expected):
-    seen = visibility(stacks[role], Example(np.arange(50, 56), np.full(6, IGNORE), visible=visible), special)
+    seen = visibility(
+        stacks[role], Example(np.arange(50, 56), np.full(6, IGNORE), visible=visible), special
+    )
     assert (seen.own == expected).all()
     assert seen.decoder is None
     assert seen.cross is None
@@ -33,7 +39,9 @@ def test_documents_and_small_batches(stacks, special):
 
 
 def test_encoder_decoder(stacks, special):
-    example = Example(np.array([50, 9, 52, 53]), np.full(6, IGNORE), np.array([1, 9, 60, 61, 62, 63]))
+    example = Example(
+        np.array([50, 9, 52, 53]), np.full(6, IGNORE), np.array([1, 9, 60, 61, 62, 63])
+    )
     seen = visibility(stacks["encoder-decoder"], example, special)
     assert seen.own.shape == (4, 4)
     assert seen.own.all()
@@ -43,7 +51,9 @@ def test_encoder_decoder(stacks, special):
 
 
 def test_a_masked_token_sees_itself(stacks, special):
-    seen = visibility_of(stacks["encoder"], OBJECTIVES["masked"](rate=0.5), np.arange(50, 58), special)
+    seen = visibility_of(
+        stacks["encoder"], OBJECTIVES["masked"](rate=0.5), np.arange(50, 58), special
+    )
     assert seen.own.all()
 
 

@@ -6,7 +6,7 @@ import torch
 
 from lmcompare.core.example import collate
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import parse
 
 TOKENS = np.arange(40, 52)
@@ -16,14 +16,24 @@ ONE_STACK = [
     "prefix",
     "glm",
     {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": "masked"}]},
-    {"kind": "mixture", "parts": [{"objective": "masked"}, {"objective": "prefix"}, {"objective": "glm"}]},
+    {
+        "kind": "mixture",
+        "parts": [{"objective": "masked"}, {"objective": "prefix"}, {"objective": "glm"}],
+    },
 ]
-TWO_STACKS = ["seq2seq", {"kind": "bart", "permute": False}, {"kind": "prefix", "network": "encoder-decoder"}]
+TWO_STACKS = [
+    "seq2seq",
+    {"kind": "bart", "permute": False},
+    {"kind": "prefix", "network": "encoder-decoder"},
+]
 
 
 @pytest.fixture(scope="module")
 def built(small, special):
-    return {role: networks.build(small, role, special, seed=1) for role in ("decoder", "encoder", "encoder-decoder")}
+    return {
+        role: networks.build(small, role, special, seed=1)
+        for role in ("decoder", "encoder", "encoder-decoder")
+    }
 
 
 def seen(network, example, field="inputs"):
@@ -36,8 +46,10 @@ def seen(network, example, field="inputs"):
             if place is not None:
                 getattr(batch, field)[0, place] += 1
             where = torch.ones(batch.targets.shape, dtype=torch.bool)
-            changed.append(network.logits(Tensors.of(batch), where))
-    return np.stack([((logits - changed[0]).abs().amax(-1) > 1e-6).numpy() for logits in changed[1:]], axis=1)
+            changed.append(network.logits(BatchTensors.of(batch), where))
+    return np.stack(
+        [((logits - changed[0]).abs().amax(-1) > 1e-6).numpy() for logits in changed[1:]], axis=1
+    )
 
 
 @pytest.mark.parametrize("objective", ONE_STACK, ids=str)
@@ -54,7 +66,9 @@ def test_one_stack_sees_what_the_example_says(objective, built, special):
 
 
 def test_parts_of_glm_see_one_another_one_way(built, special):
-    example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).learn(TOKENS, special, np.random.default_rng(0))
+    example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).learn(
+        TOKENS, special, np.random.default_rng(0)
+    )
     matrix, a = seen(built["decoder"], example), example.visible
     assert matrix[:a, :a].all(), "Part A sees itself whole"
     assert not matrix[:a, a:].any(), "Part A sees nothing of Part B"
@@ -80,11 +94,13 @@ def test_score_is_a_distribution_over_what_comes_next(objective, built, special)
         several = [objective.score(prompt, np.array(c), special) for c in completions]
         with evaluating(network):
             batch = collate([example for examples in several for example in examples], 0)
-            losses = network(Tensors.of(batch)).double()
+            losses = network(BatchTensors.of(batch)).double()
         return torch.exp(-losses.reshape(len(completions), -1).sum(1))
 
     one = likelihoods([[token] for token in range(96)])
     assert float(one.sum()) == pytest.approx(1, abs=1e-5)
     two = likelihoods([[45, token] for token in range(96)])
-    if objective.exactness == "exact":  # a chain over masks knows the length, so its first factor is another
+    if (
+        objective.exactness == "exact"
+    ):  # a chain over masks knows the length, so its first factor is another
         assert float(two.sum()) == pytest.approx(float(one[45]), rel=1e-4)

@@ -12,19 +12,26 @@ BLOCK = st.lists(st.sampled_from([2, *range(32, 96)]), min_size=1, max_size=60).
 def fill(example, special):
     """Put what Part B asks for in the place of each sentinel of Part A."""
     spans, hole = {}, None
-    for read, wanted in zip(example.inputs[example.visible :], example.targets[example.visible :], strict=True):
+    for read, wanted in zip(
+        example.inputs[example.visible :], example.targets[example.visible :], strict=True
+    ):
         if read in special.sentinels:
             hole = int(read)
             spans[hole] = []
         if wanted != special.eos:
             spans[hole].append(int(wanted))
     part_a = example.inputs[: example.visible]
-    return [t for token in part_a for t in (spans[int(token)] if int(token) in spans else [int(token)])]
+    return [
+        t for token in part_a for t in (spans[int(token)] if int(token) in spans else [int(token)])
+    ]
 
 
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
-    found = [GLM(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i)) for i in range(60)]
+    found = [
+        GLM(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i))
+        for i in range(60)
+    ]
     one = next(e for e in found if e.inputs[:3].tolist() == [35, 9, 37])
     assert one.inputs.tolist() == [35, 9, 37, 9, 36]
     assert one.targets.tolist() == [IGNORE, IGNORE, IGNORE, 36, 2]
@@ -39,17 +46,28 @@ def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_s
     asked = example.targets[example.asked]
     assert set(asked.tolist()) <= {special.eos, *special.ordinary.tolist()}
     sentinels = np.isin(example.inputs, special.sentinels)
-    assert (asked == special.eos).sum() == sentinels[example.visible :].sum() == sentinels[: example.visible].sum()
+    assert (
+        (asked == special.eos).sum()
+        == sentinels[example.visible :].sum()
+        == sentinels[: example.visible].sum()
+    )
 
 
 def test_shares_and_order(special):
     rng = np.random.default_rng(0)
-    examples = [GLM(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)]
+    examples = [
+        GLM(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)
+    ]
     cut = np.array([e.asked.sum() - (e.targets == special.eos).sum() for e in examples])
     assert cut.mean() / 128 == pytest.approx(0.15, abs=0.002)
     orders = [[t for t in e.inputs[e.visible :] if t in special.sentinels] for e in examples]
     assert sum(order == sorted(order) for order in orders) < 10, "the spans come in any order"
-    assert (GLM().role, GLM().family, GLM().exactness, GLM().share) == ("decoder", "denoising", "exact", 0.15)
+    assert (GLM().role, GLM().family, GLM().exactness, GLM().share) == (
+        "decoder",
+        "denoising",
+        "exact",
+        0.15,
+    )
 
 
 def test_score_begin_and_read(special):

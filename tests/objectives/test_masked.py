@@ -13,7 +13,8 @@ BLOCK = st.lists(st.integers(2, 95), min_size=1, max_size=60).map(np.array)
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
     found = [
-        Masked(rate=0.3, masked=1.0, random=0.0).learn(tokens, special, np.random.default_rng(i)) for i in range(50)
+        Masked(rate=0.3, masked=1.0, random=0.0).learn(tokens, special, np.random.default_rng(i))
+        for i in range(50)
     ]
     for example in found:
         (place,) = np.flatnonzero(example.targets != IGNORE)
@@ -24,13 +25,17 @@ def test_docstring(special):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), whole_word=st.booleans())
 def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
-    example = Masked(rate=0.4, whole_word=whole_word).learn(tokens, special, np.random.default_rng(seed))
+    example = Masked(rate=0.4, whole_word=whole_word).learn(
+        tokens, special, np.random.default_rng(seed)
+    )
     assert np.where(example.asked, example.targets, example.inputs).tolist() == tokens.tolist()
 
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_special_ids_are_never_asked_for_nor_drawn(special, tokens, seed):
-    example = Masked(rate=0.9, masked=0.0, random=1.0).learn(tokens, special, np.random.default_rng(seed))
+    example = Masked(rate=0.9, masked=0.0, random=1.0).learn(
+        tokens, special, np.random.default_rng(seed)
+    )
     ordinary = set(special.ordinary.tolist())
     assert set(example.targets[example.asked].tolist()) <= ordinary
     assert set(example.inputs[example.asked].tolist()) <= ordinary
@@ -90,14 +95,19 @@ def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
 
 
 def test_docstring_of_the_uniform_rate(special):
-    found = [Masked("uniform").learn(np.array([35, 36, 37]), special, np.random.default_rng(i)) for i in range(60)]
+    found = [
+        Masked("uniform").learn(np.array([35, 36, 37]), special, np.random.default_rng(i))
+        for i in range(60)
+    ]
     one = next(e for e in found if e.inputs.tolist() == [4, 36, 4])
     assert (one.targets.tolist(), one.weights.tolist()) == ([35, IGNORE, 37], [1.5, 0.0, 1.5])
 
 
 def test_every_number_of_masks_is_equally_likely(special):
     rng = np.random.default_rng(0)
-    counts = [Masked("uniform").learn(np.arange(40, 50), special, rng).asked.sum() for _ in range(5000)]
+    counts = [
+        Masked("uniform").learn(np.arange(40, 50), special, rng).asked.sum() for _ in range(5000)
+    ]
     share = np.bincount(counts, minlength=11) / 5000
     assert share[0] == 0 and share[1:] == pytest.approx(np.full(10, 0.1), abs=0.02)
     assert Masked("uniform").share == 0.5
@@ -109,7 +119,9 @@ def test_weighted_loss_is_the_mean_over_all_orders(special):
 
     tokens, rng = np.array([40, 41, 42]), np.random.default_rng(0)
     nats = {(i, m): rng.random() for k in (1, 2, 3) for m in combinations(range(3), k) for i in m}
-    orders = [sum(nats[o[t], tuple(sorted(o[t:]))] for t in range(3)) for o in permutations(range(3))]
+    orders = [
+        sum(nats[o[t], tuple(sorted(o[t:]))] for t in range(3)) for o in permutations(range(3))
+    ]
     examples = [Masked("uniform").learn(tokens, special, rng) for _ in range(8000)]
     sums = []
     for example in examples:
@@ -120,7 +132,10 @@ def test_weighted_loss_is_the_mean_over_all_orders(special):
 
 @pytest.mark.parametrize(
     ("fields", "said"),
-    [({"masked": 0.8}, "masked: wanted 1, and random: 0"), ({"random": 0.1}, "masked: wanted 1, and random: 0")]
+    [
+        ({"masked": 0.8}, "masked: wanted 1, and random: 0"),
+        ({"random": 0.1}, "masked: wanted 1, and random: 0"),
+    ]
     + [({"whole_word": True}, "whole_word: wanted false where the rate is uniform")],
 )
 def test_what_would_not_be_a_bound_is_refused(fields, said):

@@ -34,10 +34,19 @@ def test_the_first_part_answers_unless_another_is_named(special):
     for answer, objective in (("", Prefix()), ("bert", Masked()), ("glm", GLM())):
         mixture = Mixture(parts, answer)
         assert (mixture.role, mixture.exactness) == (objective.role, objective.exactness)
-        ours, theirs = mixture.score(prompt, completion, special), objective.score(prompt, completion, special)
+        ours, theirs = (
+            mixture.score(prompt, completion, special),
+            objective.score(prompt, completion, special),
+        )
         assert [e.inputs.tolist() for e in ours] == [e.inputs.tolist() for e in theirs]
-        assert mixture.begin(prompt, 2, special).inputs.tolist() == objective.begin(prompt, 2, special).inputs.tolist()
-        assert mixture.read(prompt, special).inputs.tolist() == objective.read(prompt, special).inputs.tolist()
+        assert (
+            mixture.begin(prompt, 2, special).inputs.tolist()
+            == objective.begin(prompt, 2, special).inputs.tolist()
+        )
+        assert (
+            mixture.read(prompt, special).inputs.tolist()
+            == objective.read(prompt, special).inputs.tolist()
+        )
 
 
 def test_one_part_asks_about_all_documents_of_a_block(special):
@@ -52,9 +61,14 @@ def test_one_part_asks_about_all_documents_of_a_block(special):
 
 def test_what_one_network_cannot_serve_is_refused():
     Mixture((Part(Seq2Seq()), Part(Bart()), Part(Prefix("encoder-decoder"))))
-    with pytest.raises(InputError, match=r"^parts\.1\.objective: wanted one that shares a network with causal \(dec"):
+    with pytest.raises(
+        InputError,
+        match=r"^parts\.1\.objective: wanted one that shares a network with causal \(dec",
+    ):
         Mixture((Part(Causal()), Part(Bart())))
-    with pytest.raises(InputError, match=r"^parts\.0\.objective: wanted an objective, got 'causal'"):
+    with pytest.raises(
+        InputError, match=r"^parts\.0\.objective: wanted an objective, got 'causal'"
+    ):
         Mixture((Part("causal"), Part(Bart())))
     with pytest.raises(InputError, match="^parts: wanted at least two, got 1"):
         Mixture((Part(Causal()),))
@@ -63,6 +77,10 @@ def test_what_one_network_cannot_serve_is_refused():
 def test_answers_of_no_or_of_many_parts_are_refused():
     with pytest.raises(InputError, match=r"^answer: no part 'mask'; did you mean 'masked'\?"):
         Mixture((Part(Causal()), Part(Masked())), answer="mask")
-    with pytest.raises(InputError, match="^answer: wanted the name of one part, got 'masked', which 2 have"):
+    with pytest.raises(
+        InputError, match="^answer: wanted the name of one part, got 'masked', which 2 have"
+    ):
         Mixture((Part(Masked(0.1)), Part(Masked(0.5))), answer="masked")
-    assert Mixture((Part(Masked(0.1)), Part(Masked(0.5), name="much")), answer="much").answering == Masked(0.5)
+    assert Mixture(
+        (Part(Masked(0.1)), Part(Masked(0.5), name="much")), answer="much"
+    ).answering == Masked(0.5)

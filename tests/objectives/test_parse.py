@@ -12,7 +12,12 @@ from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
 from lmcompare.objectives.schedule import Schedule, Stage
 
-NESTED = Schedule((Stage(Causal(), 0.25), Stage(Mixture((Part(Masked("uniform"), 2.0, "all"), Part(Causal())), "all"))))
+NESTED = Schedule(
+    (
+        Stage(Causal(), 0.25),
+        Stage(Mixture((Part(Masked("uniform"), 2.0, "all"), Part(Causal())), "all")),
+    )
+)
 
 
 @pytest.mark.parametrize("objective", [NESTED, Causal(), Masked(0.3, shifted=True)])
@@ -24,7 +29,9 @@ def test_docstrings():
     assert plain(Masked(rate=0.3, masked=1.0, random=0.0)) == {
         "kind": "masked", "rate": 0.3, "masked": 1.0, "random": 0.0, "whole_word": False, "shifted": False
     }  # fmt: skip
-    resolved = with_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
+    resolved = with_parts(
+        {"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}"
+    )
     assert resolved == {"parts": [{"objective": "objective.parts.0.objective = causal"}]}
 
 

@@ -20,7 +20,11 @@ def test_docstring(special):
     assert one.targets.tolist() == [-100, 6, 7]
     assert {e.visible for e in found} == {2, 3}
     two = next(e for e in drawn(Prefix(network="encoder-decoder"), special) if len(e.inputs) == 2)
-    assert (two.inputs.tolist(), two.decoder_inputs.tolist(), two.targets.tolist()) == ([1, 5], [1, 6], [6, 7])
+    assert (two.inputs.tolist(), two.decoder_inputs.tolist(), two.targets.tolist()) == (
+        [1, 5],
+        [1, 6],
+        [6, 7],
+    )
 
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
@@ -38,7 +42,9 @@ def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
 
 def test_share(special):
     tokens = np.full(128, 40)
-    assert np.mean([e.asked.mean() for e in drawn(Prefix(), special, tokens, 2000)]) == pytest.approx(0.5, abs=0.02)
+    assert np.mean(
+        [e.asked.mean() for e in drawn(Prefix(), special, tokens, 2000)]
+    ) == pytest.approx(0.5, abs=0.02)
     assert (Prefix().share, Prefix().family, Prefix().exactness) == (0.5, "autoregressive", "exact")
     assert (Prefix().role, Prefix("encoder-decoder").role) == ("decoder", "encoder-decoder")
 

@@ -15,7 +15,12 @@ TOKENS = np.arange(40, 60)
 def test_docstring():
     schedule = Schedule((Stage(Causal(), share=0.25), Stage(Masked())))
     rng = np.random.default_rng(0)
-    assert [schedule.pick(rng, p).kind for p in (0.0, 0.24, 0.25, 1.0)] == ["causal", "causal", "masked", "masked"]
+    assert [schedule.pick(rng, p).kind for p in (0.0, 0.24, 0.25, 1.0)] == [
+        "causal",
+        "causal",
+        "masked",
+        "masked",
+    ]
     assert (schedule.role, schedule.family, schedule.share) == ("encoder", "mixed", 0.3625)
 
 
@@ -34,7 +39,10 @@ def test_stages_may_be_mixtures_and_parts_schedules(special):
 
     def seen(progress):
         rngs = [np.random.default_rng(seed) for seed in range(30)]
-        return {learn_block(whole, TOKENS, special, rng, isolated=False, progress=progress).visible for rng in rngs}
+        return {
+            learn_block(whole, TOKENS, special, rng, isolated=False, progress=progress).visible
+            for rng in rngs
+        }
 
     assert [seen(p) for p in (0.2, 0.6, 0.9)] == [{"past", "all"}, {"all"}, {"past"}]
 
@@ -52,10 +60,22 @@ def test_the_last_stage_answers(special):
     ("stages", "said"),
     [
         ((Stage(Causal()),), "stages: wanted at least two, got 1"),
-        ((Stage(Causal()), Stage(Masked())), r"stages\.0\.share: missing; only the last stage may leave it out"),
-        ((Stage(Causal(), 0.5), Stage(Masked(), 0.4)), r"stages: wanted shares that add up to 1, got 0\.9"),
-        ((Stage(Causal(), 0.5), Stage(Causal(), 0.5), Stage(Masked())), "stages: wanted shares that leave some"),
-        ((Stage(Causal(), 0.5), Stage(Seq2Seq())), r"stages\.1\.objective: wanted one that shares a network"),
+        (
+            (Stage(Causal()), Stage(Masked())),
+            r"stages\.0\.share: missing; only the last stage may leave it out",
+        ),
+        (
+            (Stage(Causal(), 0.5), Stage(Masked(), 0.4)),
+            r"stages: wanted shares that add up to 1, got 0\.9",
+        ),
+        (
+            (Stage(Causal(), 0.5), Stage(Causal(), 0.5), Stage(Masked())),
+            "stages: wanted shares that leave some",
+        ),
+        (
+            (Stage(Causal(), 0.5), Stage(Seq2Seq())),
+            r"stages\.1\.objective: wanted one that shares a network",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(stages, said):

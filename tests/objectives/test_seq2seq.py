@@ -19,12 +19,17 @@ def fill(inputs, targets, special):
             spans[hole] = []
         else:
             spans[hole].append(int(token))
-    return [t for token in inputs for t in (spans[int(token)] if int(token) in spans else [int(token)])]
+    return [
+        t for token in inputs for t in (spans[int(token)] if int(token) in spans else [int(token)])
+    ]
 
 
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
-    found = [Seq2Seq(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i)) for i in range(60)]
+    found = [
+        Seq2Seq(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i))
+        for i in range(60)
+    ]
     middle = [e for e in found if e.inputs.tolist() == [35, 9, 37]]
     assert middle
     assert middle[0].decoder_inputs.tolist() == [1, 9, 36]
@@ -45,7 +50,9 @@ def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_s
 
 def test_shares(special):
     rng = np.random.default_rng(0)
-    examples = [Seq2Seq(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)]
+    examples = [
+        Seq2Seq(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)
+    ]
     holes = np.array([np.isin(e.inputs, special.sentinels).sum() for e in examples])
     cut = np.array([len(e.targets) for e in examples]) - holes - 1
     assert cut.mean() / 128 == pytest.approx(0.15, abs=0.002)
@@ -60,7 +67,9 @@ def test_score_gives_the_sentinel(special):
 
 
 def test_too_few_sentinels(special):
-    with pytest.raises(InputError, match=r"vocabulary\.sentinels: wanted at least \d+ for a block of 400 tokens"):
+    with pytest.raises(
+        InputError, match=r"vocabulary\.sentinels: wanted at least \d+ for a block of 400 tokens"
+    ):
         Seq2Seq(0.5, 1).learn(np.full(400, 40), special, np.random.default_rng(0))
 
 

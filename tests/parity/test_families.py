@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 from tiny import FAMILIES
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
 
 import lmcompare
 from lmcompare.core.errors import InputError
@@ -23,7 +28,11 @@ AUTO = {
     **dict.fromkeys(MASKED, AutoModelForMaskedLM),
     **dict.fromkeys(SEQ2SEQ, AutoModelForSeq2SeqLM),
 }
-FACE = {**dict.fromkeys(CAUSAL, CausalLM), **dict.fromkeys(MASKED, MaskedLM), **dict.fromkeys(SEQ2SEQ, Seq2SeqLM)}
+FACE = {
+    **dict.fromkeys(CAUSAL, CausalLM),
+    **dict.fromkeys(MASKED, MaskedLM),
+    **dict.fromkeys(SEQ2SEQ, Seq2SeqLM),
+}
 PAIRS = [
     ("the film was", " unbelievably good"),
     ("an actor who never", " lost heart."),
@@ -40,7 +49,10 @@ def model(family, folders):
 
 def theirs(name, folder, prompt, completion):
     """log p of each token, the inputs written out for each family."""
-    plain, tokenizer = AUTO[name].from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    plain, tokenizer = (
+        AUTO[name].from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
     spaces = prompt[len(prompt.rstrip()) :]
     prompt, completion = prompt.rstrip(), spaces + completion
 
@@ -65,7 +77,9 @@ def theirs(name, folder, prompt, completion):
         start = [ids(token) for token in begun]
         with torch.no_grad():
             decoder = torch.tensor([[*start, *said[:-1]]])
-            logits = plain(input_ids=torch.tensor([encoder]), decoder_input_ids=decoder).logits[0, len(start) - 1 :]
+            logits = plain(input_ids=torch.tensor([encoder]), decoder_input_ids=decoder).logits[
+                0, len(start) - 1 :
+            ]
         return logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0].tolist()
     head = bare(prompt)
     said = bare(prompt + completion)[len(head) :]
@@ -81,7 +95,13 @@ def theirs(name, folder, prompt, completion):
             logits = plain(input_ids=torch.tensor([inputs])).logits[0, -len(said) :]
         return logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None])[:, 0].tolist()
     for t, token in enumerate(said):
-        inputs = [ids(cls), *head, *said[:t], *[tokenizer.mask_token_id] * (len(said) - t), ids(sep)]
+        inputs = [
+            ids(cls),
+            *head,
+            *said[:t],
+            *[tokenizer.mask_token_id] * (len(said) - t),
+            ids(sep),
+        ]
         with torch.no_grad():
             logits = plain(input_ids=torch.tensor([inputs])).logits[0, 1 + len(head) + t]
         found.append(logits.log_softmax(-1)[token].item())
@@ -100,7 +120,9 @@ def test_the_door_picks_the_face(family, model, folders):
 def test_log_likelihood_equals_plain_transformers(family, model, folders):
     scores = model.log_likelihood(*zip(*PAIRS, strict=True))
     for (prompt, completion), score in zip(PAIRS, scores, strict=True):
-        assert score.tokens == pytest.approx(theirs(family, folders(family), prompt, completion), abs=1e-4)
+        assert score.tokens == pytest.approx(
+            theirs(family, folders(family), prompt, completion), abs=1e-4
+        )
         assert score.exactness == ("chain" if family in MASKED else "exact")
 
 
@@ -155,11 +177,18 @@ def test_words_have_vectors(model):
 def test_decoding_with_cache_is_that_without(family, model):
     """Unequal prompts in one batch, so that padding and positions count, too."""
     prompts = [
-        np.array(ids) for ids in model.vocabulary.encode_batch(["the film was", "an actor who never lost heart"])
+        np.array(ids)
+        for ids in model.vocabulary.encode_batch(["the film was", "an actor who never lost heart"])
     ]
     cached, plain = (
         left_to_right(
-            model.network, model.objective, prompts, model.vocabulary.special, length=8, temperature=0, cache=cache
+            model.network,
+            model.objective,
+            prompts,
+            model.vocabulary.special,
+            length=8,
+            temperature=0,
+            cache=cache,
         )
         for cache in (True, False)
     )
@@ -197,7 +226,10 @@ def test_holes_are_filled_and_masks_measured(family, model):
             model.infill("今天天气很[MASK]，适合出去玩")
     else:
         filled = model.infill("今天天气很[MASK]，适合出去玩")
-        assert filled.text.startswith("今天天气很") or family in MASKED + ["modernbert_decoder", "t5"]
+        assert filled.text.startswith("今天天气很") or family in MASKED + [
+            "modernbert_decoder",
+            "t5",
+        ]
     if family in ("bart", *PAIRED):
         with pytest.raises(InputError, match="no training loss on texts alone"):
             model.loss(["the film was good"])

@@ -14,7 +14,11 @@ PAIRS = [
     ("今天天气很", "好，"),
     ("well ", "played 😀"),
 ]
-SENTENCES = ["the film was unbelievably good.", "an actor who never lost heart, don't you think?", "a long story"]
+SENTENCES = [
+    "the film was unbelievably good.",
+    "an actor who never lost heart, don't you think?",
+    "a long story",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +44,14 @@ def test_log_likelihood_is_that_of_lm_evaluation_harness(name, harness):
     ours = lmcompare.wrap(model, tokenizer)
     if name == "t5":
         # The harness knows no sentinels: it asks every encoder-decoder in the plain form.
-        from lmcompare.models.pretrained_objectives import Frame, PlainFrame
+        from lmcompare.models.pretrained_objectives import PretrainedObjective, PretrainedSeq2Seq
 
-        ours.objective = PlainFrame(Frame(*ours.vocabulary.frame), (0,))
+        ours.objective = PretrainedSeq2Seq(PretrainedObjective(*ours.vocabulary.frame), (0,))
     backend = "seq2seq" if name in ("t5", "marian", "t5gemma") else "causal"
     pairs = [pair for pair in PAIRS if backend == "causal" or pair[0]]
-    theirs = harness(model, tokenizer, backend=backend).loglikelihood(requests("loglikelihood", *pairs), True)
+    theirs = harness(model, tokenizer, backend=backend).loglikelihood(
+        requests("loglikelihood", *pairs), True
+    )
     scores = ours.log_likelihood(*zip(*pairs, strict=True))
     assert [one.sum for one in scores] == pytest.approx([total for total, _ in theirs], abs=1e-4)
 
@@ -98,7 +104,9 @@ def test_pseudo_log_likelihood_is_that_of_minicons(name, method):
     theirs = scorer.MaskedLMScorer(model, "cpu", tokenizer=tokenizer).sequence_score(
         encoded, reduction=lambda scores: scores.sum().item(), PLL_metric=MINICONS[method]
     )
-    ours = lmcompare.wrap(model, tokenizer).log_likelihood([""] * len(SENTENCES), SENTENCES, method=method)
+    ours = lmcompare.wrap(model, tokenizer).log_likelihood(
+        [""] * len(SENTENCES), SENTENCES, method=method
+    )
     assert [one.sum for one in ours] == pytest.approx(theirs, abs=1e-4)
     assert any(len(one.tokens) > 6 for one in ours)
 

@@ -32,11 +32,15 @@ def test_the_three_published_forms(name, method):
     expected = []
     for t in range(1, len(ids) - 1):
         word = [j for j in range(1, len(ids) - 1) if words[j] == words[t]]
-        hidden = {"pll": [t], "pll-word-l2r": [j for j in word if j >= t], "pll-whole-word": word}[method]
+        hidden = {"pll": [t], "pll-word-l2r": [j for j in word if j >= t], "pll-whole-word": word}[
+            method
+        ]
         expected.append(conditional(model, ids, hidden, t, tokenizer.mask_token_id))
     (score,) = lmcompare.wrap(model, tokenizer).log_likelihood([""], [SENTENCE], method=method)
     assert score.tokens == pytest.approx(expected, abs=1e-4)
-    assert isinstance(score, PseudoLogLikelihood) and not score.exact and score.exactness == "pseudo"
+    assert (
+        isinstance(score, PseudoLogLikelihood) and not score.exact and score.exactness == "pseudo"
+    )
     for refused in ("perplexity", "bits_per_byte"):
         with pytest.raises(InputError, match=f"{refused}: a pseudo-log-likelihood"):
             getattr(score, refused)
@@ -54,21 +58,31 @@ def test_the_bound_is_the_mean_over_all_orders():
         for hidden in sets:
             for t in hidden:
                 places = [1 + j for j in hidden]
-                exact[t] += conditional(model, ids, places, 1 + t, tokenizer.mask_token_id) / k / len(sets)
+                exact[t] += (
+                    conditional(model, ids, places, 1 + t, tokenizer.mask_token_id) / k / len(sets)
+                )
     (score,) = ours.log_likelihood([""], ["an actor lost"], method="bound", draws=600)
     assert isinstance(score, LikelihoodBound) and score.comparison == "<=" and score.draws == 600
     assert abs(score.sum - exact.sum()) < 4 * score.error
     assert score.error < 0.2 * abs(exact.sum())
     again, other = (
-        ours.log_likelihood([""], ["an actor lost"], method="bound", draws=4, seed=seed)[0].sum for seed in (0, 1)
+        ours.log_likelihood([""], ["an actor lost"], method="bound", draws=4, seed=seed)[0].sum
+        for seed in (0, 1)
     )
-    assert again == ours.log_likelihood(["", ""], ["an actor lost", "a film"], method="bound", draws=4)[0].sum
+    assert (
+        again
+        == ours.log_likelihood(["", ""], ["an actor lost", "a film"], method="bound", draws=4)[
+            0
+        ].sum
+    )
     assert again != other and math.isfinite(other)
 
 
 def test_a_chain_is_a_likelihood():
     model, tokenizer = build("bert")
-    (score,) = lmcompare.wrap(model, tokenizer).log_likelihood(["the film"], [" was good"], method="chain")
+    (score,) = lmcompare.wrap(model, tokenizer).log_likelihood(
+        ["the film"], [" was good"], method="chain"
+    )
     assert isinstance(score, LogLikelihood) and score.exactness == "chain" and not score.exact
     assert score.perplexity == pytest.approx(np.exp(-score.sum / len(score.tokens)))
 

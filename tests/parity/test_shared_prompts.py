@@ -7,7 +7,11 @@ from tiny import FAMILIES
 import lmcompare
 from lmcompare.scoring import prefix_sharing as sharing
 
-CAUSAL = [name for name, (cls, _) in FAMILIES.items() if cls.__name__.endswith(("ForCausalLM", "LMHeadModel"))]
+CAUSAL = [
+    name
+    for name, (cls, _) in FAMILIES.items()
+    if cls.__name__.endswith(("ForCausalLM", "LMHeadModel"))
+]
 STATEFUL = {"mamba", "mamba2", "recurrent_gemma"}
 """What they have read is a state, not a list of keys and values: they read a prompt as often as it is given."""
 
@@ -26,7 +30,8 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     pairs = [(tokens, np.array(model.vocabulary.encode(choice))) for choice in CHOICES]
     read = []
     model.network.transformer.base_model.register_forward_pre_hook(
-        lambda _, args, given: read.append((*args, given.get("input_ids"))[0].shape), with_kwargs=True
+        lambda _, args, given: read.append((*args, given.get("input_ids"))[0].shape),
+        with_kwargs=True,
     )
     ours = model.score_tokens(pairs)
     assert read[0] == (1, 32), "the beginning, once"

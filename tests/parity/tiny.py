@@ -7,7 +7,15 @@ import warnings
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
@@ -49,7 +57,9 @@ from transformers import (
 )
 
 WORDS = "the film was a good bad dull long short story with an actor who played it well and never lost heart".split()
-TEXTS = [" ".join(WORDS[i:] + WORDS[:i]) + "." for i in range(len(WORDS))] + ["unbelievably played, don't you think?"]
+TEXTS = [" ".join(WORDS[i:] + WORDS[:i]) + "." for i in range(len(WORDS))] + [
+    "unbelievably played, don't you think?"
+]
 
 
 def byte_level(special, first="", last="", **roles):
@@ -87,7 +97,9 @@ def metaspace(last, special, **roles):
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False)
+    trainer = trainers.UnigramTrainer(
+        vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator(TEXTS, trainer)
     return _framed(tokenizer, "", last, roles)
 
@@ -96,14 +108,18 @@ def _framed(tokenizer, first, last, roles):
     if first or last:
         pair = [(token, tokenizer.token_to_id(token)) for token in {first, last} - {""}]
         template = f"{first} $A {last}".strip()
-        tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=pair)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=template, special_tokens=pair
+        )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, **{f"{role}_token": token for role, token in roles.items()}
     )
 
 
 def _gpt2_tokenizer():
-    return byte_level(["<|endoftext|>"], bos="<|endoftext|>", eos="<|endoftext|>", unk="<|endoftext|>")
+    return byte_level(
+        ["<|endoftext|>"], bos="<|endoftext|>", eos="<|endoftext|>", unk="<|endoftext|>"
+    )
 
 
 def _llama_tokenizer():
@@ -118,7 +134,9 @@ def _roberta_tokenizer():
 
 
 def _glm_tokenizer():
-    return byte_level(["<|endoftext|>", "[gMASK]", "<sop>"], "[gMASK]", pad="<|endoftext|>", eos="<|endoftext|>")
+    return byte_level(
+        ["<|endoftext|>", "[gMASK]", "<sop>"], "[gMASK]", pad="<|endoftext|>", eos="<|endoftext|>"
+    )
 
 
 def _t5_tokenizer():
@@ -143,7 +161,11 @@ def translator(separate=False):
         for side, size, kind in (("source", 55, "unigram"), ("target", 70, "bpe")):
             model = io.BytesIO()
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=size, model_type=kind, minloglevel=2
+                sentence_iterator=iter(TEXTS),
+                model_writer=model,
+                vocab_size=size,
+                model_type=kind,
+                minloglevel=2,
             )
             files[side] = Path(name) / f"{side}.spm"
             files[side].write_bytes(model.getvalue())
@@ -164,11 +186,21 @@ def translator(separate=False):
 
 def _gemma_tokenizer():
     return byte_level(
-        ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"], "<bos>", pad="<pad>", eos="<eos>", bos="<bos>", unk="<unk>"
+        ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"],
+        "<bos>",
+        pad="<pad>",
+        eos="<eos>",
+        bos="<bos>",
+        unk="<unk>",
     )
 
 
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+}
 GROUPED = SIZES | {"num_key_value_heads": 1, "head_dim": 16}
 BART = {
     "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
@@ -185,7 +217,11 @@ def _t5gemma(tokens, **ids):
 
 
 def _config(name, n, special):
-    found = {"pad": special["pad"], "bos": special["bos"] or special["cls"], "eos": special["eos"] or special["sep"]}
+    found = {
+        "pad": special["pad"],
+        "bos": special["bos"] or special["cls"],
+        "eos": special["eos"] or special["sep"],
+    }
     ids = {f"{role}_token_id": i for role, i in found.items() if i is not None}
     if name == "gpt2":
         ids["pad_token_id"] = None
@@ -259,7 +295,9 @@ def build(name, tokenizer=None):
     """Return a random network of the family, and its tokenizer. Its weights are large, so that contexts matter."""
     cls, make = FAMILIES[name]
     tokenizer = tokenizer or make()
-    special = {role: getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")}
+    special = {
+        role: getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos", "cls", "sep")
+    }
     # A few more ids than the tokenizer has, as most checkpoints do.
     config = _config(name, len(tokenizer) + 3, special)
     with torch.random.fork_rng():

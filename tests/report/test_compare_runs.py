@@ -21,8 +21,8 @@ def two(synthetic: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
     return make
 
 
-def rows_of(page: str, arm: str) -> list[list[str]]:
-    lines = [line for line in page.splitlines() if line.startswith(f"| `{arm}`")]
+def rows_of(page: str, model: str) -> list[list[str]]:
+    lines = [line for line in page.splitlines() if line.startswith(f"| `{model}`")]
     return [line.strip("| ").split(" | ") for line in lines]
 
 
@@ -37,7 +37,9 @@ def test_the_same_rows_do_not_differ(two: Callable[..., str]) -> None:
 
 def better(second: Any) -> None:
     """Bits per byte fall by 0.5, on every item and seed alike."""
-    second.records = [replace(r, value=r.value - 60) if r.metric == "bits" else r for r in second.records]
+    second.records = [
+        replace(r, value=r.value - 60) if r.metric == "bits" else r for r in second.records
+    ]
 
 
 def test_a_difference_has_the_sign_of_who_is_better(two: Callable[..., str]) -> None:
@@ -53,14 +55,20 @@ def test_settings_that_differ_are_listed(two: Callable[..., str]) -> None:
 
 def pseudo(second: Any) -> None:
     second.records = [
-        replace(r, exactness="pseudo") if r.arm == "masked" and r.exactness else r for r in second.records
+        replace(r, exactness="pseudo") if r.model == "masked" and r.exactness else r
+        for r in second.records
     ]
 
 
 def test_a_likelihood_is_never_set_against_a_pseudo_likelihood(two: Callable[..., str]) -> None:
     page = two(pseudo)
-    assert "`masked`, pretrained: a chain score against a pseudo one: they are not the same quantity" in page
-    assert [row[1] for row in rows_of(page, "masked")] == ["pretrained", "scratch"], "of sentiment alone"
+    assert (
+        "`masked`, pretrained: a chain score against a pseudo one: they are not the same quantity"
+        in page
+    )
+    assert [row[1] for row in rows_of(page, "masked")] == ["pretrained", "scratch"], (
+        "of sentiment alone"
+    )
 
 
 def recut(second: Any) -> None:
@@ -79,7 +87,9 @@ def test_items_go_by_their_fingerprint(synthetic: Callable[..., Any], tmp_path: 
         for side, letter in enumerate(prints):
             one = synthetic()
             one.runs = [
-                replace(run, fingerprints={"items": letter * 64}) if run.task == "sentiment" else run
+                replace(run, fingerprints={"items": letter * 64})
+                if run.task == "sentiment"
+                else run
                 for run in one.runs
             ]
             folders.append(one.write(tmp_path / f"{place}-{side}"))
@@ -89,47 +99,64 @@ def test_items_go_by_their_fingerprint(synthetic: Callable[..., Any], tmp_path: 
 
 
 def per_token(first_and_second: Any) -> None:
-    about = {"kind": "x", "primary_metric": "perplexity", "better": "lower", "family": "generation", "per_item": {}}
+    about = {
+        "kind": "x",
+        "primary_metric": "perplexity",
+        "better": "lower",
+        "family": "generation",
+        "per_item": {},
+    }
     first_and_second.runs = [
         replace(run, notes={**run.notes, "task": about}) if run.task == "continuation" else run
         for run in first_and_second.runs
     ]
     first_and_second.records = [
-        replace(r, metric="perplexity") if r.metric == "bits" else r for r in first_and_second.records
+        replace(r, metric="perplexity") if r.metric == "bits" else r
+        for r in first_and_second.records
     ]
 
 
 def other_tokens(second: Any) -> None:
     per_token(second)
     second.runs = [
-        replace(run, fingerprints={**run.fingerprints, "vocabulary": "0" * 64}) if run.cell == "prepare" else run
+        replace(run, fingerprints={**run.fingerprints, "vocabulary": "0" * 64})
+        if run.cell == "prepare"
+        else run
         for run in second.runs
     ]
 
 
-def test_perplexity_is_not_compared_across_tokenizers(synthetic: Callable[..., Any], tmp_path: Path) -> None:
+def test_perplexity_is_not_compared_across_tokenizers(
+    synthetic: Callable[..., Any], tmp_path: Path
+) -> None:
     first, same, second = synthetic(), synthetic(), synthetic()
     per_token(first), per_token(same), other_tokens(second)
-    folders = [one.write(tmp_path / name) for name, one in (("a", first), ("b", same), ("c", second))]
+    folders = [
+        one.write(tmp_path / name) for name, one in (("a", first), ("b", same), ("c", second))
+    ]
     assert "Not compared" not in compare(folders[0], folders[1])
-    assert "perplexity counts by token, and the tokenizers differ" in compare(folders[0], folders[2])
+    assert "perplexity counts by token, and the tokenizers differ" in compare(
+        folders[0], folders[2]
+    )
 
 
-def test_unfinished_cells_and_lone_arms_are_said(two: Callable[..., str]) -> None:
+def test_unfinished_cells_and_lone_models_are_said(two: Callable[..., str]) -> None:
     def change(second: Any) -> None:
         second.drop("sentiment/causal/1/scratch", "sentiment/causal/2/scratch")
-        second.settings["arms"]["prefix"] = {"objective": {"kind": "prefix"}}
+        second.settings["models"]["prefix"] = {"objective": {"kind": "prefix"}}
 
     page = two(change)
     assert "`causal`, scratch: the second has not finished it" in page
-    assert "- arm `prefix`: only in the second." in page
+    assert "- model `prefix`: only in the second." in page
 
 
-def test_arms_of_other_names(two: Callable[..., str]) -> None:
-    page = two(arms={"causal": "masked"})
+def test_models_of_other_names(two: Callable[..., str]) -> None:
+    page = two(models={"causal": "masked"})
     assert "| `causal` / `masked` | pretrained |" in page and not rows_of(page, "seq2seq")
-    with pytest.raises(InputError, match="the second folder has no arm 'maskd'; did you mean 'masked'"):
-        two(arms={"causal": "maskd"})
+    with pytest.raises(
+        InputError, match="the second folder has no model 'maskd'; did you mean 'masked'"
+    ):
+        two(models={"causal": "maskd"})
 
 
 def test_a_folder_that_is_none(finished: Path, tmp_path: Path) -> None:

@@ -55,15 +55,28 @@ def test_the_page_holds_all_that_the_report_holds(finished: Path, tmp_path: Path
     report = write(finished, html=True, latex=True, parquet=True)
     page = (finished / "report.html").read_text(encoding="utf-8")
     seen = read(page)
-    figures = [(finished / name).read_bytes() for name in re.findall(r"!\[.*?\]\((.*?)\)", report.read_text())]
+    figures = [
+        (finished / name).read_bytes()
+        for name in re.findall(r"!\[.*?\]\((.*?)\)", report.read_text())
+    ]
     assert len(figures) > 2
-    assert [base64.b64decode(src.removeprefix("data:image/png;base64,")) for src in seen.pictures] == figures
-    rows = [line for line in report.read_text().splitlines() if line.startswith("| ") and "---" not in line]
+    assert [
+        base64.b64decode(src.removeprefix("data:image/png;base64,")) for src in seen.pictures
+    ] == figures
+    rows = [
+        line
+        for line in report.read_text().splitlines()
+        if line.startswith("| ") and "---" not in line
+    ]
     assert len(seen.cells) == sum(len(row[2:-2].split(" | ")) for row in rows)
     assert page.count("<details>") == report.read_text().count("<details>") > 0
     for table in (finished / "tables").glob("*.tex"):
         written = table.read_text(encoding="utf-8")
-        assert written.startswith("\\begin{tabular}{") and "\\toprule" in written and "`" not in written
+        assert (
+            written.startswith("\\begin{tabular}{")
+            and "\\toprule" in written
+            and "`" not in written
+        )
     assert len(list((finished / "tables").glob("*.tex"))) > 8
     for table in (finished / "tables").glob("*.parquet"):
         typed, text = pd.read_parquet(table), pd.read_csv(table.with_suffix(".csv"))
@@ -86,13 +99,13 @@ def test_foreign_text_does_nothing_in_html() -> None:
 
 
 def test_the_worked_example() -> None:
-    table = Table("gate", ["arm", "below unigram"], [["`my_arm`", "**0.73**"]], pd.DataFrame())
+    table = Table("gate", ["model", "below unigram"], [["`my_model`", "**0.73**"]], pd.DataFrame())
     assert latex(table).splitlines() == [
         r"\begin{tabular}{lr}",
         r"\toprule",
-        r"arm & below unigram \\",
+        r"model & below unigram \\",
         r"\midrule",
-        r"\texttt{my\_arm} & \textbf{0.73} \\",
+        r"\texttt{my\_model} & \textbf{0.73} \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]
@@ -102,14 +115,24 @@ def test_a_column_of_several_types_is_text_in_parquet() -> None:
     frame = pd.DataFrame({"value": [3, "many", None, 0.5], "count": [1, 2, 3, 4]})
     back = pd.read_parquet(io.BytesIO(parquet(frame)))
     assert back["value"].isna().tolist() == [False, False, True, False]
-    assert back["value"].dropna().tolist() == ["3", "many", "0.5"] and back["count"].tolist() == [1, 2, 3, 4]
+    assert back["value"].dropna().tolist() == ["3", "many", "0.5"] and back["count"].tolist() == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30))
 def test_latex_says_what_the_name_says(name: str) -> None:
     """Undone, the escapes give the name back: nothing in it is a command."""
     for cell in (code(name), escape(name)):
-        line = latex(Table("t", ["name"], [[cell]], pd.DataFrame())).splitlines()[4].removesuffix(r"\\").strip()
+        line = (
+            latex(Table("t", ["name"], [[cell]], pd.DataFrame()))
+            .splitlines()[4]
+            .removesuffix(r"\\")
+            .strip()
+        )
         line = re.sub(r"\\texttt\{(.*)\}$", r"\1", line)
         for written, meant in ((r"\textasciitilde{}", "~"), (r"\textasciicircum{}", "^")):
             line = line.replace(written, meant)

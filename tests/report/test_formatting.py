@@ -43,18 +43,37 @@ def test_engineering(value: float, unit: str, wanted: str) -> None:
 @given(st.floats(1e-8, 1e20))
 def test_engineering_is_right_to_three_digits(value: float) -> None:
     number, _, prefix = engineering(value).partition(" ")
-    scale = {"n": 1e-9, "µ": 1e-6, "m": 1e-3, "": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+    scale = {
+        "n": 1e-9,
+        "µ": 1e-6,
+        "m": 1e-3,
+        "": 1,
+        "k": 1e3,
+        "M": 1e6,
+        "G": 1e9,
+        "T": 1e12,
+        "P": 1e15,
+        "E": 1e18,
+    }
     assert float(number) * scale[prefix] == pytest.approx(value, rel=6e-3)
     assert 1 <= float(number) < 1000
 
 
 def test_numbers() -> None:
     assert plain(-0.126, 2) == "−0.13" and plain(-0.001, 1) == "0.0" and plain(math.nan, 1) == "–"
-    assert signed(0.126, 2) == "+0.13" and signed(-0.126, 2) == "−0.13" and signed(0.001, 2) == "0.00"
+    assert (
+        signed(0.126, 2) == "+0.13" and signed(-0.126, 2) == "−0.13" and signed(0.001, 2) == "0.00"
+    )
     assert interval(71.23, 69.84, 72.61, 1) == "71.2 [69.8, 72.6]"
     assert interval(2.1, -0.3, 4.5, 1, sign=True) == "+2.1 [−0.3, 4.5]"
     assert interval(0.5, math.nan, math.nan, 2) == "0.50"
-    assert [probability(p) for p in (0.0002, 0.0321, 0.41, 1.0, math.nan)] == ["< 0.001", "0.032", "0.41", "1.00", "–"]
+    assert [probability(p) for p in (0.0002, 0.0321, 0.41, 1.0, math.nan)] == [
+        "< 0.001",
+        "0.032",
+        "0.41",
+        "1.00",
+        "–",
+    ]
 
 
 def test_decimals_fit_the_interval() -> None:
@@ -68,7 +87,10 @@ def test_decimals_fit_the_interval() -> None:
 def test_words() -> None:
     assert joined(["a"]) == "a" and joined(["a", "b", "c"]) == "a, b and c" and joined([]) == ""
     assert counted(1, "seed") == "1 seed" and counted(1066, "item") == "1,066 items"
-    assert shortened("one two three", 8) == "one two …" and shortened("one two three", 8, keep="end") == "… three"
+    assert (
+        shortened("one two three", 8) == "one two …"
+        and shortened("one two three", 8, keep="end") == "… three"
+    )
     assert shortened(" one\n two ", 8) == "one two"
     assert called("tf-idf + logistic regression") == "TF-IDF + logistic regression"
 
@@ -81,6 +103,9 @@ def test_headings_say_unit_and_direction() -> None:
 
 
 def test_every_metric_of_written_texts_has_a_name_and_a_direction() -> None:
-    better = {name: shown(name).better for name in ("chrf", "corpus_chrf", "bleu", "rougeL", "exact_match", "squad_f1")}
+    better = {
+        name: shown(name).better
+        for name in ("chrf", "corpus_chrf", "bleu", "rougeL", "exact_match", "squad_f1")
+    }
     assert set(better.values()) == {"higher"}
     assert (shown("chrf").title, shown("ter").heading) == ("chrF", "TER ↓")

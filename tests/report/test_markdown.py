@@ -13,7 +13,12 @@ def rendered(markdown: str) -> str:
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
     cells = [tokens[n + 1] for n, token in enumerate(tokens) if token.type == "td_open"]
     assert len(cells) == 2, markdown
-    assert {child.type for child in cells[0].children or []} <= {"text", "text_special", "code_inline", "html_inline"}
+    assert {child.type for child in cells[0].children or []} <= {
+        "text",
+        "text_special",
+        "code_inline",
+        "html_inline",
+    }
     return "".join(child.content for child in cells[0].children or [])
 
 
@@ -44,7 +49,9 @@ def test_code() -> None:
 
 
 def test_columns_of_numbers_stand_at_the_right() -> None:
-    table = Table("x", ["a", "b", "c"], [["u", "−1.2 [0, 1]", "–"], ["v", "**3**", "< 0.001"]], pd.DataFrame())
+    table = Table(
+        "x", ["a", "b", "c"], [["u", "−1.2 [0, 1]", "–"], ["v", "**3**", "< 0.001"]], pd.DataFrame()
+    )
     assert table.markdown.splitlines()[1] == "| --- | ---: | ---: |"
     assert Table("x", ["a"], [], pd.DataFrame()).markdown == "| a |\n| --- |"
 

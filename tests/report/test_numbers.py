@@ -12,7 +12,7 @@ from lmcompare.core.records import read_records
 from lmcompare.report import write
 from lmcompare.report.analysis import find
 from lmcompare.report.page import Page
-from lmcompare.report.results import Rows, read
+from lmcompare.report.results import Results, read
 from tests.report.tracing import cells, printed, untraced
 
 COMMITTED = Path(__file__).parents[2] / "results" / "sentiment"
@@ -21,9 +21,9 @@ TEXTS = {"environment", "fingerprints"}
 
 
 def test_what_is_printed_is_read_as_it_is_meant() -> None:
-    assert [one.value for one in printed("6.68 TFLOPs · −0.3 [1,024, 2e-05]; 999 k; 79.2 s")] == pytest.approx(
-        [6.68e12, -0.3, 1024, 2e-5, 999e3, 79.2]
-    )
+    assert [
+        one.value for one in printed("6.68 TFLOPs · −0.3 [1,024, 2e-05]; 999 k; 79.2 s")
+    ] == pytest.approx([6.68e12, -0.3, 1024, 2e-5, 999e3, 79.2])
     assert [one.slack for one in printed("0.30, 12 k")] == pytest.approx([0.005, 500], rel=1e-3)
 
 
@@ -32,7 +32,11 @@ def check(folder: Path, page: Page) -> int:
     report = (folder / "report.md").read_text(encoding="utf-8")
     blocks = {block for block in re.split(r"\n\n+", report) if block.startswith("| ")}
     known = {table.markdown: name for name, table in page.tables.items()}
-    strangers = [block for block in blocks if block not in known and not block.startswith("| who | continuation |")]
+    strangers = [
+        block
+        for block in blocks
+        if block not in known and not block.startswith("| who | continuation |")
+    ]
     assert not strangers, "each table but the samples has a CSV file"
     lost, seen = [], 0
     for markdown in sorted(blocks & known.keys()):
@@ -52,35 +56,54 @@ def test_every_number_of_every_table_is_in_its_csv_file(finished: Path) -> None:
 
 def test_a_number_that_is_not_in_the_csv_file_is_found(finished: Path) -> None:
     rows = read(finished)
-    for name, column in (("results-sentiment", 2), ("differences-continuation", 1), ("metrics-sentiment", 3)):
+    for name, column in (
+        ("results-sentiment", 2),
+        ("differences-continuation", 1),
+        ("metrics-sentiment", 3),
+    ):
         page = Page(rows, [find(rows, task) for task in rows.tasks])
         table = page.tables[name]
         frame = pd.read_csv(finished / "tables" / f"{name}.csv")
         assert untraced(name, table.markdown, frame)[0] == []
         first = next(printed(table.rows[0][column])).text
-        table.rows[0][column] = table.rows[0][column].replace(first, first[:-1] + str((int(first[-1]) + 3) % 10), 1)
+        table.rows[0][column] = table.rows[0][column].replace(
+            first, first[:-1] + str((int(first[-1]) + 3) % 10), 1
+        )
         assert len(untraced(name, table.markdown, frame)[0]) == 1, name
 
 
 def test_the_answer_says_what_the_tables_say(finished: Path) -> None:
     report = (finished / "report.md").read_text(encoding="utf-8")
-    answer = report[report.index("## The answer") : report.index("> **", report.index("## The answer"))]
-    rows = [cell for line in report.splitlines() if line.startswith("| ") for cell in line.split(" | ")]
+    answer = report[
+        report.index("## The answer") : report.index("> **", report.index("## The answer"))
+    ]
+    rows = [
+        cell for line in report.splitlines() if line.startswith("| ") for cell in line.split(" | ")
+    ]
     tables = [one for cell in rows for one in printed(cell)]
     said = [
-        one for line in answer.splitlines() if line.startswith(("- ", "**")) for one in printed(line) if "." in one.text
+        one
+        for line in answer.splitlines()
+        if line.startswith(("- ", "**"))
+        for one in printed(line)
+        if "." in one.text
     ]
     assert len(said) > 20
     for one in said:
-        assert any(abs(abs(one.value) - abs(other.value)) <= max(one.slack, other.slack) for other in tables), one.text
+        assert any(
+            abs(abs(one.value) - abs(other.value)) <= max(one.slack, other.slack)
+            for other in tables
+        ), one.text
 
 
-def by_hand(rows: Rows, folder: Path, task: str, metric: str, seeds: bool = True) -> pd.DataFrame:
-    """Return the primary metric by condition, arm (or control) and seed (or of all seeds together), by plain pandas."""
+def by_hand(
+    rows: Results, folder: Path, task: str, metric: str, seeds: bool = True
+) -> pd.DataFrame:
+    """Return the primary metric by condition, model (or control) and seed (or of all seeds together), by plain pandas."""
     above, below = rows.records_of(task, metric)
     frame = read_records(folder / "records.parquet")
     frame = frame[(frame["task"] == task) & (frame["item"] != "") & (frame["split"] == "test")]
-    by = ["condition", "arm", "seed"] if seeds else ["condition", "arm"]
+    by = ["condition", "model", "seed"] if seeds else ["condition", "model"]
     wide = frame.pivot_table(index=by, columns="metric", values="value", aggfunc="sum")
     counts = frame[frame["metric"] == above].groupby(by).size()
     return wide[above] / (wide[below] if below else counts)
@@ -100,15 +123,18 @@ def test_values_differences_gains_and_controls_are_recomputed_from_the_rows(
         table = pd.read_csv(folder / "tables" / f"results-{task.name}.csv")
         for row in table.itertuples():
             seed = row.value_of_seed
-            assert seed == pytest.approx(ratio[row.condition, row.arm, row.seed], rel=1e-12)
-            assert row.value == pytest.approx(mean[row.condition, row.arm], rel=1e-9)
+            assert seed == pytest.approx(ratio[row.condition, row.model, row.seed], rel=1e-12)
+            assert row.value == pytest.approx(mean[row.condition, row.model], rel=1e-9)
             assert row.low <= row.value <= row.high
-        arms = [arm for arm in rows.arms if ("pretrained", arm) in mean.index]
+        models = [model for model in rows.models if ("pretrained", model) in mean.index]
         pairs = pd.read_csv(folder / "tables" / f"differences-{task.name}.csv")
         assert {frozenset(pair) for pair in zip(pairs["first"], pairs["second"], strict=True)} == {
-            frozenset(pair) for pair in combinations(arms, 2)
+            frozenset(pair) for pair in combinations(models, 2)
         }
-        for name, here, there in (("differences", "pretrained", "pretrained"), ("controls", "pretrained", "control")):
+        for name, here, there in (
+            ("differences", "pretrained", "pretrained"),
+            ("controls", "pretrained", "control"),
+        ):
             for row in pd.read_csv(folder / "tables" / f"{name}-{task.name}.csv").itertuples():
                 apart = sign * (mean[here, row.first] - mean[there, row.second])
                 assert row.first_ahead_by == pytest.approx(apart, abs=1e-9)
@@ -120,26 +146,35 @@ def test_values_differences_gains_and_controls_are_recomputed_from_the_rows(
 
 def test_learning_numbers_are_those_of_the_runs(finished: Path) -> None:
     rows = read(finished)
-    gate = pd.read_csv(finished / "tables" / "gate.csv").set_index(["arm", "seed"])
-    records = rows.records[rows.records["task"] == "pretraining"].set_index(["arm", "seed", "metric"])["value"]
-    for (arm, seed), row in gate.iterrows():
-        assert row["loss"] == pytest.approx(records[arm, seed, "loss"])
-        assert row["margin"] == pytest.approx(records[arm, seed, "unigram_loss"] - records[arm, seed, "loss"])
+    gate = pd.read_csv(finished / "tables" / "gate.csv").set_index(["model", "seed"])
+    records = rows.records[rows.records["task"] == "pretraining"].set_index(
+        ["model", "seed", "metric"]
+    )["value"]
+    for (model, seed), row in gate.iterrows():
+        assert row["loss"] == pytest.approx(records[model, seed, "loss"])
+        assert row["margin"] == pytest.approx(
+            records[model, seed, "unigram_loss"] - records[model, seed, "loss"]
+        )
 
 
 def test_no_interval_goes_beyond_what_there_can_be(synthetic: type, tmp_path: Path) -> None:
     made = synthetic(items=12)
     rng = np.random.default_rng(3)
     made.records = [r for r in made.records if r.metric != "correct" or r.condition == "control"]
-    for arm, shares in (("causal", (0.95, 0.2)), ("masked", (0.1, 0.9)), ("seq2seq", (0.5, 0.4))):
+    for model, shares in (("causal", (0.95, 0.2)), ("masked", (0.1, 0.9)), ("seq2seq", (0.5, 0.4))):
         for seed, share in zip((1, 2), shares, strict=True):
             for condition in ("pretrained", "scratch"):
                 right = (rng.uniform(size=12) < share).astype(float)
-                made.record(arm, seed, "sentiment", condition, "correct", right)
+                made.record(model, seed, "sentiment", condition, "correct", right)
     folder = tmp_path / "wild"
     write(made.write(folder))
     cut = 0
-    for name, furthest in (("differences", 1), ("gains", 1), ("controls", 1), ("gain-differences", 2)):
+    for name, furthest in (
+        ("differences", 1),
+        ("gains", 1),
+        ("controls", 1),
+        ("gain-differences", 2),
+    ):
         frame = pd.read_csv(folder / "tables" / f"{name}-sentiment.csv")
         assert (frame["low"] >= -furthest).all() and (frame["high"] <= furthest).all(), name
         cut += int((frame["low"] == -furthest).sum() + (frame["high"] == furthest).sum())

@@ -7,9 +7,9 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.report.analysis import find, measure
-from lmcompare.report.outcomes import Outcome, gained, linear, outcome, paired
+from lmcompare.report.outcomes import ItemOutcomes, gained, linear, outcome, paired
 from lmcompare.report.page import Page
-from lmcompare.report.results import Rows, read
+from lmcompare.report.results import Results, read
 
 Maker = Callable[..., Any]
 WER = {
@@ -23,23 +23,33 @@ WER = {
 }
 
 
-def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = False) -> Rows:
-    """Two arms and a control make errors in some utterances, of which some have no words."""
+def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = False) -> Results:
+    """Two models and a control make errors in some utterances, of which some have no words."""
     rows = synthetic(items=8)
     rows.settings["tasks"] = {"hearing": {"kind": "rescoring"}}
     rows.runs = [run for run in rows.runs if not run.task or run.task == "pretraining"]
     rows.records = []
-    for place, arm in enumerate(("causal", "masked", "seq2seq")):
+    for place, model in enumerate(("causal", "masked", "seq2seq")):
         for seed in rows.seeds:
             errors = [float(n % 3 + place) for n in range(len(words))]
-            rows.record(arm, seed, "hearing", "pretrained", "errors", errors)
-            rows.record(arm, seed, "hearing", "pretrained", "words", words)
-            rows.record(arm, seed, "hearing", "pretrained", "wer", 0.5 + place)
+            rows.record(model, seed, "hearing", "pretrained", "errors", errors)
+            rows.record(model, seed, "hearing", "pretrained", "words", words)
+            rows.record(model, seed, "hearing", "pretrained", "wer", 0.5 + place)
             if parts:
                 for part in ("speaker/少年", "speaker/a|b"):
-                    rows.record(arm, seed, "hearing", "pretrained", f"wer/{part}", 0.25 + place)
-            notes = {"task": WER, "route": "guesses ranked by | likelihood" if arm != "masked" else "by PLL"}
-            rows.run(f"hearing/{arm}/{seed}/pretrained", arm, seed, "hearing", "pretrained", notes=notes)
+                    rows.record(model, seed, "hearing", "pretrained", f"wer/{part}", 0.25 + place)
+            notes = {
+                "task": WER,
+                "route": "guesses ranked by | likelihood" if model != "masked" else "by PLL",
+            }
+            rows.run(
+                f"hearing/{model}/{seed}/pretrained",
+                model,
+                seed,
+                "hearing",
+                "pretrained",
+                notes=notes,
+            )
     return read(rows.write(folder))
 
 
@@ -50,48 +60,68 @@ def test_an_item_whose_denominator_is_0_stays(synthetic: Maker, tmp_path: Path) 
     assert found.per_seed == [(0 + 1 + 2 + 0 + 1 + 2) / 18] * 2
     dropped = (0 + 2 + 1 + 2) / 18
     assert found.per_seed[0] > dropped  # leaving them out would flatter
-    assert measure(rows, "hearing", "causal", "pretrained", "wer").estimate.value == pytest.approx(6 / 18)  # type: ignore[union-attr]
+    assert measure(rows, "hearing", "causal", "pretrained", "wer").estimate.value == pytest.approx(
+        6 / 18
+    )  # type: ignore[union-attr]
     gap = paired(outcome(rows, "hearing", "masked", "pretrained", "wer"), found)
     assert gap is not None and gap.value == pytest.approx(6 / 18) and gap.items == 6
 
 
-def test_where_nothing_is_counted_below_the_value_of_the_cell_stands_in(synthetic: Maker, tmp_path: Path) -> None:
+def test_where_nothing_is_counted_below_the_value_of_the_cell_stands_in(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     rows = heard(synthetic, tmp_path, [0, 0, 0])
     found = outcome(rows, "hearing", "masked", "pretrained", "wer")
     assert found is not None and found.items == ("",) and found.per_seed == [1.5, 1.5]
 
 
-def test_a_metric_that_the_task_does_not_name_is_its_own_mean(synthetic: Maker, tmp_path: Path) -> None:
+def test_a_metric_that_the_task_does_not_name_is_its_own_mean(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     rows = heard(synthetic, tmp_path, [4, 0, 5])
     found = outcome(rows, "hearing", "seq2seq", "pretrained", "errors")
     assert found is not None and found.denominators is None and found.per_seed == [3.0, 3.0]
 
 
-def test_rows_that_do_not_say_how_metrics_come_from_items_are_refused(synthetic: Maker, tmp_path: Path) -> None:
+def test_rows_that_do_not_say_how_metrics_come_from_items_are_refused(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     made = synthetic(items=4)
-    made.runs[-1].notes["task"] = {k: v for k, v in made.runs[-1].notes["task"].items() if k != "per_item"}
-    with pytest.raises(InputError, match="continuation/control: notes.task: wanted per_item, got none"):
+    made.runs[-1].notes["task"] = {
+        k: v for k, v in made.runs[-1].notes["task"].items() if k != "per_item"
+    }
+    with pytest.raises(
+        InputError, match="continuation/control: notes.task: wanted per_item, got none"
+    ):
         _ = read(made.write(tmp_path)).tasks
 
 
 def test_parts_and_routes_are_shown(synthetic: Maker, tmp_path: Path) -> None:
     rows = heard(synthetic, tmp_path, [4, 2, 5], parts=True)
     found = find(rows, rows.tasks[0])
-    assert set(found.parts) == {"wer/speaker/少年", "wer/speaker/a|b"} and "wer/speaker/少年" not in found.others
+    assert (
+        set(found.parts) == {"wer/speaker/少年", "wer/speaker/a|b"}
+        and "wer/speaker/少年" not in found.others
+    )
     page = Page(rows, [found])
     text = page.markdown()
     assert (
         "How each was asked:\n\n- `causal` and `seq2seq`: guesses ranked by &#124; likelihood.\n- `masked`: by PLL."
         in text
     )
-    assert "<summary>By part of the items" in text and "| speaker: 少年 | 25.0 ± 0.0 | 125.0 ± 0.0 |" in text
+    assert (
+        "<summary>By part of the items" in text
+        and "| speaker: 少年 | 25.0 ± 0.0 | 125.0 ± 0.0 |" in text
+    )
     assert "tables/parts-hearing.csv" in page.files()
 
 
-def made(above: list[list[float]], below: list[list[float]] | None) -> Outcome:
+def made(above: list[list[float]], below: list[list[float]] | None) -> ItemOutcomes:
     top = np.array(above)
     items = tuple(map(str, range(top.shape[1])))
-    return Outcome("a", "pretrained", "", (1,), items, top, None if below is None else np.array(below))
+    return ItemOutcomes(
+        "a", "pretrained", "", (1,), items, top, None if below is None else np.array(below)
+    )
 
 
 def test_docstring() -> None:
@@ -100,7 +130,10 @@ def test_docstring() -> None:
 
 
 def test_a_gain_of_ratios_with_other_denominators_is_their_difference() -> None:
-    one, other = made([[4.0, 0.0, 2.0]], [[5.0, 0.0, 3.0]]), made([[2.0, 1.0, 0.0]], [[4.0, 4.0, 2.0]])
+    one, other = (
+        made([[4.0, 0.0, 2.0]], [[5.0, 0.0, 3.0]]),
+        made([[2.0, 1.0, 0.0]], [[4.0, 4.0, 2.0]]),
+    )
     gain = gained(one, other)
     assert gain is not None and gain.per_seed == pytest.approx([6 / 8 - 3 / 10], abs=1e-12)
     same = gained(one, made([[1.0, 0.0, 1.0]], [[5.0, 0.0, 3.0]]))

@@ -57,45 +57,67 @@ def test_the_results_are_what_one_computes_by_hand(finished: Path) -> None:
     report = (finished / "report.md").read_text(encoding="utf-8")
     frame = read_records(finished / "records.parquet")
     frame = frame[(frame["item"] != "") & (frame["split"] == "test")]
-    names = {"majority class": "majority", "TF-IDF + logistic regression": "tf-idf + logistic regression"}
+    names = {
+        "majority class": "majority",
+        "TF-IDF + logistic regression": "tf-idf + logistic regression",
+    }
     rows = cells_of(report, "## Results: sentiment")[1:]
     assert [row[:2] for row in rows] == [
-        *([arm, condition] for arm in ("causal", "masked", "seq2seq") for condition in ("pretrained", "scratch")),
+        *(
+            [model, condition]
+            for model in ("causal", "masked", "seq2seq")
+            for condition in ("pretrained", "scratch")
+        ),
         ["majority class", "control"],
         ["TF-IDF + logistic regression", "control"],
     ]
-    for arm, condition, value, per_seed, *_, items in rows:
-        of = frame[(frame["arm"] == names.get(arm, arm)) & (frame["condition"] == condition)]
+    for model, condition, value, per_seed, *_, items in rows:
+        of = frame[(frame["model"] == names.get(model, model)) & (frame["condition"] == condition)]
         correct = of[of["metric"] == "correct"]
         assert value.split(" ")[0] == f"{100 * correct['value'].mean():.1f}"
         by_seed = [f"{100 * part['value'].mean():.1f}" for _, part in correct.groupby("seed")]
         assert per_seed == ("–" if condition == "control" else " · ".join(by_seed))
         assert int(items) == correct["item"].nunique() == 240
-    for arm, _, label, value, per_seed, *_ in cells_of(report, "## Results: continuation")[1:]:
-        of = frame[(frame["task"] == "continuation") & (frame["arm"] == arm.removesuffix(" model"))]
+    for model, _, label, value, per_seed, *_ in cells_of(report, "## Results: continuation")[1:]:
+        of = frame[
+            (frame["task"] == "continuation") & (frame["model"] == model.removesuffix(" model"))
+        ]
         sums = of.pivot_table(index="seed", columns="metric", values="value", aggfunc="sum")
         digits = len(value.split(" ")[0].split(".")[1])
         assert value.split(" ")[0] == f"{sums['bits'].sum() / sums['bytes'].sum():.{digits}f}"
-        if arm in ("causal", "masked", "seq2seq"):
-            assert per_seed == " · ".join(f"{ratio:.{digits}f}" for ratio in sums["bits"] / sums["bytes"])
-        assert label == ("chain (exact given the length)" if arm == "masked" else "exact")
+        if model in ("causal", "masked", "seq2seq"):
+            assert per_seed == " · ".join(
+                f"{ratio:.{digits}f}" for ratio in sums["bits"] / sums["bytes"]
+            )
+        assert label == ("chain (exact given the length)" if model == "masked" else "exact")
 
 
 def test_differences_are_paired_and_their_sign_says_who_is_better(finished: Path) -> None:
     report = (finished / "report.md").read_text(encoding="utf-8")
     frame = read_records(finished / "records.parquet")
     correct = frame[(frame["metric"] == "correct") & (frame["condition"] == "pretrained")]
-    accuracy = correct.groupby("arm")["value"].mean()
-    for pair, ahead, *_ in cells_of(report[report.index("## Results: sentiment") :], "**Objectives against")[1:]:
+    accuracy = correct.groupby("model")["value"].mean()
+    for pair, ahead, *_ in cells_of(
+        report[report.index("## Results: sentiment") :], "**Objectives against"
+    )[1:]:
         first, second = pair.split(" over ")
         assert accuracy[first] >= accuracy[second]
-        assert ahead.split(" ")[0].lstrip("+") == f"{100 * (accuracy[first] - accuracy[second]):.1f}"
+        assert (
+            ahead.split(" ")[0].lstrip("+") == f"{100 * (accuracy[first] - accuracy[second]):.1f}"
+        )
     table = pd.read_csv(finished / "tables" / "differences-continuation.csv")
-    of = frame[(frame["task"] == "continuation") & (frame["condition"] == "pretrained") & (frame["item"] != "")]
-    sums = of.pivot_table(index="arm", columns="metric", values="value", aggfunc="sum")
+    of = frame[
+        (frame["task"] == "continuation")
+        & (frame["condition"] == "pretrained")
+        & (frame["item"] != "")
+    ]
+    sums = of.pivot_table(index="model", columns="metric", values="value", aggfunc="sum")
     bits = sums["bits"] / sums["bytes"]
     for row in table.itertuples():
-        assert row.first_ahead_by == pytest.approx(bits[row.second] - bits[row.first]) and row.first_ahead_by > 0
+        assert (
+            row.first_ahead_by == pytest.approx(bits[row.second] - bits[row.first])
+            and row.first_ahead_by > 0
+        )
         assert row.low < row.first_ahead_by < row.high
 
 
@@ -105,14 +127,26 @@ def test_markdown_is_well_formed(finished: Path) -> None:
     for place, line in enumerate(lines):
         if line.startswith("|") and not lines[place - 1].startswith("|"):
             assert lines[place - 1] == "", f"no blank line above the table at line {place + 1}"
-            end = next(n for n in range(place, len(lines) + 1) if n == len(lines) or not lines[n].startswith("|"))
-            assert end == len(lines) or lines[end] == "", f"no blank line below the table at line {end}"
-            assert len({row.count("|") for row in lines[place:end]}) == 1, f"ragged table at line {place + 1}"
+            end = next(
+                n
+                for n in range(place, len(lines) + 1)
+                if n == len(lines) or not lines[n].startswith("|")
+            )
+            assert end == len(lines) or lines[end] == "", (
+                f"no blank line below the table at line {end}"
+            )
+            assert len({row.count("|") for row in lines[place:end]}) == 1, (
+                f"ragged table at line {place + 1}"
+            )
         assert line == line.rstrip(), f"trailing space at line {place + 1}"
     assert "\n\n\n" not in report
     assert report.count("<details>") == report.count("</details>") > 3
     tokens = [child for t in MarkdownIt("commonmark").parse(report) for child in t.children or []]
-    targets = [str(t.attrs.get("src") or t.attrs.get("href")) for t in tokens if t.type in ("image", "link_open")]
+    targets = [
+        str(t.attrs.get("src") or t.attrs.get("href"))
+        for t in tokens
+        if t.type in ("image", "link_open")
+    ]
     assert len(targets) > 10
     for target in targets:
         assert (finished / target).is_file(), target
@@ -142,7 +176,9 @@ def test_the_first_screen_answers(finished: Path) -> None:
     assert "no claim about objectives in general follows" in screen
     assert "**continuation** (bits per byte on 240 held-out items, lower is better)" in screen
     assert "WEAKLY SUPPORTED" in screen and "INCONCLUSIVE" in screen
-    assert "TF-IDF + logistic regression" in screen and "beat the same network from scratch" in screen
+    assert (
+        "TF-IDF + logistic regression" in screen and "beat the same network from scratch" in screen
+    )
 
 
 def test_the_command_that_makes_it_again(finished: Path) -> None:
@@ -153,17 +189,32 @@ def test_the_command_that_makes_it_again(finished: Path) -> None:
 
 def test_tables_hold_full_precision(finished: Path) -> None:
     frame = read_records(finished / "records.parquet")
-    of = (frame["metric"] == "correct") & (frame["arm"] == "masked") & (frame["condition"] == "scratch")
+    of = (
+        (frame["metric"] == "correct")
+        & (frame["model"] == "masked")
+        & (frame["condition"] == "scratch")
+    )
     table = pd.read_csv(finished / "tables" / "results-sentiment.csv")
-    row = table[(table["arm"] == "masked") & (table["condition"] == "scratch")].iloc[0]
+    row = table[(table["model"] == "masked") & (table["condition"] == "scratch")].iloc[0]
     assert row["value"] == pytest.approx(frame.loc[of, "value"].mean(), rel=1e-15)
     assert len(pd.read_csv(finished / "tables" / "learning.csv")) == 2 * 3 * (62 + 11)
 
 
 def test_an_unfinished_experiment_says_what_is_missing(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=40)
-    rows.drop("pretrain/seq2seq/2", "sentiment/seq2seq/2/pretrained", "sentiment/control", "continuation/control")
-    rows.drop(*(f"continuation/{arm}/{seed}/pretrained" for arm in ("causal", "masked", "seq2seq") for seed in (1, 2)))
+    rows.drop(
+        "pretrain/seq2seq/2",
+        "sentiment/seq2seq/2/pretrained",
+        "sentiment/control",
+        "continuation/control",
+    )
+    rows.drop(
+        *(
+            f"continuation/{model}/{seed}/pretrained"
+            for model in ("causal", "masked", "seq2seq")
+            for seed in (1, 2)
+        )
+    )
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
     assert "**Unfinished:** 10 of 27 cells are missing" in report
     assert "`pretrain/seq2seq/2`, `sentiment/seq2seq/2/pretrained`, `sentiment/control`" in report
@@ -176,15 +227,18 @@ def test_only_the_data_are_prepared(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=4)
     rows.runs, rows.records = rows.runs[:1], []
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
-    assert "No network has finished its pretraining." in report and "0 seeds: do not extrapolate" in report
+    assert (
+        "No network has finished its pretraining." in report
+        and "0 seeds: do not extrapolate" in report
+    )
     assert "![" not in report
 
 
-def test_one_seed_and_one_arm(synthetic: Maker, tmp_path: Path) -> None:
+def test_one_seed_and_one_model(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=40, seeds=(3,))
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
     assert "1 seed: do not extrapolate" in report and "INCONCLUSIVE" in report
-    rows.settings["arms"] = {"causal": rows.settings["arms"]["causal"]}
+    rows.settings["models"] = {"causal": rows.settings["models"]["causal"]}
     report = write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
     assert "only `causal` has been measured" in report and "masked" not in report
 
@@ -201,7 +255,9 @@ def test_cut_texts_are_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) ->
     assert "**Truncation**" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
 
 
-def test_tuning_that_ended_while_it_helped_is_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) -> None:
+def test_tuning_that_ended_while_it_helped_is_a_limit_that_is_said(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     rows = synthetic(items=40)
     rows.settings["tasks"]["sentiment"]["adaptation"] = {"epochs": 4}
     tuned = [run for run in rows.runs if "chosen" in run.notes]
@@ -214,7 +270,9 @@ def test_tuning_that_ended_while_it_helped_is_a_limit_that_is_said(synthetic: Ma
     assert "Length of tuning" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
 
 
-def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(synthetic: Maker, tmp_path: Path) -> None:
+def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     rows = synthetic(items=40, gate=0.0)
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
     assert "**Gate not passed** by `causal`, `masked` and `seq2seq`" in report
@@ -224,7 +282,8 @@ def test_a_network_that_has_not_learnt_makes_its_comparisons_inconclusive(synthe
 def test_pseudo_likelihoods_are_never_compared_or_mixed(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=40)
     rows.records = [
-        type(r)(**{**vars(r), "exactness": "pseudo"}) if r.arm == "masked" and r.exactness else r for r in rows.records
+        type(r)(**{**vars(r), "exactness": "pseudo"}) if r.model == "masked" and r.exactness else r
+        for r in rows.records
     ]
     folder = rows.write(tmp_path / "x")
     report = write(folder).read_text(encoding="utf-8")
@@ -233,7 +292,10 @@ def test_pseudo_likelihoods_are_never_compared_or_mixed(synthetic: Maker, tmp_pa
     pseudo = next(n for n, cell in enumerate(head) if "pseudo only" in cell)
     for row in table:
         assert (row[proper] == "–") == (row[0] == "masked") != (row[pseudo] == "–")
-    assert "masked" not in pd.read_csv(folder / "tables" / "differences-continuation.csv")["second"].tolist()
+    assert (
+        "masked"
+        not in pd.read_csv(folder / "tables" / "differences-continuation.csv")["second"].tolist()
+    )
 
 
 def test_whole_cell_values_are_enough(synthetic: Maker, tmp_path: Path) -> None:
@@ -243,7 +305,7 @@ def test_whole_cell_values_are_enough(synthetic: Maker, tmp_path: Path) -> None:
     accuracy = [
         r.value
         for r in rows.records
-        if (r.arm, r.condition, r.metric, r.split) == ("causal", "scratch", "accuracy", "test")
+        if (r.model, r.condition, r.metric, r.split) == ("causal", "scratch", "accuracy", "test")
     ]
     row = cells_of(report, "## Results: sentiment")[2]
     assert row[2].split(" ")[0] == f"{50 * sum(accuracy):.1f}" and row[-1] == "–"
@@ -257,14 +319,16 @@ def test_whole_cell_values_are_enough(synthetic: Maker, tmp_path: Path) -> None:
         ("records.parquet", None, "no such file"),
         ("experiment.yaml", b"a: [", "cannot be read"),
         ("experiment.yaml", b"- 1\n", "wanted a mapping, got list"),
-        ("experiment.yaml", b"name: x\nseeds: [1]\ntasks: {}\n", "arms: wanted one, got None"),
+        ("experiment.yaml", b"name: x\nseeds: [1]\ntasks: {}\n", "models: wanted one, got None"),
         ("experiment.yaml", b"\xff\xfe\x00", "cannot be read"),
         ("runs.jsonl", b'{"a": 1}\n', "not a run"),
         ("runs.jsonl", b"\xff\n", "wanted UTF-8"),
         ("records.parquet", b"PAR1 no", "not a Parquet file"),
     ],
 )  # fmt: skip
-def test_a_broken_folder_is_an_input_error(folder: Path, name: str, content: bytes | None, wanted: str) -> None:
+def test_a_broken_folder_is_an_input_error(
+    folder: Path, name: str, content: bytes | None, wanted: str
+) -> None:
     if content is None:
         (folder / name).unlink()
     else:
@@ -279,16 +343,24 @@ def test_no_folder_is_an_input_error(tmp_path: Path) -> None:
         write(tmp_path / "nowhere")
 
 
-def test_a_task_that_does_not_say_its_metric_is_an_input_error(synthetic: Maker, tmp_path: Path) -> None:
+def test_a_task_that_does_not_say_its_metric_is_an_input_error(
+    synthetic: Maker, tmp_path: Path
+) -> None:
     rows = synthetic(items=4)
     rows.runs[-1].notes["task"] = {"kind": "continuation"}
-    with pytest.raises(InputError, match="continuation/control: notes.task: wanted primary_metric, better, per_item"):
+    with pytest.raises(
+        InputError,
+        match="continuation/control: notes.task: wanted primary_metric, better, per_item",
+    ):
         write(rows.write(tmp_path / "x"))
 
 
-def test_rows_of_an_arm_that_is_gone_are_left_out(synthetic: Maker, tmp_path: Path) -> None:
+def test_rows_of_an_model_that_is_gone_are_left_out(synthetic: Maker, tmp_path: Path) -> None:
     rows = synthetic(items=20)
-    del rows.settings["arms"]["masked"]
+    del rows.settings["models"]["masked"]
     folder = rows.write(tmp_path / "x")
-    assert yaml.safe_load((folder / "experiment.yaml").read_text())["arms"].keys() == {"causal", "seq2seq"}
+    assert yaml.safe_load((folder / "experiment.yaml").read_text())["models"].keys() == {
+        "causal",
+        "seq2seq",
+    }
     assert "masked" not in write(folder).read_text(encoding="utf-8").replace("masked LM", "")

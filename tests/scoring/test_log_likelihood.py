@@ -16,7 +16,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import collate
 from lmcompare.language_model import LanguageModel, load
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES, learn_block
 
 TEXTS = ["the film was good.", "an actor who played it well"]
@@ -83,8 +83,10 @@ def test_loss_is_that_of_training(model):
     ]  # fmt: skip
     batch = collate(examples, special.pad)
     with evaluating(model.network):
-        nats = model.network(Tensors.of(batch)).double().numpy()
-    assert model.loss(TEXTS, seed=3) == pytest.approx((nats * batch.target_weights).sum() / batch.weight, abs=1e-5)
+        nats = model.network(BatchTensors.of(batch)).double().numpy()
+    assert model.loss(TEXTS, seed=3) == pytest.approx(
+        (nats * batch.target_weights).sum() / batch.weight, abs=1e-5
+    )
 
 
 def test_a_loss_wants_a_seed_that_is_one(model):
@@ -106,12 +108,14 @@ def test_words_have_the_mean_of_their_tokens(model):
     assert len(ids) == 2
     example = model.objective.read(ids, model.vocabulary.special)
     with evaluating(model.network):
-        states = model.network.states(Tensors.of(collate([example], 0)))[0]
+        states = model.network.states(BatchTensors.of(collate([example], 0)))[0]
     head = example.inputs.tolist().index(ids[0])
     (pieces,) = model.vocabulary.pieces(["the film"])
     for number in (0, 1):
         own = states[head + np.flatnonzero(pieces.words == number)]
-        torch.testing.assert_close(torch.tensor(words.vectors[number]), own.mean(0), rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            torch.tensor(words.vectors[number]), own.mean(0), rtol=0, atol=1e-5
+        )
 
 
 def test_generate_says_what_it_cost(model):
@@ -139,7 +143,10 @@ def checkpoint(request):
     return LanguageModel.wrap(*build(request.param))
 
 
-LONG = "the film was a good bad dull long short story with an actor who played it well and never lost heart. " * 4
+LONG = (
+    "the film was a good bad dull long short story with an actor who played it well and never lost heart. "
+    * 4
+)
 TOO_LONG = r"{}: wanted at most 6[24] tokens, .*, which is what the context holds, got \d+; bits_per_byte and surprisal"
 
 
@@ -152,7 +159,10 @@ def test_a_text_that_the_context_does_not_hold(checkpoint):
     with pytest.raises(InputError, match=TOO_LONG.format("text")):
         checkpoint.visibility(LONG)
     if not paired or checkpoint.objective.fills:
-        for text, settings in ((f"{LONG} <mask>.", {}), (f"{LONG} <hole>.", {"choices": ["good", "bad"]})):
+        for text, settings in (
+            (f"{LONG} <mask>.", {}),
+            (f"{LONG} <hole>.", {"choices": ["good", "bad"]}),
+        ):
             with pytest.raises(InputError, match=TOO_LONG.format("text")):
                 checkpoint.infill(text, **settings)
         short = " ".join(["film"] * 12)
@@ -183,7 +193,9 @@ def test_a_text_without_tokens(checkpoint):
 def test_a_completion_without_tokens_does_not_win():
     """BERT's tokenizer makes no token of a space, whose score would be the best there is: 0 nats."""
     model = LanguageModel.wrap(*build("bert"))
-    said = r"completions\[1\]: wanted a text with tokens, got ' ', of which the tokenizer makes none"
+    said = (
+        r"completions\[1\]: wanted a text with tokens, got ' ', of which the tokenizer makes none"
+    )
     for prompt in ("the film was", ""):
         with pytest.raises(InputError, match=said):
             model.rank(prompt, [" good", " "], normalise="token")
@@ -193,7 +205,9 @@ def test_a_completion_without_tokens_does_not_win():
 
 def test_one_text_is_no_list(model):
     for ask in (model.generate, model.embed, model.embed_tokens, model.loss, model.bits_per_byte):
-        with pytest.raises(InputError, match=r"(prompts|texts): wanted a list of texts, got one text \('film'\)"):
+        with pytest.raises(
+            InputError, match=r"(prompts|texts): wanted a list of texts, got one text \('film'\)"
+        ):
             ask("film")
     with pytest.raises(InputError, match="prompts: wanted a list"):
         model.log_likelihood("a", ["b"])
@@ -217,7 +231,9 @@ def test_a_stop_may_be_one_text(model):
 
 def test_what_is_for_masked_models_is_refused_elsewhere(model):
     if model.objective.role == "encoder":
-        with pytest.raises(InputError, match="strategy: no such one, 'bogus'; known: confidence, gibbs"):
+        with pytest.raises(
+            InputError, match="strategy: no such one, 'bogus'; known: confidence, gibbs"
+        ):
             model.generate(["the film"], strategy="bogus", length=2)
         return
     for settings in ({"strategy": "bogus"}, {"strategy": "gibbs"}, {"steps": 3}):
@@ -230,11 +246,18 @@ def test_what_is_for_masked_models_is_refused_elsewhere(model):
 def test_each_of_a_list_is_a_text(model):
     for ask in (model.generate, model.embed, model.embed_tokens, model.loss, model.bits_per_byte):
         for given, got in ((b"a", "b'a', a bytes"), (3, "3, a int"), (None, "None, a NoneType")):
-            with pytest.raises(InputError, match=rf"(prompts|texts)\[1\]: wanted a text, got {got}"):
+            with pytest.raises(
+                InputError, match=rf"(prompts|texts)\[1\]: wanted a text, got {got}"
+            ):
                 ask(["film", given])
-            with pytest.raises(InputError, match=rf"(prompts|texts): wanted a list of texts, got {got}"):
+            with pytest.raises(
+                InputError, match=rf"(prompts|texts): wanted a list of texts, got {got}"
+            ):
                 ask(given)
-        with pytest.raises(InputError, match=r"\[1\]: wanted a text that UTF-8 holds, got the lone surrogate .* at 2"):
+        with pytest.raises(
+            InputError,
+            match=r"\[1\]: wanted a text that UTF-8 holds, got the lone surrogate .* at 2",
+        ):
             ask(["film", "a \ud800"])
     with pytest.raises(InputError, match=r"choices\[0\]: wanted a text, got None"):
         model.rank("a", [None])
@@ -243,8 +266,14 @@ def test_each_of_a_list_is_a_text(model):
 
 
 def test_a_list_is_no_text(model):
-    for ask, name in ((model.surprisal, "text"), (model.visibility, "text"), (model.infill, "text")):
-        with pytest.raises(InputError, match=rf"{name}: wanted a text, got \['the <mask>'\], a list"):
+    for ask, name in (
+        (model.surprisal, "text"),
+        (model.visibility, "text"),
+        (model.infill, "text"),
+    ):
+        with pytest.raises(
+            InputError, match=rf"{name}: wanted a text, got \['the <mask>'\], a list"
+        ):
             ask(["the <mask>"])
     with pytest.raises(InputError, match=r"prompt: wanted a text, got \['film'\], a list"):
         model.rank(["film"], ["a", "b"])
@@ -261,7 +290,11 @@ def test_words_of_texts_that_are_no_plain_list(model):
 
 def test_a_pooling_that_is_none(model):
     """It was 'first'."""
-    for pooling, hint in (("maen", "did you mean 'mean'"), ("cls", "known: first, last, mean"), (None, "known")):
+    for pooling, hint in (
+        ("maen", "did you mean 'mean'"),
+        ("cls", "known: first, last, mean"),
+        (None, "known"),
+    ):
         with pytest.raises(InputError, match=f"pooling: no such one, {pooling!r}; {hint}"):
             model.embed(TEXTS, pooling=pooling)
 
@@ -280,7 +313,9 @@ def test_a_choice_without_tokens_does_not_fill():
     """It won with 0 nats."""
     model = LanguageModel.wrap(*build("bert"))
     for bare in ("", " "):
-        with pytest.raises(InputError, match=rf"choices\[1\]: wanted a text with tokens, got '{bare}'"):
+        with pytest.raises(
+            InputError, match=rf"choices\[1\]: wanted a text with tokens, got '{bare}'"
+        ):
             model.infill("the film was <hole>.", choices=["good", bare])
 
 

@@ -36,7 +36,9 @@ def questions(special, objective=None, prompts=(70, 37, 66, 20)):
         prompt = rng.choice(special.ordinary, size)
         for length in range(1, 1 if size == 50 else 3 + number):
             made += objective.score(prompt, rng.choice(special.ordinary, length), special)
-    made += objective.score(rng.choice(special.ordinary, 50), rng.choice(special.ordinary, 3), special)
+    made += objective.score(
+        rng.choice(special.ordinary, 50), rng.choice(special.ordinary, 3), special
+    )
     return [made[i] for i in rng.permutation(len(made))]
 
 
@@ -132,13 +134,17 @@ def test_a_window_shorter_than_the_prompt_is_the_mask_s_affair(special, family):
     assert sharing.lends(network)
     assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
     short = questions(special, prompts=(3, 5, 7))
-    assert any(row.branches is not None for row, _ in sharing.branched(network, short, range(len(short))))
+    assert any(
+        row.branches is not None for row, _ in sharing.branched(network, short, range(len(short)))
+    )
     assert_same(ask(network, special, short, 10_000), alone(network, special, short))
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_absolute_positions_go_on(special, attention):
-    config = GPT2Config(vocab_size=96, n_embd=32, n_layer=2, n_head=2, attn_implementation=attention)
+    config = GPT2Config(
+        vocab_size=96, n_embd=32, n_layer=2, n_head=2, attn_implementation=attention
+    )
     network = Network(GPT2LMHeadModel(config).eval(), "decoder")
     examples = questions(special)
     assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
@@ -146,7 +152,9 @@ def test_absolute_positions_go_on(special, attention):
 
 def test_who_cannot_lend_reads_each_time(small, special):
     """A recurrent state, a stack that is no decoder by itself, an encoder-decoder."""
-    mamba = Network(FalconMambaForCausalLM(FalconMambaConfig(**SIZES, state_size=4)).eval(), "decoder")
+    mamba = Network(
+        FalconMambaForCausalLM(FalconMambaConfig(**SIZES, state_size=4)).eval(), "decoder"
+    )
     encoder = networks.build(small, "encoder", special, seed=1)
     both = networks.build(small, "encoder-decoder", special, seed=1)
     assert [sharing.lends(network) for network in (mamba, encoder, both)] == [False] * 3
@@ -171,7 +179,9 @@ def _ask(size):
 def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
     network = networks.build(small, "decoder", special, seed=1)
     examples = [one for i, one in enumerate(questions(special)) if i % 5 == 0]
-    distinct = list({example.inputs[: sharing.TRUNK].tobytes(): example for example in examples}.values())
+    distinct = list(
+        {example.inputs[: sharing.TRUNK].tobytes(): example for example in examples}.values()
+    )
     ours = ask(network, special, distinct, 200)
     share_nothing(monkeypatch)
     for one, other in zip(ours, ask(network, special, distinct, 200), strict=True):
@@ -185,7 +195,9 @@ def test_rank_and_log_likelihood_share(vocabulary, small, monkeypatch):
     choices = [" good", " unbelievably long", " bad, 😀"]
     seen = watched(network)
     ours = model.rank(prompt.rstrip(), choices)
-    assert seen[0] % sharing.STEP == 0 and sum(seen[1:]) < seen[0], "the prompt once, then the choices"
+    assert seen[0] % sharing.STEP == 0 and sum(seen[1:]) < seen[0], (
+        "the prompt once, then the choices"
+    )
     share_nothing(monkeypatch)
     theirs = model.rank(prompt.rstrip(), choices)
     assert [one.text for one in ours] == [one.text for one in theirs]

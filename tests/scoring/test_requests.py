@@ -3,16 +3,16 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example
-from lmcompare.data.word_boundaries import Pieces
+from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.models.pooling import surprisal_frame, word_spans
 from lmcompare.objectives.masked import Masked
 from lmcompare.scoring.likelihood import LogLikelihood, exactness_of
-from lmcompare.scoring.requests import Pair, Room, ask_pair, pairs_of
+from lmcompare.scoring.requests import ContextLimits, TokenizedPair, ask_pair, pairs_of
 from lmcompare.scoring.scorer import groups
 
 
 def test_docstring_of_ask_pair(special):
-    pair = Pair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
+    pair = TokenizedPair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
     found = {
         method: [one.example.inputs.tolist() for one in ask_pair(Masked(), pair, special, method)]
         for method in ("chain", "pll", "pll-word-l2r", "pll-whole-word")
@@ -26,7 +26,7 @@ def test_docstring_of_ask_pair(special):
 
 
 def test_each_draw_of_the_bound_has_the_weight_of_its_masks(special):
-    pair = Pair(np.array([5]), np.array([36, 37, 38]), np.arange(3))
+    pair = TokenizedPair(np.array([5]), np.array([36, 37, 38]), np.arange(3))
     asked = list(ask_pair(Masked(), pair, special, "bound", draws=6))
     assert sorted(len(one.places) for one in asked) == [1, 1, 2, 2, 3, 3]
     for one in asked:
@@ -36,15 +36,20 @@ def test_each_draw_of_the_bound_has_the_weight_of_its_masks(special):
 
 
 def test_a_shifted_masked_model_has_no_pseudo_likelihood(special):
-    pair = Pair(np.array([35]), np.array([36, 37]), np.arange(2))
+    pair = TokenizedPair(np.array([35]), np.array([36, 37]), np.arange(2))
     with pytest.raises(InputError, match="does not ask where its masks stand"):
         list(ask_pair(Masked(shifted=True), pair, special, "pll"))
 
 
 def test_windows_score_each_token_once():
-    assert Room(4, 3, 4).windows(10, 2) == [(0, 0, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10)]
-    assert Room(None, None, None).windows(10, None) == [(0, 0, 10)]
-    for room in (Room(9, 8, 8), Room(None, 5, 4), Room(6, 5, 5), Room(None, None, None)):
+    assert ContextLimits(4, 3, 4).windows(10, 2) == [(0, 0, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10)]
+    assert ContextLimits(None, None, None).windows(10, None) == [(0, 0, 10)]
+    for room in (
+        ContextLimits(9, 8, 8),
+        ContextLimits(None, 5, 4),
+        ContextLimits(6, 5, 5),
+        ContextLimits(None, None, None),
+    ):
         for count in (1, 7, 40):
             for stride in (None, 1, 3):
                 windows = room.windows(count, stride)
@@ -54,34 +59,44 @@ def test_windows_score_each_token_once():
                 if room.together:
                     assert all(end - read <= room.together for read, _, end in windows)
     with pytest.raises(InputError, match="stride: wanted from 1 to 8"):
-        Room(9, 8, 8).windows(20, 9)
+        ContextLimits(9, 8, 8).windows(20, 9)
     with pytest.raises(InputError, match="stride: wanted from 1"):
-        Room(None, None, None).windows(20, -1)
+        ContextLimits(None, None, None).windows(20, -1)
 
 
 def test_a_context_that_holds_no_window_is_too_short():
     """It said "stride: wanted from 1 to 0 tokens, got None"."""
-    for room, wanted, got in ((Room(1, 0, 1), 2, 1), (Room(None, 0, 0), 1, 0)):
+    for room, wanted, got in ((ContextLimits(1, 0, 1), 2, 1), (ContextLimits(None, 0, 0), 1, 0)):
         with pytest.raises(
-            InputError, match=f"context: wanted room for {wanted} or more tokens .*, got room for {got}"
+            InputError,
+            match=f"context: wanted room for {wanted} or more tokens .*, got room for {got}",
         ):
             room.windows(3, None)
 
 
 def test_what_does_not_fit_is_refused_or_cut():
-    room, pair = Room(6, 5, 5), Pair(np.arange(5), np.arange(3), np.arange(3))
-    with pytest.raises(InputError, match=r"prompts\[0\]: wanted at most 3 .* of 3, .*; log_likelihood\(cut=True\)"):
+    room, pair = ContextLimits(6, 5, 5), TokenizedPair(np.arange(5), np.arange(3), np.arange(3))
+    with pytest.raises(
+        InputError, match=r"prompts\[0\]: wanted at most 3 .* of 3, .*; log_likelihood\(cut=True\)"
+    ):
         room.check([pair], cut=False)
     assert room.check([pair], cut=True)[0].prompt.tolist() == [2, 3, 4]
     with pytest.raises(InputError, match=r"completions\[0\]: wanted at most 5 tokens"):
-        room.check([Pair(np.arange(0), np.arange(6), np.arange(6))], cut=True)
+        room.check([TokenizedPair(np.arange(0), np.arange(6), np.arange(6))], cut=True)
 
 
 def test_white_space_goes_to_the_completion_and_seams_are_kept(vocabulary):
     (one, other, cut) = pairs_of(
-        vocabulary, ["the film ", "the film", "the fi"], ["was", " was", "lm"], together=True, words=True
+        vocabulary,
+        ["the film ", "the film", "the fi"],
+        ["was", " was", "lm"],
+        together=True,
+        words=True,
     )
-    assert one.prompt.tolist() == other.prompt.tolist() and one.completion.tolist() == other.completion.tolist()
+    assert (
+        one.prompt.tolist() == other.prompt.tolist()
+        and one.completion.tolist() == other.completion.tolist()
+    )
     assert vocabulary.decode(cut.prompt) == "the fi" and vocabulary.decode(cut.completion) == "lm"
 
 
@@ -99,7 +114,7 @@ def test_likelihoods():
 
 def test_words_of_a_text():
     spans = np.array([[0, 4], [5, 7], [7, 9]])
-    pieces = Pieces(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
+    pieces = TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
     assert word_spans(pieces).tolist() == [[0, 4], [5, 9]]
     frame = surprisal_frame("long film", pieces, np.log([0.5, 0.25, 1.0]))
     assert frame.values.tolist() == [

@@ -1,16 +1,22 @@
 import numpy as np
 import pytest
 
-from lmcompare.models.pretrained_objectives import CausalFrame, Frame, MaskedFrame, PlainFrame, SentinelFrame
+from lmcompare.models.pretrained_objectives import (
+    PretrainedCausal,
+    PretrainedMasked,
+    PretrainedObjective,
+    PretrainedSeq2Seq,
+    PretrainedSpanCorruption,
+)
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
 from lmcompare.objectives.seq2seq import Seq2Seq
-from lmcompare.scoring.span_requests import Gap, ask_gap, ask_whole, reads_right
+from lmcompare.scoring.span_requests import SpanRequest, ask_gap, ask_whole, reads_right
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
-GAP = Gap(np.array([40, 41]), np.array([42, 43, 44]), np.array([45, 46]))
+GAP = SpanRequest(np.array([40, 41]), np.array([42, 43, 44]), np.array([45, 46]))
 
 
 def ids(*values):
@@ -18,12 +24,19 @@ def ids(*values):
 
 
 def test_docstring(special):
-    gap = Gap(ids(5), ids(6, 7), ids(8))
-    assert [one.inputs.tolist() for one in ask_gap(Masked(), gap, special)] == [[5, 4, 4, 8], [5, 6, 4, 8]]
+    gap = SpanRequest(ids(5), ids(6, 7), ids(8))
+    assert [one.inputs.tolist() for one in ask_gap(Masked(), gap, special)] == [
+        [5, 4, 4, 8],
+        [5, 6, 4, 8],
+    ]
     (one,) = ask_gap(Seq2Seq(), gap, special)
     assert (one.inputs.tolist(), one.decoder_inputs.tolist()) == ([5, 9, 8], [1, 9, 6])
     assert one.targets.tolist() == [-100, 6, 7]
-    assert [reads_right(objective, special) for objective in (Causal(), Masked(), Seq2Seq())] == [False, True, True]
+    assert [reads_right(objective, special) for objective in (Causal(), Masked(), Seq2Seq())] == [
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,10 +51,12 @@ def test_the_targets_are_the_span_in_order(kind, special):
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_reads_the_right_side(kind, special):
     objective = OBJECTIVES[kind]()
-    other = Gap(GAP.left, GAP.span, ids(60, 61))
+    other = SpanRequest(GAP.left, GAP.span, ids(60, 61))
     same = all(
         np.array_equal(one.inputs, two.inputs)
-        for one, two in zip(ask_gap(objective, GAP, special), ask_gap(objective, other, special), strict=True)
+        for one, two in zip(
+            ask_gap(objective, GAP, special), ask_gap(objective, other, special), strict=True
+        )
     )
     assert same is not reads_right(objective, special)
     assert reads_right(objective, special) is (kind not in ("causal", "prefix"))
@@ -52,7 +67,11 @@ def test_no_answer_is_read(kind, special):
     # Whatever is asked later in the span must not stand in what is read before.
     for one in ask_gap(OBJECTIVES[kind](), GAP, special):
         (first, *_) = np.flatnonzero(one.asked)
-        read = one.inputs if one.decoder_inputs is None else np.concatenate([one.inputs, one.decoder_inputs])
+        read = (
+            one.inputs
+            if one.decoder_inputs is None
+            else np.concatenate([one.inputs, one.decoder_inputs])
+        )
         assert one.targets[np.flatnonzero(one.asked)[-1]] not in read
         assert first >= 0
 
@@ -60,9 +79,12 @@ def test_no_answer_is_read(kind, special):
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq", "prefix", "glm"])
 def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special):
     objective = OBJECTIVES[kind]()
-    ours = ask_gap(objective, Gap(GAP.left, GAP.span, ids()), special)
+    ours = ask_gap(objective, SpanRequest(GAP.left, GAP.span, ids()), special)
     for one, theirs in zip(ours, objective.score(GAP.left, GAP.span, special), strict=True):
-        assert one.inputs.tolist() == theirs.inputs.tolist() and one.targets.tolist() == theirs.targets.tolist()
+        assert (
+            one.inputs.tolist() == theirs.inputs.tolist()
+            and one.targets.tolist() == theirs.targets.tolist()
+        )
         assert one.visible == theirs.visible
         if one.decoder_inputs is not None:
             assert one.decoder_inputs.tolist() == theirs.decoder_inputs.tolist()
@@ -71,7 +93,9 @@ def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_whole_weighs_both_sides_whoever_is_asked(kind, special):
     objective = OBJECTIVES[kind]()
-    asked = np.concatenate([one.targets[one.asked] for one in ask_whole(objective, GAP, special)]).tolist()
+    asked = np.concatenate(
+        [one.targets[one.asked] for one in ask_whole(objective, GAP, special)]
+    ).tolist()
     after = [] if kind in ("masked", "seq2seq", "glm") else GAP.right.tolist()
     assert asked == GAP.span.tolist() + after
 
@@ -93,13 +117,16 @@ def test_the_part_that_answers_is_asked(special):
 
 
 def test_checkpoints_are_asked_in_their_frames(special):
-    frame = Frame((1,), (2,))
-    (masked, *_) = ask_gap(MaskedFrame(frame), GAP, special)
+    frame = PretrainedObjective((1,), (2,))
+    (masked, *_) = ask_gap(PretrainedMasked(frame), GAP, special)
     assert masked.inputs.tolist() == [1, 40, 41, 4, 4, 4, 45, 46, 2]
-    (t5,) = ask_gap(SentinelFrame(Frame(after=(2,)), (0,)), GAP, special)
-    assert (t5.inputs.tolist(), t5.decoder_inputs.tolist()) == ([40, 41, 9, 45, 46, 2], [0, 9, 42, 43])
-    (bart,) = ask_gap(PlainFrame(frame, (2, 1)), GAP, special)
+    (t5,) = ask_gap(PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)), GAP, special)
+    assert (t5.inputs.tolist(), t5.decoder_inputs.tolist()) == (
+        [40, 41, 9, 45, 46, 2],
+        [0, 9, 42, 43],
+    )
+    (bart,) = ask_gap(PretrainedSeq2Seq(frame, (2, 1)), GAP, special)
     assert bart.inputs.tolist() == [1, 40, 41, 4, 45, 46, 2]
     assert bart.decoder_inputs.tolist() == [2, 1, 40, 41, 42, 43]
-    (gpt2,) = ask_gap(CausalFrame(Frame(), 1), GAP, special)
+    (gpt2,) = ask_gap(PretrainedCausal(PretrainedObjective(), 1), GAP, special)
     assert gpt2.inputs.tolist() == [40, 41, 42, 43]

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics import clustered, difference, draws, estimate, intervals, mcnemar, sign_flip, wilson
+from lmcompare.statistics import (
+    clustered,
+    difference,
+    draws,
+    estimate,
+    intervals,
+    mcnemar,
+    sign_flip,
+    wilson,
+)
 
 VALUES = st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4)
 
@@ -25,7 +34,10 @@ def world(rng, seeds, items, seed_spread):
 def multi_bootstrap(values, rng, resamples=300):
     """The ends of the plain percentile interval over seeds and items drawn with replacement."""
     seeds, items = values.shape
-    means = [values[rng.integers(0, seeds, seeds)][:, rng.integers(0, items, items)].mean() for _ in range(resamples)]
+    means = [
+        values[rng.integers(0, seeds, seeds)][:, rng.integers(0, items, items)].mean()
+        for _ in range(resamples)
+    ]
     return np.quantile(means, [0.025, 0.975])
 
 
@@ -54,7 +66,9 @@ def test_equal_denominators_only_rescale():
 
 
 def test_the_two_spreads_are_apart():
-    values = np.array([[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]])  # seeds differ by 1 everywhere, items by 2
+    values = np.array(
+        [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    )  # seeds differ by 1 everywhere, items by 2
     got = estimate(values)
     assert got.seed_sd == pytest.approx(math.sqrt(0.5), abs=1e-12)
     assert got.item_se == pytest.approx(2 / math.sqrt(3), abs=1e-12)
@@ -114,14 +128,19 @@ def test_items_in_small_portions_give_the_same_interval(monkeypatch):
     whole = estimate(values, resamples=5000)
     monkeypatch.setattr(draws, "_CHUNK", 1000)
     parts = estimate(values, resamples=5000)
-    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=0.05 * (whole.high - whole.low))
+    assert (parts.low, parts.high) == pytest.approx(
+        (whole.low, whole.high), abs=0.05 * (whole.high - whole.low)
+    )
 
 
 @settings(deadline=None, max_examples=30)
 @given(VALUES, st.integers(-20, 20), st.sampled_from([0.5, 2.0, 4.0]))
 def test_other_units_give_the_same_interval_in_other_units(rows, shift, scale):
     values = np.array(rows, dtype=float) - 100  # below 0, so that nothing is clipped
-    one, other = estimate(values, resamples=200), estimate(values * scale + shift - 200, resamples=200)
+    one, other = (
+        estimate(values, resamples=200),
+        estimate(values * scale + shift - 200, resamples=200),
+    )
     wanted = [x * scale + shift - 200 for x in (one.value, one.low, one.high)]
     assert [other.value, other.low, other.high] == pytest.approx(wanted, rel=1e-6, abs=1e-6)
 
@@ -134,7 +153,11 @@ def test_other_units_give_the_same_interval_in_other_units(rows, shift, scale):
         ([[1.0, float("nan")]], None, "wanted finite numbers, got 1 that are not"),
         ([[1.0, 2.0]], [[1.0]], "wanted denominators of shape"),
         ([[1.0, 2.0]], [[1.0, -1.0]], "wanted denominators of 0 or more, got -1"),
-        ([[1.0, 2.0], [1.0, 2.0]], [[1.0, 1.0], [0.0, 0.0]], "denominators that add up to more than 0 for each seed"),
+        (
+            [[1.0, 2.0], [1.0, 2.0]],
+            [[1.0, 1.0], [0.0, 0.0]],
+            "denominators that add up to more than 0 for each seed",
+        ),
     ],
 )
 def test_what_cannot_be_estimated(numerators, denominators, message):
@@ -164,7 +187,9 @@ def test_the_plain_bootstrap_of_two_seeds_does_not():
 def test_what_items_make_seeds_differ_by_is_counted_once():
     rng = np.random.default_rng(0)
     widths = []
-    for trial in range(20):  # neither seeds nor items have effects: a difference of two arms may look so
+    for trial in range(
+        20
+    ):  # neither seeds nor items have effects: a difference of two models may look so
         got = estimate(rng.standard_normal((10, 100)), resamples=300, seed=trial)
         widths.append(got.high - got.low)
     assert np.median(widths) == pytest.approx(2 * 1.96 / math.sqrt(10 * 100), rel=0.3)
@@ -193,7 +218,10 @@ def test_clusters_widen_the_interval():
 
 
 def test_an_item_without_a_denominator_stays():
-    errors, words = [[1.0, 2.0, 3.0]], [[4.0, 4.0, 0.0]]  # three words were heard where none was said
+    errors, words = (
+        [[1.0, 2.0, 3.0]],
+        [[4.0, 4.0, 0.0]],
+    )  # three words were heard where none was said
     assert estimate(errors, words).value == 6 / 8
     assert estimate([errors[0][:2]], [words[0][:2]]).value == 3 / 8  # what leaving it out would say
     assert difference(errors, [[0.0, 0.0, 0.0]], words).value == 6 / 8
@@ -230,23 +258,31 @@ def test_one_denominator_among_many_items_is_enough(seeds):
 def test_a_difference_by_hand():
     got = difference([[3.0, 5.0], [4.0, 8.0]], [[1.0, 1.0], [2.0, 2.0]])
     assert got.value == 3.5
-    assert got.seed_sd == pytest.approx(1 / math.sqrt(2), abs=1e-12)  # the seeds differ by 3 and by 4
+    assert got.seed_sd == pytest.approx(
+        1 / math.sqrt(2), abs=1e-12
+    )  # the seeds differ by 3 and by 4
     assert got.item_se == pytest.approx(1.5, abs=1e-12)  # the items by 2 and by 5
     # Mean squares: seeds 1, items 9, rest 1. The seeds differ by no more than the rest explains. One degree of freedom.
-    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 1.3764 * math.sqrt(9 / 4), abs=1e-3)
+    assert got.detectable == pytest.approx(
+        (got.high - got.low) / 2 + 1.3764 * math.sqrt(9 / 4), abs=1e-3
+    )
 
 
 def test_the_detectable_difference_holds_both_spreads():
     got = difference(
         [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]], [[0.0, 0.0, 0.0]]
     )  # mean squares: seeds 1.5, items 8, rest 0: 2.64 degrees
-    assert got.detectable == pytest.approx((got.high - got.low) / 2 + 1.0003 * math.sqrt(9.5 / 6), abs=1e-3)
+    assert got.detectable == pytest.approx(
+        (got.high - got.low) / 2 + 1.0003 * math.sqrt(9.5 / 6), abs=1e-3
+    )
 
 
 def test_ratios_differ_as_ratios():
     got = difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]], [[2.0, 4.0]])
     assert got.value == pytest.approx(3.2 - 2.0, abs=1e-12)
-    assert difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]]).value == pytest.approx(3.2 - 1.2, abs=1e-12)
+    assert difference([[8.0, 24.0]], [[6.0, 6.0]], [[4.0, 6.0]]).value == pytest.approx(
+        3.2 - 1.2, abs=1e-12
+    )
 
 
 def test_the_error_of_a_difference_of_ratios_is_what_resampling_gives():
@@ -289,7 +325,10 @@ def test_agreement_on_every_item_leaves_room_for_the_next():
 def test_pairing_pays():
     rng = np.random.default_rng(0)
     items = rng.standard_normal(100)
-    a, b = items + 0.3 + 0.1 * rng.standard_normal((3, 100)), items + 0.1 * rng.standard_normal((3, 100))
+    a, b = (
+        items + 0.3 + 0.1 * rng.standard_normal((3, 100)),
+        items + 0.1 * rng.standard_normal((3, 100)),
+    )
     got = difference(a, b)
     apart = estimate(a)
     assert got.high - got.low < (apart.high - apart.low) / 3
@@ -332,13 +371,15 @@ def test_the_detectable_difference_of_two_classifiers():
 def test_the_p_value_goes_with_the_interval():
     rng = np.random.default_rng(0)
     for trial in range(40):
-        got = difference(world(rng, 4, 30, 1) + 0.4, world(rng, 4, 30, 1), resamples=300, seed=trial)
+        got = difference(
+            world(rng, 4, 30, 1) + 0.4, world(rng, 4, 30, 1), resamples=300, seed=trial
+        )
         if abs(got.p - 0.05) > 0.002:
             assert (got.p < 0.05) == (not got.low <= 0 <= got.high)
 
 
 @pytest.mark.parametrize(("seeds", "seed_spread"), [(1, 0), (2, 1), (6, 3)])
-def test_an_arm_beats_itself_at_most_5_times_of_100(seeds, seed_spread):
+def test_an_model_beats_itself_at_most_5_times_of_100(seeds, seed_spread):
     rng = np.random.default_rng(seeds)
     wrong = 0
     for trial in range(150):

@@ -28,7 +28,12 @@ def test_the_documented_examples():
 
 @pytest.mark.parametrize(  # Newcombe 1998, table I, method 3
     ("successes", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_wilson_is_as_published(successes, n, low, high):
     assert wilson(successes, n) == pytest.approx((low, high), abs=5e-5)

@@ -16,7 +16,10 @@ class Toy:
 
     def rows(self):
         for i in range(self.size):
-            yield {"text": f"text {i} {'good' if i % 4 else 'bad'}", "label": "pos" if i % 4 else "neg"}
+            yield {
+                "text": f"text {i} {'good' if i % 4 else 'bad'}",
+                "label": "pos" if i % 4 else "neg",
+            }
 
     def fingerprint(self):
         return "toy"
@@ -39,7 +42,11 @@ class Bench:
         return np.tile([0.25, 0.75], (len(getattr(data, split)), 1))
 
     def tfidf(self, data):
-        return np.eye(2)[labels_of(data.test)], np.eye(2)[labels_of(data.validation)], {"chosen": {"C": 1.0}}
+        return (
+            np.eye(2)[labels_of(data.test)],
+            np.eye(2)[labels_of(data.validation)],
+            {"chosen": {"C": 1.0}},
+        )
 
     def finetune(self, data, rows, adaptation):
         self.rows = rows
@@ -52,8 +59,10 @@ class Bench:
         )
 
 
-def whole(outcomes, arm=""):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == "test"}
+def whole(outcomes, model=""):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+    }
 
 
 def test_a_perfect_answerer_scores_the_maximum():
@@ -78,7 +87,7 @@ def test_a_constant_answerer_scores_its_chance_level():
 
 def test_the_controls_have_names_of_their_own():
     outcomes = Classification(Toy()).control(Bench()).outcomes
-    assert {o.arm for o in outcomes} == {"majority", "tf-idf + logistic regression"}
+    assert {o.model for o in outcomes} == {"majority", "tf-idf + logistic regression"}
     assert whole(outcomes, "tf-idf + logistic regression")["accuracy"] == 1
 
 
@@ -100,4 +109,7 @@ def test_wrong_answers_by_hand():
 
 
 def test_describes_itself_in_one_line():
-    assert Classification(Toy()).describe() == "one label for each text (toy), by fine-tuning (3 epochs at most)"
+    assert (
+        Classification(Toy()).describe()
+        == "one label for each text (toy), by fine-tuning (3 epochs at most)"
+    )

@@ -6,9 +6,9 @@ import pytest
 
 from lmcompare import metrics
 from lmcompare.core.errors import InputError
-from lmcompare.evaluation.ngram_model import Trigram
-from lmcompare.generation import Decoded
-from lmcompare.scoring.requests import Room
+from lmcompare.evaluation.ngram_model import TrigramModel
+from lmcompare.generation import DecodedTokens
+from lmcompare.scoring.requests import ContextLimits
 from lmcompare.tasks.continuation import Continuation
 
 LETTERS = "abcdefgh"
@@ -26,7 +26,9 @@ class Model:
         return [np.full(len(suffix), np.log(self.p)) for _, suffix in pairs]
 
     def decode(self, prompts, *, length, temperature, steps, seed):
-        return Decoded([np.zeros(length, dtype=np.int64) for _ in prompts], calls=length // 2, seconds=4.0)
+        return DecodedTokens(
+            [np.zeros(length, dtype=np.int64) for _ in prompts], calls=length // 2, seconds=4.0
+        )
 
 
 class Bench:
@@ -58,13 +60,13 @@ class Bench:
         return np.full(8, np.log(1 / 8))
 
     def judge(self):
-        return Trigram(np.arange(100) % 8, 8)
+        return TrigramModel(np.arange(100) % 8, 8)
 
     trigram = judge
 
 
-def whole(outcomes, arm=""):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm}
+def whole(outcomes, model=""):
+    return {o.metric: o.value for o in outcomes if not o.item and o.model == model}
 
 
 TASK = Continuation(items=5, prefix=8, suffix=4, samples=2)
@@ -78,8 +80,14 @@ def test_a_perfect_model_needs_no_bits_and_a_uniform_one_log2_of_the_vocabulary(
 
 def test_bits_of_the_items_add_up():
     outcomes = TASK.measure(Bench()).outcomes
-    total = {m: sum(o.value for o in outcomes if o.metric == m and o.item) for m in ("bits", "bytes")}
-    assert total["bits"] / total["bytes"] == pytest.approx(whole(outcomes)["bits_per_byte"]) == pytest.approx(1)
+    total = {
+        m: sum(o.value for o in outcomes if o.metric == m and o.item) for m in ("bits", "bytes")
+    }
+    assert (
+        total["bits"] / total["bytes"]
+        == pytest.approx(whole(outcomes)["bits_per_byte"])
+        == pytest.approx(1)
+    )
     assert {o.exactness for o in outcomes if o.metric == "bits"} == {"exact"}
 
 
@@ -109,7 +117,11 @@ def test_latencies_are_of_one_generation_alone():
     assert {name: value for name, value in values.items() if name.startswith("latency")} == {
         f"latency_p{share}/tokens/{length}": 4.0 for share in (50, 95) for length in (1, 2, 4)
     }
-    assert not [name for name in whole(replace(TASK, timed=0).measure(Bench()).outcomes) if "latency" in name]
+    assert not [
+        name
+        for name in whole(replace(TASK, timed=0).measure(Bench()).outcomes)
+        if "latency" in name
+    ]
 
 
 def test_arms_and_controls_say_that_they_answered_the_same_passages():
@@ -124,7 +136,9 @@ def test_samples_are_the_same_passages_for_every_arm():
     first, second = (TASK.measure(Bench(p)).samples for p in (0.5, 0.25))
     assert [s["item"] for s in first] == [s["item"] for s in second]
     assert len(first) == 2
-    assert all(len(s["prompt"]) == 8 and s["text"] == "aaaa" and len(s["reference"]) == 4 for s in first)
+    assert all(
+        len(s["prompt"]) == 8 and s["text"] == "aaaa" and len(s["reference"]) == 4 for s in first
+    )
 
 
 def test_only_documents_that_are_long_enough_are_taken():
@@ -135,7 +149,9 @@ def test_only_documents_that_are_long_enough_are_taken():
 
 
 def test_too_short():
-    with pytest.raises(InputError, match=r"prefix \+ suffix: wanted at most blocks.length \(16\) tokens, got 18"):
+    with pytest.raises(
+        InputError, match=r"prefix \+ suffix: wanted at most blocks.length \(16\) tokens, got 18"
+    ):
         Continuation(prefix=14, suffix=4).passages(Bench())
     with pytest.raises(InputError, match="no test document has the 12 tokens"):
         TASK.passages(Bench(documents=5))
@@ -149,7 +165,7 @@ class Foreign(Bench):
     class Model(Model):
         def __init__(self, p, most=None):
             super().__init__(p)
-            self.room, self.asked = Room(None, most, None), []
+            self.room, self.asked = ContextLimits(None, most, None), []
 
         def score_tokens(self, pairs):
             self.asked = pairs
@@ -161,8 +177,14 @@ class Foreign(Bench):
 
     def encode(self, texts, shared=False):
         if shared:
-            return [np.array([LETTERS.index(c.lower()) + 8 * c.isupper() for c in text]) for text in texts]
-        return [np.array([i for c in text.lower() for i in ([ord(c)] if c == "b" else [1, ord(c)])]) for text in texts]
+            return [
+                np.array([LETTERS.index(c.lower()) + 8 * c.isupper() for c in text])
+                for text in texts
+            ]
+        return [
+            np.array([i for c in text.lower() for i in ([ord(c)] if c == "b" else [1, ord(c)])])
+            for text in texts
+        ]
 
     def decode(self, rows, shared=False):
         if shared:
@@ -170,7 +192,7 @@ class Foreign(Bench):
         return ["".join(chr(i) for i in row if i > 1) for row in rows]
 
     def judge(self):
-        return Trigram(np.arange(100) % 16, 16)
+        return TrigramModel(np.arange(100) % 16, 16)
 
 
 def test_a_checkpoint_is_given_the_text_in_its_own_tokens():
@@ -182,7 +204,9 @@ def test_a_checkpoint_is_given_the_text_in_its_own_tokens():
     assert 4 <= min(tokens) <= max(tokens) <= 8
     assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(2 * sum(tokens) / 20)
     assert [s["item"] for s in found.samples] == [s["item"] for s in TASK.measure(Bench()).samples]
-    assert [s["reference"] for s in found.samples] == [s["reference"] for s in TASK.measure(Bench()).samples]
+    assert [s["reference"] for s in found.samples] == [
+        s["reference"] for s in TASK.measure(Bench()).samples
+    ]
 
 
 def test_a_text_that_its_tokens_do_not_hold_has_no_bits_but_is_continued():
@@ -206,7 +230,8 @@ def test_a_passage_that_is_cut_within_a_character_is_left_out():
     first = TASK.passages(bench)[0]
     broken = {tuple(first.prefix): "\ufffd", tuple(first.suffix): "\ufffd"}
     bench.decode = lambda rows, shared=False: [
-        broken.get(tuple(row)) or text if shared else text for row, text in zip(rows, decode(rows, shared), strict=True)
+        broken.get(tuple(row)) or text if shared else text
+        for row, text in zip(rows, decode(rows, shared), strict=True)
     ]
     found = TASK.measure(bench)
     assert first.id not in {o.item for o in found.outcomes} and found.notes["left_out"] == 1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
-from lmcompare.evaluation.cell_work import Tools
+from lmcompare.core.settings import AdaptationSettings
+from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
@@ -26,7 +26,9 @@ class Toy:
         rng = np.random.default_rng(0)
         for i in range(self.size):
             name = " ".join(rng.choice(["Ann", "Bo", "Cy", "Di"], 2))
-            before, after = (" ".join(rng.choice(["long", "short", "dull", "good"], 3)) for _ in range(2))
+            before, after = (
+                " ".join(rng.choice(["long", "short", "dull", "good"], 3)) for _ in range(2)
+            )
             context = f"A {before} film.  {name} played it well. The {after} story of {i}."
             none = self.unanswered and i % 5 == 0
             yield {
@@ -41,7 +43,7 @@ class Toy:
         return "toy"
 
 
-class Perfect(Tools):
+class Perfect(Harness):
     def adapt(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.options = parts, {"head": head, **options}
         found = {
@@ -49,7 +51,12 @@ class Perfect(Tools):
             for name, part in parts.items()
         }
         return SimpleNamespace(
-            answers=found["test"], score=score(found["validation"]), trials=[{}], chosen={}, seconds=2.0, weights=3
+            answers=found["test"],
+            score=score(found["validation"]),
+            trials=[{}],
+            chosen={},
+            seconds=2.0,
+            weights=3,
         )
 
 
@@ -57,8 +64,10 @@ def bench(cls, vocabulary, model=None, context=128):
     return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
 
 
-def whole(outcomes, arm="", split="test"):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == split}
+def whole(outcomes, model="", split="test"):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+    }
 
 
 @pytest.mark.parametrize("unanswered", [False, True])
@@ -78,19 +87,21 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_windows(vocabulary, conte
 
 def test_no_document_is_in_two_splits():
     data = Extraction(Toy()).data()
-    documents = [{int(entry.id) // 3 for entry in part} for part in (data.train, data.validation, data.test)]
+    documents = [
+        {int(entry.id) // 3 for entry in part} for part in (data.train, data.validation, data.test)
+    ]
     assert sum(map(len, documents)) == len(set.union(*documents)) == 20
 
 
 def test_controls_score_their_chance_level(vocabulary):
-    outcomes = Extraction(Toy(size=240)).control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in outcomes} == {"random span", "sentence nearest to the question"}
+    outcomes = Extraction(Toy(size=240)).control(bench(Harness, vocabulary)).outcomes
+    assert {o.model for o in outcomes} == {"random span", "sentence nearest to the question"}
     assert whole(outcomes, "random span")["exact_match"] < 0.3
     assert 0 < whole(outcomes, "random span")["f1"] < 0.4
     # 'Ann Bo played it well': two words of five, without a word that is wrong.
     assert whole(outcomes, "sentence nearest to the question")["exact_match"] == 0
     for arm in ("random span", "sentence nearest to the question"):
-        values = [o.value for o in outcomes if o.metric == "overlap" and o.arm == arm]
+        values = [o.value for o in outcomes if o.metric == "overlap" and o.model == model]
         assert np.mean(values) == pytest.approx(whole(outcomes, arm)["f1"])
 
 
@@ -131,16 +142,22 @@ def test_describes_itself_in_one_line():
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_answers_and_test_items_decide_nothing(kind, vocabulary, small):
     objective = OBJECTIVES[kind]()
-    model = LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
-    adaptation = Adaptation(learning_rates=(1e-3,), epochs=1, batch=8)
+    model = LanguageModel(
+        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+    )
+    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=8)
     found = []
     for changed in (False, True):
         task = Extraction(Toy(size=40), adaptation=adaptation)
         data = task.data()
         for entry in data.test if changed else ():
-            entry.fields.update({"context": "Nothing of the kind is here.", "answers": ["here"], "starts": [23]})
+            entry.fields.update(
+                {"context": "Nothing of the kind is here.", "answers": ["here"], "starts": [23]}
+            )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Tools, vocabulary, model, context=64)))
+        found.append(task.measure(bench(Harness, vocabulary, model, context=64)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
-    assert whole(found[0].outcomes, split="validation") == whole(found[1].outcomes, split="validation")
+    assert whole(found[0].outcomes, split="validation") == whole(
+        found[1].outcomes, split="validation"
+    )
     assert {trial["learning_rate"] for trial in found[0].notes["trials"]} == {1e-3}

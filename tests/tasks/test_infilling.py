@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.evaluation.ngram_model import Trigram
-from lmcompare.generation import Decoded
+from lmcompare.evaluation.ngram_model import TrigramModel
+from lmcompare.generation import DecodedTokens
 from lmcompare.tasks.infilling import Infilling
 
 LETTERS = "abcdefgh"
@@ -23,16 +23,23 @@ class Model:
         self.task, self.objective, self.values, self.writes = task, objective, (true, other), writes
 
     def score_gaps(self, gaps, whole=False):
-        true = {q.gap.left.tobytes() + q.gap.span.tobytes() + q.gap.right.tobytes() for q in self.questions}
+        true = {
+            q.gap.left.tobytes() + q.gap.span.tobytes() + q.gap.right.tobytes()
+            for q in self.questions
+        }
         size = len(gaps[0].span) + (len(gaps[0].right) if whole and self.objective is CAUSAL else 0)
-        known = [gap.left.tobytes() + gap.span.tobytes() + gap.right.tobytes() in true for gap in gaps]
+        known = [
+            gap.left.tobytes() + gap.span.tobytes() + gap.right.tobytes() in true for gap in gaps
+        ]
         return [np.full(size, self.values[0] if right else self.values[1]) for right in known]
 
     def score_tokens(self, pairs):
         return [np.full(len(span), np.log(1 / 8)) for _, span in pairs]
 
     def fill_gaps(self, contexts, *, length):
-        return Decoded([self.writes(q.gap.span) for q in self.questions], calls=length, seconds=2.0)
+        return DecodedTokens(
+            [self.writes(q.gap.span) for q in self.questions], calls=length, seconds=2.0
+        )
 
 
 class Bench:
@@ -60,14 +67,14 @@ class Bench:
         return self.documents
 
     def trigram(self):
-        return Trigram(np.arange(100) % 8, 8)
+        return TrigramModel(np.arange(100) % 8, 8)
 
 
 TASK = Infilling(items=8, left=4, span=3, right=4, choices=4, samples=2)
 
 
-def whole(found, arm=""):
-    return {o.metric: o.value for o in found.outcomes if not o.item and o.arm == arm}
+def whole(found, model=""):
+    return {o.metric: o.value for o in found.outcomes if not o.item and o.model == model}
 
 
 @pytest.mark.parametrize("objective", [CAUSAL, MASKED])
@@ -85,23 +92,37 @@ def test_one_who_errs_has_nothing():
 def test_who_cannot_tell_has_one_in_four_and_three_bits():
     bench = Bench(TASK, true=np.log(1 / 8), other=np.log(1 / 8))
     values = whole(TASK.measure(bench))
-    assert values["choice_accuracy"] == 0.25 == whole(TASK.control(bench), "chance")["choice_accuracy"]
+    assert (
+        values["choice_accuracy"] == 0.25 == whole(TASK.control(bench), "chance")["choice_accuracy"]
+    )
     assert values["bits_per_byte"] == pytest.approx(3) == values["bits_per_byte_left"]
 
 
 def test_bits_that_know_the_left_side_alone_are_never_called_those_of_both():
-    causal, masked = (TASK.measure(Bench(TASK, objective=objective)) for objective in (CAUSAL, MASKED))
-    assert {o.metric for o in causal.outcomes if "bits" in o.metric} == {"bits_left", "bits_per_byte_left"}
+    causal, masked = (
+        TASK.measure(Bench(TASK, objective=objective)) for objective in (CAUSAL, MASKED)
+    )
+    assert {o.metric for o in causal.outcomes if "bits" in o.metric} == {
+        "bits_left",
+        "bits_per_byte_left",
+    }
     assert {o.exactness for o in causal.outcomes if "bits" in o.metric} == {"exact"}
     assert {o.exactness for o in masked.outcomes if "bits" in o.metric} == {"chain"}
     assert "a handicap" in causal.notes["route"] and "both sides" in masked.notes["route"]
 
 
 def test_the_sums_of_the_items_are_the_whole():
-    found = TASK.measure(Bench(TASK, writes=lambda span: np.array([span[0], (span[1] + 1) % 8, span[2]])))
-    assert whole(found)["exact_match"] == 0 and whole(found)["token_accuracy"] == pytest.approx(2 / 3)
+    found = TASK.measure(
+        Bench(TASK, writes=lambda span: np.array([span[0], (span[1] + 1) % 8, span[2]]))
+    )
+    assert whole(found)["exact_match"] == 0 and whole(found)["token_accuracy"] == pytest.approx(
+        2 / 3
+    )
     for metric, (above, below) in Infilling.per_item.items():
-        total = [sum(o.value for o in found.outcomes if o.metric == name and o.item) for name in (above, below)]
+        total = [
+            sum(o.value for o in found.outcomes if o.metric == name and o.item)
+            for name in (above, below)
+        ]
         assert total[0] / (total[1] if below else 8) == pytest.approx(whole(found)[metric])
 
 
@@ -128,13 +149,18 @@ def test_the_trigram_control_weighs_what_stands_to_the_right():
 
 
 def test_samples_show_the_gap():
-    first, second = (TASK.measure(Bench(TASK, objective=objective)).samples for objective in (CAUSAL, MASKED))
+    first, second = (
+        TASK.measure(Bench(TASK, objective=objective)).samples for objective in (CAUSAL, MASKED)
+    )
     assert [s["item"] for s in first] == [s["item"] for s in second] and len(first) == 2
     assert all(" ___ " in s["prompt"] and s["text"] == s["reference"] for s in first)
 
 
 def test_too_short_or_too_few():
-    with pytest.raises(InputError, match=r"left \+ span \+ right: wanted at most blocks.length less 2 \(14\) tokens"):
+    with pytest.raises(
+        InputError,
+        match=r"left \+ span \+ right: wanted at most blocks.length less 2 \(14\) tokens",
+    ):
         Infilling(left=8, span=4, right=4).questions(Bench())
     with pytest.raises(InputError, match="wanted 4 different spans .* got 0"):
         bench = Bench()

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.cleaning import folded
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import parse
-from lmcompare.tasks._instruction_mixture import Instruction
+from lmcompare.tasks._instruction_mixture import InstructionTask
 from lmcompare.tasks.instructions import Instructions
 from tests.tasks.echo import Echo
 
@@ -43,9 +43,11 @@ def double(i):
     return f"double {2 * i}"
 
 
-ODD = Instruction(Toy(half), words={"0": "even", "1": "odd"}, template="Is {prompt} odd?\n")
-TWICE = Instruction(Toy(double, 200), template="Twice {prompt}?\n")
-BIG = Instruction(Toy(lambda i: "yes" if i % 4 else "no", 300, 20), template="Is {prompt} big?\n")
+ODD = InstructionTask(Toy(half), words={"0": "even", "1": "odd"}, template="Is {prompt} odd?\n")
+TWICE = InstructionTask(Toy(double, 200), template="Twice {prompt}?\n")
+BIG = InstructionTask(
+    Toy(lambda i: "yes" if i % 4 else "no", 300, 20), template="Is {prompt} big?\n"
+)
 
 
 class Bench(Echo):
@@ -55,7 +57,9 @@ class Bench(Echo):
 
     def answer(self, pairs, **settings):
         done = super().answer(pairs, **settings)
-        self.pairs = {split: [tuple(self.decode(pair)) for pair in part] for split, part in pairs.items()}
+        self.pairs = {
+            split: [tuple(self.decode(pair)) for pair in part] for split, part in pairs.items()
+        }
         return done
 
 
@@ -63,8 +67,10 @@ def task(**more):
     return Instructions(**{"tuned": {"odd": ODD, "twice": TWICE}, "unseen": {"big": BIG}, **more})
 
 
-def whole(outcomes, arm=""):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == "test"}
+def whole(outcomes, model=""):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+    }
 
 
 @pytest.mark.parametrize("metric", ["exact_match", "chrf"])
@@ -103,29 +109,37 @@ def test_the_networks_read_templates_and_answer_in_words():
     found = task().measure(bench)
     assert {answer for prompt, answer in bench.pairs["train"] if "odd" in prompt} == {"even", "odd"}
     assert all(prompt.endswith("?\n") for part in bench.pairs.values() for prompt, _ in part)
-    assert not any("big" in prompt for split in ("train", "validation") for prompt, _ in bench.pairs[split])
+    assert not any(
+        "big" in prompt for split in ("train", "validation") for prompt, _ in bench.pairs[split]
+    )
     assert sum("big" in prompt for prompt, _ in bench.pairs["test"]) == 20
     assert found.notes["route"].startswith("tuned on 64 items of 2 tasks; prompts of at most ")
 
 
 def test_nothing_that_is_tested_is_learnt_from():
     """An unseen task asks other things of prompts that a tuned one has; and test answers decide nothing."""
-    again = Instruction(Toy(double, 100), template="Double {prompt}!\n", items=10)
+    again = InstructionTask(Toy(double, 100), template="Double {prompt}!\n", items=10)
     one = task(unseen={"again": again})
     data = one.data()
     tested = {folded(asked.prompt) for asked in data.test}
-    assert not tested & {folded(asked.prompt) for part in (data.train, data.validation) for asked in part}
+    assert not tested & {
+        folded(asked.prompt) for part in (data.train, data.validation) for asked in part
+    }
     assert data.counts["held_out"] > 0
     assert data.counts["train_items"] == len(data.train)
     bench, other = Bench(), Bench()
     one.measure(bench)
     task(unseen={"again": replace(again, source=Toy(str, 100))}).measure(other)
-    assert [bench.pairs[split] == other.pairs[split] for split in ("train", "validation", "test")] == [
+    assert [
+        bench.pairs[split] == other.pairs[split] for split in ("train", "validation", "test")
+    ] == [
         True,
         True,
         False,
     ]
-    with pytest.raises(InputError, match="tuned: wanted items for train whose prompts no task tests, got none"):
+    with pytest.raises(
+        InputError, match="tuned: wanted items for train whose prompts no task tests, got none"
+    ):
         task(tuned={"odd": ODD}, unseen={"again": replace(again, items=None)}).data()
 
 
@@ -134,11 +148,14 @@ def test_chinese_line_ends_and_empty_answers():
         return ["", "", "好的"][i % 3] if i % 2 else [" ", "不行\r\n啊"]
 
     bench = Bench()
-    unseen = Instruction(Toy(chinese), template="问：{prompt}\r\n答：")
+    unseen = InstructionTask(Toy(chinese), template="问：{prompt}\r\n答：")
     found = task(tuned={"twice": TWICE}, unseen={"问题": unseen}, metric="chrf").measure(bench)
     values = whole(found.outcomes)
     assert (values["exact_match"], values["chrf/task/问题"]) == (1, pytest.approx(100))
-    assert {real for prompt, real in bench.pairs["test"] if "问" in prompt} == {"好的", "不行\r\n啊"}
+    assert {real for prompt, real in bench.pairs["test"] if "问" in prompt} == {
+        "好的",
+        "不行\r\n啊",
+    }
     assert found.notes["counts"]["empty"] == 14 - 1
     assert len([o for o in found.outcomes if o.metric == "chrf" and o.item]) == 27
 
@@ -159,16 +176,19 @@ def test_settings_that_cannot_be():
     for more, message in (
         ({"unseen": {"odd": ODD}}, "unseen.odd: wanted a task that is not tuned on"),
         ({"unseen": {"a/b": BIG}}, "wanted names without '/', got 'a/b'"),
-        ({"adaptation": Adaptation(method="probe")}, "adaptation: wanted neither a probe nor causal attention"),
+        (
+            {"adaptation": AdaptationSettings(method="probe")},
+            "adaptation: wanted neither a probe nor causal attention",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             task(**more)
     with pytest.raises(InputError, match=r"template: wanted \{prompt\} in it"):
-        Instruction(Toy(), template="no")
+        InstructionTask(Toy(), template="no")
     with pytest.raises(InputError, match="template: wanted none that tells the answer"):
-        Instruction(Toy(), template="{prompt}{answer}")
+        InstructionTask(Toy(), template="{prompt}{answer}")
     with pytest.raises(InputError, match="words.a: wanted a word, got ' '"):
-        Instruction(Toy(), words={"a": " "})
+        InstructionTask(Toy(), words={"a": " "})
     with pytest.raises(InputError, match=r"tuned\.odd\.words\.2: no such label; known: 0, 1"):
         task(tuned={"odd": replace(ODD, words={"2": "two"})}).data()
 
@@ -177,13 +197,21 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\r\nfine,1\r\nbad,0\r\n")
     (tmp_path / "b.csv").write_text("question,answer\nwho,me\n")
     source = {"kind": "csv", "path": str(tmp_path / "a.csv")}
-    labels = {"source": source, "prompt": "text", "answer": "label", "words": {"1": "good"}, "template": "{text}?"}
+    labels = {
+        "source": source,
+        "prompt": "text",
+        "answer": "label",
+        "words": {"1": "good"},
+        "template": "{text}?",
+    }
     replies = {"source": {"kind": "csv", "path": str(tmp_path / "b.csv")}, "prompt": "question"}
     given = {"kind": "instructions", "tuned": {"labels": labels}, "unseen": {"replies": replies}}
 
     def experiment(given):
         arms = {"c": {"objective": "causal"}}
-        return parse({"name": "a", "corpus": {"source": source}, "arms": arms, "tasks": {"follow": given}})
+        return parse(
+            {"name": "a", "corpus": {"source": source}, "models": arms, "tasks": {"follow": given}}
+        )
 
     one = experiment(given)
     assert one.tasks["follow"].unseen["replies"].source.kind == "csv"
@@ -192,7 +220,10 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
     (tmp_path / "b.csv").write_text("question,answer\nwho,you\n")
     assert {cell.name: cell.key for cell in plan(one)}["follow/control"] != key
 
-    wrong = {**given, "unseen": {"replies": {**replies, "promt": "a", "template": "no"}, "none": {"prompt": "a"}}}
+    wrong = {
+        **given,
+        "unseen": {"replies": {**replies, "promt": "a", "template": "no"}, "none": {"prompt": "a"}},
+    }
     wrong["tuned"] = {"labels": {**labels, "source": "cvs"}}
     with pytest.raises(InputError) as caught:
         experiment(wrong)
@@ -201,7 +232,9 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
     assert "tasks.follow.unseen.replies.promt: no such key; did you mean 'prompt'?" in said
     assert "tasks.follow.unseen.none.source: missing" in said
     assert len(caught.value.problems) == 3
-    with pytest.raises(InputError, match=r"^tasks.follow.tuned.labels.template: wanted \{prompt\} in it, got 'no'$"):
+    with pytest.raises(
+        InputError, match=r"^tasks.follow.tuned.labels.template: wanted \{prompt\} in it, got 'no'$"
+    ):
         experiment({**given, "tuned": {"labels": {**labels, "template": "no"}}})
 
     wrong = {**given, "unseen": {"replies": {**replies, "prompt": "qestion"}}}
@@ -220,25 +253,29 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
 def test_describes_itself_in_one_line():
     assert task(
         tuned={"twice": replace(TWICE, source=Toy())}, unseen={"big": replace(BIG, source=Toy())}
-    ).describe() == ("unseen tasks, zero-shot: big (toy); after fine-tuning on twice (toy) (3 epochs at most)")
+    ).describe() == (
+        "unseen tasks, zero-shot: big (toy); after fine-tuning on twice (toy) (3 epochs at most)"
+    )
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, vocabulary, small):
-    from lmcompare.evaluation.cell_work import Tools
+    from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
-    films = Instruction(Toy(lambda i: "good", size=60), template="The film {prompt}: ")
-    story = Instruction(Toy(lambda i: "bad", 400, 60), template="The story {prompt}: ")
-    unseen = Instruction(Toy(lambda i: "dull", 700, 10), template="The actor {prompt}: ")
+    films = InstructionTask(Toy(lambda i: "good", size=60), template="The film {prompt}: ")
+    story = InstructionTask(Toy(lambda i: "bad", 400, 60), template="The story {prompt}: ")
+    unseen = InstructionTask(Toy(lambda i: "dull", 700, 10), template="The actor {prompt}: ")
     objective = OBJECTIVES[kind]()
     network = networks.build(small, objective.role, vocabulary.special, 1)
     model = FACES[objective.role](network, vocabulary, objective)
-    adaptation = Adaptation(learning_rates=(1e-2,), epochs=8, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch=8)
     one = Instructions({"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation)
-    found = one.measure(Tools(SimpleNamespace(vocabulary=vocabulary), model, 1, 64, 0, lambda event: None))
+    found = one.measure(
+        Harness(SimpleNamespace(vocabulary=vocabulary), model, 1, 64, 0, lambda event: None)
+    )
     values = whole(found.outcomes)
     assert values["exact_match_tuned"] > 0.8
     assert values["exact_match"] == values["exact_match/task/actor"] == 0

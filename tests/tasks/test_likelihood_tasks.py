@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from lmcompare.core.errors import InputError
 from lmcompare.data import SOURCES
-from lmcompare.evaluation.cell_work import Tools
+from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
@@ -40,7 +40,7 @@ def tools(sentences, small, vocabulary):
             objective = OBJECTIVES[kind]()
             network = networks.build(small, objective.role, vocabulary.special, seed=3)
             model = LanguageModel(network, vocabulary, objective)
-        return Tools(data, model, seed=1, context=64, budget=1000, progress=lambda event: None)
+        return Harness(data, model, seed=1, context=64, budget=1000, progress=lambda event: None)
 
     return made
 
@@ -57,7 +57,8 @@ def tasks(sentences, tmp_path_factory):
         return " ".join(reversed(text.split()))
 
     pairs = [
-        {"good": text, "bad": reversed_words(text), "paradigm": f"p{n % 2}"} for n, text in enumerate(sentences[:6])
+        {"good": text, "bad": reversed_words(text), "paradigm": f"p{n % 2}"}
+        for n, text in enumerate(sentences[:6])
     ]
     lists = [
         {
@@ -73,16 +74,18 @@ def tasks(sentences, tmp_path_factory):
     ]
     return {
         "minimal_pairs": MinimalPairs(source("pairs.jsonl", pairs)),
-        "rescoring": Rescoring(source("lists.jsonl", lists), weights=(0.0, 0.5), bonuses=(0.0, 1.0)),
+        "rescoring": Rescoring(
+            source("lists.jsonl", lists), weights=(0.0, 0.5), bonuses=(0.0, 1.0)
+        ),
         "infilling": Infilling(items=6, left=4, span=2, right=4, choices=3, samples=1),
     }
 
 
-def sums(found, task, metric, arm=""):
+def sums(found, task, metric, model=""):
     """Return a metric from its items, as the report computes it."""
     above, below = task.per_item[metric]
     values = {
-        name: [o.value for o in found.outcomes if o.metric == name and o.item and o.arm == arm]
+        name: [o.value for o in found.outcomes if o.metric == name and o.item and o.model == model]
         for name in (above, below)
     }
     return sum(values[above]) / (sum(values[below]) if below else len(values[above]))
@@ -112,10 +115,14 @@ def test_controls_are_measured_on_the_same_items(tools, tasks, name):
     assert found.fingerprints == control.fingerprints
     primary, _ = task.per_item[task.primary_metric]
     items = {o.item for o in found.outcomes if o.metric == primary and o.item}
-    for arm in {o.arm for o in control.outcomes}:
-        assert {o.item for o in control.outcomes if o.metric == primary and o.item and o.arm == arm} == items
+    for arm in {o.model for o in control.outcomes}:
+        assert {
+            o.item for o in control.outcomes if o.metric == primary and o.item and o.model == model
+        } == items
         (whole,) = (
-            o.value for o in control.outcomes if o.metric == task.primary_metric and not o.item and o.arm == arm
+            o.value
+            for o in control.outcomes
+            if o.metric == task.primary_metric and not o.item and o.model == model
         )
         assert whole == pytest.approx(sums(control, task, task.primary_metric, arm))
 
@@ -123,7 +130,10 @@ def test_controls_are_measured_on_the_same_items(tools, tasks, name):
 def test_an_untrained_network_is_near_chance(tools):
     task = Infilling(items=30, left=2, span=2, right=2, choices=2, samples=0)
     accuracies = [
-        o.value for kind in KINDS for o in task.measure(tools(kind)).outcomes if o.metric == "choice_accuracy"
+        o.value
+        for kind in KINDS
+        for o in task.measure(tools(kind)).outcomes
+        if o.metric == "choice_accuracy"
     ]
     assert 0.3 < np.mean(accuracies) < 0.7
 
@@ -133,8 +143,18 @@ def test_they_are_declared_in_yaml(make, tmp_path):
     source = {"kind": "jsonl", "path": str(tmp_path / "rows.jsonl")}
     made = make(
         tasks={
-            "grammar": {"kind": "minimal_pairs", "source": source, "items": None, "field": "linguistics_term"},
-            "speech": {"kind": "rescoring", "source": source, "weights": [0, 0.5], "bonuses": [-1, 0, 1.5]},
+            "grammar": {
+                "kind": "minimal_pairs",
+                "source": source,
+                "items": None,
+                "field": "linguistics_term",
+            },
+            "speech": {
+                "kind": "rescoring",
+                "source": source,
+                "weights": [0, 0.5],
+                "bonuses": [-1, 0, 1.5],
+            },
             "gaps": "infilling",
         }
     ).tasks
@@ -142,5 +162,16 @@ def test_they_are_declared_in_yaml(make, tmp_path):
     assert made["speech"].weights == (0.0, 0.5) and made["speech"].bonuses == (-1.0, 0.0, 1.5)
     assert made["gaps"] == Infilling()
     with pytest.raises(InputError) as caught:
-        make(tasks={"speech": {"kind": "rescoring", "source": source, "weights": [], "bonuses": [float("inf")]}})
-    assert "tasks.speech.weights: wanted" in str(caught.value) and "tasks.speech.bonuses.0: wanted" in str(caught.value)
+        make(
+            tasks={
+                "speech": {
+                    "kind": "rescoring",
+                    "source": source,
+                    "weights": [],
+                    "bonuses": [float("inf")],
+                }
+            }
+        )
+    assert "tasks.speech.weights: wanted" in str(
+        caught.value
+    ) and "tasks.speech.bonuses.0: wanted" in str(caught.value)

@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.evaluation.ngram_model import TrigramModel
 from lmcompare.tasks.minimal_pairs import MinimalPairs, credit
 
 ROWS = [
-    {"good": f"{who} {verb}s {n}", "bad": f"{who} {verb} {n}", "paradigm": f"agreement_{verb}", "field": "morphology"}
+    {
+        "good": f"{who} {verb}s {n}",
+        "bad": f"{who} {verb} {n}",
+        "paradigm": f"agreement_{verb}",
+        "field": "morphology",
+    }
     for verb in ("sleep", "run")
     for n, who in enumerate(("she", "he", "it", "who"))
 ]
-ROWS += [{"good": f"b a {n}", "bad": f"a b {n}", "paradigm": "order", "field": "syntax"} for n in range(4)]
+ROWS += [
+    {"good": f"b a {n}", "bad": f"a b {n}", "paradigm": "order", "field": "syntax"}
+    for n in range(4)
+]
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,11 @@ class Bench:
         return np.full(97, -np.log(97))
 
     def trigram(self):
-        return Trigram(np.arange(500) % 97, 97)
+        return TrigramModel(np.arange(500) % 97, 97)
 
 
-def whole(found, arm=""):
-    return {o.metric: o.value for o in found.outcomes if not o.item and o.arm == arm}
+def whole(found, model=""):
+    return {o.metric: o.value for o in found.outcomes if not o.item and o.model == model}
 
 
 def knows(text):
@@ -71,7 +79,10 @@ def knows(text):
 
 
 def test_one_who_knows_has_all_and_one_who_errs_has_none():
-    right, wrong = (whole(MinimalPairs(Toy()).measure(Bench(value))) for value in (knows, lambda text: -knows(text)))
+    right, wrong = (
+        whole(MinimalPairs(Toy()).measure(Bench(value)))
+        for value in (knows, lambda text: -knows(text))
+    )
     assert right["accuracy"] == right["accuracy_macro"] == right["accuracy_by_likelihood"] == 1
     assert right["accuracy_equal_length"] == 1
     assert wrong["accuracy"] == wrong["accuracy_macro"] == wrong["accuracy/field/syntax"] == 0
@@ -84,7 +95,13 @@ def test_who_cannot_tell_has_a_half():
 
 
 def test_paradigms_and_fields_have_their_own_accuracy_and_the_macro_is_their_mean():
-    rows = (*ROWS, *({"good": f"b a {n}", "bad": f"a b {n}", "paradigm": "order", "field": "syntax"} for n in "xyzw"))
+    rows = (
+        *ROWS,
+        *(
+            {"good": f"b a {n}", "bad": f"a b {n}", "paradigm": "order", "field": "syntax"}
+            for n in "xyzw"
+        ),
+    )
     values = whole(MinimalPairs(Toy(rows)).measure(Bench(lambda text: float(text.startswith("b")))))
     assert values["accuracy/paradigm/order"] == values["accuracy/field/syntax"] == 1
     assert values["accuracy/paradigm/agreement_run"] == values["accuracy/field/morphology"] == 0.5
@@ -94,10 +111,14 @@ def test_paradigms_and_fields_have_their_own_accuracy_and_the_macro_is_their_mea
 
 def test_controls():
     found = MinimalPairs(Toy()).control(Bench())
-    assert {o.arm for o in found.outcomes} == {"chance", "unigram", "trigram", "shorter sentence"}
+    assert {o.model for o in found.outcomes} == {"chance", "unigram", "trigram", "shorter sentence"}
     assert whole(found, "chance")["accuracy"] == 0.5
     # Every token is as likely, so the shorter sentence is the likelier one: the bad one, of eight pairs.
-    assert whole(found, "unigram")["accuracy"] == whole(found, "shorter sentence")["accuracy"] == (8 * 0 + 4 * 0.5) / 12
+    assert (
+        whole(found, "unigram")["accuracy"]
+        == whole(found, "shorter sentence")["accuracy"]
+        == (8 * 0 + 4 * 0.5) / 12
+    )
     assert whole(found, "shorter sentence")["accuracy_equal_length"] == 0.5
 
 
@@ -128,16 +149,24 @@ def test_a_network_that_gets_a_sentence_word_by_word_is_asked_so():
 def test_the_pairs_are_the_same_for_all_and_drawn_from_each_paradigm():
     task = MinimalPairs(Toy(), items=2, seed=3)
     pairs, counts = task.pairs(Bench())
-    assert [pair.paradigm for pair in pairs] == sorted(["agreement_sleep", "agreement_run", "order"] * 2)
+    assert [pair.paradigm for pair in pairs] == sorted(
+        ["agreement_sleep", "agreement_run", "order"] * 2
+    )
     assert pairs == task.pairs(Bench())[0] and len({pair.id for pair in pairs}) == 6
     assert counts["kept"] == 6 and counts["paradigms"] == 3
     assert task.measure(Bench()).fingerprints == task.control(Bench()).fingerprints
 
 
 def test_what_is_no_pair_is_left_out_and_counted():
-    odd = [{"good": "同じ", "bad": "同じ"}, {"good": "x" * 19, "bad": "y"}, {"good": "一 ", "bad": "二\r"}] * 2
+    odd = [
+        {"good": "同じ", "bad": "同じ"},
+        {"good": "x" * 19, "bad": "y"},
+        {"good": "一 ", "bad": "二\r"},
+    ] * 2
     pairs, counts = MinimalPairs(Toy(tuple(odd))).pairs(Bench())
-    assert [(pair.good, pair.bad, pair.paradigm, pair.field) for pair in pairs] == [("一", "二", "all", "all")]
+    assert [(pair.good, pair.bad, pair.paradigm, pair.field) for pair in pairs] == [
+        ("一", "二", "all", "all")
+    ]
     assert (counts["equal"], counts["duplicates"], counts["too_long"]) == (2, 2, 1)
 
 
@@ -149,7 +178,15 @@ def test_what_cannot_be_asked_is_said():
 
 
 def test_docstrings():
-    assert credit(np.array([-1.0, -2.0, -3.0]), np.array([-2.0, -2.0, -1.0])).tolist() == [1.0, 0.5, 0.0]
+    assert credit(np.array([-1.0, -2.0, -3.0]), np.array([-2.0, -2.0, -1.0])).tolist() == [
+        1.0,
+        0.5,
+        0.0,
+    ]
     rounded = np.array([0.1 + 0.2]), np.array([0.3])
     assert credit(*rounded).tolist() == [0.5]
-    assert MinimalPairs(Toy()).describe().startswith("which sentence of a minimal pair is likelier, zero-shot (at most")
+    assert (
+        MinimalPairs(Toy())
+        .describe()
+        .startswith("which sentence of a minimal pair is likelier, zero-shot (at most")
+    )

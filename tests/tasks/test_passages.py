@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from lmcompare.data.items import Entry
+from lmcompare.data.items import TaskItem
 from lmcompare.tasks._passages import _starts, cut
 
 CONTEXT = "The Rhine flows through Basel, Köln and 北京 to the sea."
@@ -19,7 +19,9 @@ def bench(vocabulary, context):
 def entry(answer, question="where?"):
     answers = [answer] if answer else []
     starts = [CONTEXT.index(answer)] if answer else []
-    return Entry("7", {"context": CONTEXT, "question": question, "answers": answers, "starts": starts})
+    return TaskItem(
+        "7", {"context": CONTEXT, "question": question, "answers": answers, "starts": starts}
+    )
 
 
 def answered(windows):
@@ -37,7 +39,13 @@ def test_the_tokens_of_an_answer_are_its_text_again(vocabulary):
     entries = [entry(answer) for answer in ("The Rhine", "Basel", "Köln", "北京", "sea")]
     found = cut(bench(vocabulary, 200), entries)
     assert len(found.part.rows) == 5
-    assert found.texts(entries, answered(found), none=False) == ["The Rhine", "Basel", "Köln", "北京", "sea"]
+    assert found.texts(entries, answered(found), none=False) == [
+        "The Rhine",
+        "Basel",
+        "Köln",
+        "北京",
+        "sea",
+    ]
 
 
 def test_a_long_passage_is_read_in_windows_and_the_best_span_of_all_is_the_answer(vocabulary):

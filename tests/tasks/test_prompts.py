@@ -31,7 +31,9 @@ def test_a_text_is_cut_at_the_end_that_is_not_kept():
     assert fit(BENCH, render, "abcdef", 5) == ("<abc>", True)
     assert fit(BENCH, render, "abcdef", 5, "end") == ("<def>", True)
     assert fit(BENCH, render, "abcdef", 2) == ("<>", True)
-    with pytest.raises(InputError, match="wanted one that fits into 1 tokens without its text, got 2"):
+    with pytest.raises(
+        InputError, match="wanted one that fits into 1 tokens without its text, got 2"
+    ):
         fit(BENCH, render, "abcdef", 1)
 
 

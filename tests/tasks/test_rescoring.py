@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.evaluation.ngram_model import Trigram
+from lmcompare.evaluation.ngram_model import TrigramModel
 from lmcompare.tasks.rescoring import Rescoring, word_errors
 
 SAID = ["the film was good", "a bad film", "who played it well", "", "never a dull film"]
@@ -16,11 +16,16 @@ def listed(number):
     """The first guess is wrong in one word (two where nothing was said), the third is right."""
     said = SAID[number % len(SAID)]
     near = f"{said} x".strip() if said else "x y"
-    return [{"text": near, "score": -1.0}, {"text": "x x x", "score": -1.5}, {"text": said, "score": -2.0}]
+    return [
+        {"text": near, "score": -1.0},
+        {"text": "x x x", "score": -1.5},
+        {"text": said, "score": -2.0},
+    ]
 
 
 ROWS = tuple(
-    {"id": f"u{n}", "ref": SAID[n % len(SAID)], "nbest": listed(n), "speaker": f"s{n // 10}"} for n in range(40)
+    {"id": f"u{n}", "ref": SAID[n % len(SAID)], "nbest": listed(n), "speaker": f"s{n // 10}"}
+    for n in range(40)
 )
 
 
@@ -59,24 +64,33 @@ class Bench:
         return np.full(97, -np.log(97))
 
     def trigram(self):
-        return Trigram(np.arange(500) % 97, 97)
+        return TrigramModel(np.arange(500) % 97, 97)
 
 
 def hears(text):
     return -10.0 * text.split().count("x")
 
 
-def whole(found, arm="", split="test"):
-    return {o.metric: o.value for o in found.outcomes if not o.item and o.arm == arm and o.split == split}
+def whole(found, model="", split="test"):
+    return {
+        o.metric: o.value
+        for o in found.outcomes
+        if not o.item and o.model == model and o.split == split
+    }
 
 
-def sums(found, metric, arm=""):
-    return sum(o.value for o in found.outcomes if o.metric == metric and o.item and o.arm == arm)
+def sums(found, metric, model=""):
+    return sum(o.value for o in found.outcomes if o.metric == metric and o.item and o.model == model)
 
 
 def test_one_who_knows_reaches_the_oracle():
     found, controls = Rescoring(Toy()).measure(Bench(hears)), Rescoring(Toy()).control(Bench())
-    assert whole(found)["wer"] == whole(found)["wer_by_likelihood"] == whole(controls, "oracle")["wer"] == 0
+    assert (
+        whole(found)["wer"]
+        == whole(found)["wer_by_likelihood"]
+        == whole(controls, "oracle")["wer"]
+        == 0
+    )
     assert whole(found, split="validation")["wer"] == 0
     assert whole(found)["weight"] > 0
 
@@ -92,9 +106,21 @@ def test_a_random_guess_has_its_expected_errors():
     task = Rescoring(Toy())
     controls = task.control(Bench())
     _, test = task.split(task.utterances())
-    assert sums(controls, "errors", "random") == pytest.approx(sum(one.errors.mean() for one in test))
-    assert whole(controls, "oracle")["wer"] < whole(controls, "1-best")["wer"] < whole(controls, "random")["wer"]
-    assert {o.arm for o in controls.outcomes} == {"1-best", "random", "oracle", "unigram", "trigram"}
+    assert sums(controls, "errors", "random") == pytest.approx(
+        sum(one.errors.mean() for one in test)
+    )
+    assert (
+        whole(controls, "oracle")["wer"]
+        < whole(controls, "1-best")["wer"]
+        < whole(controls, "random")["wer"]
+    )
+    assert {o.model for o in controls.outcomes} == {
+        "1-best",
+        "random",
+        "oracle",
+        "unigram",
+        "trigram",
+    }
 
 
 def test_an_utterance_in_which_nothing_was_said_keeps_its_errors():
@@ -119,7 +145,10 @@ def test_nothing_of_the_test_part_is_tuned_on():
         else row
         for row in ROWS
     )
-    before, after = task.measure(Bench(hears)), replace(task, source=Toy(rows)).measure(Bench(hears))
+    before, after = (
+        task.measure(Bench(hears)),
+        replace(task, source=Toy(rows)).measure(Bench(hears)),
+    )
     assert before.notes["mix"] == after.notes["mix"]
     assert whole(before, split="validation") == whole(after, split="validation")
     assert whole(before)["wer"] != whole(after)["wer"]
@@ -128,21 +157,35 @@ def test_nothing_of_the_test_part_is_tuned_on():
 def test_no_speaker_is_in_both_parts():
     task = Rescoring(Toy(), group="speaker", validation=0.5)
     validation, test = task.split(task.utterances())
-    assert {one.group for one in validation} | {one.group for one in test} == {"s0", "s1", "s2", "s3"}
+    assert {one.group for one in validation} | {one.group for one in test} == {
+        "s0",
+        "s1",
+        "s2",
+        "s3",
+    }
     assert not {one.group for one in validation} & {one.group for one in test}
 
 
 def test_a_list_that_does_not_fit_keeps_its_first_guess():
-    long = {"id": "long", "ref": "a", "nbest": [{"text": "x" * 31, "score": 0.0}, {"text": "a", "score": -1.0}]}
+    long = {
+        "id": "long",
+        "ref": "a",
+        "nbest": [{"text": "x" * 31, "score": 0.0}, {"text": "a", "score": -1.0}],
+    }
     rows = (*ROWS, *({**long, "id": f"long {n}"} for n in range(10)))
-    found = Rescoring(Toy(rows)).measure(Bench(lambda text: hears(text) if len(text) < 31 else 1 / 0))
+    found = Rescoring(Toy(rows)).measure(
+        Bench(lambda text: hears(text) if len(text) < 31 else 1 / 0)
+    )
     assert found.notes["counts"]["utterances"]["longer than the context"] == 10
     errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
     assert {value for item, value in errors.items() if item.startswith("long")} == {1.0}
 
 
 def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
-    row = {"ref": "a  b\r\n", "nbest": [{"text": " a  c", "score": -3}, {"text": "a\tb\r", "score": -2}]}
+    row = {
+        "ref": "a  b\r\n",
+        "nbest": [{"text": " a  c", "score": -3}, {"text": "a\tb\r", "score": -2}],
+    }
     one, two = Rescoring(Toy((row, row))).utterances()
     assert (one.id, two.id, one.texts, one.words) == ("0", "1", ["a b", "a c"], 2)
     assert (one.errors.tolist(), one.sizes.tolist()) == ([0.0, 1.0], [2.0, 2.0])
@@ -152,7 +195,10 @@ def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
     ("row", "message"),
     [
         ({"refs": "a", "nbest": []}, "no column 'ref'; did you mean 'refs'"),
-        ({"id": "u7", "ref": "a", "nbest": []}, "utterance 'u7': nbest: wanted a list of at least one guess"),
+        (
+            {"id": "u7", "ref": "a", "nbest": []},
+            "utterance 'u7': nbest: wanted a list of at least one guess",
+        ),
         ({"ref": "a", "nbest": ["a"]}, "wanted mappings with a text and a finite score, got 'a'"),
         ({"ref": "a", "nbest": [{"text": "a", "score": float("nan")}]}, "a finite score"),
         ({"ref": "a", "nbest": [{"text": "a", "score": True}]}, "a finite score"),
@@ -182,13 +228,21 @@ def test_word_errors():
 def test_word_errors_are_those_of_jiwer():
     jiwer = pytest.importorskip("jiwer")
     pairs = [(guess["text"], row["ref"]) for row in ROWS for guess in row["nbest"] if row["ref"]]
-    ours = sum(word_errors(said, guess) for guess, said in pairs) / sum(len(said.split()) for _, said in pairs)
-    assert ours == pytest.approx(jiwer.wer([said for _, said in pairs], [guess for guess, _ in pairs]), abs=1e-12)
+    ours = sum(word_errors(said, guess) for guess, said in pairs) / sum(
+        len(said.split()) for _, said in pairs
+    )
+    assert ours == pytest.approx(
+        jiwer.wer([said for _, said in pairs], [guess for guess, _ in pairs]), abs=1e-12
+    )
 
 
 def test_probabilities_are_mixed_by_their_logarithms():
     rows = tuple(
-        {**row, "nbest": [{**guess, "score": float(np.exp(guess["score"]))} for guess in row["nbest"]]} for row in ROWS
+        {
+            **row,
+            "nbest": [{**guess, "score": float(np.exp(guess["score"]))} for guess in row["nbest"]],
+        }
+        for row in ROWS
     )
     plain, logs = Rescoring(Toy()), Rescoring(Toy(given=rows), logarithm=True)
     for one, other in zip(plain.utterances(), logs.utterances(), strict=True):

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
-from lmcompare.evaluation.cell_work import Tools
+from lmcompare.core.settings import AdaptationSettings
+from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
@@ -29,19 +29,33 @@ class Toy:
         for i in range(self.size):
             one = rng.choice(WORDS, 8)
             shared = int(rng.integers(0, 9))
-            two = np.array([word if k < shared else str(rng.integers(100)) for k, word in enumerate(one)])
-            yield {"first": " ".join(one), "second": " ".join(two), "score": f"{shared / 2:.1f}", "row": i}
+            two = np.array(
+                [word if k < shared else str(rng.integers(100)) for k, word in enumerate(one)]
+            )
+            yield {
+                "first": " ".join(one),
+                "second": " ".join(two),
+                "score": f"{shared / 2:.1f}",
+                "row": i,
+            }
 
     def fingerprint(self):
         return "toy"
 
 
-class Perfect(Tools):
+class Perfect(Harness):
     def adapt(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.head = parts, head
-        found = {name: [np.array([wanted]) for wanted in part.wanted] for name, part in parts.items()}
+        found = {
+            name: [np.array([wanted]) for wanted in part.wanted] for name, part in parts.items()
+        }
         return SimpleNamespace(
-            answers=found["test"], score=score(found["validation"]), trials=[{}], chosen={}, seconds=2.0, weights=3
+            answers=found["test"],
+            score=score(found["validation"]),
+            trials=[{}],
+            chosen={},
+            seconds=2.0,
+            weights=3,
         )
 
 
@@ -49,12 +63,14 @@ def bench(cls, vocabulary, model=None, context=64):
     return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
 
 
-def whole(outcomes, arm="", split="test"):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == split}
+def whole(outcomes, model="", split="test"):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+    }
 
 
-def items(outcomes, arm=""):
-    return [o.value for o in outcomes if o.item and o.arm == arm]
+def items(outcomes, model=""):
+    return [o.value for o in outcomes if o.item and o.model == model]
 
 
 def test_a_perfect_answerer_scores_the_maximum(vocabulary):
@@ -69,8 +85,8 @@ def test_a_perfect_answerer_scores_the_maximum(vocabulary):
 
 
 def test_controls_by_shared_words_and_by_length(vocabulary):
-    outcomes = Similarity(Toy()).control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in outcomes} == {"TF-IDF cosine", "difference in length"}
+    outcomes = Similarity(Toy()).control(bench(Harness, vocabulary)).outcomes
+    assert {o.model for o in outcomes} == {"TF-IDF cosine", "difference in length"}
     assert whole(outcomes, "TF-IDF cosine")["spearman"] > 0.8
     for arm in ("TF-IDF cosine", "difference in length"):
         assert np.mean(items(outcomes, arm)) == pytest.approx(whole(outcomes, arm)["spearman"])
@@ -90,11 +106,19 @@ def test_the_mean_of_what_items_add_is_spearmans_correlation():
     without = spearmanr(np.delete(said, 3), np.delete(wanted, 3)).statistic
     every = [spearmanr(np.delete(said, i), np.delete(wanted, i)).statistic for i in range(40)]
     assert found[3] == pytest.approx(r + 39 * (np.mean(every) - without))
-    assert jackknife(np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])).round(3).tolist() == [1.55, 1.55, 0.05, 0.05]
+    assert jackknife(np.array([1.0, 2, 3, 4]), np.array([1.0, 2, 4, 3])).round(3).tolist() == [
+        1.55,
+        1.55,
+        0.05,
+        0.05,
+    ]
 
 
 def test_cosine_by_hand():
-    found = cosine(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 0.0], [1.0, 1.0]]))
+    found = cosine(
+        np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]),
+        np.array([[2.0, 0.0], [1.0, 0.0], [1.0, 1.0]]),
+    )
     assert found.tolist() == pytest.approx([1.0, 0.5**0.5, 0.0])
 
 
@@ -102,7 +126,10 @@ def test_a_score_that_is_no_number_is_said():
     @dataclass(frozen=True)
     class Bad(Toy):
         def rows(self):
-            yield from (row | {"score": "high" if row["row"] == 7 else row["score"]} for row in super().rows())
+            yield from (
+                row | {"score": "high" if row["row"] == 7 else row["score"]}
+                for row in super().rows()
+            )
 
     with pytest.raises(InputError, match="wanted a number in column 'score', got 'high'"):
         Similarity(Bad()).data()
@@ -130,18 +157,24 @@ def test_describes_itself_in_one_line():
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route, vocabulary, small):
     objective = OBJECTIVES[kind]()
-    model = LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
-    adaptation = Adaptation(learning_rates=(1e-3,), epochs=1, batch=16)
+    model = LanguageModel(
+        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+    )
+    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
     found = []
     for changed in (False, True):
         task = Similarity(Toy(), route=route, adaptation=adaptation)
         data = task.data()
         for entry in data.test if changed else ():
-            entry.fields.update({"first": entry.fields["second"], "score": -float(entry.fields["score"])})
+            entry.fields.update(
+                {"first": entry.fields["second"], "score": -float(entry.fields["score"])}
+            )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Tools, vocabulary, model)))
+        found.append(task.measure(bench(Harness, vocabulary, model)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
     assert found[0].notes["chosen"] == found[1].notes["chosen"]
     assert len({trial["pooling"] for trial in found[0].notes["trials"]}) == 3
-    assert whole(found[0].outcomes, split="validation") == whole(found[1].outcomes, split="validation")
+    assert whole(found[0].outcomes, split="validation") == whole(
+        found[1].outcomes, split="validation"
+    )
     assert route == "regression" or whole(found[0].outcomes)["spearman"] > 0.5

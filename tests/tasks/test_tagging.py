@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.sources.conll import Conll
-from lmcompare.evaluation.cell_work import Tools
+from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
 from lmcompare.objectives import OBJECTIVES
@@ -26,22 +26,34 @@ class Toy:
     def rows(self):
         rng = np.random.default_rng(0)
         for i in range(self.size):
-            words = [str(i), *rng.choice(["film", "story", "actor", "long"], rng.integers(2, 6)).tolist()]
+            words = [
+                str(i),
+                *rng.choice(["film", "story", "actor", "long"], rng.integers(2, 6)).tolist(),
+            ]
             tags = ["O"] * len(words)
-            words[1:1], tags[1:1] = (["who", "played"], ["B-PER", "I-PER"]) if i % 2 else (["heart"], [self.tag])
+            words[1:1], tags[1:1] = (
+                (["who", "played"], ["B-PER", "I-PER"]) if i % 2 else (["heart"], [self.tag])
+            )
             yield {"tokens": words, "tags": tags, "document": str(i)}
 
     def fingerprint(self):
         return "toy"
 
 
-class Perfect(Tools):
+class Perfect(Harness):
     def adapt(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.options = parts, {"head": head, **options}
         eye = np.eye(options["outputs"] + 1)
-        found = {name: [eye[wanted][:, :-1] for wanted in part.wanted] for name, part in parts.items()}
+        found = {
+            name: [eye[wanted][:, :-1] for wanted in part.wanted] for name, part in parts.items()
+        }
         return SimpleNamespace(
-            answers=found["test"], score=score(found["validation"]), trials=[{}], chosen={}, seconds=2.0, weights=3
+            answers=found["test"],
+            score=score(found["validation"]),
+            trials=[{}],
+            chosen={},
+            seconds=2.0,
+            weights=3,
         )
 
 
@@ -49,14 +61,17 @@ def bench(cls, vocabulary, model=None, context=64):
     return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
 
 
-def whole(outcomes, arm="", split="test"):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == split}
+def whole(outcomes, model="", split="test"):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+    }
 
 
-def ratio(outcomes, task, metric, arm=""):
+def ratio(outcomes, task, metric, model=""):
     above, below = task.per_item[metric]
     sums = {
-        name: sum(o.value for o in outcomes if o.item and o.metric == name and o.arm == arm) for name in (above, below)
+        name: sum(o.value for o in outcomes if o.item and o.metric == name and o.model == model)
+        for name in (above, below)
     }
     return sums[above] / sums[below]
 
@@ -76,7 +91,7 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
 
 def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):
     task = Tagging(Toy(tag="O"))
-    outcomes = task.control(bench(Tools, vocabulary)).outcomes
+    outcomes = task.control(bench(Harness, vocabulary)).outcomes
     arm = "most frequent tag of each word"
     for metric in ("f1", "accuracy"):
         assert ratio(outcomes, task, metric, arm) == pytest.approx(whole(outcomes, arm)[metric])
@@ -84,8 +99,8 @@ def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):
 
 def test_controls_score_their_chance_level(vocabulary):
     task = Tagging(Toy())
-    outcomes = task.control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
+    outcomes = task.control(bench(Harness, vocabulary)).outcomes
+    assert {o.model for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(outcomes, "tag O throughout")
     tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
     assert constant["f1"] == constant["recall"] == constant["f1/entity/PER"] == 0
@@ -100,8 +115,8 @@ def test_words_are_scored_by_accuracy(vocabulary):
     assert whole(found.outcomes) == dict.fromkeys(
         ("accuracy", *(f"accuracy/tag/{t}" for t in "O B-PER I-PER".split())), 1.0
     )
-    controls = task.control(bench(Tools, vocabulary)).outcomes
-    assert {o.arm for o in controls} == {"most frequent tag of each word", "tag O throughout"}
+    controls = task.control(bench(Harness, vocabulary)).outcomes
+    assert {o.model for o in controls} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(controls, "tag O throughout")
     assert [constant[f"accuracy/tag/{tag}"] for tag in ("O", "B-PER", "I-PER")] == [1, 0, 0]
 
@@ -114,11 +129,15 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
         def rows(self):
             for i, row in enumerate(super().rows()):
                 late = str(i) in tested
-                yield row | {"tags": ["B-NEW" if late and tag == "B-PER" else tag for tag in row["tags"]]}
+                yield row | {
+                    "tags": ["B-NEW" if late and tag == "B-PER" else tag for tag in row["tags"]]
+                }
 
     task = Tagging(Late())
     found = task.measure(bench(Perfect, vocabulary))
-    assert found.notes["unseen_tags"] == {"B-NEW": 6} and found.notes["test_words_of_unseen_tags"] == 6
+    assert (
+        found.notes["unseen_tags"] == {"B-NEW": 6} and found.notes["test_words_of_unseen_tags"] == 6
+    )
     assert found.notes["labels"] == ["B-PER", "I-PER", "O"]
     assert whole(found.outcomes)["f1"] == 0
     assert 0 < whole(found.outcomes)["accuracy"] < 1
@@ -148,14 +167,19 @@ def test_describes_itself_in_one_line():
         "the entities of each text (toy), by a head on the states of its words (finetune)"
     )
     assert "(toy size=9)" in Tagging(Toy(9)).describe()
-    assert "(conll path=a.conll, b.conll joined='')" in Tagging(Conll(("/x/a.conll", "b.conll"), joined="")).describe()
+    assert (
+        "(conll path=a.conll, b.conll joined='')"
+        in Tagging(Conll(("/x/a.conll", "b.conll"), joined="")).describe()
+    )
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_tags_and_test_items_decide_nothing(kind, vocabulary, small):
     objective = OBJECTIVES[kind]()
-    model = LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
-    adaptation = Adaptation(learning_rates=(1e-2,), epochs=6, batch=8)
+    model = LanguageModel(
+        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+    )
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=6, batch=8)
     found = []
     for tag in ("B-PER", "O"):
         task = Tagging(Toy(), adaptation=adaptation)
@@ -164,7 +188,9 @@ def test_each_objective_tags_and_test_items_decide_nothing(kind, vocabulary, sma
             entry.fields["tags"] = ["O"] * len(entry.fields["tags"])
             entry.fields["tokens"] = entry.fields["tokens"][::-1]
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Tools, vocabulary, model)))
+        found.append(task.measure(bench(Harness, vocabulary, model)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
-    assert whole(found[0].outcomes, split="validation") == whole(found[1].outcomes, split="validation")
+    assert whole(found[0].outcomes, split="validation") == whole(
+        found[1].outcomes, split="validation"
+    )
     assert whole(found[0].outcomes)["f1"] > 0.8 > whole(found[1].outcomes)["f1"]

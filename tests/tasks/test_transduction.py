@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.tasks.transduction import Transduction
 from tests.tasks.echo import Echo
 
@@ -25,14 +25,21 @@ class Toy:
         for i in range(1000, 1000 + self.size):
             words = " ".join(NUMBERS[int(digit)] for digit in str(i))
             answer = [words, words.upper()] if self.several else words
-            yield {"prompt": " ".join(str(i)), "answer": answer, "language": "en", "document": str(i // 10)}
+            yield {
+                "prompt": " ".join(str(i)),
+                "answer": answer,
+                "language": "en",
+                "document": str(i // 10),
+            }
 
     def fingerprint(self):
         return "toy"
 
 
-def whole(outcomes, arm=""):
-    return {o.metric: o.value for o in outcomes if not o.item and o.arm == arm and o.split == "test"}
+def whole(outcomes, model=""):
+    return {
+        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+    }
 
 
 EVERY = ("chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter")
@@ -43,7 +50,14 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
     task = Transduction(Toy(), metric=metric, metrics=EVERY)
     found = task.measure(Echo())
     values = whole(found.outcomes)
-    for name, most in {"chrf": 100, "bleu": 100, "ter": 0, "rougeL": 1, "exact_match": 1, "squad_f1": 1}.items():
+    for name, most in {
+        "chrf": 100,
+        "bleu": 100,
+        "ter": 0,
+        "rougeL": 1,
+        "exact_match": 1,
+        "squad_f1": 1,
+    }.items():
         assert values[name] == pytest.approx(most)
     items = [o.value for o in found.outcomes if o.metric == task.primary_metric and o.item]
     assert len(items) == found.notes["counts"]["test_items"] == 6
@@ -74,12 +88,20 @@ def test_bits_of_the_real_answer_and_its_end():
 
 def test_controls_are_far_from_the_maximum_and_have_names_of_their_own():
     outcomes = Transduction(Toy(), metrics=EVERY).control(Echo()).outcomes
-    arms = {"answer of the nearest prompt", "most frequent answer", "copy of the prompt", "lead of the prompt"}
-    assert {o.arm for o in outcomes} == arms
+    arms = {
+        "answer of the nearest prompt",
+        "most frequent answer",
+        "copy of the prompt",
+        "lead of the prompt",
+    }
+    assert {o.model for o in outcomes} == arms
     for arm in arms:
         assert whole(outcomes, arm)["exact_match"] == 0
         assert whole(outcomes, arm)["chrf"] < 95
-    assert whole(outcomes, "answer of the nearest prompt")["chrf"] > whole(outcomes, "copy of the prompt")["chrf"]
+    assert (
+        whole(outcomes, "answer of the nearest prompt")["chrf"]
+        > whole(outcomes, "copy of the prompt")["chrf"]
+    )
 
 
 def test_a_copy_is_right_where_the_answer_is_the_prompt():
@@ -89,7 +111,10 @@ def test_a_copy_is_right_where_the_answer_is_the_prompt():
             for row in super().rows():
                 yield row | {"prompt": row["answer"]}
 
-    assert whole(Transduction(Same()).control(Echo()).outcomes, "copy of the prompt")["exact_match"] == 1
+    assert (
+        whole(Transduction(Same()).control(Echo()).outcomes, "copy of the prompt")["exact_match"]
+        == 1
+    )
 
 
 def test_the_template_is_what_the_network_reads():
@@ -111,13 +136,18 @@ def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
     assert found.notes["truncated"] == 60
     assert found.notes["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
     assert "prompts of at most 4 tokens (60 of 60 were cut)" in found.notes["route"]
-    assert "answers of at most 6 and their end among them (60 of 60 are longer" in found.notes["route"]
+    assert (
+        "answers of at most 6 and their end among them (60 of 60 are longer" in found.notes["route"]
+    )
     assert {o.value for o in found.outcomes if o.metric == "bytes"} == {6}
 
 
 def test_no_prompt_is_in_two_splits_and_no_group_either():
     data = Transduction(Toy(), group="document", validation=0.2, test=0.2).data()
-    tens = [{item.fields["prompt"][:5] for item in part} for part in (data.train, data.validation, data.test)]
+    tens = [
+        {item.fields["prompt"][:5] for item in part}
+        for part in (data.train, data.validation, data.test)
+    ]
     assert not tens[0] & tens[1] | tens[0] & tens[2] | tens[1] & tens[2]
 
 
@@ -129,7 +159,9 @@ def test_any_of_several_answers_is_right_and_the_first_is_learnt():
 
 
 def test_samples_are_the_same_items_for_every_arm():
-    first, second = (Transduction(Toy()).measure(Echo(says)).samples for says in (str.upper, str.title))
+    first, second = (
+        Transduction(Toy()).measure(Echo(says)).samples for says in (str.upper, str.title)
+    )
     assert [s["item"] for s in first] == [s["item"] for s in second]
     assert len(first) == 3
     assert all(s["text"] == s["reference"].upper() for s in first)
@@ -140,7 +172,10 @@ def test_chinese_answers():
     class Chinese(Toy):
         def rows(self):
             for row in super().rows():
-                yield row | {"answer": "".join("零一二三四五六七八九"[int(d)] for d in row["prompt"].split()) + "好的"}
+                yield row | {
+                    "answer": "".join("零一二三四五六七八九"[int(d)] for d in row["prompt"].split())
+                    + "好的"
+                }
 
     task = Transduction(Chinese(), metric="rouge", metrics=EVERY, chinese=True)
     values = whole(task.measure(Echo()).outcomes)
@@ -153,9 +188,18 @@ def test_chinese_answers():
     ("more", "message"),
     [
         ({"template": "no"}, r"template: wanted \{prompt\} in it, got 'no'"),
-        ({"template": "{prompt} {answer}"}, r"template: wanted none that tells the answer, got \{answer\}"),
-        ({"adaptation": Adaptation(attention="causal")}, "adaptation.attention: wanted own or bidirectional"),
-        ({"adaptation": Adaptation(method="probe")}, "adaptation.method: wanted finetune or lora"),
+        (
+            {"template": "{prompt} {answer}"},
+            r"template: wanted none that tells the answer, got \{answer\}",
+        ),
+        (
+            {"adaptation": AdaptationSettings(attention="causal")},
+            "adaptation.attention: wanted own or bidirectional",
+        ),
+        (
+            {"adaptation": AdaptationSettings(method="probe")},
+            "adaptation.method: wanted finetune or lora",
+        ),
     ],
 )
 def test_settings_that_cannot_be(more, message):
@@ -180,7 +224,9 @@ class AsItIs(Echo):
 
     def answer(self, pairs, *, length, adaptation, strategy, steps):
         assert adaptation is None and set(pairs) == {"test"}
-        found = super().answer(pairs, length=length, adaptation=adaptation, strategy=strategy, steps=steps)
+        found = super().answer(
+            pairs, length=length, adaptation=adaptation, strategy=strategy, steps=steps
+        )
         found.nats = [np.full(min(len(real), length), -np.log(2)) for _, real in pairs["test"]]
         found.tuned = None
         return found
@@ -190,15 +236,23 @@ class AsItIs(Echo):
 def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     bench = AsItIs(lambda text: f"{text}\n\n9 9 9 9")
     bench.context = 400
-    found = Transduction(Toy(), shots=shots, template="Q: {prompt}\nA: ", metrics=EVERY).measure(bench)
+    found = Transduction(Toy(), shots=shots, template="Q: {prompt}\nA: ", metrics=EVERY).measure(
+        bench
+    )
     values = whole(found.outcomes)
     assert (values["exact_match"], values["bits_per_byte"]) == (1, 1)
-    assert "trials" not in found.notes and "validation_loss" not in {o.metric for o in found.outcomes}
-    assert found.notes["route"].startswith(f"as it is, after {shots} solved items (0 of their answers were cut); ")
+    assert "trials" not in found.notes and "validation_loss" not in {
+        o.metric for o in found.outcomes
+    }
+    assert found.notes["route"].startswith(
+        f"as it is, after {shots} solved items (0 of their answers were cut); "
+    )
     assert found.currencies == {"generation_seconds": 3.0}
     ((prompt, answer), *_) = bench.pairs["test"]
     read, real = bench.decode([prompt, answer])
-    assert read.endswith("\nA:") and real.startswith(" ")  # as a tokenizer cuts words, not after the space
+    assert read.endswith("\nA:") and real.startswith(
+        " "
+    )  # as a tokenizer cuts words, not after the space
     assert read.count("Q: ") == shots + 1
     if not shots:
         return
@@ -206,7 +260,10 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     assert len(found.notes["shots"]) == 2 and set(found.notes["shots"]) <= set(train)
     solved = [train[one] for one in found.notes["shots"]]
     before = "".join(f"Q: {one['prompt']}\nA: {one['answer']}\n\n" for one in solved)
-    assert all(text.startswith(before) for text in bench.decode([prompt for prompt, _ in bench.pairs["test"]]))
+    assert all(
+        text.startswith(before)
+        for text in bench.decode([prompt for prompt, _ in bench.pairs["test"]])
+    )
 
 
 def test_shots_are_the_same_for_every_network_and_no_test_item_is_among_them():
@@ -232,7 +289,9 @@ def test_shots_are_cut_to_the_context_and_counted():
     assert found.notes["prompts_cut"] == {"shots": 1, "test": 6}
     assert found.notes["truncated"] == 7
     assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["test"])
-    with pytest.raises(InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"):
+    with pytest.raises(
+        InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"
+    ):
         Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(bench)
     with pytest.raises(InputError, match="shots: wanted at most the 48 training items, got 49"):
         Transduction(Toy(), shots=49).measure(AsItIs())
@@ -240,15 +299,18 @@ def test_shots_are_cut_to_the_context_and_counted():
 
 def test_settings_of_shots_that_cannot_be():
     with pytest.raises(InputError, match="adaptation: wanted none beside shots"):
-        Transduction(Toy(), shots=0, adaptation=Adaptation(epochs=1))
+        Transduction(Toy(), shots=0, adaptation=AdaptationSettings(epochs=1))
     with pytest.raises(InputError, match="between: wanted only beside shots, got ';'"):
         Transduction(Toy(), between=";")
-    assert "by networks as they are, after 4 solved items; chrF" in Transduction(Toy(), shots=4).describe()
+    assert (
+        "by networks as they are, after 4 solved items; chrF"
+        in Transduction(Toy(), shots=4).describe()
+    )
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_answers_as_it_is(kind, vocabulary, small):
-    from lmcompare.evaluation.cell_work import Tools
+    from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
@@ -257,7 +319,7 @@ def test_each_objective_answers_as_it_is(kind, vocabulary, small):
     network = networks.build(small, objective.role, vocabulary.special, 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     model = FACES[objective.role](network, vocabulary, objective)
-    bench = Tools(SimpleNamespace(vocabulary=vocabulary), model, 1, 128, 0, lambda event: None)
+    bench = Harness(SimpleNamespace(vocabulary=vocabulary), model, 1, 128, 0, lambda event: None)
     found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(bench)
     values = whole(found.outcomes)
     assert values["chrf"] < 30 and values["bits_per_byte"] > 1

@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare import metrics
 from lmcompare.core.errors import InputError
-from lmcompare.tasks._verbalizers import Worded
+from lmcompare.tasks._verbalizers import Verbalizer
 from lmcompare.tasks.classification import Classification
 
 
@@ -17,7 +17,10 @@ class Toy:
 
     def rows(self):
         for i in range(100):
-            yield {"text": f"text {i} {'good' if i % 4 else 'bad'}", "label": "pos" if i % 4 else "neg"}
+            yield {
+                "text": f"text {i} {'good' if i % 4 else 'bad'}",
+                "label": "pos" if i % 4 else "neg",
+            }
 
     def fingerprint(self):
         return "toy"
@@ -31,7 +34,9 @@ class Model:
     def log_likelihood(self, prompts, completions):
         self.asked = list(zip(prompts, completions, strict=True))
         return [
-            SimpleNamespace(sum=0.0 if ("bad" in prompt.split("\n\n")[-1]) == ("neg" in said) else -9.0)
+            SimpleNamespace(
+                sum=0.0 if ("bad" in prompt.split("\n\n")[-1]) == ("neg" in said) else -9.0
+            )
             for prompt, said in self.asked
         ]
 
@@ -55,9 +60,13 @@ class Bench:
 
     def choose(self, pairs, options, *, adaptation):
         self.pairs = pairs
-        rows = [[np.array_equal(option, answer) for option in options] for _, answer in pairs["test"]]
+        rows = [
+            [np.array_equal(option, answer) for option in options] for _, answer in pairs["test"]
+        ]
         tuned = SimpleNamespace(trials=[{}], chosen={}, seconds=2.0)
-        return SimpleNamespace(probabilities=np.array(rows, dtype=float), validation_accuracy=1.0, tuned=tuned)
+        return SimpleNamespace(
+            probabilities=np.array(rows, dtype=float), validation_accuracy=1.0, tuned=tuned
+        )
 
 
 def accuracy(found):
@@ -66,7 +75,7 @@ def accuracy(found):
 
 
 def test_docstring():
-    worded = Worded.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos"))
+    worded = Verbalizer.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos"))
     assert worded.completions == [" neg.", " good."]
     assert worded.prompt("So.") == "So. It was"
 
@@ -105,7 +114,9 @@ def test_examples_of_the_labels_take_turns_and_come_from_training():
 
 def test_text_to_text_learns_the_words():
     bench = Bench()
-    task = Classification(Toy(), route="text", template="{text} It was {label}.", words={"neg": "bad", "pos": "good"})
+    task = Classification(
+        Toy(), route="text", template="{text} It was {label}.", words={"neg": "bad", "pos": "good"}
+    )
     found = task.measure(bench)
     assert accuracy(found) == 1
     assert {bench.decode([answer])[0] for _, answer in bench.pairs["train"]} == {" bad.", " good."}

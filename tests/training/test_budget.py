@@ -5,16 +5,26 @@ from torch.utils.flop_counter import FlopCounterMode
 from lmcompare.core import settings
 from lmcompare.core.example import collate
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors
+from lmcompare.models.network import BatchTensors
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.budget import Meter, batch_flops, decoder_lengths, forward_flops, peak_memory, reset_peak_memory
+from lmcompare.training.budget import (
+    BudgetMeter,
+    batch_flops,
+    decoder_lengths,
+    forward_flops,
+    peak_memory,
+    reset_peak_memory,
+)
 
 
 def test_docstring():
-    tiny = settings.Network(width=8, layers=1, heads=2, feedforward=2.0)
+    tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
     block = 2 * (4 * 64 + 3 * 8 * 16) * 4
     attention = 4 * 8 * 4 * 4
-    assert forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3) == 6112.0
+    assert (
+        forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3)
+        == 6112.0
+    )
     assert block + attention + 2 * 8 * 10 * 3 == 6112
 
 
@@ -22,14 +32,23 @@ def test_docstring():
 def test_flops_equal_those_that_torch_counts(kind, small, special):
     objective = OBJECTIVES[kind]()
     network = networks.build(small, objective.role, special, seed=1)
-    parts = (network.transformer, *(getattr(network.transformer.model, name, None) for name in ("encoder", "decoder")))
+    parts = (
+        network.transformer,
+        *(getattr(network.transformer.model, name, None) for name in ("encoder", "decoder")),
+    )
     for part in filter(None, parts):
-        part.config._attn_implementation = "eager"  # the counter has no formula for the CPU's fused kernel
+        part.config._attn_implementation = (
+            "eager"  # the counter has no formula for the CPU's fused kernel
+        )
     rng = np.random.default_rng(0)
-    batch = collate([objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(3)], 0)
+    batch = collate(
+        [objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(3)], 0
+    )
     with FlopCounterMode(display=False) as counter:
-        network(Tensors.of(batch))
-    assert batch_flops(small, objective.role, batch, 96) == pytest.approx(counter.get_total_flops(), rel=0.02)
+        network(BatchTensors.of(batch))
+    assert batch_flops(small, objective.role, batch, 96) == pytest.approx(
+        counter.get_total_flops(), rel=0.02
+    )
 
 
 def test_meter_counts_what_is_not_padding(small, special):
@@ -38,7 +57,7 @@ def test_meter_counts_what_is_not_padding(small, special):
     rows = [objective.learn(rng.choice(special.ordinary, n), special, rng) for n in (20, 40)]
     batch = collate(rows, 0)
     assert decoder_lengths(batch).tolist() == [len(row.decoder_inputs) for row in rows]
-    meter = Meter()
+    meter = BudgetMeter()
     meter.add(small, "encoder-decoder", batch, 96)
     assert meter.positions == sum(len(row.inputs) + len(row.decoder_inputs) for row in rows)
     assert meter.targets == sum(len(row.targets) for row in rows)

@@ -21,16 +21,31 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.example import collate
 from lmcompare.models import network as networks
-from lmcompare.models.network import Tensors, evaluating
+from lmcompare.models.network import BatchTensors, evaluating
 from lmcompare.objectives import OBJECTIVES, parse
 from lmcompare.training.batches import first_rows
-from lmcompare.training.loop import Steps, Validation, mean_loss, optimizer_for, schedule, train
+from lmcompare.training.loop import (
+    TrainingBatches,
+    ValidationBatches,
+    mean_loss,
+    optimizer_for,
+    schedule,
+    train,
+)
 
-SMALL = settings.Training(tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2)
+SMALL = settings.TrainingSettings(
+    tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2
+)
 KINDS = ["causal", "masked", "seq2seq"]
 UNIFORM = {"kind": "masked", "rate": "uniform"}
-MIXTURE = {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": UNIFORM}, {"objective": "glm"}]}
-SCHEDULE = {"kind": "schedule", "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}]}
+MIXTURE = {
+    "kind": "mixture",
+    "parts": [{"objective": "causal"}, {"objective": UNIFORM}, {"objective": "glm"}],
+}
+SCHEDULE = {
+    "kind": "schedule",
+    "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}],
+}
 UL2 = {
     "kind": "mixture",
     "parts": [
@@ -51,7 +66,9 @@ def blocks(special):
     rows[::5, 11] = special.eos
     counts = np.bincount(rows.ravel(), minlength=96) + 1.0
     listed = [{"tokens": row.tolist()} for row in rows]
-    return SimpleNamespace(train=listed[:48], validation=listed[48:], unigram=np.log(counts / counts.sum()))
+    return SimpleNamespace(
+        train=listed[:48], validation=listed[48:], unigram=np.log(counts / counts.sum())
+    )
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +83,16 @@ def run(kind, blocks, special, small, folder, training=SMALL, **others):
     objective = parse(kind)
     network = networks.build(small, objective.role, special, seed=1)
     trained = train(
-        network, objective, blocks, special, training, shape=small, seed=3, folder=folder, device="cpu", **others
+        network,
+        objective,
+        blocks,
+        special,
+        training,
+        shape=small,
+        seed=3,
+        folder=folder,
+        device="cpu",
+        **others,
     )
     return network, trained
 
@@ -79,13 +105,25 @@ def weights(network):
 @pytest.mark.parametrize("kind", KINDS)
 def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tmp_path):
     one, first = run(kind, blocks, special, small, tmp_path / "1", isolated=isolated)
-    four, second = run(kind, blocks, special, small, tmp_path / "4", replace(SMALL, accumulation=4), isolated=isolated)
-    assert [p["loss"] for p in second.curve] == pytest.approx([p["loss"] for p in first.curve], abs=1e-5)
+    four, second = run(
+        kind,
+        blocks,
+        special,
+        small,
+        tmp_path / "4",
+        replace(SMALL, accumulation=4),
+        isolated=isolated,
+    )
+    assert [p["loss"] for p in second.curve] == pytest.approx(
+        [p["loss"] for p in first.curve], abs=1e-5
+    )
     torch.testing.assert_close(weights(four), weights(one), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", FURTHER, ids=str)
-def test_accumulation_changes_nothing_for_further_objectives(kind, blocks, special, small, tmp_path):
+def test_accumulation_changes_nothing_for_further_objectives(
+    kind, blocks, special, small, tmp_path
+):
     test_accumulation_changes_nothing(kind, False, blocks, special, small, tmp_path)
 
 
@@ -97,22 +135,30 @@ def test_accumulation_changes_nothing_where_documents_are_isolated_and_targets_w
 
 
 @pytest.mark.parametrize("kind", [*KINDS, UNIFORM], ids=str)
-def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(kind, blocks, special, small, tmp_path):
+def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
+    kind, blocks, special, small, tmp_path
+):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
     objective = parse(kind)
     training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
     ours, _ = run(kind, blocks, special, small, tmp_path, training)
     theirs = networks.build(small, objective.role, special, seed=1)
     optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.betas)
-    steps = Steps(blocks.train, objective, special, replace(training, accumulation=1), 3, False)
+    steps = TrainingBatches(
+        blocks.train, objective, special, replace(training, accumulation=1), 3, False
+    )
     (batch,) = steps[0]
-    tensors = Tensors.of(batch)
+    tensors = BatchTensors.of(batch)
     inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.read.long()}
     if tensors.decoder_inputs is not None:
         inputs["decoder_input_ids"] = tensors.decoder_inputs
     logits = theirs.transformer(**inputs).logits
-    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tensors.targets.flatten(), reduction="none")
-    weights_of = torch.from_numpy(batch.targets >= 0 if batch.weights is None else batch.weights).flatten()
+    losses = torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), tensors.targets.flatten(), reduction="none"
+    )
+    weights_of = torch.from_numpy(
+        batch.targets >= 0 if batch.weights is None else batch.weights
+    ).flatten()
     (losses @ weights_of.to(losses) / weights_of.sum()).backward()
     optimizer.step()
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=0, atol=2e-5)
@@ -127,13 +173,17 @@ def test_learns_what_the_rows_hold(kind, blocks, special, small, tmp_path):
     assert trained.currencies["epochs"] == pytest.approx(25)
 
 
-def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(blocks, special, small, tmp_path, monkeypatch):
+def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
+    blocks, special, small, tmp_path, monkeypatch
+):
     seen = []
     forward = networks.Network.forward
 
     def watch(network, batch):
         if network.training:
-            seen.append((bool((batch.prefix > 0).any()), bool((batch.inputs == special.mask).any())))
+            seen.append(
+                (bool((batch.prefix > 0).any()), bool((batch.inputs == special.mask).any()))
+            )
         return forward(network, batch)
 
     monkeypatch.setattr(networks.Network, "forward", watch)
@@ -145,7 +195,15 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(blocks, 
 
 def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
     schedule_, masked = (
-        Validation.of(blocks.validation, parse(kind), special, blocks.unigram, blocks=8, batch=8, isolated=False)
+        ValidationBatches.of(
+            blocks.validation,
+            parse(kind),
+            special,
+            blocks.unigram,
+            blocks=8,
+            batch=8,
+            isolated=False,
+        )
         for kind in (SCHEDULE, "masked")
     )
     assert (schedule_.batches[0].inputs == masked.batches[0].inputs).all()
@@ -154,8 +212,14 @@ def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
 def test_validation_loss_weighs_its_targets(blocks, special, small):
     network = networks.build(small, "encoder", special, seed=1)
     found = [
-        Validation.of(
-            blocks.validation, parse(UNIFORM), special, blocks.unigram, blocks=16, batch=size, isolated=False
+        ValidationBatches.of(
+            blocks.validation,
+            parse(UNIFORM),
+            special,
+            blocks.unigram,
+            blocks=16,
+            batch=size,
+            isolated=False,
         ).measure(network)
         for size in (16, 5)
     ]
@@ -163,15 +227,20 @@ def test_validation_loss_weighs_its_targets(blocks, special, small):
     examples = [parse(UNIFORM).learn(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
                 for i, row in enumerate(blocks.validation)]  # fmt: skip
     with evaluating(network):
-        sums = [float((network(Tensors.of(collate([e], 0))).numpy() * e.weights[e.asked]).sum()) for e in examples]
-    text = sum(int((~special.is_special(np.array(row["tokens"]))).sum()) for row in blocks.validation)
+        sums = [
+            float((network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.asked]).sum())
+            for e in examples
+        ]
+    text = sum(
+        int((~special.is_special(np.array(row["tokens"]))).sum()) for row in blocks.validation
+    )
     assert found[0]["loss"] == found[0]["text_loss"] == pytest.approx(sum(sums) / text, abs=1e-5)
 
 
 def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special):
     inputs = []
     for kind in ("causal", "masked"):
-        steps = Steps(blocks.train, OBJECTIVES[kind](), special, SMALL, 3, False)
+        steps = TrainingBatches(blocks.train, OBJECTIVES[kind](), special, SMALL, 3, False)
         inputs.append([batch for step in range(len(steps)) for batch in steps[step]])
     for causal, masked in zip(*inputs, strict=True):
         asked = masked.targets >= 0
@@ -180,13 +249,22 @@ def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special
 
 def test_a_part_of_the_text_is_read_again_and_again(blocks, special, small, tmp_path):
     rows = Dataset.from_list(blocks.train)
-    assert [len(first_rows(rows, tokens)) for tokens in (None, 10**6, 8 * 32 + 5, 1)] == [48, 48, 8, 1]
+    assert [len(first_rows(rows, tokens)) for tokens in (None, 10**6, 8 * 32 + 5, 1)] == [
+        48,
+        48,
+        8,
+        1,
+    ]
     assert first_rows(rows, 8 * 32)[:]["tokens"] == [row["tokens"] for row in blocks.train[:8]]
     repeated = replace(SMALL, unique_tokens=8 * 32)
-    _, trained = run("causal", replace_train(blocks, rows), special, small, tmp_path / "a", repeated)
+    _, trained = run(
+        "causal", replace_train(blocks, rows), special, small, tmp_path / "a", repeated
+    )
     assert trained.currencies["unique_tokens"] == 8 * 32
     assert trained.currencies["epochs"] == trained.currencies["corpus_tokens"] / (8 * 32) > 1
-    _, same = run("causal", replace_train(blocks, rows.select(range(8))), special, small, tmp_path / "b")
+    _, same = run(
+        "causal", replace_train(blocks, rows.select(range(8))), special, small, tmp_path / "b"
+    )
     assert [point["loss"] for point in trained.curve] == [point["loss"] for point in same.curve]
 
 
@@ -196,15 +274,24 @@ def replace_train(blocks, rows):
 
 def test_processes_share_a_step(blocks, special):
     objective = OBJECTIVES["causal"]()
-    whole = Steps(blocks.train, objective, special, SMALL, 3, False)[2][0].inputs
-    halves = [Steps(blocks.train, objective, special, SMALL, 3, False, i, 2)[2][0].inputs for i in (0, 1)]
+    whole = TrainingBatches(blocks.train, objective, special, SMALL, 3, False)[2][0].inputs
+    halves = [
+        TrainingBatches(blocks.train, objective, special, SMALL, 3, False, i, 2)[2][0].inputs
+        for i in (0, 1)
+    ]
     assert sorted(map(tuple, whole)) == sorted(map(tuple, np.concatenate(halves)))
 
 
 def test_validation_asks_the_same_every_time(blocks, special):
     made = [
-        Validation.of(
-            blocks.validation, OBJECTIVES["masked"](), special, blocks.unigram, blocks=8, batch=size, isolated=False
+        ValidationBatches.of(
+            blocks.validation,
+            OBJECTIVES["masked"](),
+            special,
+            blocks.unigram,
+            blocks=8,
+            batch=size,
+            isolated=False,
         )
         for size in (8, 3)
     ]
@@ -216,8 +303,14 @@ def test_validation_loss_does_not_depend_on_the_batch(blocks, special, small):
     network = networks.build(small, "encoder-decoder", special, seed=1)
     objective = OBJECTIVES["seq2seq"]()
     found = [
-        Validation.of(
-            blocks.validation, objective, special, blocks.unigram, blocks=16, batch=size, isolated=False
+        ValidationBatches.of(
+            blocks.validation,
+            objective,
+            special,
+            blocks.unigram,
+            blocks=16,
+            batch=size,
+            isolated=False,
         ).measure(network)
         for size in (16, 5)
     ]
@@ -238,7 +331,9 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, sma
     assert json.loads((tmp_path / "cut/checkpoint/meter.json").read_text())["meter"]["steps"] == 3
     resumed, trained = run("masked", blocks, special, small, tmp_path / "cut")
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
-    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-6)
+    assert [p["loss"] for p in trained.curve] == pytest.approx(
+        [p["loss"] for p in expected.curve], abs=1e-6
+    )
     assert trained.currencies["targets"] == expected.currencies["targets"]
 
 
@@ -263,7 +358,9 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
         return graph.forward
 
     compile_by(keep, monkeypatch)
-    eager, expected = run(kind, blocks, special, small, tmp_path / "eager", replace(SMALL, accumulation=3))
+    eager, expected = run(
+        kind, blocks, special, small, tmp_path / "eager", replace(SMALL, accumulation=3)
+    )
     assert not graphs
     stages = []
     network, trained = run(
@@ -272,20 +369,27 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
     )  # fmt: skip
     assert graphs
     assert stages[:2] == ["compiling", "training"]
-    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-5)
+    assert [p["loss"] for p in trained.curve] == pytest.approx(
+        [p["loss"] for p in expected.curve], abs=1e-5
+    )
     torch.testing.assert_close(weights(network), weights(eager), rtol=0, atol=1e-4)
     assert not any("forward" in vars(module) for module in network.modules())
 
 
 @TORCH_WARNS_OF_ITSELF
 @pytest.mark.skipif(
-    not shutil.which(os.environ.get("CXX", "g++")) or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
+    not shutil.which(os.environ.get("CXX", "g++"))
+    or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
     reason="no C++ compiler here, or none of Python's headers",
 )
 def test_torch_s_own_compiler_learns_the_same(blocks, special, small, tmp_path):
     _, expected = run("seq2seq", blocks, special, small, tmp_path / "eager")
-    _, trained = run("seq2seq", blocks, special, small, tmp_path / "compiled", replace(SMALL, compile=True))
-    assert [p["loss"] for p in trained.curve] == pytest.approx([p["loss"] for p in expected.curve], abs=1e-5)
+    _, trained = run(
+        "seq2seq", blocks, special, small, tmp_path / "compiled", replace(SMALL, compile=True)
+    )
+    assert [p["loss"] for p in trained.curve] == pytest.approx(
+        [p["loss"] for p in expected.curve], abs=1e-5
+    )
 
 
 @TORCH_WARNS_OF_ITSELF
@@ -294,7 +398,10 @@ def test_a_machine_that_cannot_compile(blocks, special, small, tmp_path, monkeyp
         raise OSError("no g++")
 
     compile_by(broken, monkeypatch)
-    with pytest.raises(InputError, match=r"training\.compile: .* wanted a C\+\+ compiler .*, got: no g\+\+; or leave"):
+    with pytest.raises(
+        InputError,
+        match=r"training\.compile: .* wanted a C\+\+ compiler .*, got: no g\+\+; or leave",
+    ):
         run("causal", blocks, special, small, tmp_path, replace(SMALL, compile=True))
 
 
@@ -303,20 +410,35 @@ def test_a_loss_that_is_not_a_number(blocks, special, small, tmp_path):
     network = networks.build(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
-    with pytest.raises(LmcompareError, match=r"the loss of step 1 is nan: lower training\.learning_rate \(now 0\.01\)"):
-        train(network, objective, blocks, special, SMALL, shape=small, seed=3, folder=tmp_path, device="cpu")
+    with pytest.raises(
+        LmcompareError,
+        match=r"the loss of step 1 is nan: lower training\.learning_rate \(now 0\.01\)",
+    ):
+        train(
+            network,
+            objective,
+            blocks,
+            special,
+            SMALL,
+            shape=small,
+            seed=3,
+            folder=tmp_path,
+            device="cpu",
+        )
 
 
 def test_trains_in_a_thread_too(blocks, special, small, tmp_path):
     done = []
-    thread = threading.Thread(target=lambda: done.append(run("causal", blocks, special, small, tmp_path)))
+    thread = threading.Thread(
+        target=lambda: done.append(run("causal", blocks, special, small, tmp_path))
+    )
     thread.start()
     thread.join()
     assert done
 
 
 def test_docstring_of_schedule():
-    factor = schedule(settings.Training(warmup=0.5, decay="linear"), steps=4)
+    factor = schedule(settings.TrainingSettings(warmup=0.5, decay="linear"), steps=4)
     assert [round(factor(step), 2) for step in range(4)] == [0.5, 1.0, 1.0, 0.55]
 
 
@@ -327,8 +449,19 @@ def test_tensorboard_is_told(blocks, special, small, tmp_path):
 
 def in_two(script):
     """Run a script in two gloo processes under torchrun."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(script),
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -429,9 +562,13 @@ torch.distributed.destroy_process_group()
         for rank in (0, 1):
             two = json.loads((tmp_path / f"{number}-{rank}.json").read_text())
             assert two["world"] == 2
-            assert [p["loss"] for p in two["curve"]] == pytest.approx([p["loss"] for p in one.curve], abs=1e-5)
+            assert [p["loss"] for p in two["curve"]] == pytest.approx(
+                [p["loss"] for p in one.curve], abs=1e-5
+            )
             assert two["currencies"]["targets"] == one.currencies["targets"]
-            assert two["currencies"]["training_flops"] == pytest.approx(one.currencies["training_flops"])
+            assert two["currencies"]["training_flops"] == pytest.approx(
+                one.currencies["training_flops"]
+            )
             torch.testing.assert_close(
                 torch.load(tmp_path / f"{number}-{rank}.pt"), weights(network), rtol=0, atol=1e-4
             )
@@ -440,7 +577,9 @@ torch.distributed.destroy_process_group()
 def test_dropout_is_off_while_validating(blocks, special, small):
     network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
     objective = OBJECTIVES["causal"]()
-    batch = Tensors.of(collate([objective.learn(np.arange(40, 60), special, np.random.default_rng(0))], 0))
+    batch = BatchTensors.of(
+        collate([objective.learn(np.arange(40, 60), special, np.random.default_rng(0))], 0)
+    )
     with evaluating(network):
         assert torch.equal(network(batch), network(batch))
     assert network.training

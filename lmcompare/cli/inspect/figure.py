@@ -13,7 +13,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from numpy.typing import NDArray
 
-from lmcompare.cli.inspect.panels import Panel, Row
+from lmcompare.cli.inspect.panels import Panel, PanelRow
 from lmcompare.core.errors import InputError
 
 # Okabe and Ito's colours, which colour-blind people tell apart.
@@ -47,14 +47,22 @@ def draw(panels: Sequence[Panel], text: str, path: Path) -> None:
     """
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: no such folder, {path.absolute().parent}")
-    letters = Letters([text, *(word for panel in panels for word in _words(panel))])
-    plans = [_Plan(panel, letters) for panel in panels]
+    letters = FontMetrics([text, *(word for panel in panels for word in _words(panel))])
+    plans = [_Layout(panel, letters) for panel in panels]
     width = max(sum(plan.width for plan in plans), 30.0)
     depth = _CELLS + max(plan.depth for plan in plans) + 2.4
     figure = Figure(figsize=(width * _UNIT, depth * _UNIT), dpi=150)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0), xlim=(0, width), ylim=(depth, 0))
     axes.axis("off")
-    axes.text(width / 2, 0.85, letters.spell(text), ha="center", va="center", fontsize=20, family=letters.family)
+    axes.text(
+        width / 2,
+        0.85,
+        letters.spell(text),
+        ha="center",
+        va="center",
+        fontsize=20,
+        family=letters.family,
+    )
     left = (width - sum(plan.width for plan in plans)) / 2
     for plan in plans:
         _panel(axes, plan, left)
@@ -68,7 +76,7 @@ def draw(panels: Sequence[Panel], text: str, path: Path) -> None:
         raise InputError(f"{path}: {error}") from error
 
 
-class Letters:
+class FontMetrics:
     """Fonts that show some texts; what none of them has is spelt by code point."""
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -77,7 +85,11 @@ class Letters:
         self.missing = wanted - _covered(font_manager.findfont("DejaVu Sans"))
         # A 'last resort' font has a box for every character.
         listed = font_manager.fontManager.ttflist
-        known = {font.name: font.fname for font in listed if "lastresort" not in font.name.replace(" ", "").lower()}
+        known = {
+            font.name: font.fname
+            for font in listed
+            if "lastresort" not in font.name.replace(" ", "").lower()
+        }
         first = [name for name in SHOWING_CHINESE if name in known]
         for name in dict.fromkeys([*first, *sorted(known)]):
             if not self.missing:
@@ -89,7 +101,10 @@ class Letters:
 
     def spell(self, text: str) -> str:
         """Return the text, with the code point ('4ECA') of each character that no font has; math signs as they are."""
-        spelt = "".join(f"‹{ord(character):04X}›" if character in self.missing else character for character in text)
+        spelt = "".join(
+            f"‹{ord(character):04X}›" if character in self.missing else character
+            for character in text
+        )
         return spelt.replace("$", r"\$")
 
 
@@ -105,10 +120,10 @@ def _words(panel: Panel) -> list[str]:
     return [word for row in rows for word in (row.reads, row.asked or "")]
 
 
-class _Plan:
+class _Layout:
     """Where the parts of a panel go, in tokens."""
 
-    def __init__(self, panel: Panel, letters: Letters) -> None:
+    def __init__(self, panel: Panel, letters: FontMetrics) -> None:
         self.panel, self.letters = panel, letters
         self.cells, self.rows = _cells(panel)
         self.outputs, self.inputs = self.cells.shape
@@ -121,11 +136,15 @@ class _Plan:
         self.depth = self.outputs + 0.9 + _LINE * len(self.notes)
 
 
-def _panel(axes: Axes, plan: _Plan, left: float) -> None:
+def _panel(axes: Axes, plan: _Layout, left: float) -> None:
     panel, letters, first = plan.panel, plan.letters, left + plan.before
     middle = left + plan.width / 2
-    axes.text(middle, _TOP - 0.75, panel.title, ha="center", va="center", fontsize=16, weight="bold")
-    axes.text(middle, _TOP - 0.1, panel.settings, ha="center", va="center", fontsize=11, color=INK["line"])
+    axes.text(
+        middle, _TOP - 0.75, panel.title, ha="center", va="center", fontsize=16, weight="bold"
+    )
+    axes.text(
+        middle, _TOP - 0.1, panel.settings, ha="center", va="center", fontsize=11, color=INK["line"]
+    )
     stacks = [(panel.role, panel.rows, first)]
     if panel.encoder is not None:
         second = first + len(panel.encoder) + 1
@@ -139,7 +158,9 @@ def _panel(axes: Axes, plan: _Plan, left: float) -> None:
             _arrow(axes, (start + i + 0.5, _READ - 0.1), (start + i + 0.5, _STACK + 1.12))
             _token(axes, start + i, _READ, row.reads, "white" if row.text else INK["put"], letters)
             if row.asked is not None:
-                _arrow(axes, (start + i + 0.5, _STACK - 0.1), (start + i + 0.5, _ASKED + _BOX + 0.1))
+                _arrow(
+                    axes, (start + i + 0.5, _STACK - 0.1), (start + i + 0.5, _ASKED + _BOX + 0.1)
+                )
                 _token(axes, start + i, _ASKED, row.asked, INK["asked"], letters)
     _matrix(axes, plan, first)
     if panel.encoder is not None:
@@ -148,9 +169,25 @@ def _panel(axes: Axes, plan: _Plan, left: float) -> None:
             (first + len(panel.encoder) / 2, "what the decoder sees of the encoder"),
             (first + len(panel.encoder) + 1 + len(panel.rows) / 2, "and of itself"),
         ):
-            axes.text(x, at, said, ha="center", va="center", fontsize=10, color=INK["line"], style="italic")
+            axes.text(
+                x,
+                at,
+                said,
+                ha="center",
+                va="center",
+                fontsize=10,
+                color=INK["line"],
+                style="italic",
+            )
     for place, note in enumerate(plan.notes):
-        axes.text(middle, _CELLS + plan.outputs + 0.75 + place * _LINE, note, ha="center", va="center", fontsize=11)
+        axes.text(
+            middle,
+            _CELLS + plan.outputs + 0.75 + place * _LINE,
+            note,
+            ha="center",
+            va="center",
+            fontsize=11,
+        )
 
 
 def _box(axes: Axes, x: float, y: float, width: float, height: float, colour: str) -> None:
@@ -162,7 +199,7 @@ def _box(axes: Axes, x: float, y: float, width: float, height: float, colour: st
     )  # fmt: skip
 
 
-def _token(axes: Axes, x: float, y: float, word: str, colour: str, letters: Letters) -> None:
+def _token(axes: Axes, x: float, y: float, word: str, colour: str, letters: FontMetrics) -> None:
     """Draw a word in a tall box: upright if it is short, else lying."""
     _box(axes, x + 0.1, y, 0.8, _BOX, colour)
     said = letters.spell(word)
@@ -173,7 +210,9 @@ def _token(axes: Axes, x: float, y: float, word: str, colour: str, letters: Lett
     )  # fmt: skip
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], width: float = 0.9) -> None:
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], width: float = 0.9
+) -> None:
     axes.add_patch(
         FancyArrowPatch(
             start, end, arrowstyle="-|>", mutation_scale=9 * max(1.0, width / 1.2), linewidth=width,
@@ -182,7 +221,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], wid
     )  # fmt: skip
 
 
-def _matrix(axes: Axes, plan: _Plan, first: float) -> None:
+def _matrix(axes: Axes, plan: _Layout, first: float) -> None:
     """Draw who sees whom: a line an output; its columns stand below the inputs."""
     for i, row in enumerate(plan.rows):
         if row is None:
@@ -192,15 +231,41 @@ def _matrix(axes: Axes, plan: _Plan, first: float) -> None:
             if plan.cells[i, j] < 0:
                 continue
             colour = INK["seen"] if plan.cells[i, j] else INK["pale"]
-            if plan.cells[i, j] and i == j and plan.panel.role == "encoder" and row.asked is not None and not row.text:
+            if (
+                plan.cells[i, j]
+                and i == j
+                and plan.panel.role == "encoder"
+                and row.asked is not None
+                and not row.text
+            ):
                 colour = INK["put"]
-            axes.add_patch(Rectangle((first + j + 0.05, y + 0.05), 0.9, 0.9, facecolor=colour, edgecolor="none"))
-        _label(axes, first - 0.3, y + 0.5, row.reads, plan.letters, "right", None if row.text else INK["put"])
+            axes.add_patch(
+                Rectangle(
+                    (first + j + 0.05, y + 0.05), 0.9, 0.9, facecolor=colour, edgecolor="none"
+                )
+            )
+        _label(
+            axes,
+            first - 0.3,
+            y + 0.5,
+            row.reads,
+            plan.letters,
+            "right",
+            None if row.text else INK["put"],
+        )
         if row.asked is not None:
-            _label(axes, first + plan.inputs + 0.3, y + 0.5, row.asked, plan.letters, "left", INK["asked"])
+            _label(
+                axes,
+                first + plan.inputs + 0.3,
+                y + 0.5,
+                row.asked,
+                plan.letters,
+                "left",
+                INK["asked"],
+            )
 
 
-def _cells(panel: Panel) -> tuple[NDArray[np.int64], list[Row | None]]:
+def _cells(panel: Panel) -> tuple[NDArray[np.int64], list[PanelRow | None]]:
     """Return 1 seen, 0 not seen, -1 nothing there; and the rows, None between two stacks."""
     if panel.encoder is None or panel.seen.decoder is None or panel.seen.cross is None:
         return panel.seen.own.astype(np.int64), list(panel.rows)
@@ -212,9 +277,13 @@ def _cells(panel: Panel) -> tuple[NDArray[np.int64], list[Row | None]]:
     return cells, [*panel.encoder, None, *panel.rows]
 
 
-def _label(axes: Axes, x: float, y: float, word: str, letters: Letters, side: str, colour: str | None) -> None:
+def _label(
+    axes: Axes, x: float, y: float, word: str, letters: FontMetrics, side: str, colour: str | None
+) -> None:
     said = letters.spell(word)
-    box = {"boxstyle": "round,pad=0.18", "facecolor": colour, "edgecolor": "none"} if colour else None
+    box = (
+        {"boxstyle": "round,pad=0.18", "facecolor": colour, "edgecolor": "none"} if colour else None
+    )
     size = 11 if len(said) <= 9 else 99 / len(said)
     axes.text(x, y, said, fontsize=size, family=letters.family, bbox=box, ha=side, va="center")
 
@@ -223,20 +292,39 @@ def _wrapped(notes: Sequence[str], width: int) -> list[str]:
     return [line for note in notes for line in textwrap.wrap(note, max(width, 20))]
 
 
-def _legend(axes: Axes, panels: Sequence[Panel], letters: Letters, middle: float, depth: float) -> None:
+def _legend(
+    axes: Axes, panels: Sequence[Panel], letters: FontMetrics, middle: float, depth: float
+) -> None:
     marks = [
         Patch(facecolor=INK["asked"], label="asked: the loss falls here"),
-        Patch(facecolor=INK["put"], label="put there, not in the text (in the grid: a mask sees itself)"),
+        Patch(
+            facecolor=INK["put"],
+            label="put there, not in the text (in the grid: a mask sees itself)",
+        ),
         Patch(facecolor=INK["seen"], label="this output (line) sees this input (column)"),
         Patch(facecolor=INK["pale"], label="it does not"),
     ]
-    where: dict[str, Any] = {"loc": "center", "bbox_to_anchor": (middle, depth - 1.5), "bbox_transform": axes.transData}
+    where: dict[str, Any] = {
+        "loc": "center",
+        "bbox_to_anchor": (middle, depth - 1.5),
+        "bbox_transform": axes.transData,
+    }
     narrow = middle * 2 * _UNIT < 18
     axes.legend(handles=marks, ncols=2 if narrow else 4, frameon=False, fontsize=11, **where)
     said = ["Measured: one input is changed, and the outputs that move have seen it."]
     if not all(panel.trained for panel in panels):
         said.append("Fresh networks: tiny, with random weights.")
     if letters.missing:
-        said.append("‹4ECA›: a character that no font here has, by its code point (Noto Sans CJK has Chinese).")
+        said.append(
+            "‹4ECA›: a character that no font here has, by its code point (Noto Sans CJK has Chinese)."
+        )
     step = "\n" if narrow and len(said) > 2 else " "
-    axes.text(middle, depth - 0.6, step.join(said), ha="center", va="center", fontsize=10.5, color=INK["line"])
+    axes.text(
+        middle,
+        depth - 0.6,
+        step.join(said),
+        ha="center",
+        va="center",
+        fontsize=10.5,
+        color=INK["line"],
+    )

@@ -10,12 +10,12 @@ import numpy as np
 from lmcompare.cli.inspect.patterns import attention_on_itself, pattern
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, Special, collate
-from lmcompare.data.tokenizer import RESERVED, Vocabulary
-from lmcompare.generation.infilling_template import Typed, parse
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
+from lmcompare.data.tokenizer import RESERVED, Tokenizer
+from lmcompare.generation.infilling_template import TypedTemplate, parse
 from lmcompare.language_model import load
 from lmcompare.models import network as networks
-from lmcompare.models.network import Network, Tensors, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluating
 from lmcompare.models.visibility import Visibility, visibility
 from lmcompare.objectives import Composed, Objective
 from lmcompare.objectives import parse as objective_of
@@ -31,7 +31,7 @@ _WORDS = "a the of and in is was not it that 一 是 在 有 人 上 大 中".sp
 
 
 @dataclass(frozen=True)
-class Row:
+class PanelRow:
     """What goes into one place of a network, and what is wanted out of it.
 
     Attributes:
@@ -66,8 +66,8 @@ class Panel:
     role: str
     settings: str
     trained: bool
-    rows: list[Row]
-    encoder: list[Row] | None
+    rows: list[PanelRow]
+    encoder: list[PanelRow] | None
     seen: Visibility
     notes: list[str]
 
@@ -80,7 +80,8 @@ class Panel:
         """Return the panel as plain data; each matrix [i][j] is 1 where output i sees input j."""
         plain = asdict(self)
         plain["seen"] = {
-            name: None if matrix is None else matrix.astype(int).tolist() for name, matrix in plain["seen"].items()
+            name: None if matrix is None else matrix.astype(int).tolist()
+            for name, matrix in plain["seen"].items()
         }
         return plain
 
@@ -102,41 +103,62 @@ def panels(text: str, models: Sequence[Path], kinds: Sequence[str], seed: int = 
         for folder in models:
             model = load(folder)
             objective, vocabulary = model.objective, model.vocabulary
-            found.append(_panel(folder.name or str(folder), model.network, objective, vocabulary, typed, seed, True))
+            found.append(
+                _panel(
+                    folder.name or str(folder),
+                    model.network,
+                    objective,
+                    vocabulary,
+                    typed,
+                    seed,
+                    True,
+                )
+            )
         return found
     vocabulary = word_vocabulary(" ".join(typed.parts))
     for kind in kinds:
         objective = _fresh(kind)
-        small = settings.Network(width=64, layers=2, heads=2)
+        small = settings.NetworkSettings(width=64, layers=2, heads=2)
         network = networks.build(small, objective.role, vocabulary.special, seed=seed + 1)
         found.append(_panel(kind, network, objective, vocabulary, typed, seed, False))
     return found
 
 
-def word_vocabulary(text: str) -> Vocabulary:
+def word_vocabulary(text: str) -> Tokenizer:
     """Return a vocabulary of the words of a text (of its characters, where words have no spaces between them)."""
-    from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+    import tokenizers
+    from tokenizers import AddedToken, Regex, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     word = Regex(r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{M}\p{N}'’]+|[^\p{L}\p{M}\p{N}\s]")
-    cut = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(word, "isolated")])
+    cut = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(word, "isolated")]
+    )
     words = [piece for piece, _ in cut.pre_tokenize_str(text)]
     special = [*RESERVED, *(f"<extra_id_{n}>" for n in range(32))]
     names = dict.fromkeys([*special, *words, *_WORDS, _UNKNOWN])
-    backend = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=_UNKNOWN))
+    backend = tokenizers.Tokenizer(
+        models.WordLevel({name: i for i, name in enumerate(names)}, unk_token=_UNKNOWN)
+    )
     backend.pre_tokenizer = cut
     backend.add_special_tokens([AddedToken(name, normalized=False) for name in special])
     made: Any = PreTrainedTokenizerFast
-    return Vocabulary.wrap(
-        made(tokenizer_object=backend, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", mask_token="<mask>")
+    return Tokenizer.wrap(
+        made(
+            tokenizer_object=backend,
+            pad_token="<pad>",
+            bos_token="<bos>",
+            eos_token="<eos>",
+            mask_token="<mask>",
+        )
     )
 
 
-def _typed(text: str) -> Typed:
+def _typed(text: str) -> TypedTemplate:
     try:
         return parse(text)
     except InputError:
-        return Typed([text], [], [])
+        return TypedTemplate([text], [], [])
 
 
 def _fresh(kind: str) -> Objective:
@@ -150,7 +172,13 @@ def _fresh(kind: str) -> Objective:
 
 
 def _panel(
-    name: str, network: Network, objective: Objective, vocabulary: Vocabulary, typed: Typed, seed: int, trained: bool
+    name: str,
+    network: Network,
+    objective: Objective,
+    vocabulary: Tokenizer,
+    typed: TypedTemplate,
+    seed: int,
+    trained: bool,
 ) -> Panel:
     special = vocabulary.special
     tokens, holes = _tokens(typed, vocabulary)
@@ -166,7 +194,12 @@ def _panel(
         half = (len(tokens) + 1) // 2
         example = objective.score(tokens[:half], tokens[half:], special)[0]
     with evaluating(network):
-        losses = network(Tensors.of(collate([example], special.pad), network.device)).float().cpu().tolist()
+        losses = (
+            network(BatchTensors.of(collate([example], special.pad), network.device))
+            .float()
+            .cpu()
+            .tolist()
+        )
     unknown = int(tokens[holes[0]]) if len(holes) else None
     read = example.inputs if example.decoder_inputs is None else example.decoder_inputs
     seen = visibility(network, example, special)
@@ -175,7 +208,7 @@ def _panel(
         nats = next(left) if target != IGNORE else None
         shown = None if target == IGNORE else _shown(target, vocabulary, unknown)
         rows.append(
-            Row(
+            PanelRow(
                 _shown(token, vocabulary, unknown),
                 not special.is_special(np.array([token]))[0],
                 shown,
@@ -185,13 +218,16 @@ def _panel(
     encoder = None
     if example.decoder_inputs is not None:
         inside = ~special.is_special(example.inputs)
-        encoder = [Row(_shown(t, vocabulary, unknown), bool(b)) for t, b in zip(example.inputs, inside, strict=True)]
+        encoder = [
+            PanelRow(_shown(t, vocabulary, unknown), bool(b))
+            for t, b in zip(example.inputs, inside, strict=True)
+        ]
     notes = _notes(network, example, seen, special, fixed, unknown is not None)
     told = "asked where the text says" if fixed else _settings(objective)
     return Panel(name, objective.role, told, trained, rows, encoder, seen, notes)
 
 
-def _tokens(typed: Typed, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
+def _tokens(typed: TypedTemplate, vocabulary: Tokenizer) -> tuple[Ids, Ids]:
     """Return the text as ids, an unknown one in each hole, and where those stand."""
     unknown = (vocabulary.encode(_UNKNOWN) or [int(vocabulary.special.ordinary[0])])[-1]
     holes = typed.ids(vocabulary)
@@ -199,7 +235,9 @@ def _tokens(typed: Typed, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
     return holes.filled(fills), holes.places(fills)
 
 
-def _asked_at(objective: Objective, tokens: Ids, holes: Ids, special: Special) -> Example | None:
+def _asked_at(
+    objective: Objective, tokens: Ids, holes: Ids, special: SpecialTokens
+) -> Example | None:
     """Ask for the holes, where an objective can choose what it asks; else None."""
     while isinstance(objective, Composed):
         objective = objective.answering
@@ -208,7 +246,11 @@ def _asked_at(objective: Objective, tokens: Ids, holes: Ids, special: Special) -
     if objective.kind == "masked":
         # The frame that a tokenizer puts around a text, if any, is that of ``read``.
         example = objective.read(tokens, special)
-        start = next(i for i in range(len(example.inputs)) if (example.inputs[i : i + len(tokens)] == tokens).all())
+        start = next(
+            i
+            for i in range(len(example.inputs))
+            if (example.inputs[i : i + len(tokens)] == tokens).all()
+        )
         inputs, targets = example.inputs.copy(), example.targets.copy()
         inputs[start + holes] = special.mask
         # A shifted objective answers where the token before the mask is read.
@@ -222,14 +264,18 @@ def _asked_at(objective: Objective, tokens: Ids, holes: Ids, special: Special) -
     holed[starts] = special.mask if objective.kind == "bart" else sentinel
     inputs = objective.read(holed[~inside | starts], special).inputs
     if objective.kind == "bart":
-        return Example(inputs, tokens, np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64))
+        return Example(
+            inputs, tokens, np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
+        )
     spans = np.split(tokens[inside], np.flatnonzero(starts[inside])[1:])
     if objective.kind == "glm":
         heads = [np.concatenate([[name], span]) for name, span in zip(sentinel, spans, strict=True)]
         wanted = [np.append(span, special.eos) for span in spans]
         targets = np.concatenate([np.full(len(inputs), IGNORE), *wanted])
         return Example(np.concatenate([inputs, *heads]), targets, visible=len(inputs))
-    written = np.concatenate([np.append(name, span) for name, span in zip(sentinel, spans, strict=True)])
+    written = np.concatenate(
+        [np.append(name, span) for name, span in zip(sentinel, spans, strict=True)]
+    )
     begun = objective.begin(tokens[:1], 1, special).decoder_inputs
     assert begun is not None
     decoder = np.concatenate([begun[:-1], written])
@@ -237,7 +283,7 @@ def _asked_at(objective: Objective, tokens: Ids, holes: Ids, special: Special) -
     return Example(inputs, targets.astype(np.int64), decoder.astype(np.int64))
 
 
-def _shown(token: int, vocabulary: Vocabulary, unknown: int | None) -> str:
+def _shown(token: int, vocabulary: Tokenizer, unknown: int | None) -> str:
     """Return a token as people read it: a space in it as '␣', bytes that are no character by their numbers."""
     if token == unknown:
         return _UNKNOWN
@@ -250,18 +296,29 @@ def _shown(token: int, vocabulary: Vocabulary, unknown: int | None) -> str:
     said = vocabulary.decode([int(token)])
     if "\ufffd" in said or not said:
         return spelt
-    return (("␣" + said[1:]) if said.startswith(" ") and len(said) > 1 else said).replace("\n", "⏎").replace(" ", "␣")
+    return (
+        (("␣" + said[1:]) if said.startswith(" ") and len(said) > 1 else said)
+        .replace("\n", "⏎")
+        .replace(" ", "␣")
+    )
 
 
 def _settings(objective: Objective) -> str:
     """Return what an objective was told, in a few words: 'rate 0.3, mean_span 2'."""
     shown = ("rate", "mean_span", "answer")
     said = {name: getattr(objective, name, "") for name in shown}
-    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items() if v)
+    return ", ".join(
+        f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items() if v
+    )
 
 
 def _notes(
-    network: Network, example: Example, seen: Visibility, special: Special, fixed: bool, unknown: bool
+    network: Network,
+    example: Example,
+    seen: Visibility,
+    special: SpecialTokens,
+    fixed: bool,
+    unknown: bool,
 ) -> list[str]:
     count = int(example.asked.sum())
     if seen.decoder is None or seen.cross is None:
@@ -278,13 +335,19 @@ def _notes(
     if np.isin(example.inputs, special.sentinels).any():
         notes.append("<0> is a sentinel: it names a hole.")
     if not fixed and unknown and seen.decoder is None:
-        notes.append("The hole is a token like any other here: it is guessed from the left alone, then read as '?'.")
+        notes.append(
+            "The hole is a token like any other here: it is guessed from the left alone, then read as '?'."
+        )
     masked = np.flatnonzero(example.inputs == special.mask)
     if special.mask >= 0 and len(masked) and seen.decoder is None:
         if seen.own[masked, masked].all():
             weight = attention_on_itself(network, example, masked)
             even = 1 / len(example.inputs)
-            share = "" if weight is None else f", with {weight:.1%} of its attention (an even share is {even:.1%})"
+            share = (
+                ""
+                if weight is None
+                else f", with {weight:.1%} of its attention (an even share is {even:.1%})"
+            )
             notes.append(f"A masked token does attend to itself{share}.")
         else:
             notes.append("A masked token does not see itself here.")

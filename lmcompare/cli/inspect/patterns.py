@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmcompare.core.example import Example, collate
-from lmcompare.models.network import Network, Tensors
+from lmcompare.models.network import BatchTensors, Network
 from lmcompare.models.visibility import Matrix
 
 
@@ -32,21 +32,29 @@ def pattern(matrix: Matrix) -> str:
     return f"{matrix.mean():.0%} of what is read, in a pattern of its own"
 
 
-def attention_on_itself(network: Network, example: Example, places: NDArray[np.int64]) -> float | None:
+def attention_on_itself(
+    network: Network, example: Example, places: NDArray[np.int64]
+) -> float | None:
     """Return the mean weight, over layers and heads, that these places give themselves; None if it is not told.
 
     That an output moves with its own input does not say so much: the residual stream would do.
     """
     transformer: Any = network.transformer
     kept = getattr(transformer.config, "_attn_implementation", None)
-    batch = Tensors.of(collate([example], 0), network.device)
+    batch = BatchTensors.of(collate([example], 0), network.device)
     if example.decoder_inputs is not None or network.role != "encoder" or kept is None:
         return None
     try:
         transformer.set_attn_implementation("eager")
         with torch.inference_mode():
-            told = transformer(input_ids=batch.inputs, attention_mask=batch.read.long(), output_attentions=True)
-        weights = [layer[0][:, places, places].float().mean() for layer in told.attentions or () if layer is not None]
+            told = transformer(
+                input_ids=batch.inputs, attention_mask=batch.read.long(), output_attentions=True
+            )
+        weights = [
+            layer[0][:, places, places].float().mean()
+            for layer in told.attentions or ()
+            if layer is not None
+        ]
     except (ValueError, TypeError, NotImplementedError):
         return None
     finally:

@@ -8,11 +8,16 @@ from rich.console import Console, Group, RenderableType
 from rich.panel import Panel as Box
 from rich.text import Text
 
-from lmcompare.cli.inspect.panels import Panel, Row
+from lmcompare.cli.inspect.panels import Panel, PanelRow
 from lmcompare.models.visibility import Matrix
 
 SEEN, UNSEEN, SELF = "■", "·", "◆"
-INK = {"seen": "bright_blue", "unseen": "bright_black", "loss": "bold black on yellow", "put": "bold magenta"}
+INK = {
+    "seen": "bright_blue",
+    "unseen": "bright_black",
+    "loss": "bold black on yellow",
+    "put": "bold magenta",
+}
 
 
 def show(panels: Sequence[Panel], text: str, console: Console) -> None:
@@ -40,7 +45,11 @@ def show(panels: Sequence[Panel], text: str, console: Console) -> None:
 
 def _box(panel: Panel) -> Box:
     parts: list[RenderableType] = []
-    if panel.encoder is not None and panel.seen.cross is not None and panel.seen.decoder is not None:
+    if (
+        panel.encoder is not None
+        and panel.seen.cross is not None
+        and panel.seen.decoder is not None
+    ):
         parts.append(_grid("encoder reads", panel.encoder, [("sees", panel.seen.own)], panel))
         parts.append(Text())
         sides = [("sees encoder", panel.seen.cross), ("and decoder", panel.seen.decoder)]
@@ -50,10 +59,17 @@ def _box(panel: Panel) -> Box:
     width = max(cell_len(line) for part in parts for line in str(part).split("\n"))
     parts.append(Text("\n" + "\n".join(panel.notes), "italic"))
     title = Text.assemble((panel.title, "bold"), f" {panel.settings}" if panel.settings else "")
-    return Box(Group(*parts), title=title, title_align="left", width=max(width, cell_len(str(title)) + 2) + 4)
+    return Box(
+        Group(*parts),
+        title=title,
+        title_align="left",
+        width=max(width, cell_len(str(title)) + 2) + 4,
+    )
 
 
-def _grid(head: str, rows: Sequence[Row], sides: Sequence[tuple[str, Matrix]], panel: Panel) -> Text:
+def _grid(
+    head: str, rows: Sequence[PanelRow], sides: Sequence[tuple[str, Matrix]], panel: Panel
+) -> Text:
     """Draw a line a place: its number, what it reads, what it sees, what is asked of it."""
     label = max(cell_len(head), *(cell_len(row.reads) + 4 for row in rows))
     grid = Text()
@@ -65,7 +81,9 @@ def _grid(head: str, rows: Sequence[Row], sides: Sequence[tuple[str, Matrix]], p
     grid.append("  asked" if asked else "", "bold")
     grid.append("\n" + " " * label)
     for (_, matrix), width in zip(sides, widths, strict=True):
-        numbers = "".join(f"{n if n < 10 or n % 5 == 0 else '':<2}" for n in range(1, matrix.shape[1] + 1))
+        numbers = "".join(
+            f"{n if n < 10 or n % 5 == 0 else '':<2}" for n in range(1, matrix.shape[1] + 1)
+        )
         grid.append("  " + _fit(numbers, width), "bright_black")
     for i, row in enumerate(rows):
         grid.append(f"\n{i + 1:>2}  ", "bright_black")
@@ -73,9 +91,13 @@ def _grid(head: str, rows: Sequence[Row], sides: Sequence[tuple[str, Matrix]], p
         for (name, matrix), width in zip(sides, widths, strict=True):
             grid.append("  ")
             for j, seen in enumerate(matrix[i]):
-                itself = i == j and name == "sees" and panel.role == "encoder" and row.asked is not None
+                itself = (
+                    i == j and name == "sees" and panel.role == "encoder" and row.asked is not None
+                )
                 mark = (SELF if itself and not row.text else SEEN) if seen else UNSEEN
-                grid.append(f"{mark} ", INK["put"] if mark == SELF else INK["seen" if seen else "unseen"])
+                grid.append(
+                    f"{mark} ", INK["put"] if mark == SELF else INK["seen" if seen else "unseen"]
+                )
             grid.append(" " * (width - 2 * matrix.shape[1]))
         if row.asked is not None:
             grid.append("  ")

@@ -50,7 +50,9 @@ def _packed(file: Path) -> bool:
 def _files(path: str, wanted: Callable[[str], bool]) -> list[Path]:
     place = files.expanded(path)
     if place.is_dir():
-        below = (file for file in place.rglob("*") if file.is_file() and not file.name.startswith("."))
+        below = (
+            file for file in place.rglob("*") if file.is_file() and not file.name.startswith(".")
+        )
         return sorted(file for file in below if _packed(file) or wanted(file.name))
     return files.find(path, ())
 
@@ -81,8 +83,12 @@ def _limited(content: bytes, where: str) -> bytes:
 
 def _decoded(content: bytes, file: Path, name: str, encoding: str) -> str:
     try:
-        return content.decode(files.codec(file, encoding).removesuffix("-sig")).removeprefix("\ufeff")
+        return content.decode(files.codec(file, encoding).removesuffix("-sig")).removeprefix(
+            "\ufeff"
+        )
     except UnicodeDecodeError as error:
         where = f"{file}: {name}" if name != file.name else str(file)
         got = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise InputError(f"{where}: not {encoding.upper()}: {got}; convert it, or set `encoding`") from None
+        raise InputError(
+            f"{where}: not {encoding.upper()}: {got}; convert it, or set `encoding`"
+        ) from None

@@ -69,12 +69,16 @@ def find(path: Paths, suffixes: tuple[str, ...]) -> list[Path]:
     for name in (path,) if isinstance(path, str) else path:
         place = expanded(name)
         if place.is_dir():
-            found = [file for file in place.rglob("*") if file.is_file() and has_suffix(file, suffixes)]
+            found = [
+                file for file in place.rglob("*") if file.is_file() and has_suffix(file, suffixes)
+            ]
             missing = f"{name}: the folder has no file with suffix {' or '.join(suffixes)}"
         elif place.is_file():
             found = [place]
         else:
-            found = [Path(file) for file in glob.glob(str(place), recursive=True) if Path(file).is_file()]
+            found = [
+                Path(file) for file in glob.glob(str(place), recursive=True) if Path(file).is_file()
+            ]
             beside = [str(file) for file in place.parent.iterdir()] if place.parent.is_dir() else []
             hint = nearest(str(place), beside) if len(beside) < 1000 else ""
             missing = f"{name}: no such file" + (hint if "did you mean" in hint else "")
@@ -112,7 +116,9 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+        raise InputError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
 
 
 def codec(path: Path, encoding: str) -> str:
@@ -124,7 +130,9 @@ def codec(path: Path, encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
-        raise InputError(f"{path}: no encoding {encoding!r}; wanted one that Python knows, such as 'utf-8'") from None
+        raise InputError(
+            f"{path}: no encoding {encoding!r}; wanted one that Python knows, such as 'utf-8'"
+        ) from None
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -144,7 +152,11 @@ def opened(path: Path, encoding: str) -> Iterator[TextIO]:
     """
     name = codec(path, encoding)
     try:
-        with readable(path), unpacked(path) as raw, io.TextIOWrapper(raw, encoding=name, newline="") as file:
+        with (
+            readable(path),
+            unpacked(path) as raw,
+            io.TextIOWrapper(raw, encoding=name, newline="") as file,
+        ):
             yield file
     except UnicodeError:
         offset, byte = _first_bad_byte(path, name)

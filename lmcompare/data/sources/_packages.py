@@ -52,4 +52,6 @@ def distribution(name: str, key: str, hint: str) -> Distribution:
     try:
         return Distribution.from_name(name)
     except (PackageNotFoundError, ValueError):
-        raise InputError(f"{key}: the package {name!r} is not installed; try: pip install {hint}") from None
+        raise InputError(
+            f"{key}: the package {name!r} is not installed; try: pip install {hint}"
+        ) from None

@@ -30,4 +30,6 @@ class Source(Protocol):
         ...
 
 
-SOURCES: Registry[Source] = Registry("source", package="lmcompare.data.sources", group="lmcompare.sources")
+SOURCES: Registry[Source] = Registry(
+    "source", package="lmcompare.data.sources", group="lmcompare.sources"
+)

@@ -48,7 +48,9 @@ class Blimp:
                     raise InputError(f"{where}: wanted a JSON object, got {type(pair).__name__}")
                 for key in _KEYS.values():
                     if not isinstance(pair.get(key), str):
-                        raise InputError(f"{where}: wanted text in {key!r}, got none{nearest(key, pair)}")
+                        raise InputError(
+                            f"{where}: wanted text in {key!r}, got none{nearest(key, pair)}"
+                        )
                 row = {column: pair[key] for column, key in _KEYS.items()}
                 yield {**row, "phenomenon": str(pair.get("linguistics_term") or "")}
 

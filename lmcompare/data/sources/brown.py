@@ -52,10 +52,14 @@ class Brown:
         """
         genres: dict[str, str] = {}
         for _, text in archive.texts(self.path, lambda name: name == "cats.txt", "utf-8"):
-            genres |= dict(line.split(maxsplit=1) for line in text.splitlines() if len(line.split()) == 2)
+            genres |= dict(
+                line.split(maxsplit=1) for line in text.splitlines() if len(line.split()) == 2
+            )
         for document, text in archive.texts(self.path, _is_document, "latin-1"):
             if document not in genres:
-                raise InputError(f"{self.path}: cats.txt names no genre for the document {document!r}")
+                raise InputError(
+                    f"{self.path}: cats.txt names no genre for the document {document!r}"
+                )
             for number, line in enumerate(text.split("\n"), 1):
                 if not line.strip():
                     continue
@@ -67,7 +71,9 @@ class Brown:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files' bytes and the settings."""
-        content = archive.fingerprint(self.path, lambda name: name == "cats.txt" or _is_document(name))
+        content = archive.fingerprint(
+            self.path, lambda name: name == "cats.txt" or _is_document(name)
+        )
         return digest(self.kind, self.tags, content)
 
 

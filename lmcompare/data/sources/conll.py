@@ -39,9 +39,13 @@ class Conll:
     def __post_init__(self) -> None:
         named = [name for name in self.columns if name != "-"]
         if "tokens" not in named:
-            raise InputError(f"columns: wanted one that is named 'tokens', got {', '.join(self.columns)}")
+            raise InputError(
+                f"columns: wanted one that is named 'tokens', got {', '.join(self.columns)}"
+            )
         if len(set(named)) < len(named) or "text" in named:
-            raise InputError(f"columns: wanted different names other than 'text', got {', '.join(self.columns)}")
+            raise InputError(
+                f"columns: wanted different names other than 'text', got {', '.join(self.columns)}"
+            )
 
     def rows(self) -> Iterator[Row]:
         """Yield a list for each column, such as ``tokens`` and ``tags``, and ``text``, the tokens joined.
@@ -74,16 +78,22 @@ class Conll:
                 f"in {line[:60]!r}"
             )
         if not values[self.columns.index("tokens")].strip():
-            raise InputError(f"{path}:{number}: wanted a word in column 'tokens', got none in {line[:60]!r}")
+            raise InputError(
+                f"{path}:{number}: wanted a word in column 'tokens', got none in {line[:60]!r}"
+            )
         return values
 
     def _sentence(self, words: list[list[str]]) -> Iterator[Row]:
         if "id" in self.columns:
-            words = [word for word in words if not _NOT_A_WORD.fullmatch(word[self.columns.index("id")])]
+            words = [
+                word for word in words if not _NOT_A_WORD.fullmatch(word[self.columns.index("id")])
+            ]
         token = self.columns.index("tokens")
         if not words or words[0][token] == "-DOCSTART-":
             return
-        lists = {name: [word[i] for word in words] for i, name in enumerate(self.columns) if name != "-"}
+        lists = {
+            name: [word[i] for word in words] for i, name in enumerate(self.columns) if name != "-"
+        }
         yield {**lists, "text": self.joined.join(lists["tokens"])}
 
     def fingerprint(self) -> str:

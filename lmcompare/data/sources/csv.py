@@ -17,7 +17,11 @@ _SUFFIXES = (".csv", ".tsv")
 
 
 def read_table(
-    path: Path, encoding: str = "utf-8", separator: str = ",", names: tuple[str, ...] = (), quotes: bool = True
+    path: Path,
+    encoding: str = "utf-8",
+    separator: str = ",",
+    names: tuple[str, ...] = (),
+    quotes: bool = True,
 ) -> Iterator[Row]:
     """Yield the rows of a CSV file, all values as text.
 
@@ -35,14 +39,19 @@ def read_table(
     csv.field_size_limit(2**31 - 1)  # the default stops at documents of 128 KiB
     with files.opened(path, encoding) as file:
         reader = csv.reader(
-            file, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE, strict=True
+            file,
+            delimiter=separator,
+            quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+            strict=True,
         )
         where = "`names`" if names else "the header"
         try:
             header = list(names) or next(reader, [])
             if len(set(header)) < len(header):
                 twice = next(name for i, name in enumerate(header) if name in header[:i])
-                raise InputError(f"{path}: wanted different names of columns, got {twice!r} twice in {where}")
+                raise InputError(
+                    f"{path}: wanted different names of columns, got {twice!r} twice in {where}"
+                )
             for values in reader:
                 if not values:
                     continue

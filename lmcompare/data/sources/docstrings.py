@@ -71,7 +71,9 @@ class Docstrings:
         content = []
         for package in self.packages:
             found, names = _modules(package)
-            content.append((package, found.version, [(str(name), _hash(found, name)) for name in names]))
+            content.append(
+                (package, found.version, [(str(name), _hash(found, name)) for name in names])
+            )
         return digest(self.kind, self.code, sys.version_info[:2], content)
 
 

@@ -12,7 +12,14 @@ from lmcompare.data.cache import digest
 from lmcompare.data.sources import _files as files
 from lmcompare.data.sources.base import SOURCES, Row
 
-_BUILDERS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet", ".txt": "text"}
+_BUILDERS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".parquet": "parquet",
+    ".txt": "text",
+}
 
 
 @SOURCES.register("huggingface")
@@ -48,7 +55,9 @@ class HuggingFace:
         settings = (self.config, self.split, self.column)
         place = files.expanded(self.name)
         if place.exists():
-            found = sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+            found = (
+                sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
+            )
             return files.fingerprint(self.kind, found, *settings)
         return digest(self.kind, *settings, _content(self))
 
@@ -68,7 +77,9 @@ def _load(source: HuggingFace) -> Any:
 
     place = files.expanded(source.name)
     try:
-        if place.is_dir() and ((place / "state.json").is_file() or (place / "dataset_dict.json").is_file()):
+        if place.is_dir() and (
+            (place / "state.json").is_file() or (place / "dataset_dict.json").is_file()
+        ):
             saved = load_from_disk(str(place))
             if isinstance(saved, DatasetDict):
                 if source.split not in saved:
@@ -78,7 +89,9 @@ def _load(source: HuggingFace) -> Any:
         if place.is_file():
             if place.suffix.lower() not in _BUILDERS:
                 raise ValueError(f"wanted a file with suffix {', '.join(_BUILDERS)}")
-            return load_dataset(_BUILDERS[place.suffix.lower()], data_files=str(place), split=source.split)
+            return load_dataset(
+                _BUILDERS[place.suffix.lower()], data_files=str(place), split=source.split
+            )
         name = str(place) if place.is_dir() else source.name
         loaded = load_dataset(name, source.config, split=source.split, revision=source.revision)
     except ConnectionError as error:
@@ -89,7 +102,9 @@ def _load(source: HuggingFace) -> Any:
     except (DatasetsError, ValueError, RuntimeError, OSError) as error:
         raise InputError(f"huggingface {source.name!r}: {_line(error)}") from error
     if not isinstance(loaded, Dataset):
-        raise InputError(f"huggingface {source.name!r}: wanted one split, got {type(loaded).__name__}; set `split`")
+        raise InputError(
+            f"huggingface {source.name!r}: wanted one split, got {type(loaded).__name__}; set `split`"
+        )
     return loaded
 
 

@@ -40,9 +40,13 @@ class Jsonl:
                     except ValueError as error:
                         raise InputError(f"{path}:{number}: not JSON: {error}") from None
                     if not isinstance(row, dict):
-                        raise InputError(f"{path}:{number}: wanted a JSON object, got {type(row).__name__}")
+                        raise InputError(
+                            f"{path}:{number}: wanted a JSON object, got {type(row).__name__}"
+                        )
                     yield files.with_text(row, self.column, path)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files' bytes and the settings."""
-        return files.fingerprint(self.kind, files.find(self.path, _SUFFIXES), self.column, self.encoding)
+        return files.fingerprint(
+            self.kind, files.find(self.path, _SUFFIXES), self.column, self.encoding
+        )

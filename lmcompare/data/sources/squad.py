@@ -49,7 +49,9 @@ class Squad:
                 yield from _questions(whole, path)
             except (KeyError, TypeError, AttributeError) as error:
                 said = f"no key {error}" if isinstance(error, KeyError) else str(error)
-                raise InputError(f"{path}: not in SQuAD's format ({said}); wanted data > paragraphs > qas") from None
+                raise InputError(
+                    f"{path}: not in SQuAD's format ({said}); wanted data > paragraphs > qas"
+                ) from None
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files' bytes and the settings."""
@@ -70,5 +72,10 @@ def _questions(whole: Any, path: Path) -> Iterator[Row]:
                             f"{path}: question {asked['id']!r}: wanted {answer[:60]!r} at character {start} of its "
                             f"context, got {context[max(0, start) : start + len(answer)][:60]!r}"
                         )
-                row = {"id": str(asked["id"]), "context": context, "question": asked["question"], "answers": answers}
+                row = {
+                    "id": str(asked["id"]),
+                    "context": context,
+                    "question": asked["question"],
+                    "answers": answers,
+                }
                 yield {**row, "starts": starts, "document": document, "text": context}

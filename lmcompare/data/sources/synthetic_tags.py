@@ -48,7 +48,9 @@ class SyntheticTags:
 
     def __post_init__(self) -> None:
         if self.distance >= self.length:
-            raise InputError(f"distance: wanted less than length ({self.length}), got {self.distance}")
+            raise InputError(
+                f"distance: wanted less than length ({self.length}), got {self.distance}"
+            )
 
     def classes(self) -> dict[str, str]:
         """Return the class of each word."""
@@ -83,4 +85,6 @@ class SyntheticTags:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the settings, which decide all."""
-        return digest(self.kind, self.side, self.distance, self.items, self.words, self.length, self.seed)
+        return digest(
+            self.kind, self.side, self.distance, self.items, self.words, self.length, self.seed
+        )

@@ -67,7 +67,9 @@ class Text:
         except re.error as error:
             raise InputError(f"pattern: not a regular expression: {error}") from error
         if not groups:
-            raise InputError(f"pattern: wanted named groups such as `(?P<text>.*)`, got {self.pattern!r}")
+            raise InputError(
+                f"pattern: wanted named groups such as `(?P<text>.*)`, got {self.pattern!r}"
+            )
 
     def rows(self) -> Iterator[Row]:
         """Yield ``text`` and ``file`` (its name) of each document, blank ones included.
@@ -83,7 +85,10 @@ class Text:
                     if self.pattern is None:
                         yield {"text": text, "file": path.name}
                     elif text.strip():
-                        yield {**_groups(self.pattern, text, f"{path}, document {number}"), "file": path.name}
+                        yield {
+                            **_groups(self.pattern, text, f"{path}, document {number}"),
+                            "file": path.name,
+                        }
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files' bytes and the settings."""

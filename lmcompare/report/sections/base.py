@@ -7,7 +7,7 @@ from lmcompare.report.markdown import Table
 
 
 @dataclass(frozen=True)
-class Block:
+class Section:
     """One piece of the page.
 
     Attributes:

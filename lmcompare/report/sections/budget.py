@@ -1,4 +1,4 @@
-"""What each arm was given and what it cost: the budget in every currency, the gate, the data and the machine."""
+"""What each model was given and what it cost: the budget in every currency, the gate, the data and the machine."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ import pandas as pd
 from lmcompare.core.settings import GATE
 from lmcompare.report.formatting import NONE, engineering, plain
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.results import Rows
+from lmcompare.report.results import Results
 
 TOLERANCE = 0.05
-"""Arms whose means differ by more than this share of the smallest are flagged."""
+"""Models whose means differ by more than this share of the smallest are flagged."""
 
 WIDE = 9
-"""More arms than this do not fit side by side: the table names the smallest and the largest; the csv file has all."""
+"""More models than this do not fit side by side: the table names the smallest and the largest; the csv file has all."""
 
 CURRENCIES = {
     "parameters": ("parameters", ""),
@@ -44,7 +44,7 @@ def ratio(values: Iterable[float]) -> float:
 
 
 def differs(values: Iterable[float]) -> bool:
-    """Return whether the arms differ by more than 5%.
+    """Return whether the models differ by more than 5%.
 
     >>> differs([100.0, 104.9]), differs([100.0, 106.0])
     (False, True)
@@ -56,10 +56,16 @@ SIZES = ("parameters", "parameters_without_embeddings")
 """All that is known of what a checkpoint cost."""
 
 
-def means(rows: Rows) -> pd.DataFrame:
-    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: arms trained here."""
-    runs = {arm: rows.pretraining(arm) for arm in rows.arms}
-    return _ordered({arm: pd.DataFrame([run.currencies for run in some]).mean() for arm, some in runs.items() if some})
+def means(rows: Results) -> pd.DataFrame:
+    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: models trained here."""
+    runs = {model: rows.pretraining(model) for model in rows.models}
+    return _ordered(
+        {
+            model: pd.DataFrame([run.currencies for run in some]).mean()
+            for model, some in runs.items()
+            if some
+        }
+    )
 
 
 def _ordered(columns: Any) -> pd.DataFrame:
@@ -73,16 +79,22 @@ def _named(key: object) -> tuple[str, str]:
     return CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))
 
 
-def sizes(rows: Rows) -> pd.DataFrame:
-    """Return the sizes of the checkpoints. Rows: as far as they are known, those of ``SIZES``; columns: arms."""
-    known = {arm: rows.checkpoint(arm) for arm in rows.checkpoints}
-    return pd.DataFrame({arm: {key: said[key] for key in SIZES if key in said} for arm, said in known.items() if said})
+def sizes(rows: Results) -> pd.DataFrame:
+    """Return the sizes of the checkpoints. Rows: as far as they are known, those of ``SIZES``; columns: models."""
+    known = {model: rows.checkpoint(model) for model in rows.checkpoints}
+    return pd.DataFrame(
+        {
+            model: {key: said[key] for key in SIZES if key in said}
+            for model, said in known.items()
+            if said
+        }
+    )
 
 
-def budget(rows: Rows) -> Table | None:
-    """The parity table: every currency of pretraining, and how far apart the arms are; of checkpoints, their size."""
+def budget(rows: Results) -> Table | None:
+    """The parity table: every currency of pretraining, and how far apart the models are; of checkpoints, their size."""
     frame = _ordered(means(rows).join(sizes(rows), how="outer", sort=False))
-    frame = frame[[arm for arm in rows.arms if arm in frame.columns]]
+    frame = frame[[model for model in rows.models if model in frame.columns]]
     if frame.empty:
         return None
     rendered = []
@@ -92,7 +104,10 @@ def budget(rows: Rows) -> Table | None:
             cells = [f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s" for value in values]
         else:
             cells = [plain(v, 2) if key == "epochs" else engineering(v, unit) for v in values]
-        cells = [cell if math.isfinite(value) else NONE for cell, value in zip(cells, values, strict=True)]
+        cells = [
+            cell if math.isfinite(value) else NONE
+            for cell, value in zip(cells, values, strict=True)
+        ]
         apart = ratio(values)
         if not math.isfinite(apart):
             flag = NONE
@@ -106,30 +121,37 @@ def budget(rows: Rows) -> Table | None:
             frame.iterrows(), rendered, strict=True)]  # fmt: skip
         headings = ["currency (mean over seeds)", "smallest", "largest", "largest / smallest"]
     else:
-        headings = ["currency (mean over seeds)", *(code(arm) for arm in frame.columns), "largest / smallest"]
+        headings = [
+            "currency (mean over seeds)",
+            *(code(model) for model in frame.columns),
+            "largest / smallest",
+        ]
     numbers = [
-        {"arm": arm, "seed": run.seed, "currency": key, "value": value}
-        for arm in rows.arms
-        for run in rows.pretraining(arm)
+        {"model": model, "seed": run.seed, "currency": key, "value": value}
+        for model in rows.models
+        for run in rows.pretraining(model)
         for key, value in run.currencies.items()
     ]
     numbers += [
-        {"arm": arm, "seed": None, "currency": key, "value": value}
-        for arm, values in sizes(rows).items()
+        {"model": model, "seed": None, "currency": key, "value": value}
+        for model, values in sizes(rows).items()
         for key, value in values.items()
     ]
     return Table("budget", headings, rendered, pd.DataFrame(numbers))
 
 
 def _ends(values: pd.Series, cells: list[str]) -> list[str]:
-    """Return the cells of the smallest and the largest value, each with its arm where they differ."""
+    """Return the cells of the smallest and the largest value, each with its model where they differ."""
     if not differs(values):
         return [cells[int(values.argmin())], cells[int(values.argmax())]]
-    return [f"{cells[i]} ({code(str(values.index[i]))})" for i in (int(values.argmin()), int(values.argmax()))]
+    return [
+        f"{cells[i]} ({code(str(values.index[i]))})"
+        for i in (int(values.argmin()), int(values.argmax()))
+    ]
 
 
-def matched(rows: Rows) -> tuple[list[str], list[str]]:
-    """Return the currencies, the machine's left out, in which the arms agree within 5%, and those in which not."""
+def matched(rows: Results) -> tuple[list[str], list[str]]:
+    """Return the currencies, the machine's left out, in which the models agree within 5%, and those in which not."""
     frame = means(rows)
     agree: list[str] = []
     apart: list[str] = []
@@ -144,9 +166,11 @@ def matched(rows: Rows) -> tuple[list[str], list[str]]:
     return agree, apart
 
 
-def gate(rows: Rows) -> Table | None:
+def gate(rows: Results) -> Table | None:
     """Each pretraining against the unigram loss on the same positions."""
-    runs = [run for arm in rows.arms for run in rows.pretraining(arm) if run.notes.get("gate")]
+    runs = [
+        run for model in rows.models for run in rows.pretraining(model) if run.notes.get("gate")
+    ]
     if not runs:
         return None
     rendered, numbers = [], []
@@ -154,14 +178,29 @@ def gate(rows: Rows) -> Table | None:
         asked = run.notes["gate"]
         loss, unigram, margin = (float(asked[key]) for key in ("loss", "unigram", "margin"))
         passed = "passed" if asked["passed"] else "**not passed**"
-        rendered.append([code(run.arm), str(run.seed), plain(loss, 3), plain(unigram, 3), plain(margin, 3), passed])
-        numbers.append({"arm": run.arm, "seed": run.seed, **asked})
-    headings = ["arm", "seed", "validation loss, nats per text target", "unigram loss", "below unigram by"]
+        rendered.append(
+            [
+                code(run.model),
+                str(run.seed),
+                plain(loss, 3),
+                plain(unigram, 3),
+                plain(margin, 3),
+                passed,
+            ]
+        )
+        numbers.append({"model": run.model, "seed": run.seed, **asked})
+    headings = [
+        "model",
+        "seed",
+        "validation loss, nats per text target",
+        "unigram loss",
+        "below unigram by",
+    ]
     headings.append(f"gate (≥ {GATE})")
     return Table("gate", headings, rendered, pd.DataFrame(numbers))
 
 
-def adaptation(rows: Rows) -> Table | None:
+def adaptation(rows: Results) -> Table | None:
     """What each cell of each task cost, summed over seeds."""
     runs = [run for task in rows.tasks for run in rows.cells(task.name) if run.currencies]
     if not runs:
@@ -169,15 +208,29 @@ def adaptation(rows: Rows) -> Table | None:
     keys = sorted({key for run in runs for key in run.currencies} - {"threads", "workers"})
     frame = pd.DataFrame(
         [
-            {"task": run.task, "arm": run.arm, "condition": run.condition, "seed": run.seed, **run.currencies}
+            {
+                "task": run.task,
+                "model": run.model,
+                "condition": run.condition,
+                "seed": run.seed,
+                **run.currencies,
+            }
             for run in runs
         ]
     )
     rendered = []
-    for (task, arm, condition), part in frame.groupby(["task", "arm", "condition"], sort=False):
+    for (task, model, condition), part in frame.groupby(["task", "model", "condition"], sort=False):
         cells = [engineering(part[key].mean(), _unit(key)) for key in keys]
-        rendered.append([code(task), code(arm) if arm else "controls", condition, str(len(part)), *cells])
-    headings = ["task", "arm", "condition", "cells", *(f"{escape(key.replace('_', ' '))}, mean" for key in keys)]
+        rendered.append(
+            [code(task), code(model) if model else "controls", condition, str(len(part)), *cells]
+        )
+    headings = [
+        "task",
+        "model",
+        "condition",
+        "cells",
+        *(f"{escape(key.replace('_', ' '))}, mean" for key in keys),
+    ]
     return Table("adaptation", headings, rendered, frame)
 
 
@@ -201,34 +254,52 @@ def flattened(mapping: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def counts(rows: Rows) -> Table | None:
+def counts(rows: Results) -> Table | None:
     """What was counted in the data: documents, duplicates, tokens, truncated texts."""
     found: list[tuple[str, str, Any]] = []
     for run in rows.runs:
         if run.cell == "prepare":
-            found += [("corpus", key, value) for key, value in flattened(run.notes.get("counts") or {}).items()]
+            found += [
+                ("corpus", key, value)
+                for key, value in flattened(run.notes.get("counts") or {}).items()
+            ]
     for task in rows.tasks:
         seen: dict[str, Any] = {}
         for run in rows.cells(task.name):
             seen |= flattened(run.notes.get("counts") or {})
             for note, value in run.notes.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
-                    key = f"{note} ({run.arm or 'controls'})" if note in ("truncated", "left_out") else note
+                    key = (
+                        f"{note} ({run.model or 'controls'})"
+                        if note in ("truncated", "left_out")
+                        else note
+                    )
                     seen[key] = max(value, seen.get(key, value))
         found += [(task.name, key, value) for key, value in seen.items()]
     if not found:
         return None
-    rendered = [[escape(part), escape(key.replace("_", " ")), _count(value)] for part, key, value in found]
-    return Table("counts", ["of", "count", "value"], rendered, pd.DataFrame(found, columns=["of", "count", "value"]))
+    rendered = [
+        [escape(part), escape(key.replace("_", " ")), _count(value)] for part, key, value in found
+    ]
+    return Table(
+        "counts",
+        ["of", "count", "value"],
+        rendered,
+        pd.DataFrame(found, columns=["of", "count", "value"]),
+    )
 
 
 def _count(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return escape(value)
-    return f"{value:,}" if isinstance(value, int) or value.is_integer() and abs(value) < 1e15 else f"{value:,.4g}"
+    return (
+        f"{value:,}"
+        if isinstance(value, int) or value.is_integer() and abs(value) < 1e15
+        else f"{value:,.4g}"
+    )
 
 
-def environment(rows: Rows) -> Table | None:
+def environment(rows: Results) -> Table | None:
     """The machine and the versions; where cells disagree, every value that occurs."""
     found: dict[str, dict[str, None]] = {}
     for run in rows.runs:
@@ -238,34 +309,50 @@ def environment(rows: Rows) -> Table | None:
         return None
     rendered = [[escape(key), escape("; ".join(values))] for key, values in found.items()]
     pairs = [(key, value) for key, values in found.items() for value in values]
-    return Table("environment", ["what", "value"], rendered, pd.DataFrame(pairs, columns=["what", "value"]))
+    return Table(
+        "environment", ["what", "value"], rendered, pd.DataFrame(pairs, columns=["what", "value"])
+    )
 
 
-def fingerprints(rows: Rows) -> Table | None:
+def fingerprints(rows: Results) -> Table | None:
     """The content hash of each step of the data."""
     found: dict[tuple[str, str], None] = {}
     for run in rows.runs:
         for key, value in run.fingerprints.items():
             if key == "checkpoint":
-                found[f"checkpoint: {run.arm}", value] = None
+                found[f"checkpoint: {run.model}", value] = None
                 continue
-            found[f"{run.task}: {key}" if run.task and run.cell != "prepare" and _own(rows, key) else key, value] = None
+            found[
+                f"{run.task}: {key}"
+                if run.task and run.cell != "prepare" and _own(rows, key)
+                else key,
+                value,
+            ] = None
     if not found:
         return None
     first = {step: place for place, step in enumerate(("source", "corpus", "vocabulary", "blocks"))}
     listed = sorted(found, key=lambda pair: first.get(pair[0], len(first)))
     rendered = [[escape(key), code(value)] for key, value in listed]
-    return Table("fingerprints", ["step", "sha-256"], rendered, pd.DataFrame(listed, columns=["step", "hash"]))
+    return Table(
+        "fingerprints",
+        ["step", "sha-256"],
+        rendered,
+        pd.DataFrame(listed, columns=["step", "hash"]),
+    )
 
 
-def _own(rows: Rows, key: str) -> bool:
+def _own(rows: Results, key: str) -> bool:
     """Return whether a fingerprint of this name is a task's own, not one of the corpus's steps."""
     return not any(run.cell == "prepare" and key in run.fingerprints for run in rows.runs)
 
 
-def in_words(words: str, rows: Rows) -> str:
-    """Say in which currencies the arms agree (``words``), or why there is nothing to say."""
+def in_words(words: str, rows: Results) -> str:
+    """Say in which currencies the models agree (``words``), or why there is nothing to say."""
     if not rows.checkpoints:
-        return words or "One arm: nothing to set it against."
-    alone = "One arm was trained here: nothing to set it against." if rows.fresh else "Nothing was trained here."
+        return words or "One model: nothing to set it against."
+    alone = (
+        "One model was trained here: nothing to set it against."
+        if rows.fresh
+        else "Nothing was trained here."
+    )
     return f"{words or alone} Of what a checkpoint cost, its size alone is known here."

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from lmcompare.report.analysis import Findings
+from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import plain
 from lmcompare.report.markdown import Table, escape, slug
-from lmcompare.report.results import PRETRAINED, SCRATCH, Rows
-from lmcompare.report.sections.base import Block
+from lmcompare.report.results import PRETRAINED, SCRATCH, Results
+from lmcompare.report.sections.base import Section
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import GREY, STYLE, grid, look, png
 from lmcompare.report.sections.task_tables import who
@@ -36,41 +36,58 @@ def binned(confidence: Sequence[float], correct: Sequence[float]) -> pd.DataFram
     frame = pd.DataFrame({"bin": places, "confidence": confidence, "correct": correct})
     groups = frame.groupby("bin")
     return pd.DataFrame(
-        {"items": groups.size(), "confidence": groups["confidence"].mean(), "accuracy": groups["correct"].mean()}
+        {
+            "items": groups.size(),
+            "confidence": groups["confidence"].mean(),
+            "accuracy": groups["correct"].mean(),
+        }
     ).reset_index()
 
 
-def bins(rows: Rows, found: Findings) -> pd.DataFrame:
-    """Return the bins of each arm, condition and seed, and of its seeds together (seed: NaN); empty without rows."""
+def bins(rows: Results, found: TaskAnalysis) -> pd.DataFrame:
+    """Return the bins of each model, condition and seed, and of its seeds together (seed: NaN); empty without rows."""
     parts = []
-    for arm, condition in found.measured:
-        both = [rows.values(found.task.name, arm, condition, metric) for metric in ("confidence", "correct")]
-        sure, right = (frame[frame["item"] != ""].set_index(["seed", "item"])["value"] for frame in both)
-        frame = pd.concat([sure, right], axis=1, keys=["confidence", "correct"], join="inner").dropna()
-        seeds: dict[int | None, pd.DataFrame] = {int(seed): part for seed, part in frame.groupby(level="seed")}
+    for model, condition in found.measured:
+        both = [
+            rows.values(found.task.name, model, condition, metric)
+            for metric in ("confidence", "correct")
+        ]
+        sure, right = (
+            frame[frame["item"] != ""].set_index(["seed", "item"])["value"] for frame in both
+        )
+        frame = pd.concat(
+            [sure, right], axis=1, keys=["confidence", "correct"], join="inner"
+        ).dropna()
+        seeds: dict[int | None, pd.DataFrame] = {
+            int(seed): part for seed, part in frame.groupby(level="seed")
+        }
         for seed, part in {**seeds, None: frame}.items():
             if len(part):
                 one = binned(part["confidence"].tolist(), part["correct"].tolist())
-                parts.append(one.assign(arm=arm, condition=condition, seed=np.nan if seed is None else seed))
-    columns = ["arm", "condition", "seed", "bin", "items", "confidence", "accuracy"]
+                parts.append(
+                    one.assign(
+                        model=model, condition=condition, seed=np.nan if seed is None else seed
+                    )
+                )
+    columns = ["model", "condition", "seed", "bin", "items", "confidence", "accuracy"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def block(rows: Rows, found: Findings) -> Block | None:
-    """The diagrams of a task, a panel for each arm, and their numbers; None where no row says how sure an arm was."""
+def block(rows: Results, found: TaskAnalysis) -> Section | None:
+    """The diagrams of a task, a panel for each model, and their numbers; None where no row says how sure a model was."""
     frame = bins(rows, found)
-    frame = frame[frame["arm"].isin(rows.arms)]
+    frame = frame[frame["model"].isin(rows.models)]
     if frame.empty:
         return None
-    arms = [arm for arm in rows.arms if (frame["arm"] == arm).any()]
+    models = [model for model in rows.models if (frame["model"] == model).any()]
     name = f"reliability-{slug(found.task.name)}"
-    return Block(
+    return Section(
         name,
         "Reliability",
         "On the diagonal an answer is as often right as the network is sure of it; below it, the network is too sure. "
         f"ECE is the mean distance from it over the {BINS} bins, weighted by their items (mean over seeds).",
-        _draw(rows, found, frame, arms) if len(arms) <= MANY else None,
-        f"Share of right answers of {escape(found.task.name)} against confidence, for each arm",
+        _draw(rows, found, frame, models) if len(models) <= MANY else None,
+        f"Share of right answers of {escape(found.task.name)} against confidence, for each model",
         _table(frame, name),
         "table",
     )
@@ -79,46 +96,78 @@ def block(rows: Rows, found: Findings) -> Block | None:
 def _table(frame: pd.DataFrame, name: str) -> Table:
     together = frame[frame["seed"].isna()]
     lines = [
-        [who(row.arm, row.condition), row.condition, f"{(row.bin - 1) / BINS:.3f} to {row.bin / BINS:.3f}",
+        [who(row.model, row.condition), row.condition, f"{(row.bin - 1) / BINS:.3f} to {row.bin / BINS:.3f}",
          f"{row.items:,}", plain(row.confidence * 100, 1), plain(row.accuracy * 100, 1)]
         for row in together.itertuples()
     ]  # fmt: skip
-    headings = ["arm", "condition", "bin of confidence", "answers of all seeds", "confidence, %", "accuracy, %"]
+    headings = [
+        "model",
+        "condition",
+        "bin of confidence",
+        "answers of all seeds",
+        "confidence, %",
+        "accuracy, %",
+    ]
     return Table(name, headings, lines, frame)
 
 
-def _ece(found: Findings, arm: str, condition: str) -> str:
+def _ece(found: TaskAnalysis, model: str, condition: str) -> str:
     frame = found.others.get("ece")
     if frame is None:
         return ""
-    values = frame.loc[(frame["arm"] == arm) & (frame["condition"] == condition), "value"]
+    values = frame.loc[(frame["model"] == model) & (frame["condition"] == condition), "value"]
     return f"{100 * values.mean():.1f}%" if len(values) else ""
 
 
-def _draw(rows: Rows, found: Findings, frame: pd.DataFrame, arms: list[str]) -> bytes:
+def _draw(rows: Results, found: TaskAnalysis, frame: pd.DataFrame, models: list[str]) -> bytes:
     with mpl.rc_context(STYLE):
-        figure, panels = grid(len(arms), 3, 0.6, 3.1, sharey=True)
+        figure, panels = grid(len(models), 3, 0.6, 3.1, sharey=True)
         least = max(0.0, float(np.floor(10 * (frame["confidence"].min() - 0.02)) / 10))
-        for axes, arm in zip(panels.flat, arms, strict=False):
-            _panel(axes, rows, found, frame[frame["arm"] == arm], arm)
+        for axes, model in zip(panels.flat, models, strict=False):
+            _panel(axes, rows, found, frame[frame["model"] == model], model)
             axes.set_xlim(least, 1.02)
         for axes in panels[:, 0]:
             axes.set_ylabel("share of right answers")
         keys = [
-            Line2D([], [], color=GREY, marker="o", markersize=6, linewidth=1.8, label="pretrained, all seeds"),
-            Line2D([], [], color=GREY, marker="o", markersize=3.2, linestyle="", alpha=0.7, label="one seed"),
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                marker="o",
+                markersize=6,
+                linewidth=1.8,
+                label="pretrained, all seeds",
+            ),
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                marker="o",
+                markersize=3.2,
+                linestyle="",
+                alpha=0.7,
+                label="one seed",
+            ),
         ]
         if (frame["condition"] == SCRATCH).any():
             keys.append(
-                Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle=":", label="from scratch")
+                Line2D(
+                    [],
+                    [],
+                    color=GREY,
+                    marker="o",
+                    markerfacecolor="white",
+                    linestyle=":",
+                    label="from scratch",
+                )
             )
         bars = Patch(facecolor="#D9D9D9", label="share of answers in the bin (pretrained)")
         figure.legend(handles=[*keys, bars], loc="outside lower left", ncols=4, columnspacing=1.5)
         return png(figure)
 
 
-def _panel(axes: Axes, rows: Rows, found: Findings, frame: pd.DataFrame, arm: str) -> None:
-    colour, marker = look(rows.arms, arm)
+def _panel(axes: Axes, rows: Results, found: TaskAnalysis, frame: pd.DataFrame, model: str) -> None:
+    colour, marker = look(rows.models, model)
     axes.plot([0, 1], [0, 1], color="#000000", linewidth=1, zorder=2)
     for condition, face, dashes in ((SCRATCH, "white", ":"), (PRETRAINED, colour, "-")):
         of = frame[frame["condition"] == condition]
@@ -138,5 +187,5 @@ def _panel(axes: Axes, rows: Rows, found: Findings, frame: pd.DataFrame, arm: st
             )  # fmt: skip
     axes.set_ylim(0, 1.03)
     axes.set_xlabel("confidence of the answer")
-    ece = _ece(found, arm, PRETRAINED)
-    axes.set_title(f"{arm}{', ECE ' + ece if ece else ''}", color=colour)
+    ece = _ece(found, model, PRETRAINED)
+    axes.set_title(f"{model}{', ECE ' + ece if ece else ''}", color=colour)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lmcompare.report.analysis import Findings, Lead, Measured, decimals_of, written
+from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, written
 from lmcompare.report.formatting import CEILINGS, called, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
@@ -10,7 +10,7 @@ from lmcompare.report.sections.task_tables import EXACTNESS
 
 
 @dataclass(frozen=True)
-class Answer:
+class Headline:
     """What is said of one task.
 
     Attributes:
@@ -26,7 +26,7 @@ class Answer:
     lines: list[str]
 
 
-def answer(found: Findings, warning: str = "") -> Answer:
+def answer(found: TaskAnalysis, warning: str = "") -> Headline:
     """Say what was found on one task, and at the end ``warning``, if there is one."""
     measured = [one for one in found.of(PRETRAINED) if one.exactness in EXACTNESS]
     items = max((one.estimate.items for one in measured), default=0)
@@ -34,14 +34,19 @@ def answer(found: Findings, warning: str = "") -> Answer:
     asked += f" on {items:,} held-out items" if items else ""
     asked = f"{asked}, {found.task.better} is better" if asked else found.task.kind
     measured.sort(key=lambda one: one.estimate.value, reverse=found.task.better == "higher")
-    noun = "arm" if found.checkpoints else "objective"
-    distances = _distances(found, measured[0].arm) if measured else []
+    noun = "model" if found.checkpoints else "objective"
+    distances = _distances(found, measured[0].model) if measured else []
     lines = [*distances, *_pretraining(found), *_controls(found), *([warning] if warning else [])]
-    return Answer(escape(found.task.name), asked, _headline(found, measured, noun), [*_uncontrolled(found), *lines])
+    return Headline(
+        escape(found.task.name),
+        asked,
+        _headline(found, measured, noun),
+        [*_uncontrolled(found), *lines],
+    )
 
 
-def _uncontrolled(found: Findings) -> list[str]:
-    there = [code(one.arm) for one in found.of(PRETRAINED) if one.arm in found.checkpoints]
+def _uncontrolled(found: TaskAnalysis) -> list[str]:
+    there = [code(one.model) for one in found.of(PRETRAINED) if one.model in found.checkpoints]
     if not there:
         return []
     are, it = ("are checkpoints", "them") if len(there) > 1 else ("is a checkpoint", "it")
@@ -49,38 +54,48 @@ def _uncontrolled(found: Findings) -> list[str]:
     return [f"**Not controlled:** {said}"]
 
 
-def _value(found: Findings, one: Measured) -> str:
+def _value(found: TaskAnalysis, one: MeasuredModel) -> str:
     decimals = decimals_of(found.metric, [other.estimate for other in found.measured.values()])
-    return plain(one.estimate.value * found.metric.scale, decimals) + ("%" if found.metric.unit == "%" else "")
+    return plain(one.estimate.value * found.metric.scale, decimals) + (
+        "%" if found.metric.unit == "%" else ""
+    )
 
 
-def _of(found: Findings, arm: str) -> str:
-    return _value(found, found.measured[arm, PRETRAINED])
+def _of(found: TaskAnalysis, model: str) -> str:
+    return _value(found, found.measured[model, PRETRAINED])
 
 
-def _by(found: Findings, lead: Lead) -> str:
-    decimals = decimals_of(found.metric, [other.difference for other in [*found.leads, *found.gains]])
+def _by(found: TaskAnalysis, lead: Comparison) -> str:
+    decimals = decimals_of(
+        found.metric, [other.difference for other in [*found.leads, *found.gains]]
+    )
     value, _, bounds = written(found.metric, lead.difference, decimals).partition(" ")
     unit = f" {found.metric.points}" if found.metric.points else ""
     return f"{value}{unit} {bounds}".rstrip()
 
 
-def _headline(found: Findings, measured: list[Measured], noun: str) -> str:
+def _headline(found: TaskAnalysis, measured: list[MeasuredModel], noun: str) -> str:
     """Say which objective is ahead, or that none can be told to be; ``measured`` is sorted, the best first."""
     if not measured:
         return "nothing has been measured yet."
     if len(measured) == 1:
-        return f"only {code(measured[0].arm)} has been measured: {_value(found, measured[0])}."
+        return f"only {code(measured[0].model)} has been measured: {_value(found, measured[0])}."
     best = measured[0]
-    name = f"{code(best.arm)} ({_value(found, best)})"
-    behind = [lead for lead in found.leads if lead.first == best.arm]
+    name = f"{code(best.model)} ({_value(found, best)})"
+    behind = [lead for lead in found.leads if lead.first == best.model]
     if not behind:
-        return f"**no comparison**: the arms cannot be paired; the best value is that of {name}."
+        return f"**no comparison**: the models cannot be paired; the best value is that of {name}."
     groups = {word: [code(x.second) for x in behind if x.verdict == word] for word in _WORDS}
-    ahead = [code(lead.second) for lead in behind if lead.verdict in ("SUPPORTED", "WEAKLY SUPPORTED")]
+    ahead = [
+        code(lead.second) for lead in behind if lead.verdict in ("SUPPORTED", "WEAKLY SUPPORTED")
+    ]
     if len(ahead) == len(behind):
         words = [word for word in _WORDS if groups[word]]
-        weight = words[0] if len(words) == 1 else joined([f"{word} over {joined(groups[word])}" for word in words])
+        weight = (
+            words[0]
+            if len(words) == 1
+            else joined([f"{word} over {joined(groups[word])}" for word in words])
+        )
         if not all(lead.controlled for lead in behind):
             weight += ", not controlled"
         return f"**{name} is ahead of {joined(ahead)}**: {weight}."
@@ -92,7 +107,7 @@ def _headline(found: Findings, measured: list[Measured], noun: str) -> str:
     if ahead:
         parts.append(f"ahead of {joined(ahead)}")
     if len(groups["INCONCLUSIVE"]) == len(behind):
-        equal = [code(one.arm) for one in measured if one.estimate.value == best.estimate.value]
+        equal = [code(one.model) for one in measured if one.estimate.value == best.estimate.value]
         said = f"{joined(equal)} ({_value(found, best)}) have" if len(equal) > 1 else f"{name} has"
         level = joined([other for other in groups["INCONCLUSIVE"] if other not in equal], "or")
         said += f" the best value, not told apart from {level}." if level else " the same value."
@@ -103,8 +118,8 @@ def _headline(found: Findings, measured: list[Measured], noun: str) -> str:
 _WORDS = ("SUPPORTED", "WEAKLY SUPPORTED", "EQUIVALENT", "INCONCLUSIVE", "REFUTED")
 
 
-def _distances(found: Findings, best: str) -> list[str]:
-    """Say each paired difference, one line for each arm that is ahead of others; of many arms the best one's only."""
+def _distances(found: TaskAnalysis, best: str) -> list[str]:
+    """Say each paired difference, one line for each model that is ahead of others; of many models the best one's only."""
     lines = []
     firsts = dict.fromkeys([best, *(lead.first for lead in found.leads)])
     many = len(found.of(PRETRAINED)) > _MANY
@@ -120,14 +135,14 @@ def _distances(found: Findings, best: str) -> list[str]:
 
 
 _MANY = 3
-"""Arms up to which every pair is spelt out in the answer."""
+"""Models up to which every pair is spelt out in the answer."""
 
 
-def _weight(lead: Lead) -> str:
+def _weight(lead: Comparison) -> str:
     return _said(lead) + ("" if lead.controlled else "; not controlled")
 
 
-def _said(lead: Lead) -> str:
+def _said(lead: Comparison) -> str:
     if not lead.clear:
         return f"includes 0: {lead.verdict}"
     if lead.verdict == "EQUIVALENT":
@@ -137,11 +152,13 @@ def _said(lead: Lead) -> str:
     if lead.reason.startswith("a network"):
         return "excludes 0, but a network has not passed the gate: INCONCLUSIVE"
     if lead.holm > 0.05:
-        return f"excludes 0, but p is {probability(lead.holm)} after Holm's correction: INCONCLUSIVE"
+        return (
+            f"excludes 0, but p is {probability(lead.holm)} after Holm's correction: INCONCLUSIVE"
+        )
     return "excludes 0, but one seed says nothing of others: INCONCLUSIVE"
 
 
-def _pretraining(found: Findings) -> list[str]:
+def _pretraining(found: TaskAnalysis) -> list[str]:
     if not found.gains:
         return []
     beat = [lead for lead in found.gains if lead.told and lead.difference.value > 0]
@@ -152,15 +169,19 @@ def _pretraining(found: Findings) -> list[str]:
         (level, "did **not clearly beat the same network from scratch** for"),
         (lost, "was **worse than the same network from scratch** for"),
     )
-    parts = [f"{verb} {joined([_gain(found, lead) for lead in leads])}" for leads, verb in groups if leads]
+    parts = [
+        f"{verb} {joined([_gain(found, lead) for lead in leads])}"
+        for leads, verb in groups
+        if leads
+    ]
     return [f"Pretraining {'; it '.join(parts)}."]
 
 
-def _gain(found: Findings, lead: Lead) -> str:
+def _gain(found: TaskAnalysis, lead: Comparison) -> str:
     return f"{code(lead.first)} ({'+' if lead.difference.value > 0 else ''}{_by(found, lead)})"
 
 
-def _controls(found: Findings) -> list[str]:
+def _controls(found: TaskAnalysis) -> list[str]:
     """Say which controls the networks beat, those that they do not beat first."""
     lines: list[tuple[int, str]] = []
     for name in dict.fromkeys(lead.second for lead in found.controls):
@@ -173,8 +194,16 @@ def _controls(found: Findings) -> list[str]:
             continue
         wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]
         loses = [code(lead.first) for lead in leads if lead.told and lead.difference.value < 0]
-        above = [code(lead.first) for lead in leads if lead.clear and not lead.told and lead.difference.value > 0]
-        below = [code(lead.first) for lead in leads if lead.clear and not lead.told and lead.difference.value < 0]
+        above = [
+            code(lead.first)
+            for lead in leads
+            if lead.clear and not lead.told and lead.difference.value > 0
+        ]
+        below = [
+            code(lead.first)
+            for lead in leads
+            if lead.clear and not lead.told and lead.difference.value < 0
+        ]
         level = [code(lead.first) for lead in leads if not lead.clear]
         if len(wins) == len(leads):
             lines.append((2, f"{title} is beaten by {_all(len(leads))}."))
@@ -187,7 +216,7 @@ def _controls(found: Findings) -> list[str]:
             (above, f"is behind {joined(above)} {yet}"),
             (wins, f"is beaten by {joined(wins)}"),
         )
-        said = "; it ".join(part for arms, part in groups if arms)
+        said = "; it ".join(part for models, part in groups if models)
         if wins or above:
             lines.append((0 if loses or below else 1, f"**{title}** {said}."))
         elif len(loses) < len(leads):
@@ -198,5 +227,10 @@ def _controls(found: Findings) -> list[str]:
 
 
 def _all(number: int) -> str:
-    words = {1: "the one network", 2: "both networks", 3: "all three networks", 4: "all four networks"}
+    words = {
+        1: "the one network",
+        2: "both networks",
+        3: "all three networks",
+        4: "all four networks",
+    }
     return words.get(number, f"all {number} networks")

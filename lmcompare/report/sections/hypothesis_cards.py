@@ -8,17 +8,25 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.core.settings import GATE, PRETRAINING
-from lmcompare.report.analysis import Findings, corrected, decimals_of, verdict, written
-from lmcompare.report.formatting import Shown, called, counted, minus, plain, probability, shown
+from lmcompare.report.analysis import TaskAnalysis, corrected, decimals_of, verdict, written
+from lmcompare.report.formatting import (
+    FormattedValue,
+    called,
+    counted,
+    minus,
+    plain,
+    probability,
+    shown,
+)
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.outcomes import Outcome, gained, outcome, paired, raised
-from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Rows, Task
+from lmcompare.report.outcomes import ItemOutcomes, gained, outcome, paired, raised
+from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.report.sections import right_context as sides
 from lmcompare.report.sections import samples
 
 
 @dataclass(frozen=True)
-class Card:
+class HypothesisCard:
     """One claim and what became of it.
 
     Attributes:
@@ -37,7 +45,7 @@ class Card:
     name: str
     said: dict[str, Any]
     contrast: str
-    metric: Shown
+    metric: FormattedValue
     smallest_effect: float
     difference: statistics.Difference | None
     holm: float
@@ -46,7 +54,9 @@ class Card:
     controls: str
 
 
-_PRETRAINING = Findings(Task(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), shown("margin"), 0.0)
+_PRETRAINING = TaskAnalysis(
+    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), shown("margin"), 0.0
+)
 """What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
 
 
@@ -54,11 +64,14 @@ _UNKNOWN = statistics.Difference(np.nan, np.nan, np.nan, np.nan, 0, 0, np.nan, n
 """What is known of a claim that was not measured."""
 
 
-def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
+def cards(rows: Results, findings: list[TaskAnalysis]) -> list[HypothesisCard]:
     """Judge every hypothesis of the experiment, p-values corrected for being one family (Holm 1979)."""
     hypotheses = rows.settings.get("hypotheses") or {}
     by_task = {found.task.name: found for found in findings} | {PRETRAINING: _PRETRAINING}
-    made = [(name, said, *_difference(rows, by_task[said["task"]], said)) for name, said in hypotheses.items()]
+    made = [
+        (name, said, *_difference(rows, by_task[said["task"]], said))
+        for name, said in hypotheses.items()
+    ]
     adjusted = corrected([p for *_, p in made])
     return [
         _card(rows, by_task[said["task"]], name, said, difference, p)
@@ -67,54 +80,70 @@ def cards(rows: Rows, findings: list[Findings]) -> list[Card]:
 
 
 def _card(
-    rows: Rows,
-    found: Findings,
+    rows: Results,
+    found: TaskAnalysis,
     name: str,
     said: dict[str, Any],
     difference: statistics.Difference | None,
     adjusted: float,
-) -> Card:
-    metric = shown(said.get("metric") or found.task.primary, said.get("direction") or found.task.better)
+) -> HypothesisCard:
+    metric = shown(
+        said.get("metric") or found.task.primary, said.get("direction") or found.task.better
+    )
     sesoi = float(said.get("smallest_effect") or found.smallest_effect)
-    arms = [said["first"], *([said["second"]] if said.get("second") else [])]
-    plateau = all(_left_plateau(rows, arm, said["task"]) for arm in arms)
+    models = [said["first"], *([said["second"]] if said.get("second") else [])]
+    plateau = all(_left_plateau(rows, model, said["task"]) for model in models)
     judged = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
     if difference is not None:
         judged = verdict(difference, metric, sesoi, plateau, adjusted, said.get("says") or "better")
     against = said.get("second") or said.get("control")
-    second = "" if against is None else f" over {code(against) if said.get('second') else escape(called(against))}"
+    second = (
+        ""
+        if against is None
+        else f" over {code(against) if said.get('second') else escape(called(against))}"
+    )
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
     seeds = samples.constant(rows, said["task"]).get(said["first"])
     beside = [_controls(found, said), sides.said(rows, said["task"], said["first"])]
-    beside.append(f"it wrote one text under every prompt of its samples, with {seeds}" if seeds else "")
+    beside.append(
+        f"it wrote one text under every prompt of its samples, with {seeds}" if seeds else ""
+    )
     known = "; ".join(filter(None, beside))
-    return Card(name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, known)
+    return HypothesisCard(
+        name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, known
+    )
 
 
-def _left_plateau(rows: Rows, arm: str, task: str) -> bool:
-    """Return whether every network of ``arm`` passed the gate; of pretraining itself, at its lowest validation loss."""
+def _left_plateau(rows: Results, model: str, task: str) -> bool:
+    """Return whether every network of ``model`` passed the gate; of pretraining itself, at its lowest validation loss."""
     if task != PRETRAINING:
-        return rows.gate(arm) is not False
-    found = [rows.values(task, arm, PRETRAINED, metric) for metric in ("margin", "validation_rise")]
+        return rows.gate(model) is not False
+    found = [
+        rows.values(task, model, PRETRAINED, metric) for metric in ("margin", "validation_rise")
+    ]
     margin, rise = (frame.set_index("seed")["value"] for frame in found)
     return bool((margin + rise >= GATE).all())
 
 
-def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[statistics.Difference | None, float]:
+def _difference(
+    rows: Results, found: TaskAnalysis, said: dict[str, Any]
+) -> tuple[statistics.Difference | None, float]:
     """Return first - second, positive where the first is better, and the p-value of what the claim denies."""
     task, name = found.task, str(said.get("metric") or found.task.primary)
 
-    def of(arm: str, condition: str) -> Outcome | None:
-        return outcome(rows, task.name, arm, condition, name)
+    def of(model: str, condition: str) -> ItemOutcomes | None:
+        return outcome(rows, task.name, model, condition, name)
 
-    def gain(arm: str) -> Outcome | None:
-        pretrained, scratch = of(arm, PRETRAINED), of(arm, SCRATCH)
+    def gain(model: str) -> ItemOutcomes | None:
+        pretrained, scratch = of(model, PRETRAINED), of(model, SCRATCH)
         return None if pretrained is None or scratch is None else gained(pretrained, scratch)
 
     first, second = said["first"], said.get("second")
     if said.get("of") == "gain":
-        one, other = (gain(first), gain(second)) if second else (of(first, PRETRAINED), of(first, SCRATCH))
+        one, other = (
+            (gain(first), gain(second)) if second else (of(first, PRETRAINED), of(first, SCRATCH))
+        )
     else:
         one = of(first, PRETRAINED)
         other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
@@ -124,7 +153,10 @@ def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[stat
     difference = paired(one, other, furthest)
     if difference is None or one is None:
         return None, float("nan")
-    sesoi, says = float(said.get("smallest_effect") or found.smallest_effect), said.get("says") or "better"
+    sesoi, says = (
+        float(said.get("smallest_effect") or found.smallest_effect),
+        said.get("says") or "better",
+    )
     shifts = {"better": (0.0,), "not worse": (sesoi,), "equal": (sesoi, -sesoi)}[says]
     moved = [difference if not shift else paired(raised(one, shift), other) for shift in shifts]
     if one.items == ("",):  # values of whole cells
@@ -132,19 +164,25 @@ def _difference(rows: Rows, found: Findings, said: dict[str, Any]) -> tuple[stat
     return difference, max(one.p for one in moved if one is not None)
 
 
-def _controls(found: Findings, said: dict[str, Any]) -> str:
-    """Return how the first arm stands to the controls of its task, in the task's primary metric."""
+def _controls(found: TaskAnalysis, said: dict[str, Any]) -> str:
+    """Return how the first model stands to the controls of its task, in the task's primary metric."""
     leads = [lead for lead in found.controls if lead.first == said["first"]]
     if not leads:
         return "no control was measured"
     words = []
     for lead in leads:
-        word = "is not told from" if not lead.told else "beats" if lead.difference.value > 0 else "is behind"
+        word = (
+            "is not told from"
+            if not lead.told
+            else "beats"
+            if lead.difference.value > 0
+            else "is behind"
+        )
         words.append(f"{word} {escape(called(lead.second))}")
     return f"the first {'; '.join(words)}"
 
 
-def table(found: list[Card]) -> Table | None:
+def table(found: list[HypothesisCard]) -> Table | None:
     """The cards in one table, the numbers at full precision beside it; None without hypotheses."""
     if not found:
         return None
@@ -174,15 +212,19 @@ def table(found: list[Card]) -> Table | None:
     return Table("hypotheses", headings, rows, pd.DataFrame(numbers))
 
 
-def lines(card: Card) -> list[str]:
+def lines(card: HypothesisCard) -> list[str]:
     """Return what stands on a card, a line each."""
     d, scale = card.difference, card.metric.scale
-    said = [f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."]
+    said = [
+        f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."
+    ]
     said.append(f"**Verdict: {card.verdict.word}.** {escape(minus(card.verdict.reason))}.")
     if d is not None:
         detectable = plain(d.detectable * scale, decimals_of(card.metric, [d]))
         items = f", {counted(d.items, 'item')}" if d.items else ""
-        said.append(f"**On:** {counted(d.seeds, 'paired seed')}{items}; detectable in 4 of 5 cases: {detectable}.")
+        said.append(
+            f"**On:** {counted(d.seeds, 'paired seed')}{items}; detectable in 4 of 5 cases: {detectable}."
+        )
     said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; {card.controls}.")
     literature = [escape(card.said[key]) for key in ("citation", "found") if card.said.get(key)]
     return [*said, *([f"**Literature:** {': '.join(literature)}."] if literature else [])]

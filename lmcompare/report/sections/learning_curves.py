@@ -16,64 +16,88 @@ from lmcompare import statistics
 from lmcompare.core.settings import GATE
 from lmcompare.report.formatting import plain
 from lmcompare.report.markdown import Table, code
-from lmcompare.report.results import Rows
+from lmcompare.report.results import Results
 from lmcompare.report.sections.scaling_laws import points as scaled
 from lmcompare.report.sections.task_figure import DASHES, GREY, STYLE, grid, look, png
 
 MANY = 9
-"""More arms than this have no panel and no colour of their own: they are drawn in the colour of their objective."""
+"""More models than this have no panel and no colour of their own: they are drawn in the colour of their objective."""
 
 
-def points(rows: Rows) -> pd.DataFrame:
-    """Return every point of every learning curve: arm, seed, split, tokens, flops, loss, text_loss, unigram, ...
+def points(rows: Results) -> pd.DataFrame:
+    """Return every point of every learning curve: model, seed, split, tokens, flops, loss, text_loss, unigram, ...
 
     ``loss`` is over all targets; ``text_loss`` leaves out those that are not text (sentinels), which the unigram model
     cannot be asked for; ``minus_unigram`` is the distance of the latter from the unigram loss on the same targets.
     """
     found = []
-    for arm in rows.arms:
-        for run in rows.pretraining(arm):
+    for model in rows.models:
+        for run in rows.pretraining(model):
             unigram = float((run.notes.get("gate") or {}).get("unigram", np.nan))
             for point in run.curve:
                 seen = {"text_loss": point["loss"], "unigram": unigram, **point}
                 seen["minus_unigram"] = seen["text_loss"] - seen["unigram"]
-                found.append({"arm": arm, "seed": run.seed, **seen})
+                found.append({"model": model, "seed": run.seed, **seen})
     return pd.DataFrame(found)
 
 
-def learning(rows: Rows) -> bytes | None:
-    """Draw the losses of each arm in a panel of its own, since they are not comparable.
+def learning(rows: Results) -> bytes | None:
+    """Draw the losses of each model in a panel of its own, since they are not comparable.
 
-    None without curves, or for more than ``MANY`` arms.
+    None without curves, or for more than ``MANY`` models.
     """
     frame = points(rows)
-    arms = [arm for arm in rows.arms if not frame.empty and (frame["arm"] == arm).any()]
-    if not 0 < len(arms) <= MANY:
+    models = [model for model in rows.models if not frame.empty and (frame["model"] == model).any()]
+    if not 0 < len(models) <= MANY:
         return None
     with mpl.rc_context(STYLE):
-        figure, panels = grid(len(arms), 3, 0.55, 2.75)
-        for axes, arm in zip(panels.flat, arms, strict=False):
-            _losses(axes, frame[frame["arm"] == arm], rows.arms, arm)
+        figure, panels = grid(len(models), 3, 0.55, 2.75)
+        for axes, model in zip(panels.flat, models, strict=False):
+            _losses(axes, frame[frame["model"] == model], rows.models, model)
         for axes in panels[:, 0]:
             axes.set_ylabel("loss, nats per target")
         keys = [
-            Line2D([], [], color=GREY, marker="o", markersize=4, linewidth=1.8, label="validation, text targets"),
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                marker="o",
+                markersize=4,
+                linewidth=1.8,
+                label="validation, text targets",
+            ),
             Line2D([], [], color=GREY, linewidth=1, alpha=0.45, label="training, all targets"),
-            Line2D([], [], color=GREY, linewidth=1.2, linestyle="--", label="unigram model, text targets"),
-            Line2D([], [], color=GREY, linewidth=1.2, linestyle=":", label=f"gate: {GATE} nats below"),
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                linewidth=1.2,
+                linestyle="--",
+                label="unigram model, text targets",
+            ),
+            Line2D(
+                [], [], color=GREY, linewidth=1.2, linestyle=":", label=f"gate: {GATE} nats below"
+            ),
         ]
-        figure.legend(handles=keys, loc="outside lower left", ncols=4, handletextpad=0.5, columnspacing=1.5)
+        figure.legend(
+            handles=keys, loc="outside lower left", ncols=4, handletextpad=0.5, columnspacing=1.5
+        )
         return png(figure)
 
 
-def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> None:
-    colour, marker = look(arms, arm)
+def _losses(axes: Axes, frame: pd.DataFrame, models: Sequence[str], model: str) -> None:
+    colour, marker = look(models, model)
     for _, part in frame.groupby("seed"):
         train = part[part["split"] == "train"].sort_values("tokens")
         axes.plot(train["tokens"], train["loss"], color=colour, linewidth=0.9, alpha=0.4)
         validation = part[part["split"] == "validation"].sort_values("tokens")
         axes.plot(
-            validation["tokens"], validation["text_loss"], color=colour, marker=marker, markersize=4, linewidth=1.6
+            validation["tokens"],
+            validation["text_loss"],
+            color=colour,
+            marker=marker,
+            markersize=4,
+            linewidth=1.6,
         )
     unigram = float(frame["unigram"].mean())
     if np.isfinite(unigram):
@@ -81,14 +105,16 @@ def _losses(axes: Axes, frame: pd.DataFrame, arms: Sequence[str], arm: str) -> N
         axes.axhline(unigram - GATE, color=GREY, linestyle=":", linewidth=1.2)
     seen = frame[frame["split"] == "validation"]
     if len(seen):
-        distance = seen["text_loss"] - (unigram if np.isfinite(unigram) else seen["text_loss"].max())
+        distance = seen["text_loss"] - (
+            unigram if np.isfinite(unigram) else seen["text_loss"].max()
+        )
         low, high = _window(distance)
         at = seen["text_loss"].iloc[0] - distance.iloc[0]
         # The training loss counts sentinels, which are cheap: it may lie far below.
         lowest = frame.loc[frame["split"] == "train", "loss"].min() - at
         low = min(low, lowest - 0.05 * (high - lowest)) if np.isfinite(lowest) else low
         axes.set_ylim(at + low, at + high)
-    axes.set_title(arm, color=colour)
+    axes.set_title(model, color=colour)
     axes.set_xlim(0, 1.06 * float(frame["tokens"].max()))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
@@ -109,26 +135,32 @@ def _window(distance: pd.Series) -> tuple[float, float]:
     return low - room, high + room
 
 
-def below_unigram(rows: Rows) -> bytes | None:
-    """Draw validation loss minus unigram loss against tokens, FLOPs and targets, all arms; None without curves."""
+def below_unigram(rows: Results) -> bytes | None:
+    """Draw validation loss minus unigram loss against tokens, FLOPs and targets, all models; None without curves."""
     frame = points(rows)
     if frame.empty or not frame["minus_unigram"].notna().any():
         return None
     frame = frame[frame["split"] == "validation"]
     with mpl.rc_context(STYLE):
-        many = len(rows.arms) > MANY
-        objective = {arm: _objective(rows, arm) for arm in rows.fresh}
-        groups = list(dict.fromkeys(objective.values())) if many else rows.arms
+        many = len(rows.models) > MANY
+        objective = {model: _objective(rows, model) for model in rows.fresh}
+        groups = list(dict.fromkeys(objective.values())) if many else rows.models
         columns = max(1, 110 // (max(len(group) for group in groups) + 10))
         below = -(-(len(groups) + 2) // columns)  # lines of the legend
         figure = Figure(figsize=(9.6, 3.5 + 0.22 * max(0, below - 2)), layout="constrained")
-        axis = {"tokens": "corpus tokens read", "flops": "training FLOPs", "targets": "targets (tokens that bear loss)"}
-        axis = {x: title for x, title in axis.items() if x in frame.columns and frame[x].notna().any()}
+        axis = {
+            "tokens": "corpus tokens read",
+            "flops": "training FLOPs",
+            "targets": "targets (tokens that bear loss)",
+        }
+        axis = {
+            x: title for x, title in axis.items() if x in frame.columns and frame[x].notna().any()
+        }
         panels = figure.subplots(1, len(axis), sharey=True, squeeze=False)[0]
         for axes, (x, title) in zip(panels, axis.items(), strict=True):
-            for arm in rows.fresh:
-                colour, marker = look(groups, objective[arm] if many else arm)
-                part = frame[frame["arm"] == arm]
+            for model in rows.fresh:
+                colour, marker = look(groups, objective[model] if many else model)
+                part = frame[frame["model"] == model]
                 for _, line in part.groupby("seed"):
                     line = line.sort_values(x)
                     axes.plot(line[x], line["minus_unigram"], color=colour, linewidth=1, alpha=0.6)
@@ -136,7 +168,7 @@ def below_unigram(rows: Rows) -> bytes | None:
                     mean = part.groupby("step")[[x, "minus_unigram"]].mean().sort_values(x)
                     axes.plot(
                         mean[x], mean["minus_unigram"], color=colour, marker=marker, markersize=5, linewidth=2,
-                        linestyle=DASHES[rows.arms.index(arm) % len(DASHES)],
+                        linestyle=DASHES[rows.models.index(model) % len(DASHES)],
                     )  # fmt: skip
             axes.axhline(0, color="#000000", linewidth=1)
             axes.axhline(-GATE, color=GREY, linestyle=":", linewidth=1.4)
@@ -147,39 +179,56 @@ def below_unigram(rows: Rows) -> bytes | None:
         panels[0].set_ylim(*_window(frame["minus_unigram"].dropna()))
         panels[0].set_ylabel("validation loss − unigram loss,\nnats per target")
         keys = [_key(groups, group, line=many) for group in groups if group not in rows.checkpoints]
-        keys.append(Line2D([], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"))
-        keys.append(Line2D([], [], color=GREY, linewidth=1, alpha=0.5, label="one arm" if many else "one seed"))
-        figure.legend(handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8)
+        keys.append(
+            Line2D(
+                [], [], color=GREY, linewidth=1.4, linestyle=":", label=f"gate: {GATE} nats below"
+            )
+        )
+        keys.append(
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                linewidth=1,
+                alpha=0.5,
+                label="one model" if many else "one seed",
+            )
+        )
+        figure.legend(
+            handles=keys, handlelength=3, loc="outside lower left", ncols=columns, columnspacing=1.8
+        )
         return png(figure)
 
 
 def _key(groups: Sequence[str], group: str, *, line: bool = False) -> Line2D:
-    """Return the entry of a legend for an arm, or (``line``) for all arms of an objective."""
+    """Return the entry of a legend for a model, or (``line``) for all models of an objective."""
     colour, marker = look(groups, group)
     dashes: Any = "-" if line else DASHES[list(groups).index(group) % len(DASHES)]
     shape = "" if line else marker
-    return Line2D([], [], color=colour, marker=shape, markersize=5, linewidth=2, linestyle=dashes, label=group)
+    return Line2D(
+        [], [], color=colour, marker=shape, markersize=5, linewidth=2, linestyle=dashes, label=group
+    )
 
 
-def _objective(rows: Rows, arm: str) -> str:
-    """Return the YAML word of an arm's objective."""
-    return str(rows.settings["arms"][arm]["objective"]["kind"])
+def _objective(rows: Results, model: str) -> str:
+    """Return the YAML word of a model's objective."""
+    return str(rows.settings["models"][model]["objective"]["kind"])
 
 
-def trials(rows: Rows) -> pd.DataFrame:
-    """Return one row for each arm that has finished: objective, the settings that vary within it, rate, margin.
+def trials(rows: Results) -> pd.DataFrame:
+    """Return one row for each model that has finished: objective, the settings that vary within it, rate, margin.
 
-    ``series`` is the same for arms that differ in their learning rate alone; ``margin`` is how far the validation loss
-    lies below unigram, nats per text target, the mean over seeds. Arms that a claim sets against others were not tried
+    ``series`` is the same for models that differ in their learning rate alone; ``margin`` is how far the validation loss
+    lies below unigram, nats per text target, the mean over seeds. Models that a claim sets against others were not tried
     to find the best of them, nor were those that were matched or are of several sizes: they are left out.
     """
     claims = (rows.settings.get("hypotheses") or {}).values()
     named = {said.get(key) for said in claims for key in ("first", "second")}
     named |= set((rows.settings.get("match") or {}).get("solved") or ())
-    named |= set(scaled(rows)["arm"])
+    named |= set(scaled(rows)["model"])
     found = []
-    for arm in (arm for arm in rows.arms if arm not in named):
-        runs = [run for run in rows.pretraining(arm) if run.notes.get("gate")]
+    for model in (model for model in rows.models if model not in named):
+        runs = [run for run in rows.pretraining(model) if run.notes.get("gate")]
         rate = runs[0].config.get("training", {}).get("learning_rate") if runs else None
         if rate is None:
             continue
@@ -190,8 +239,16 @@ def trials(rows: Rows) -> pd.DataFrame:
             if key not in ("learning_rate", "kind")
         }
         margin = float(np.mean([float(run.notes["gate"]["margin"]) for run in runs]))
-        found.append({"arm": arm, "objective": _objective(rows, arm), "said": said, "rate": rate, "margin": margin})
-    frame = pd.DataFrame(found, columns=["arm", "objective", "said", "rate", "margin"])
+        found.append(
+            {
+                "model": model,
+                "objective": _objective(rows, model),
+                "said": said,
+                "rate": rate,
+                "margin": margin,
+            }
+        )
+    frame = pd.DataFrame(found, columns=["model", "objective", "said", "rate", "margin"])
     frame["series"] = ""
     for _, part in frame.groupby("objective"):
         every = part["said"].tolist()
@@ -203,8 +260,8 @@ def trials(rows: Rows) -> pd.DataFrame:
     return frame.drop(columns="said")
 
 
-def best(rows: Rows) -> str:
-    """Return which arm of each objective has the largest margin, in words; '' where no objective has several arms."""
+def best(rows: Results) -> str:
+    """Return which model of each objective has the largest margin, in words; '' where no objective has several models."""
     frame = trials(rows)
     counts = frame["objective"].value_counts()
     if frame.empty or counts.max() < 2:
@@ -212,12 +269,14 @@ def best(rows: Rows) -> str:
     words = []
     for objective, part in frame.groupby("objective", sort=False):
         top = part.loc[part["margin"].idxmax()]
-        words.append(f"{objective} {code(str(top['arm']))} ({plain(top['margin'], 3)}, of {len(part)} trials)")
+        words.append(
+            f"{objective} {code(str(top['model']))} ({plain(top['margin'], 3)}, of {len(part)} trials)"
+        )
     return f"Furthest below unigram, within each objective: {'; '.join(words)}."
 
 
-def expected(rows: Rows) -> Table | None:
-    """The margin to expect of the best of n trials, for each objective; None where no objective has several arms.
+def expected(rows: Results) -> Table | None:
+    """The margin to expect of the best of n trials, for each objective; None where no objective has several models.
 
     A search that is longer for one objective than for another flatters it; this says by how much (Dodge et al. 2019).
     """
@@ -227,24 +286,34 @@ def expected(rows: Rows) -> Table | None:
         return None
     counts = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= sizes.max()]
     numbers = [
-        {"objective": objective, "trials": n, "expected_margin": statistics.expected_maximum(part["margin"], n)}
+        {
+            "objective": objective,
+            "trials": n,
+            "expected_margin": statistics.expected_maximum(part["margin"], n),
+        }
         for objective, part in frame.groupby("objective", sort=False)
         for n in counts
         if n <= len(part)
     ]
-    values = pd.DataFrame(numbers).pivot(index="objective", columns="trials", values="expected_margin")
+    values = pd.DataFrame(numbers).pivot(
+        index="objective", columns="trials", values="expected_margin"
+    )
     rendered = [
-        [code(str(objective)), str(sizes[objective]), *(plain(value, 3) for value in values.loc[objective])]
+        [
+            code(str(objective)),
+            str(sizes[objective]),
+            *(plain(value, 3) for value in values.loc[objective]),
+        ]
         for objective in dict.fromkeys(frame["objective"])
     ]
     headings = ["objective", "trials made", *(f"best of {n}" for n in counts)]
     return Table("trials", headings, rendered, pd.DataFrame(numbers))
 
 
-def sensitivity(rows: Rows) -> bytes | None:
+def sensitivity(rows: Results) -> bytes | None:
     """Draw the margin below unigram against the learning rate, a panel for each objective.
 
-    None where no two arms differ in their learning rate alone.
+    None where no two models differ in their learning rate alone.
     """
     frame = trials(rows)
     frame = frame[frame.groupby(["objective", "series"])["rate"].transform("nunique") > 1]
@@ -269,14 +338,26 @@ def sensitivity(rows: Rows) -> bytes | None:
             rates = sorted(part["rate"].unique())
             axes.set_xticks(rates, [f"{1000 * rate:g}" for rate in rates])
             axes.minorticks_off()
-            axes.set_ylim(min(0.0, 1.1 * float(part["margin"].min())), 1.45 * max(GATE, float(part["margin"].max())))
+            axes.set_ylim(
+                min(0.0, 1.1 * float(part["margin"].min())),
+                1.45 * max(GATE, float(part["margin"].max())),
+            )
             axes.set_title(objective)
             axes.set_xlabel("peak learning rate, thousandths")
             if any(series):
                 axes.legend(loc="upper center")
         panels[0].set_ylabel("nats below unigram")
         figure.legend(
-            handles=[Line2D([], [], color=GREY, linestyle=":", linewidth=1.4, label=f"gate: {GATE} nats below")],
+            handles=[
+                Line2D(
+                    [],
+                    [],
+                    color=GREY,
+                    linestyle=":",
+                    linewidth=1.4,
+                    label=f"gate: {GATE} nats below",
+                )
+            ],
             loc="outside lower left",
         )
         return png(figure)

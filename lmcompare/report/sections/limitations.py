@@ -4,21 +4,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lmcompare import statistics
-from lmcompare.report.analysis import Findings
+from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import counted, joined
 from lmcompare.report.markdown import code, escape
-from lmcompare.report.results import SCRATCH, Rows
+from lmcompare.report.results import SCRATCH, Results
 from lmcompare.report.sections import setup as compared
 from lmcompare.report.sections.matching import rule
 
 
-def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> list[str]:
+def limits(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]) -> list[str]:
     """Say what the numbers cannot show, one line a limit.
 
     Args:
         rows: what the report is made from.
         findings: one a task.
-        apart: the currencies in which the arms differ.
+        apart: the currencies in which the models differ.
     """
     seeds = compared.finished_seeds(rows)
     lines = [f"**Scale**: {compared.stamp(rows)}."]
@@ -35,13 +35,15 @@ def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> li
         )
     lost: Counter[str] = Counter()
     for run in rows.runs:
-        lost[run.arm] = max(lost[run.arm], int(run.notes.get("left_out") or 0))
+        lost[run.model] = max(lost[run.model], int(run.notes.get("left_out") or 0))
     lost = +lost
     if lost:
-        said = joined([f"{code(arm)} ({counted(number, 'passage')})" for arm, number in lost.items()])
+        said = joined(
+            [f"{code(model)} ({counted(number, 'passage')})" for model, number in lost.items()]
+        )
         lines.append(
             f"**Left out**: {said}: tokens that lose case, white space or characters do not hold such a text "
-            "whole, so its likelihood is not known. Two arms are compared on the items that both have."
+            "whole, so its likelihood is not known. Two models are compared on the items that both have."
         )
     if rows.fresh:
         lines.append(
@@ -50,24 +52,30 @@ def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> li
         )
     if apart:
         lines.append(
-            f"**Matching**: nothing matches everything. This run {rule(rows)}; the arms differ in {joined(apart)}."
+            f"**Matching**: nothing matches everything. This run {rule(rows)}; the models differ in {joined(apart)}."
         )
-    failed = [arm for arm in rows.arms if rows.gate(arm) is False]
+    failed = [model for model in rows.models if rows.gate(model) is False]
     if failed:
-        names = joined([code(arm) for arm in failed])
+        names = joined([code(model) for model in failed])
         lines.append(f"**Gate**: {names} had not learnt to use context when training ended.")
     if cut := _truncated(rows):
-        lines.append(f"**Truncation**: what is longer than a network reads at once was cut: {joined(cut)}.")
+        lines.append(
+            f"**Truncation**: what is longer than a network reads at once was cut: {joined(cut)}."
+        )
     if any(one.exactness == "chain" for found in findings for one in found.measured.values()):
         lines.append(
             "**Chain**: a masked LM's bits per byte are a chain of conditionals, the rest of the suffix masked: a "
             "proper likelihood given the length, but asked off the distribution that the network was trained on."
         )
     if any(found.judged for found in findings):
-        lines.append("**Judge**: judges have tastes: a left-to-right judge favours text written left to right.")
+        lines.append(
+            "**Judge**: judges have tastes: a left-to-right judge favours text written left to right."
+        )
     if any(found.of(SCRATCH) for found in findings):
         each = "pretraining seed" if rows.fresh else "seed"
-        lines.append(f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated.")
+        lines.append(
+            f"**Adaptation**: one fine-tuning for each {each}; its own spread is not separated."
+        )
     if short := _still_learning(rows):
         lines.append(
             f"**Length of tuning**: on {joined(short)} nearly every network was best after its last epoch: with more "
@@ -76,7 +84,7 @@ def limits(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> li
     return lines
 
 
-def _still_learning(rows: Rows) -> list[str]:
+def _still_learning(rows: Results) -> list[str]:
     """Name the tasks on which nine in ten of the tuned networks chose the last epoch that they were given."""
     said = []
     for task in rows.tasks:
@@ -89,7 +97,7 @@ def _still_learning(rows: Rows) -> list[str]:
     return said
 
 
-def _truncated(rows: Rows) -> list[str]:
+def _truncated(rows: Results) -> list[str]:
     """Say how often a text (of tagging: a word) of a task was cut, the most of any cell, and of how many items."""
     said = []
     for task in rows.tasks:
@@ -98,5 +106,8 @@ def _truncated(rows: Rows) -> list[str]:
         counts: dict[str, int] = next((one["counts"] for one in notes if one.get("counts")), {})
         items = sum(counts.get(f"{split}_items", 0) for split in ("train", "validation", "test"))
         if most:
-            said.append(f"{escape(task.name)} {most:,} times" + (f" in {counted(items, 'item')}" if items else ""))
+            said.append(
+                f"{escape(task.name)} {most:,} times"
+                + (f" in {counted(items, 'item')}" if items else "")
+            )
     return said

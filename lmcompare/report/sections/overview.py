@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.report.analysis import Findings, Lead, Measured, decimals_of, written
+from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, written
 from lmcompare.report.formatting import CEILINGS, NONE, called, counted, joined
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
@@ -15,38 +15,47 @@ from lmcompare.report.sections.task_tables import EXACTNESS
 FEWEST = 3
 """Tasks from which the table is made; of fewer the answers themselves are one screen."""
 WIDEST = 6
-"""Arms that have a column each; of more the best of each task alone is shown."""
+"""Models that have a column each; of more the best of each task alone is shown."""
 _AHEAD = ("SUPPORTED", "WEAKLY SUPPORTED")
 
 
-def table(findings: Sequence[Findings], arms: Sequence[str]) -> Table | None:
-    """The primary metric of every arm on every task, the best control and the verdict; None of fewer than three tasks.
+def table(findings: Sequence[TaskAnalysis], models: Sequence[str]) -> Table | None:
+    """The primary metric of every model on every task, the best control and the verdict; None of fewer than three tasks.
 
     Args:
         findings: one a task, in the order of the YAML file: one row each.
-        arms: names of the arms: one column each, or one for all if there are more than ``WIDEST``.
+        models: names of the models: one column each, or one for all if there are more than ``WIDEST``.
     """
     if len(findings) < FEWEST:
         return None
-    groups = {code(arm): [arm] for arm in arms} if len(arms) <= WIDEST else {"best arm": list(arms)}
+    groups = (
+        {code(model): [model] for model in models}
+        if len(models) <= WIDEST
+        else {"best model": list(models)}
+    )
     rows = [_row(found, groups) for found in findings]
     numbers = pd.DataFrame([number for found in findings for number in _numbers(found)])
     return Table("overview", _headings(groups), rows, numbers)
 
 
-def across(reports: Sequence[tuple[str, Sequence[Findings], Sequence[str]]]) -> Table:
+def across(reports: Sequence[tuple[str, Sequence[TaskAnalysis], Sequence[str]]]) -> Table:
     """The same table of several experiments.
 
     Args:
-        reports: of each experiment: where its report lies, its tasks, the names of its arms.
+        reports: of each experiment: where its report lies, its tasks, the names of its models.
     """
-    groups = {code(arm): [arm] for _, _, arms in reports for arm in arms}
+    groups = {code(model): [model] for _, _, models in reports for model in models}
     rows = [
         [f"[{escape(found.task.name)}]({where})", *_row(found, groups)[1:]]
         for where, findings, _ in reports
         for found in findings
     ]
-    numbers = [{"report": where} | number for where, some, _ in reports for found in some for number in _numbers(found)]
+    numbers = [
+        {"report": where} | number
+        for where, some, _ in reports
+        for found in some
+        for number in _numbers(found)
+    ]
     return Table("summary", _headings(groups), rows, pd.DataFrame(numbers))
 
 
@@ -54,18 +63,18 @@ def _headings(groups: Iterable[str]) -> list[str]:
     return ["task", "metric", *groups, "best control", "beaten by", "verdict"]
 
 
-def _row(found: Findings, groups: Mapping[str, Sequence[str]]) -> list[str]:
+def _row(found: TaskAnalysis, groups: Mapping[str, Sequence[str]]) -> list[str]:
     control = best(found, CONTROL)
     top = _first(found, [*_comparable(found, PRETRAINED), *([control] if control else [])])
     cells = [escape(found.task.name), found.metric.heading if found.measured else NONE]
     for group in groups.values():
-        one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.arm in group])
-        cells.append(_cell(found, one, top, name=code(one.arm) if one and len(group) > 1 else ""))
-    cells.append(_cell(found, control, top, name=escape(called(control.arm)) if control else ""))
+        one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.model in group])
+        cells.append(_cell(found, one, top, name=code(one.model) if one and len(group) > 1 else ""))
+    cells.append(_cell(found, control, top, name=escape(called(control.model)) if control else ""))
     return [*cells, _beaten_by(found, control), verdict(found)]
 
 
-def _numbers(found: Findings) -> list[dict[str, Any]]:
+def _numbers(found: TaskAnalysis) -> list[dict[str, Any]]:
     control = best(found, CONTROL)
     every = [*_comparable(found, PRETRAINED), *([control] if control else [])]
     top = _first(found, every)
@@ -75,7 +84,7 @@ def _numbers(found: Findings) -> list[dict[str, Any]]:
             "family": found.task.family,
             "metric": found.task.primary,
             "better": found.task.better,
-            "arm": one.arm,
+            "model": one.model,
             "condition": one.condition,
             "exactness": one.exactness,
             "value": one.estimate.value,
@@ -88,44 +97,46 @@ def _numbers(found: Findings) -> list[dict[str, Any]]:
     ]
 
 
-def best(found: Findings, condition: str) -> Measured | None:
+def best(found: TaskAnalysis, condition: str) -> MeasuredModel | None:
     """Return the best under one condition, ceilings and what is no probability left out; None if nothing remains."""
     return _first(found, _comparable(found, condition))
 
 
-def verdict(found: Findings) -> str:
-    """Say in a word what the lead of the best arm over every other is worth.
+def verdict(found: TaskAnalysis) -> str:
+    """Say in a word what the lead of the best model over every other is worth.
 
     'WEAKLY SUPPORTED: `causal`' where it is ahead of all others (the weakest of its verdicts), 'EQUIVALENT' where all
-    are equivalent to it, else 'INCONCLUSIVE'; a dash where fewer than two arms can be compared.
+    are equivalent to it, else 'INCONCLUSIVE'; a dash where fewer than two models can be compared.
     """
     first, leads = _of_the_best(found)
     words = {lead.verdict for lead in leads}
     if not first or not words:
         return NONE
     if words <= set(_AHEAD):
-        return f"{max(words, key=_AHEAD.index)}: {code(first.arm)}"
+        return f"{max(words, key=_AHEAD.index)}: {code(first.model)}"
     return "EQUIVALENT" if words == {"EQUIVALENT"} else "INCONCLUSIVE"
 
 
-def summary(findings: Sequence[Findings]) -> list[str]:
+def summary(findings: Sequence[TaskAnalysis]) -> list[str]:
     """Say for each family of tasks who is ahead on how many, and on how many pretraining beat no pretraining."""
     lines = []
     for family in dict.fromkeys(found.task.family for found in findings if found.task.family):
         mine = [found for found in findings if found.task.family == family]
         said = Counter(_outcome(found) for found in mine)
         parts = [f"{outcome} on {number}" for outcome, number in said.items()]
-        lines.append(f"**{escape(family.capitalize())}**, {counted(len(mine), 'task')}: {joined(parts)}.")
+        lines.append(
+            f"**{escape(family.capitalize())}**, {counted(len(mine), 'task')}: {joined(parts)}."
+        )
     gains = [lead for found in findings for lead in found.gains]
     if gains:
         helped = Counter(lead.first for lead in gains if lead.told and lead.difference.value > 0)
         asked = Counter(lead.first for lead in gains)
-        parts = [f"{code(arm)} on {helped[arm]} of {number}" for arm, number in asked.items()]
+        parts = [f"{code(model)} on {helped[model]} of {number}" for model, number in asked.items()]
         lines.append(f"Pretraining beat the same network from scratch: {joined(parts)}.")
     return lines
 
 
-def note(findings: Sequence[Findings], *, claims: bool = False) -> str:
+def note(findings: Sequence[TaskAnalysis], *, claims: bool = False) -> str:
     """Say how the table is to be read; ``claims``: there are verdicts on claims beside it."""
     said = (
         "In brackets: 95% intervals over seeds and items. **Bold**: the best value of a row, told apart from the "
@@ -142,40 +153,50 @@ def note(findings: Sequence[Findings], *, claims: bool = False) -> str:
     return said
 
 
-def _outcome(found: Findings) -> str:
+def _outcome(found: TaskAnalysis) -> str:
     word = verdict(found)
     if word == NONE:
         return "not compared"
     first, _ = _of_the_best(found)
-    return f"{code(first.arm)} ahead of all others" if first and ":" in word else word
+    return f"{code(first.model)} ahead of all others" if first and ":" in word else word
 
 
-def _comparable(found: Findings, condition: str) -> list[Measured]:
-    return [one for one in found.of(condition) if one.exactness in EXACTNESS and one.arm not in CEILINGS]
+def _comparable(found: TaskAnalysis, condition: str) -> list[MeasuredModel]:
+    return [
+        one
+        for one in found.of(condition)
+        if one.exactness in EXACTNESS and one.model not in CEILINGS
+    ]
 
 
-def _first(found: Findings, measured: Sequence[Measured]) -> Measured | None:
+def _first(found: TaskAnalysis, measured: Sequence[MeasuredModel]) -> MeasuredModel | None:
     pick = max if found.task.better == "higher" else min
     return pick(measured, key=lambda one: one.estimate.value, default=None)
 
 
-def _of_the_best(found: Findings) -> tuple[Measured | None, list[Lead]]:
+def _of_the_best(found: TaskAnalysis) -> tuple[MeasuredModel | None, list[Comparison]]:
     first = best(found, PRETRAINED)
-    return first, [lead for lead in found.leads if first and first.arm in (lead.first, lead.second)]
+    return first, [
+        lead for lead in found.leads if first and first.model in (lead.first, lead.second)
+    ]
 
 
-def _cell(found: Findings, one: Measured | None, top: Measured | None, *, name: str = "") -> str:
+def _cell(
+    found: TaskAnalysis, one: MeasuredModel | None, top: MeasuredModel | None, *, name: str = ""
+) -> str:
     if one is None:
         return NONE
     decimals = decimals_of(found.metric, [other.estimate for other in found.measured.values()])
     value, _, bounds = written(found.metric, one.estimate, decimals).partition(" ")
     shown = f"**{value}**" if top and one.estimate.value == top.estimate.value else value
-    return " ".join(part for part in (name, shown, bounds, "chain" if one.exactness == "chain" else "") if part)
+    return " ".join(
+        part for part in (name, shown, bounds, "chain" if one.exactness == "chain" else "") if part
+    )
 
 
-def _beaten_by(found: Findings, control: Measured | None) -> str:
-    """Name the arms that are told to be better than a control."""
-    leads = [lead for lead in found.controls if control and lead.second == control.arm]
+def _beaten_by(found: TaskAnalysis, control: MeasuredModel | None) -> str:
+    """Name the models that are told to be better than a control."""
+    leads = [lead for lead in found.controls if control and lead.second == control.model]
     if not leads:
         return NONE
     wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmcompare.report.analysis import Findings
+from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import joined, shown
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.results import PRETRAINED, Rows
+from lmcompare.report.results import PRETRAINED, Results
 
 
-def fixed(rows: Rows, findings: Sequence[Findings]) -> list[str]:
+def fixed(rows: Results, findings: Sequence[TaskAnalysis]) -> list[str]:
     """Say what the experiment's file fixed."""
     lines = []
     for found in findings:
@@ -17,24 +17,32 @@ def fixed(rows: Rows, findings: Sequence[Findings]) -> list[str]:
             size = sized(found)
             matters = f"; a difference below {size} does not matter" if size else ""
             title = shown(found.task.primary).title
-            lines.append(f"**{escape(found.task.name)}**: {title} decides, {found.task.better} is better{matters}.")
+            lines.append(
+                f"**{escape(found.task.name)}**: {title} decides, {found.task.better} is better{matters}."
+            )
     hypotheses = rows.settings.get("hypotheses") or {}
-    said = ["arms and their settings", "seeds", "training budget", "splits of the data"]
+    said = ["models and their settings", "seeds", "training budget", "splits of the data"]
     said += ["hypotheses"] if hypotheses else []
     if not lines:
         return []
-    arms = rows.settings["arms"]
-    own = [code(arm) for arm in rows.fresh if arms[arm].get("training") or arms[arm].get("network")]
+    models = rows.settings["models"]
+    own = [
+        code(model)
+        for model in rows.fresh
+        if models[model].get("training") or models[model].get("network")
+    ]
     if own:
-        lines.append(f"Settings of {joined(own)} of their own: chosen before this run; how, this run does not know.")
+        lines.append(
+            f"Settings of {joined(own)} of their own: chosen before this run; how, this run does not know."
+        )
     if matched := (rows.settings.get("match") or {}).get("solved"):
         lines.append(
-            f"Of {joined([code(arm) for arm in matched])}, `match` solved the widths or the tokens to be read."
+            f"Of {joined([code(model) for model in matched])}, `match` solved the widths or the tokens to be read."
         )
     return [f"{joined(said).capitalize()}.", *lines]
 
 
-def sized(found: Findings) -> str:
+def sized(found: TaskAnalysis) -> str:
     """Write the smallest effect of interest with its unit: '1 point'; '' where any effect counts."""
     if found.smallest_effect < 1e-6:
         return ""
@@ -42,19 +50,23 @@ def sized(found: Findings) -> str:
     return f"{size:g} {'point' if size == 1 and found.metric.points == 'points' else found.metric.points}".strip()
 
 
-def chosen(rows: Rows) -> list[str]:
+def chosen(rows: Results) -> list[str]:
     """Say what was chosen by trials on validation items, within which menu."""
     lines = []
     for task in rows.tasks:
         keys: dict[str, None] = {}
-        networks = [run for run in rows.cells(task.name) if run.arm and run.notes.get("trials")]
+        networks = [run for run in rows.cells(task.name) if run.model and run.notes.get("trials")]
         for run in networks:
-            keys |= dict.fromkeys(key for key in run.notes.get("chosen") or {} if _was_free(key, run.notes["trials"]))
+            keys |= dict.fromkeys(
+                key for key in run.notes.get("chosen") or {} if _was_free(key, run.notes["trials"])
+            )
         if networks and keys:
             most = max(len(run.notes["trials"]) for run in networks)
             what = joined([escape(key.replace("_", " ")) for key in keys])
             trials = f"{most} trials at most" if most > 1 else "one trial"
-            lines.append(f"**{escape(task.name)}**: {what}, for each network by itself, from {trials}.")
+            lines.append(
+                f"**{escape(task.name)}**: {what}, for each network by itself, from {trials}."
+            )
     return lines
 
 
@@ -64,7 +76,9 @@ def _was_free(key: str, trials: Sequence[Mapping[str, Any]]) -> bool:
     return not key.startswith("validation") and (key == "epoch" or len(values) > 1)
 
 
-def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table]) -> list[str]:
+def explored(
+    rows: Results, findings: Sequence[TaskAnalysis], tables: dict[str, Table]
+) -> list[str]:
     """Say which numbers nobody asked for beforehand: nothing may be claimed from them."""
     lines = []
     hypotheses = rows.settings.get("hypotheses") or {}
@@ -75,8 +89,17 @@ def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table])
             "said; Holm's correction is within a table, not over all of them."
         )
     elif pairs:
-        lines.append(f"Of the {pairs} comparisons of objectives, all but those of the hypotheses above.")
-    others = sorted({shown(name).title for found in findings for name in found.others if name != found.task.primary})
+        lines.append(
+            f"Of the {pairs} comparisons of objectives, all but those of the hypotheses above."
+        )
+    others = sorted(
+        {
+            shown(name).title
+            for found in findings
+            for name in found.others
+            if name != found.task.primary
+        }
+    )
     if others:
         lines.append(f"Metrics that do not decide: {escape(joined(others))}.")
     kinds = {
@@ -91,19 +114,21 @@ def explored(rows: Rows, findings: Sequence[Findings], tables: dict[str, Table])
         "masks": "objective by mask",
         "overfitting": "the gap between training and validation loss",
     }
-    drawn = [title for kind, title in kinds.items() if any(name.split("-")[0] == kind for name in tables)]
+    drawn = [
+        title for kind, title in kinds.items() if any(name.split("-")[0] == kind for name in tables)
+    ]
     if drawn:
         lines.append(f"Looked at without a claim: {joined(drawn)}.")
     return lines
 
 
-def contested(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) -> list[str]:
+def contested(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]) -> list[str]:
     """Say where those who know the field disagree about a choice of this run, and where the other reading is."""
     lines = []
     if any("targets" in one or "FLOPs" in one for one in apart):
         also = ", and quality per FLOP" if findings else ""
         lines.append(
-            "**Equal in what?** Nothing makes arms equal in everything. Who holds that equal FLOPs or equal targets "
+            "**Equal in what?** Nothing makes models equal in everything. Who holds that equal FLOPs or equal targets "
             f"are fair reads the curves against those{also}; the order may be another."
         )
     if any(one.exactness == "chain" for found in findings for one in found.measured.values()):
@@ -112,8 +137,13 @@ def contested(rows: Rows, findings: Sequence[Findings], apart: Sequence[str]) ->
             "not trained on; a pseudo-likelihood (Salazar et al. 2020) suits it better and is no probability. Here the "
             "chain is compared and a pseudo-likelihood never is."
         )
-    masks = {(given.get("adaptation") or {}).get("attention") for given in rows.settings["tasks"].values()}
-    if masks - {None} == {"own"} and any(found.task.family == "understanding" for found in findings):
+    masks = {
+        (given.get("adaptation") or {}).get("attention")
+        for given in rows.settings["tasks"].values()
+    }
+    if masks - {None} == {"own"} and any(
+        found.task.family == "understanding" for found in findings
+    ):
         lines.append(
             "**Whose attention mask?** Each network was fine-tuned with its own. A causal one that may look both ways "
             "while it is fine-tuned may do better (`adaptation: {attention: bidirectional}`)."

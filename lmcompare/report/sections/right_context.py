@@ -3,12 +3,12 @@
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.analysis import Findings, decimals_of, written
+from lmcompare.report.analysis import TaskAnalysis, decimals_of, written
 from lmcompare.report.formatting import plain, shown
 from lmcompare.report.markdown import Table, code, slug
 from lmcompare.report.outcomes import outcome, paired
-from lmcompare.report.results import PRETRAINED, Rows
-from lmcompare.report.sections.base import Block
+from lmcompare.report.results import PRETRAINED, Results
+from lmcompare.report.sections.base import Section
 
 BOTH, LEFT = "bits_per_byte", "bits_per_byte_left"
 
@@ -16,18 +16,18 @@ _DECIMALS = 4
 """Most decimals of bits per byte: what is nothing at so many is nothing."""
 
 
-def worth(rows: Rows, task: str, arm: str) -> statistics.Difference | None:
+def worth(rows: Results, task: str, model: str) -> statistics.Difference | None:
     """Return bits per byte given the left side alone less those given both sides, paired on item and seed.
 
-    Positive where the right side helps. None of an arm that was not asked both ways.
+    Positive where the right side helps. None of a model that was not asked both ways.
     """
-    alone, both = (outcome(rows, task, arm, PRETRAINED, metric) for metric in (LEFT, BOTH))
+    alone, both = (outcome(rows, task, model, PRETRAINED, metric) for metric in (LEFT, BOTH))
     return None if alone is None or both is None or alone.items == ("",) else paired(alone, both)
 
 
-def said(rows: Rows, task: str, arm: str) -> str:
-    """Say in half a sentence what the right side is worth to ``arm``; '' where that was not asked."""
-    value = worth(rows, task, arm)
+def said(rows: Results, task: str, model: str) -> str:
+    """Say in half a sentence what the right side is worth to ``model``; '' where that was not asked."""
+    value = worth(rows, task, model)
     if value is None:
         return ""
     metric = shown(BOTH, "lower")
@@ -35,20 +35,33 @@ def said(rows: Rows, task: str, arm: str) -> str:
     return f"what stands to the right of a gap is worth {known} bits per byte to it"
 
 
-def block(rows: Rows, found: Findings) -> Block | None:
-    """The worth of the right side to each arm; None where no arm was asked with it and without."""
+def block(rows: Results, found: TaskAnalysis) -> Section | None:
+    """The worth of the right side to each model; None where no model was asked with it and without."""
     task, metric = found.task.name, shown(BOTH, "lower")
-    of = {arm: value for arm in rows.arms if (value := worth(rows, task, arm)) is not None}
+    of = {model: value for model in rows.models if (value := worth(rows, task, model)) is not None}
     if not of:
         return None
     decimals = min(_DECIMALS, decimals_of(metric, of.values()))
     lines, numbers = [], []
-    for arm, value in of.items():
-        pair = [outcome(rows, task, arm, PRETRAINED, name) for name in (LEFT, BOTH)]
+    for model, value in of.items():
+        pair = [outcome(rows, task, model, PRETRAINED, name) for name in (LEFT, BOTH)]
         means = [sum(one.per_seed) / len(one.per_seed) for one in pair if one is not None]
-        lines.append([code(arm), *(plain(mean, decimals) for mean in means), written(metric, value, decimals, True)])
+        lines.append(
+            [
+                code(model),
+                *(plain(mean, decimals) for mean in means),
+                written(metric, value, decimals, True),
+            ]
+        )
         numbers.append(
-            {"arm": arm, LEFT: means[0], BOTH: means[1], "worth": value.value, "low": value.low, "high": value.high}
+            {
+                "model": model,
+                LEFT: means[0],
+                BOTH: means[1],
+                "worth": value.value,
+                "low": value.low,
+                "high": value.high,
+            }
         )
     name = f"sides-{slug(task)}"
     text = (
@@ -56,5 +69,10 @@ def block(rows: Rows, found: Findings) -> Block | None:
         "which the right side is worth nothing has not learnt to use it: what the table above says of that network is "
         "then said of its training, and not of what its objective lets it see."
     )
-    headings = ["arm", "left alone ↓", "both sides ↓", "the right side is worth [95%]"]
-    return Block(name, "What the right side is worth", text, table=Table(name, headings, lines, pd.DataFrame(numbers)))
+    headings = ["model", "left alone ↓", "both sides ↓", "the right side is worth [95%]"]
+    return Section(
+        name,
+        "What the right side is worth",
+        text,
+        table=Table(name, headings, lines, pd.DataFrame(numbers)),
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lmcompare.report.formatting import counted, joined, shortened
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.results import PRETRAINED, Rows
+from lmcompare.report.results import PRETRAINED, Results
 
 SHOWN = 3
 """Prompts a report shows."""
@@ -17,7 +17,7 @@ LONGEST = 320
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Sample:
     """One prompt and what followed it.
 
     Attributes:
@@ -29,15 +29,17 @@ class Sampled:
     table: Table
 
 
-def sampled(rows: Rows, task: str) -> list[Sampled]:
-    """Draw prompts (the same draw at every rebuild), of those that most arms answered, with every arm's first seed."""
+def sampled(rows: Results, task: str) -> list[Sample]:
+    """Draw prompts (the same draw at every rebuild), of those that most models answered, with every model's first seed."""
     texts: dict[str, dict[str, tuple[str, int]]] = {}
     references: dict[str, str] = {}
     for run in rows.cells(task):
         for sample in run.samples:
             prompt = str(sample.get("prompt", ""))
             answers = texts.setdefault(prompt, {})
-            answers.setdefault(_who(run.arm, run.condition), (str(sample.get("text", "")), run.seed))
+            answers.setdefault(
+                _who(run.model, run.condition), (str(sample.get("text", "")), run.seed)
+            )
             if sample.get("reference"):
                 references[prompt] = str(sample["reference"])
     if not texts:
@@ -47,22 +49,25 @@ def sampled(rows: Rows, task: str) -> list[Sampled]:
     drawn = random.Random(0).sample(prompts, min(SHOWN, len(prompts)))
     found = []
     for number, prompt in enumerate(drawn, 1):
-        lines = [[f"{code(name)}, seed {seed}", _safe(text)] for name, (text, seed) in texts[prompt].items()]
+        lines = [
+            [f"{code(name)}, seed {seed}", _safe(text)]
+            for name, (text, seed) in texts[prompt].items()
+        ]
         if prompt in references:
             lines.insert(0, ["*the real text*", _safe(references[prompt])])
         table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame())
-        found.append(Sampled(escape(shortened(prompt, LONGEST, keep="end")), table))
+        found.append(Sample(escape(shortened(prompt, LONGEST, keep="end")), table))
     return found
 
 
-def constant(rows: Rows, task: str) -> dict[str, str]:
-    """Find the pretrained arms that wrote one and the same text under every prompt kept, with most of their seeds.
+def constant(rows: Results, task: str) -> dict[str, str]:
+    """Find the pretrained models that wrote one and the same text under every prompt kept, with most of their seeds.
 
-    What such an arm writes is a constant, so that no measure of it shows that a prompt was read. Prompts that want the
+    What such a model writes is a constant, so that no measure of it shows that a prompt was read. Prompts that want the
     same answer are no evidence: cells whose references are not all different are left out.
 
     Returns:
-        how many of its seeds did, by arm, in the order of the YAML file: '5 of 6 seeds'.
+        how many of its seeds did, by model, in the order of the YAML file: '5 of 6 seeds'.
     """
     asked: Counter[str] = Counter()
     same: Counter[str] = Counter()
@@ -70,14 +75,18 @@ def constant(rows: Rows, task: str) -> dict[str, str]:
         texts = [str(sample.get("text", "")).strip() for sample in run.samples]
         wanted = {str(sample.get("reference", "")) for sample in run.samples}
         if run.condition == PRETRAINED and len(texts) > 1 and len(wanted) == len(texts):
-            asked[run.arm] += 1
-            same[run.arm] += len(set(texts)) == 1
-    return {arm: f"{same[arm]} of {counted(asked[arm], 'seed')}" for arm in rows.arms if 2 * same[arm] > asked[arm]}
+            asked[run.model] += 1
+            same[run.model] += len(set(texts)) == 1
+    return {
+        model: f"{same[model]} of {counted(asked[model], 'seed')}"
+        for model in rows.models
+        if 2 * same[model] > asked[model]
+    }
 
 
-def warned(rows: Rows, task: str) -> str:
-    """Say which arms wrote one text under every prompt; '' if none did."""
-    of = [f"{code(arm)} ({seeds})" for arm, seeds in constant(rows, task).items()]
+def warned(rows: Results, task: str) -> str:
+    """Say which models wrote one text under every prompt; '' if none did."""
+    of = [f"{code(model)} ({seeds})" for model, seeds in constant(rows, task).items()]
     if not of:
         return ""
     return (
@@ -86,8 +95,8 @@ def warned(rows: Rows, task: str) -> str:
     )
 
 
-def _who(arm: str, condition: str) -> str:
-    return arm if condition == PRETRAINED else f"{arm} ({condition})"
+def _who(model: str, condition: str) -> str:
+    return model if condition == PRETRAINED else f"{model} ({condition})"
 
 
 def _safe(text: str) -> str:

@@ -16,7 +16,7 @@ from lmcompare import statistics
 from lmcompare.core.errors import InputError
 from lmcompare.report.formatting import NONE, engineering, interval, joined
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.results import PRETRAINED, Rows
+from lmcompare.report.results import PRETRAINED, Results
 from lmcompare.report.sections.task_figure import STYLE, look, png
 
 FEWEST = 3
@@ -26,23 +26,29 @@ AXES = {"parameters": "parameters", "tokens": "corpus tokens read", "flops": "tr
 LOSS = "validation loss, nats per text target"
 
 
-def points(rows: Rows) -> pd.DataFrame:
+def points(rows: Results) -> pd.DataFrame:
     """Return a row for each network and what was measured of it.
 
-    Columns: arm, objective, seed, scale (what was set of it), parameters, tokens, flops, of (``LOSS`` or a task), y:
+    Columns: model, objective, seed, scale (what was set of it), parameters, tokens, flops, of (``LOSS`` or a task), y:
     the loss or the error, lower is better. The error of a task whose metric is better higher is 1 less the metric.
     Only objectives of ``FEWEST`` scales or more, and values from which powers can be taken.
     """
     found: list[dict[str, Any]] = []
-    for arm in rows.fresh:
-        for run in rows.pretraining(arm):
+    for model in rows.fresh:
+        for run in rows.pretraining(model):
             network, training = ({**(run.config.get(key) or {})} for key in ("network", "training"))
             if "training_flops" not in run.currencies or not network:
                 continue
-            scale = {key: network.pop(key, None) for key in SIZES} | {"tokens": training.pop("tokens", None)}
-            said = {"objective": run.config.get("objective"), "network": network, "training": training}
+            scale = {key: network.pop(key, None) for key in SIZES} | {
+                "tokens": training.pop("tokens", None)
+            }
+            said = {
+                "objective": run.config.get("objective"),
+                "network": network,
+                "training": training,
+            }
             about = {
-                "arm": arm,
+                "model": model,
                 "series": json.dumps(said, sort_keys=True),
                 "seed": run.seed,
                 "scale": json.dumps(scale),
@@ -53,11 +59,14 @@ def points(rows: Rows) -> pd.DataFrame:
             gate = run.notes.get("gate") or {}
             found += [{**about, "of": LOSS, "y": float(gate["loss"])}] if "loss" in gate else []
             for task in rows.tasks:
-                values = rows.values(task.name, arm, PRETRAINED, task.primary)
+                values = rows.values(task.name, model, PRETRAINED, task.primary)
                 values = values.loc[(values["seed"] == run.seed) & (values["item"] == ""), "value"]
-                y = [float(value) if task.better == "lower" else 1 - float(value) for value in values[:1]]
+                y = [
+                    float(value) if task.better == "lower" else 1 - float(value)
+                    for value in values[:1]
+                ]
                 found += [{**about, "of": task.name, "y": value} for value in y]
-    frame = pd.DataFrame(found, columns=["arm", "series", "seed", "scale", *AXES, "of", "y"])
+    frame = pd.DataFrame(found, columns=["model", "series", "seed", "scale", *AXES, "of", "y"])
     frame = frame.astype(dict.fromkeys((*AXES, "y"), float))
     frame = frame[(frame["y"] > 0) & np.isfinite(frame["y"])]
     frame = frame[frame.groupby("series")["scale"].transform("nunique") >= FEWEST].copy()
@@ -70,7 +79,9 @@ def laws(frame: pd.DataFrame) -> dict[tuple[str, str], tuple[list[str], statisti
     return _fitted(frame, ["parameters", "tokens"])
 
 
-def _fitted(frame: pd.DataFrame, axes: list[str]) -> dict[tuple[str, str], tuple[list[str], statistics.PowerLaw]]:
+def _fitted(
+    frame: pd.DataFrame, axes: list[str]
+) -> dict[tuple[str, str], tuple[list[str], statistics.PowerLaw]]:
     made = {}
     for (of, objective), part in frame.groupby(["of", "objective"], sort=False):
         vary = [axis for axis in axes if part[axis].nunique() > 1]
@@ -82,10 +93,14 @@ def _fitted(frame: pd.DataFrame, axes: list[str]) -> dict[tuple[str, str], tuple
     return made
 
 
-def scale_tables(rows: Rows) -> list[Table]:
+def scale_tables(rows: Results) -> list[Table]:
     """Return the laws, the crossings and the shares of the variance, those that there are."""
     frame = points(rows)
-    return [table for table in (_laws(frame), _crossings(frame), _variance(frame)) if table] if len(frame) else []
+    return (
+        [table for table in (_laws(frame), _crossings(frame), _variance(frame)) if table]
+        if len(frame)
+        else []
+    )
 
 
 def _laws(frame: pd.DataFrame) -> Table | None:
@@ -94,11 +109,22 @@ def _laws(frame: pd.DataFrame) -> Table | None:
     for (of, objective), (_, of_flops) in alone.items():
         part = frame[(frame["of"] == of) & (frame["objective"] == objective)]
         vary, law = both.get((of, objective), ([], of_flops))
-        found = {axis: law.exponent(place) for place, axis in enumerate(vary)} | {"flops": of_flops.exponent()}
+        found = {axis: law.exponent(place) for place, axis in enumerate(vary)} | {
+            "flops": of_flops.exponent()
+        }
         cells = [interval(*found[axis], 3) if axis in found else NONE for axis in AXES]
-        rendered.append([escape(of), code(objective), str(part["scale"].nunique()), str(len(part)), *cells])
+        rendered.append(
+            [escape(of), code(objective), str(part["scale"].nunique()), str(len(part)), *cells]
+        )
         numbers += [
-            {"of": of, "objective": objective, "axis": axis, "exponent": e, "low": low, "high": high}
+            {
+                "of": of,
+                "objective": objective,
+                "axis": axis,
+                "exponent": e,
+                "low": low,
+                "high": high,
+            }
             for axis, (e, low, high) in found.items()
         ]
     headings = ["loss or error of", "objective", "scales", "networks"]
@@ -116,10 +142,16 @@ def _crossings(frame: pd.DataFrame) -> Table | None:
             continue
         at, low, high = statistics.crossing(fitted[of, one][1], fitted[of, two][1])
         ends = f"[{engineering(low)}, {engineering(high)}]" if math.isfinite(low + high) else ""
-        where = "within what was run" if least <= at <= most else "beyond what was run: extrapolated"
-        said = f"{engineering(at, 'FLOPs')} {ends}" if ends else "not told: the exponents may be equal"
+        where = (
+            "within what was run" if least <= at <= most else "beyond what was run: extrapolated"
+        )
+        said = (
+            f"{engineering(at, 'FLOPs')} {ends}" if ends else "not told: the exponents may be equal"
+        )
         rendered.append([escape(of), code(one), code(two), said, where if ends else NONE])
-        numbers.append({"of": of, "first": one, "second": two, "flops": at, "low": low, "high": high})
+        numbers.append(
+            {"of": of, "first": one, "second": two, "flops": at, "low": low, "high": high}
+        )
     headings = ["error of", "first", "second", "predicted to cross at", "which is"]
     return Table("crossings", headings, rendered, pd.DataFrame(numbers)) if rendered else None
 
@@ -132,25 +164,39 @@ def _variance(frame: pd.DataFrame) -> Table | None:
         part = part[part.groupby("scale")["objective"].transform("nunique") == kinds]
         if kinds < 2 or part["scale"].nunique() < 2:
             continue
-        found = statistics.shares(np.log(part["y"]), part["scale"].tolist(), part["objective"].tolist())
-        cells = [f"{100 * share:.0f}%" if math.isfinite(share) else NONE for share in found.values()]
+        found = statistics.shares(
+            np.log(part["y"]), part["scale"].tolist(), part["objective"].tolist()
+        )
+        cells = [
+            f"{100 * share:.0f}%" if math.isfinite(share) else NONE for share in found.values()
+        ]
         cells[-1] = cells[-1] if part["seed"].nunique() > 1 else NONE
         rendered.append([escape(str(of)), str(part["scale"].nunique()), str(len(part)), *cells])
         numbers.append({"of": of, **found})
-    headings = ["log error of", "scales", "networks", "scale", "objective", "scale × objective", "seed"]
+    headings = [
+        "log error of",
+        "scales",
+        "networks",
+        "scale",
+        "objective",
+        "scale × objective",
+        "seed",
+    ]
     return Table("variance", headings, rendered, pd.DataFrame(numbers)) if rendered else None
 
 
-def unlearnt(rows: Rows) -> str:
+def unlearnt(rows: Results) -> str:
     """Name the networks of a law that have not passed the gate, and say what that means; '' if all have."""
-    failed = [code(arm) for arm in points(rows)["arm"].unique() if rows.gate(str(arm)) is False]
+    failed = [
+        code(model) for model in points(rows)["model"].unique() if rows.gate(str(model)) is False
+    ]
     if not failed:
         return ""
     what = "a law, a crossing or a share of the variance that rests on it"
     return f"**Gate not passed** by {joined(failed)}: {what} says when learning begins, not what size is worth."
 
 
-def scale_figure(rows: Rows) -> bytes | None:
+def scale_figure(rows: Results) -> bytes | None:
     """Draw losses and errors against parameters, tokens and FLOPs, log-log, with each law that has one axis alone.
 
     None where no objective has ``FEWEST`` scales.
@@ -170,8 +216,17 @@ def scale_figure(rows: Rows) -> bytes | None:
                 for objective in objectives:
                     part = frame[(frame["of"] == what) & (frame["objective"] == objective)]
                     colour, marker = look(objectives, objective)
-                    panel.plot(part[axis], part["y"], color=colour, marker=marker, markersize=5, linestyle="")
-                    vary, law = (alone if axis == "flops" else both).get((what, objective), ([], None))
+                    panel.plot(
+                        part[axis],
+                        part["y"],
+                        color=colour,
+                        marker=marker,
+                        markersize=5,
+                        linestyle="",
+                    )
+                    vary, law = (alone if axis == "flops" else both).get(
+                        (what, objective), ([], None)
+                    )
                     if law is not None and vary == [axis]:
                         ends = np.array([part[axis].min(), part[axis].max()])
                         panel.plot(ends, law.at(ends), color=colour, linewidth=1.6)
@@ -188,7 +243,9 @@ def scale_figure(rows: Rows) -> bytes | None:
         for panel, axis in zip(panels[-1], axes, strict=True):
             panel.set_xlabel(AXES[axis])
         keys = [
-            Line2D([], [], color=look(objectives, one)[0], marker=look(objectives, one)[1], label=one)
+            Line2D(
+                [], [], color=look(objectives, one)[0], marker=look(objectives, one)[1], label=one
+            )
             for one in objectives
         ]
         drawn.legend(handles=keys, loc="outside lower left", ncols=4)

@@ -1,4 +1,4 @@
-"""What was compared, in plain words: the arms, what they share, their scale, and who passed the gate."""
+"""What was compared, in plain words: the models, what they share, their scale, and who passed the gate."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from lmcompare import statistics
 from lmcompare.core.settings import GATE
 from lmcompare.report.formatting import counted, engineering, joined
 from lmcompare.report.markdown import code, escape
-from lmcompare.report.results import Rows
+from lmcompare.report.results import Results
 from lmcompare.report.sections.budget import means, sizes
 
 _MANY = 4
 """More values than this are said as a range."""
 
 
-def gates(rows: Rows) -> str:
+def gates(rows: Results) -> str:
     """Say in one sentence which networks have learnt context."""
-    known = {arm: rows.gate(arm) for arm in rows.arms}
-    passed = [code(arm) for arm, gate in known.items() if gate]
-    failed = [code(arm) for arm, gate in known.items() if gate is False]
+    known = {model: rows.gate(model) for model in rows.models}
+    passed = [code(model) for model, gate in known.items() if gate]
+    failed = [code(model) for model, gate in known.items() if gate is False]
     if not passed and not failed:
         return ""
     if not failed:
@@ -29,7 +29,7 @@ def gates(rows: Rows) -> str:
     return text + "so every comparison that rests on it is INCONCLUSIVE."
 
 
-def stamp(rows: Rows) -> str:
+def stamp(rows: Results) -> str:
     """Say at what scale all this holds: '1.2 M parameters, 1.0 M tokens, 2 seeds: do not extrapolate'."""
     frame = means(rows)
     parts = []
@@ -46,12 +46,12 @@ def _range(values: pd.Series, digits: int, unit: str = "") -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def finished_seeds(rows: Rows) -> int:
-    """Return the number of seeds that every arm has finished."""
-    return min((rows.finished(arm) for arm in rows.arms), default=0)
+def finished_seeds(rows: Results) -> int:
+    """Return the number of seeds that every model has finished."""
+    return min((rows.finished(model) for model in rows.models), default=0)
 
 
-def seeds_warning(rows: Rows) -> str:
+def seeds_warning(rows: Results) -> str:
     """Say what follows from having fewer than six seeds; '' with six or more, or of checkpoints alone."""
     number = finished_seeds(rows)
     if number >= statistics.ENOUGH_SEEDS or not rows.fresh:
@@ -59,9 +59,7 @@ def seeds_warning(rows: Rows) -> str:
     smallest = ""
     if number > 1:
         least = f"{2 / 2**number:.3g}"
-        smallest = (
-            f"A sign-flip test, which assumes nothing of how seeds vary, cannot give p below {least} with {number}; "
-        )
+        smallest = f"A sign-flip test, which assumes nothing of how seeds vary, cannot give p below {least} with {number}; "
     return (
         f"With {counted(number, 'seed')} **no claim about objectives in general follows**: these are statements about "
         f"these networks. {smallest or 'Nothing is known of other seeds; '}"
@@ -69,9 +67,9 @@ def seeds_warning(rows: Rows) -> str:
     )
 
 
-def uncontrolled(rows: Rows) -> str:
+def uncontrolled(rows: Results) -> str:
     """Say what a comparison with checkpoints cannot show; '' without any."""
-    there = [code(arm) for arm in rows.checkpoints]
+    there = [code(model) for model in rows.checkpoints]
     if not there:
         return ""
     are, it = ("are checkpoints", "them") if len(there) > 1 else ("is a checkpoint", "it")
@@ -81,7 +79,7 @@ def uncontrolled(rows: Rows) -> str:
     )
 
 
-def compared(rows: Rows) -> list[str]:
+def compared(rows: Results) -> list[str]:
     """Say what was compared: the networks, the corpus, the budget, the seeds."""
     settings = rows.settings
     network = settings.get("network") or {}
@@ -89,7 +87,7 @@ def compared(rows: Rows) -> list[str]:
     seeds = ", ".join(map(str, rows.seeds))
     if rows.checkpoints:
         seeds += "; of a checkpoint they seed its adaptation alone: it was pretrained once"
-    some = " (of the arms trained here)" if rows.checkpoints else ""
+    some = " (of the models trained here)" if rows.checkpoints else ""
     lines = [
         _line(f"Network{some}", _network(network) if rows.fresh else ""),
         _line("Corpus" if rows.fresh else "Held-out text and judge", _corpus(rows, corpus)),
@@ -117,11 +115,15 @@ def source(corpus: dict[str, Any]) -> str:
     given = corpus.get("source", "")
     if not isinstance(given, dict):
         return code(given)
-    more = [f"{key}={value}" for key, value in given.items() if key != "kind" and value not in (None, "", [], {})]
+    more = [
+        f"{key}={value}"
+        for key, value in given.items()
+        if key != "kind" and value not in (None, "", [], {})
+    ]
     return code(" ".join([str(given.get("kind", "")), *more]).strip())
 
 
-def _corpus(rows: Rows, corpus: dict[str, Any]) -> str:
+def _corpus(rows: Results, corpus: dict[str, Any]) -> str:
     blocks, vocabulary = rows.settings.get("blocks") or {}, rows.settings.get("vocabulary") or {}
     parts = [source(corpus)] if corpus else []
     if vocabulary.get("size"):
@@ -131,12 +133,16 @@ def _corpus(rows: Rows, corpus: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _budget(rows: Rows) -> str:
+def _budget(rows: Results) -> str:
     frame = means(rows)
     if frame.empty:
         return ""
     parts = []
-    for key, noun in (("corpus_tokens", "corpus tokens read"), ("parameters", "parameters"), ("training_flops", "")):
+    for key, noun in (
+        ("corpus_tokens", "corpus tokens read"),
+        ("parameters", "parameters"),
+        ("training_flops", ""),
+    ):
         if key in frame.index:
             unit = "FLOPs" if key == "training_flops" else ""
             each = [engineering(value, unit) for value in frame.loc[key]]
@@ -145,12 +151,16 @@ def _budget(rows: Rows) -> str:
             parts.append(f"{each[0] if same else text} {noun}".strip() + (" each" if same else ""))
         if key == "corpus_tokens" and "unique_tokens" in frame.index:
             parts[-1] += f" ({_range(frame.loc['unique_tokens'], 3, '')} of them unique)"
-    return ", ".join(parts) + ("; in the order of the arms" if any(" / " in part for part in parts) else "")
+    return ", ".join(parts) + (
+        "; in the order of the models" if any(" / " in part for part in parts) else ""
+    )
 
 
-def _checkpoint(rows: Rows, arm: str, given: dict[str, Any]) -> str:
-    said = rows.checkpoint(arm)
-    role = next((run.notes["role"] for run in rows.runs if run.arm == arm and run.notes.get("role")), "")
+def _checkpoint(rows: Results, model: str, given: dict[str, Any]) -> str:
+    said = rows.checkpoint(model)
+    role = next(
+        (run.notes["role"] for run in rows.runs if run.model == model and run.notes.get("role")), ""
+    )
     text = f"{escape(role)}, " if role else ""
     text += f"checkpoint {code(given['checkpoint'])}"
     named = given.get("revision") or said.get("commit")
@@ -162,17 +172,21 @@ def _checkpoint(rows: Rows, arm: str, given: dict[str, Any]) -> str:
     return f"{text}, **not controlled**"
 
 
-def objective(rows: Rows, arm: str) -> str:
-    """Describe an arm in one line: its objective, its role and what it changes of the shared settings."""
-    given = rows.settings["arms"][arm]
-    if arm in rows.checkpoints:
-        return _checkpoint(rows, arm, given)
-    notes = next((run.notes for run in rows.pretraining(arm)), {})
+def objective(rows: Results, model: str) -> str:
+    """Describe a model in one line: its objective, its role and what it changes of the shared settings."""
+    given = rows.settings["models"][model]
+    if model in rows.checkpoints:
+        return _checkpoint(rows, model, given)
+    notes = next((run.notes for run in rows.pretraining(model)), {})
     text = f"{escape(notes['role'])}, " if notes.get("role") else ""
     text += f"objective {_asked(given['objective'])}"
     for part in ("training", "network"):
         shared = rows.settings.get(part) or {}
-        changed = [f"{key} {value}" for key, value in (given.get(part) or {}).items() if value != shared.get(key)]
+        changed = [
+            f"{key} {value}"
+            for key, value in (given.get(part) or {}).items()
+            if value != shared.get(key)
+        ]
         text += f", with its own {part} settings ({code(', '.join(changed))})" if changed else ""
     if given.get("tasks") is not None:
         text += f", given {joined([code(task) for task in given['tasks']]) + ' alone' if given['tasks'] else 'no task'}"
@@ -183,9 +197,17 @@ def _asked(objective: Any) -> str:
     """Name an objective with its settings, and those that it is made of."""
     asked = dict(objective) if isinstance(objective, dict) else {"kind": objective}
     text = code(str(asked.pop("kind", "")))
-    settings = [f"{key} {value}" for key, value in asked.items() if not isinstance(value, dict | list)]
+    settings = [
+        f"{key} {value}" for key, value in asked.items() if not isinstance(value, dict | list)
+    ]
     text += f" ({code(', '.join(settings))})" if settings else ""
-    parts = [part for value in asked.values() if isinstance(value, list) for part in value if "objective" in part]
+    parts = [
+        part
+        for value in asked.values()
+        if isinstance(value, list)
+        for part in value
+        if "objective" in part
+    ]
     shares = [f"{part['share']:.0%} " if part.get("share") else "" for part in parts]
     made = [share + _asked(part["objective"]) for share, part in zip(shares, parts, strict=True)]
     return text + (f" of {joined(made)}" if made else "")

@@ -5,25 +5,34 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 
-from lmcompare.report.analysis import COSTS, GENERATION, SECONDARY, Findings, Lead, Measured, decimals_of, written
-from lmcompare.report.formatting import NONE, Shown, called, plain, probability, shown
+from lmcompare.report.analysis import (
+    COSTS,
+    GENERATION,
+    SECONDARY,
+    Comparison,
+    MeasuredModel,
+    TaskAnalysis,
+    decimals_of,
+    written,
+)
+from lmcompare.report.formatting import NONE, FormattedValue, called, plain, probability, shown
 from lmcompare.report.markdown import Table, code, escape, slug
-from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Rows
+from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
 
 EXACTNESS = {"": "", "exact": "exact", "chain": "chain (exact given the length)"}
 
 
-def who(arm: str, condition: str) -> str:
-    """Write an arm as code and a control as it is called."""
-    return escape(called(arm)) if condition == CONTROL else code(arm)
+def who(model: str, condition: str) -> str:
+    """Write a model as code and a control as it is called."""
+    return escape(called(model)) if condition == CONTROL else code(model)
 
 
-def _proper(measured: Measured) -> bool:
+def _proper(measured: MeasuredModel) -> bool:
     return measured.exactness in EXACTNESS
 
 
-def results(found: Findings) -> Table:
-    """The primary metric of every arm and control, with its interval, its seeds and its two sources of error.
+def results(found: TaskAnalysis) -> Table:
+    """The primary metric of every model and control, with its interval, its seeds and its two sources of error.
 
     Likelihoods that are not probabilities (bounds, pseudo-likelihoods) stand in a column of their own.
     """
@@ -34,30 +43,48 @@ def results(found: Findings) -> Table:
     improper = sorted({one.exactness for one in everyone if not _proper(one)})
     most = max((len(one.seeds) for one in everyone), default=0)
     seeds = next((one.seeds for one in everyone if len(one.seeds) == most), ())
-    headings = ["arm", "condition", *(["likelihood"] if labelled else []), f"{metric.heading} [95%]"]
+    headings = [
+        "model",
+        "condition",
+        *(["likelihood"] if labelled else []),
+        f"{metric.heading} [95%]",
+    ]
     headings += [f"{metric.title}, {kind} only: not comparable" for kind in improper]
-    headings += [f"per seed ({', '.join(map(str, seeds))})", "sd over seeds", "se over items", "items"]
+    headings += [
+        f"per seed ({', '.join(map(str, seeds))})",
+        "sd over seeds",
+        "se over items",
+        "items",
+    ]
     rows, numbers = [], []
     for one in everyone:
         e = one.estimate
         value = written(metric, e, decimals)
         sign = {"bound": "≤ "}.get(one.exactness, "")
-        mark = " (not controlled)" if one.arm in found.checkpoints and one.condition != CONTROL else ""
-        cells = [who(one.arm, one.condition) + mark, one.condition]
+        mark = (
+            " (not controlled)"
+            if one.model in found.checkpoints and one.condition != CONTROL
+            else ""
+        )
+        cells = [who(one.model, one.condition) + mark, one.condition]
         cells += [EXACTNESS.get(one.exactness, escape(one.exactness))] if labelled else []
         cells += [value if _proper(one) else NONE]
         cells += [sign + value if one.exactness == kind else NONE for kind in improper]
         control = one.condition == CONTROL
         cells += [
-            NONE if control else " · ".join(plain(value * scale, decimals) for value in one.per_seed),
-            NONE if control else plain(e.seed_sd * scale if len(one.seeds) > 1 else float("nan"), decimals),
+            NONE
+            if control
+            else " · ".join(plain(value * scale, decimals) for value in one.per_seed),
+            NONE
+            if control
+            else plain(e.seed_sd * scale if len(one.seeds) > 1 else float("nan"), decimals),
             plain(e.item_se * scale, decimals),
             f"{e.items:,}" if e.items else NONE,
         ]
         rows.append(cells)
         numbers += [
             {
-                "arm": one.arm,
+                "model": one.model,
                 "condition": one.condition,
                 "exactness": one.exactness,
                 "metric": found.task.primary,
@@ -76,12 +103,16 @@ def results(found: Findings) -> Table:
     return Table(f"results-{slug(found.task.name)}", headings, rows, pd.DataFrame(numbers))
 
 
-def _spread(values: pd.Series, metric: Shown) -> str:
+def _spread(values: pd.Series, metric: FormattedValue) -> str:
     mean = plain(float(values.mean()) * metric.scale, metric.decimals)
-    return f"{mean} ± {plain(float(values.std(ddof=1)) * metric.scale, metric.decimals)}" if len(values) > 1 else mean
+    return (
+        f"{mean} ± {plain(float(values.std(ddof=1)) * metric.scale, metric.decimals)}"
+        if len(values) > 1
+        else mean
+    )
 
 
-def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | None:
+def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table | None:
     there = [name for name in names if name in found.others]
     judged = bool(found.judged) and prefix == "generation"
     if not there and not judged:
@@ -90,32 +121,48 @@ def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | No
     order = {pair: place for place, pair in enumerate(found.measured)}
     pairs = sorted(
         {
-            *((one.arm, one.condition) for one in found.judged.values() if judged),
-            *chain.from_iterable(zip(frame["arm"], frame["condition"], strict=True) for frame in frames),
+            *((one.model, one.condition) for one in found.judged.values() if judged),
+            *chain.from_iterable(
+                zip(frame["model"], frame["condition"], strict=True) for frame in frames
+            ),
         },
         key=lambda pair: (order.get(pair, len(order)), pair),
     )
     judge = shown("judge_bits_per_byte")
     decimals = decimals_of(judge, [one.estimate for one in found.judged.values()])
-    headings = ["arm", "condition", *(shown(name).heading for name in there)]
+    headings = ["model", "condition", *(shown(name).heading for name in there)]
     if judged:
         place = sum(name in GENERATION for name in there) + 2
         headings.insert(place, f"{judge.heading} [95%]")
     rows = []
-    for arm, condition in pairs:
-        cells = [who(arm, condition), condition]
+    for model, condition in pairs:
+        cells = [who(model, condition), condition]
         for frame, name in zip(frames, there, strict=True):
-            values = frame.loc[(frame["arm"] == arm) & (frame["condition"] == condition), "value"]
+            values = frame.loc[
+                (frame["model"] == model) & (frame["condition"] == condition), "value"
+            ]
             cells.append(_spread(values, shown(name)) if len(values) else NONE)
         if judged:
-            one = found.judged.get(arm)
+            one = found.judged.get(model)
             cells.insert(place, written(judge, one.estimate, decimals) if one else NONE)
         rows.append(cells)
-    columns = ["arm", "condition", "seed", "metric", "value", *(("of_all_seeds", "low", "high") if judged else ())]
+    columns = [
+        "model",
+        "condition",
+        "seed",
+        "metric",
+        "value",
+        *(("of_all_seeds", "low", "high") if judged else ()),
+    ]
     numbers = [*frames]
     numbers += [
         pd.DataFrame(
-            {"arm": one.arm, "condition": one.condition, "seed": one.seeds, "metric": "judge_bits_per_byte"}
+            {
+                "model": one.model,
+                "condition": one.condition,
+                "seed": one.seeds,
+                "metric": "judge_bits_per_byte",
+            }
         ).assign(
             value=one.per_seed,
             of_all_seeds=one.estimate.value,
@@ -124,24 +171,35 @@ def _metrics(found: Findings, names: tuple[str, ...], prefix: str) -> Table | No
         )
         for one in (found.judged.values() if judged else ())
     ]
-    return Table(f"{prefix}-{slug(found.task.name)}", headings, rows, pd.concat(numbers, ignore_index=True)[columns])
+    return Table(
+        f"{prefix}-{slug(found.task.name)}",
+        headings,
+        rows,
+        pd.concat(numbers, ignore_index=True)[columns],
+    )
 
 
-def others(found: Findings) -> Table | None:
+def others(found: TaskAnalysis) -> Table | None:
     """The secondary metrics: mean over seeds ± their standard deviation."""
     known = {found.task.primary, *SECONDARY, *GENERATION, *COSTS, "judge_bits_per_byte"}
     more = tuple(sorted(set(found.others) - known))
-    return _metrics(found, (*(name for name in SECONDARY if name != found.task.primary), *more), "metrics")
+    return _metrics(
+        found, (*(name for name in SECONDARY if name != found.task.primary), *more), "metrics"
+    )
 
 
-def generation(found: Findings) -> Table | None:
+def generation(found: TaskAnalysis) -> Table | None:
     """What the generations are like and cost, beside the reference text; None if the task generates nothing."""
     return _metrics(found, (*GENERATION, *COSTS), "generation")
 
 
-def parts(found: Findings) -> Table | None:
+def parts(found: TaskAnalysis) -> Table | None:
     """The primary metric of each part of the items: mean over seeds ± standard deviation; None without parts."""
-    mine = {name: frame for name, frame in found.parts.items() if name.split("/")[0] == found.task.primary}
+    mine = {
+        name: frame
+        for name, frame in found.parts.items()
+        if name.split("/")[0] == found.task.primary
+    }
     if not mine:
         return None
     everyone = list(found.measured)
@@ -149,25 +207,36 @@ def parts(found: Findings) -> Table | None:
     for name, frame in mine.items():
         _, kind, part = name.split("/", 2)
         cells = [escape(f"{kind}: {part}".replace("_", " "))]
-        for arm, condition in everyone:
-            values = frame.loc[(frame["arm"] == arm) & (frame["condition"] == condition), "value"]
+        for model, condition in everyone:
+            values = frame.loc[
+                (frame["model"] == model) & (frame["condition"] == condition), "value"
+            ]
             cells.append(_spread(values, found.metric) if len(values) else NONE)
         rows.append(cells)
     headings = ["part"]
-    headings += [who(arm, c) + (f" ({c})" if c not in (PRETRAINED, CONTROL) else "") for arm, c in everyone]
-    numbers = pd.concat([frame.assign(metric=name) for name, frame in mine.items()], ignore_index=True)
-    columns = ["arm", "condition", "seed", "metric", "value"]
+    headings += [
+        who(model, c) + (f" ({c})" if c not in (PRETRAINED, CONTROL) else "")
+        for model, c in everyone
+    ]
+    numbers = pd.concat(
+        [frame.assign(metric=name) for name, frame in mine.items()], ignore_index=True
+    )
+    columns = ["model", "condition", "seed", "metric", "value"]
     return Table(f"parts-{slug(found.task.name)}", headings, rows, numbers[columns])
 
 
-def kinds(found: Findings) -> str:
+def kinds(found: TaskAnalysis) -> str:
     """Name the kinds of part that ``parts`` shows, as 'class, length'."""
     mine = [name.split("/")[1] for name in found.parts if name.split("/")[0] == found.task.primary]
     return escape(", ".join(dict.fromkeys(mine)).replace("_", " "))
 
 
 def comparisons(
-    found: Findings, leads: list[Lead], name: str, pair: str = "pair", ahead: str = "ahead by"
+    found: TaskAnalysis,
+    leads: list[Comparison],
+    name: str,
+    pair: str = "pair",
+    ahead: str = "ahead by",
 ) -> Table | None:
     """A table of paired differences, with verdicts where they were judged; None if there are none.
 
@@ -184,7 +253,13 @@ def comparisons(
     metric, scale = found.metric, found.metric.scale
     decimals = decimals_of(metric, [lead.difference for lead in leads])
     headings = [pair, f"{ahead}{', ' + metric.points if metric.points else ''} [95%]"]
-    headings += ["excludes 0", "p", "p (Holm)", "smallest detectable", *(["verdict"] if verdicts else [])]
+    headings += [
+        "excludes 0",
+        "p",
+        "p (Holm)",
+        "smallest detectable",
+        *(["verdict"] if verdicts else []),
+    ]
     rows, numbers = [], []
     for lead in leads:
         d = lead.difference
@@ -217,26 +292,42 @@ def comparisons(
     return Table(f"{name}-{slug(found.task.name)}", headings, rows, pd.DataFrame(numbers))
 
 
-def trials(rows: Rows, task: str) -> Table | None:
+def trials(rows: Results, task: str) -> Table | None:
     """Every fine-tuning trial of a task; the one that was chosen on validation is marked."""
     cells, keys = [], []
     for run in rows.cells(task):
         for trial in run.notes.get("trials") or []:
             chosen = run.notes.get("chosen") or {}
             common = set(trial) & set(chosen)
-            cells.append((run, trial, bool(common) and all(trial[key] == chosen[key] for key in common)))
+            cells.append(
+                (run, trial, bool(common) and all(trial[key] == chosen[key] for key in common))
+            )
             keys += [key for key in trial if key not in keys]
     if not cells:
         return None
     rendered, numbers = [], []
     for run, trial, chosen in cells:
         values = [_value(trial.get(key), percent=key.endswith("accuracy")) for key in keys]
-        arm = code(run.arm) if run.arm else "controls"
+        model = code(run.model) if run.model else "controls"
         rendered.append(
-            [arm, run.condition, str(run.seed) if run.arm else NONE, *values, "**chosen**" if chosen else ""]
+            [
+                model,
+                run.condition,
+                str(run.seed) if run.model else NONE,
+                *values,
+                "**chosen**" if chosen else "",
+            ]
         )
-        numbers.append({"arm": run.arm, "condition": run.condition, "seed": run.seed, **trial, "chosen": chosen})
-    headings = ["arm", "condition", "seed", *(_heading(key) for key in keys), ""]
+        numbers.append(
+            {
+                "model": run.model,
+                "condition": run.condition,
+                "seed": run.seed,
+                **trial,
+                "chosen": chosen,
+            }
+        )
+    headings = ["model", "condition", "seed", *(_heading(key) for key in keys), ""]
     return Table(f"trials-{slug(task)}", headings, rendered, pd.DataFrame(numbers))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lmcompare.cli.inspect.figure import Letters, draw
+from lmcompare.cli.inspect.figure import FontMetrics, draw
 from lmcompare.cli.inspect.panels import panels, word_vocabulary
 from lmcompare.cli.inspect.patterns import pattern
 from lmcompare.cli.inspect.terminal import show
@@ -31,7 +31,12 @@ def test_the_sentence_of_the_notes(notes):
     assert [row.asked for row in notes["causal"].rows] == characters
     assert asked(notes["masked"]) == [(5, "?")]
     assert notes["masked"].rows[5].reads == "<mask>"
-    assert [row.reads for row in notes["seq2seq"].encoder] == [*characters[:5], "<0>", *characters[6:], "<eos>"]
+    assert [row.reads for row in notes["seq2seq"].encoder] == [
+        *characters[:5],
+        "<0>",
+        *characters[6:],
+        "<eos>",
+    ]
     assert asked(notes["seq2seq"]) == [(0, "<0>"), (1, "?"), (2, "<eos>")]
     assert asked(notes["glm"]) == [(13, "?"), (14, "<eos>")]
     assert [row.reads for row in notes["bart"].encoder][5] == "<mask>"
@@ -41,14 +46,20 @@ def test_the_sentence_of_the_notes(notes):
 def test_what_was_measured(notes):
     assert (notes["causal"].seen.own == np.tril(np.ones((12, 12), dtype=bool))).all()
     assert notes["masked"].seen.own.all()
-    assert any(note.startswith("A masked token does attend to itself, with") for note in notes["masked"].notes)
+    assert any(
+        note.startswith("A masked token does attend to itself, with")
+        for note in notes["masked"].notes
+    )
     assert pattern(notes["seq2seq"].seen.decoder) == "itself and what came before"
     assert pattern(notes["glm"].seen.own) == "the first 13, and itself and what came before"
 
 
 def test_docstring_of_pattern():
     past = np.tril(np.ones((3, 3), dtype=bool))
-    assert (pattern(past), pattern(np.ones((3, 4), dtype=bool))) == ("itself and what came before", "everything")
+    assert (pattern(past), pattern(np.ones((3, 4), dtype=bool))) == (
+        "itself and what came before",
+        "everything",
+    )
     assert pattern(~past | (np.arange(3) == 0)) == "67% of what is read, in a pattern of its own"
 
 
@@ -63,7 +74,14 @@ def test_drawn_holes_follow_the_seed():
 def test_words_and_characters():
     vocabulary = word_vocabulary("It's good, 很好!")
     ids = vocabulary.encode("It's good, 很好!")
-    assert [vocabulary.tokenizer.convert_ids_to_tokens(i) for i in ids] == ["It's", "good", ",", "很", "好", "!"]
+    assert [vocabulary.tokenizer.convert_ids_to_tokens(i) for i in ids] == [
+        "It's",
+        "good",
+        ",",
+        "很",
+        "好",
+        "!",
+    ]
 
 
 def test_terminal(notes):
@@ -87,7 +105,7 @@ def test_figure(notes, tmp_path):
 
 
 def test_characters_without_a_font_are_spelt():
-    letters = Letters(["a\U0010fffe$"])
+    letters = FontMetrics(["a\U0010fffe$"])
     assert letters.spell("a\U0010fffe$") == r"a‹10FFFE›\$"
 
 
@@ -107,7 +125,11 @@ def test_json(said):
     out, _, code = said("the film was good", "--json", "--objective", "causal")
     (panel,) = json.loads(out)["panels"]
     assert code == 0
-    assert panel["seen"] == {"own": np.tril(np.ones((4, 4), dtype=int)).tolist(), "decoder": None, "cross": None}
+    assert panel["seen"] == {
+        "own": np.tril(np.ones((4, 4), dtype=int)).tolist(),
+        "decoder": None,
+        "cross": None,
+    }
     assert [row["asked"] for row in panel["rows"]] == "the film was good".split()
 
 

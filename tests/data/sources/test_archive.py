@@ -30,7 +30,9 @@ def read(path: str, encoding: str = "utf-8") -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.tgz", "a.tar"])
-def test_an_archive_is_read_in_its_own_order_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+def test_an_archive_is_read_in_its_own_order_and_nothing_is_written(
+    name: str, tmp_path: Path
+) -> None:
     members = {"./x/b.txt": b"\xef\xbb\xbfb", "a.txt": b"a", "./._a.txt": b"\0", "c.csv": b"c"}
     path = packed(tmp_path / name, members)
     assert read(path) == [("b.txt", "b"), ("a.txt", "a")] == read(path)
@@ -38,7 +40,9 @@ def test_an_archive_is_read_in_its_own_order_and_nothing_is_written(name: str, t
 
 
 def test_links_and_paths_that_lead_out_do_no_harm(tmp_path: Path) -> None:
-    path = packed(tmp_path / "a.tar.gz", {"../../up.txt": b"up", "/root.txt": b"root"}, links=("link.txt",))
+    path = packed(
+        tmp_path / "a.tar.gz", {"../../up.txt": b"up", "/root.txt": b"root"}, links=("link.txt",)
+    )
     assert read(path) == [("up.txt", "up"), ("root.txt", "root")]
     assert [file.name for file in tmp_path.iterdir()] == ["a.tar.gz"]
 
@@ -70,9 +74,15 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / "cut.tar.gz", r"cut\.tar\.gz: (cannot be read|not a tar archive)"),
         (tmp_path / "no.tar.gz", r"no\.tar\.gz: not a tar archive"),
         (tmp_path / "lain.tar.gz", r"lain\.tar\.gz: no such file; did you mean '.*latin\.tar\.gz'"),
-        (packed(tmp_path / "b.tar", {"b.csv": b"b"}), r"b\.tar: no file in it is of the kind that is wanted here"),
+        (
+            packed(tmp_path / "b.tar", {"b.csv": b"b"}),
+            r"b\.tar: no file in it is of the kind that is wanted here",
+        ),
         (latin, r"latin\.tar\.gz: a\.txt: not UTF-8: byte 0xe9 at offset 4"),
-        (tmp_path / "${LMCOMPARE_NOWHERE}" / "x", "the environment variable LMCOMPARE_NOWHERE is not set"),
+        (
+            tmp_path / "${LMCOMPARE_NOWHERE}" / "x",
+            "the environment variable LMCOMPARE_NOWHERE is not set",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             read(str(path))

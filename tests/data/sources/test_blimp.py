@@ -8,7 +8,12 @@ import pytest
 from lmcompare.core.errors import InputError
 from lmcompare.data.sources.blimp import Blimp
 
-PAIR = {"sentence_good": "He runs.", "sentence_bad": "He run.", "UID": "agreement", "field": "syntax"}
+PAIR = {
+    "sentence_good": "He runs.",
+    "sentence_bad": "He run.",
+    "UID": "agreement",
+    "field": "syntax",
+}
 
 
 def test_pairs_are_read_from_a_file_packed_or_not(tmp_path: Path) -> None:
@@ -28,7 +33,10 @@ def test_pairs_are_read_from_a_file_packed_or_not(tmp_path: Path) -> None:
         ("[1]", r"a\.jsonl:1: wanted a JSON object, got list"),
         ("{", r"a\.jsonl:1: not JSON"),
         (json.dumps({**PAIR, "sentence_bad": None}), "wanted text in 'sentence_bad', got none"),
-        (json.dumps({"sentence_god": "x"}), "wanted text in 'sentence_good', got none; did you mean 'sentence_god'"),
+        (
+            json.dumps({"sentence_god": "x"}),
+            "wanted text in 'sentence_good', got none; did you mean 'sentence_god'",
+        ),
     ],
 )
 def test_what_is_no_pair_is_refused(line: Any, message: str, tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def test_a_folder_and_an_archive_give_the_same_rows(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "brown", "The/at ratio\n")
-    with pytest.raises(InputError, match="ca01:1: wanted words with a tag such as `jury/nn`, got 'ratio'"):
+    with pytest.raises(
+        InputError, match="ca01:1: wanted words with a tag such as `jury/nn`, got 'ratio'"
+    ):
         list(Brown(str(folder)).rows())
     (folder / "cats.txt").write_text("cr09 humor\n")
     with pytest.raises(InputError, match="cats.txt names no genre for the document 'ca01'"):

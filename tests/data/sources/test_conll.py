@@ -25,14 +25,21 @@ SECOND = {"tokens": ["#wow"], "tags": ["O"], "text": "#wow"}
         "-DOCSTART- O\n\nAnn B-person\nslept O\n\n-DOCSTART- O\n\n#wow O\n",
     ],
 )
-def test_sentences_end_at_a_blank_line_or_one_that_holds_a_tab(content: str, tmp_path: Path) -> None:
+def test_sentences_end_at_a_blank_line_or_one_that_holds_a_tab(
+    content: str, tmp_path: Path
+) -> None:
     assert rows(tmp_path, content) == [FIRST, SECOND]
 
 
 def test_columns_are_named_from_the_left(tmp_path: Path) -> None:
     content = "Ann NNP B-NP B-PER\nslept VBD B-VP O\n"
     assert rows(tmp_path, content, columns=("tokens", "pos", "-", "tags")) == [
-        {"tokens": ["Ann", "slept"], "pos": ["NNP", "VBD"], "tags": ["B-PER", "O"], "text": "Ann slept"}
+        {
+            "tokens": ["Ann", "slept"],
+            "pos": ["NNP", "VBD"],
+            "tags": ["B-PER", "O"],
+            "text": "Ann slept",
+        }
     ]
 
 
@@ -69,7 +76,10 @@ def test_what_is_not_so_is_refused(content: str | bytes, message: str, tmp_path:
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [(("words", "tags"), "named 'tokens', got words, tags"), (("tokens", "tags", "tags"), "wanted different names")],
+    [
+        (("words", "tags"), "named 'tokens', got words, tags"),
+        (("tokens", "tags", "tags"), "wanted different names"),
+    ],
 )
 def test_columns_need_tokens_and_different_names(columns: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=f"columns: .*{message}"):

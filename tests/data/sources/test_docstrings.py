@@ -54,7 +54,12 @@ async def empty():
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A distribution `Tools 1.0` with a module, a broken one and tests."""
-    files = {"tools/__init__.py": SOURCE, "tools/broken.py": "print 1", "tools/tests/test_a.py": SOURCE, "../up.py": ""}
+    files = {
+        "tools/__init__.py": SOURCE,
+        "tools/broken.py": "print 1",
+        "tools/tests/test_a.py": SOURCE,
+        "../up.py": "",
+    }
     folder = tmp_path / "site"
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -109,10 +114,14 @@ def test_the_fingerprint_follows_version_content_and_settings(package: Path) -> 
 
 
 def test_a_package_that_is_not_there_is_said(package: Path) -> None:
-    with pytest.raises(InputError, match="packages: the package 'tolls' is not installed; try: pip install 'tolls'"):
+    with pytest.raises(
+        InputError, match="packages: the package 'tolls' is not installed; try: pip install 'tolls'"
+    ):
         list(Docstrings(("tolls",)).rows())
     release(package, "1.0", ["tools.pth"])
-    with pytest.raises(InputError, match="packages: wanted a package with Python files, got 'tools' without any"):
+    with pytest.raises(
+        InputError, match="packages: wanted a package with Python files, got 'tools' without any"
+    ):
         Docstrings(("tools",)).fingerprint()
 
 
@@ -122,6 +131,8 @@ def test_the_packages_read_by_default_are_installed() -> None:
 
 def test_a_real_package() -> None:
     rows = list(Docstrings(("typer",)).rows())
-    assert len(rows) > 20 and all(row["summary"] and row["body"] and "\n" not in row["summary"] for row in rows)
+    assert len(rows) > 20 and all(
+        row["summary"] and row["body"] and "\n" not in row["summary"] for row in rows
+    )
     for row in Docstrings(("typer",), code=True).rows():
         ast.parse(row["text"])

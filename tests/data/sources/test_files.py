@@ -28,9 +28,15 @@ def texts(source: Any) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("documents", "wanted"),
-    [("lines", ["a", "b", "", "c"]), ("paragraphs", ["a\nb", "c"]), ("file", ["a\r\nb\r\n\r\nc\r\n"])],
+    [
+        ("lines", ["a", "b", "", "c"]),
+        ("paragraphs", ["a\nb", "c"]),
+        ("file", ["a\r\nb\r\n\r\nc\r\n"]),
+    ],
 )
-def test_text_takes_lines_paragraphs_or_files(documents: Any, wanted: list[str], tmp_path: Path) -> None:
+def test_text_takes_lines_paragraphs_or_files(
+    documents: Any, wanted: list[str], tmp_path: Path
+) -> None:
     path = write(tmp_path / "a.txt", b"\xef\xbb\xbfa\r\nb\r\n\r\nc\r\n")
     assert texts(Text(path, documents=documents)) == wanted
     assert {row["file"] for row in Text(path).rows()} == {"a.txt"}
@@ -38,33 +44,52 @@ def test_text_takes_lines_paragraphs_or_files(documents: Any, wanted: list[str],
 
 def test_csv_keeps_all_columns_and_reads_quotes_newlines_and_long_fields(tmp_path: Path) -> None:
     long = "x" * 200_000
-    path = write(tmp_path / "a.csv", f'\ufefftext,label\r\n"one, ""two""\r\nthree",1\r\n{long},0\r\n')
-    assert list(Csv(path).rows()) == [{"text": 'one, "two"\r\nthree', "label": "1"}, {"text": long, "label": "0"}]
+    path = write(
+        tmp_path / "a.csv", f'\ufefftext,label\r\n"one, ""two""\r\nthree",1\r\n{long},0\r\n'
+    )
+    assert list(Csv(path).rows()) == [
+        {"text": 'one, "two"\r\nthree', "label": "1"},
+        {"text": long, "label": "0"},
+    ]
 
 
 def test_a_column_may_have_another_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "review\tstars\ngood\t5\n")
-    assert list(Csv(path, column="review", separator="\t").rows()) == [{"review": "good", "stars": "5", "text": "good"}]
+    assert list(Csv(path, column="review", separator="\t").rows()) == [
+        {"review": "good", "stars": "5", "text": "good"}
+    ]
     with pytest.raises(InputError, match=r"a\.tsv: no column 'reviw'; did you mean 'review'"):
         list(Csv(path, column="reviw", separator="\t").rows())
 
 
 def test_jsonl_passes_over_blank_lines(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", '{"text": "中\\n文", "label": 1}\n\n{"text": "b", "label": 0}\n')
+    path = write(
+        tmp_path / "a.jsonl", '{"text": "中\\n文", "label": 1}\n\n{"text": "b", "label": 0}\n'
+    )
     assert list(Jsonl(path).rows()) == [{"text": "中\n文", "label": 1}, {"text": "b", "label": 0}]
 
 
 def test_parquet_is_read_batch_by_batch(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pa.table({"text": [str(i) for i in range(2500)], "label": range(2500)}), tmp_path / "a.parquet")
-    assert list(Parquet(str(tmp_path)).rows()) == [{"text": str(i), "label": i} for i in range(2500)]
+    parquet.write_table(
+        pa.table({"text": [str(i) for i in range(2500)], "label": range(2500)}),
+        tmp_path / "a.parquet",
+    )
+    assert list(Parquet(str(tmp_path)).rows()) == [
+        {"text": str(i), "label": i} for i in range(2500)
+    ]
 
 
 @pytest.mark.parametrize(
     ("source", "name", "content", "message"),
     [
-        (Text, "a.txt", b"good\n" * 500_000 + b"b\xe9d", r"a\.txt: not UTF-8: byte 0xe9 at offset 2500001"),
+        (
+            Text,
+            "a.txt",
+            b"good\n" * 500_000 + b"b\xe9d",
+            r"a\.txt: not UTF-8: byte 0xe9 at offset 2500001",
+        ),
         (Text, "a.txt", b"\xef\xbb\xbfab\xff", r"a\.txt: not UTF-8: byte 0xff at offset 5"),
         (Text, "a.txt", b"caf\xc3", r"a\.txt: not UTF-8: byte 0xc3 at offset 3"),
         (Csv, "a.csv", b"text\nb\xe9d\n", r"a\.csv: not UTF-8: byte 0xe9 at offset 6"),
@@ -84,7 +109,11 @@ def test_a_file_that_is_not_what_it_should_be(
 
 
 def test_files_packed_with_gzip_are_read_as_they_are(tmp_path: Path) -> None:
-    for name, content in (("a.txt", "a\r\nb"), ("a.csv", "text\na\nb\n"), ("a.jsonl", '{"text": "a"}\n{"text": "b"}')):
+    for name, content in (
+        ("a.txt", "a\r\nb"),
+        ("a.csv", "text\na\nb\n"),
+        ("a.jsonl", '{"text": "a"}\n{"text": "b"}'),
+    ):
         write(tmp_path / f"{name}.gz", gzip.compress(b"\xef\xbb\xbf" + content.encode()))
     for source in (Text, Csv, Jsonl):
         assert texts(source(str(tmp_path))) == ["a", "b"]
@@ -100,12 +129,20 @@ def test_files_packed_with_gzip_are_read_as_they_are(tmp_path: Path) -> None:
 def test_columns_are_named_where_there_is_no_header(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", '"Hi," he said.\t"嗨\r\n\r\nRun.\t跑\r\n')
     source = Csv(path, separator="\t", names=("en", "zh"), quotes=False)
-    assert list(source.rows()) == [{"en": '"Hi," he said.', "zh": '"嗨'}, {"en": "Run.", "zh": "跑"}]
-    fingerprints = {Csv(path, separator="\t", names=("en", "zh")).fingerprint(), source.fingerprint()}
+    assert list(source.rows()) == [
+        {"en": '"Hi," he said.', "zh": '"嗨'},
+        {"en": "Run.", "zh": "跑"},
+    ]
+    fingerprints = {
+        Csv(path, separator="\t", names=("en", "zh")).fingerprint(),
+        source.fingerprint(),
+    }
     assert len({Csv(path, separator="\t").fingerprint(), *fingerprints}) == 3
     with pytest.raises(InputError, match=r"a\.tsv:1: wanted 1 fields as in `names`, got 2"):
         list(Csv(path, separator="\t", names=("en",), quotes=False).rows())
-    with pytest.raises(InputError, match=r"a\.tsv: wanted different names of columns, got 'en' twice in `names`"):
+    with pytest.raises(
+        InputError, match=r"a\.tsv: wanted different names of columns, got 'en' twice in `names`"
+    ):
         list(Csv(path, separator="\t", names=("en", "en")).rows())
 
 
@@ -115,7 +152,9 @@ def test_a_pattern_names_the_columns_of_a_line(tmp_path: Path) -> None:
     wanted = [{"label": "1", "text": "na\xefve \x85 film"}, {"label": "0", "text": "dull"}]
     assert list(source.rows()) == [{**row, "file": "a.txt"} for row in wanted]
     assert source.fingerprint() != Text(path, encoding="latin-1").fingerprint()
-    with pytest.raises(InputError, match=r"a\.txt, document 3: does not match the pattern .*, got '0 dull'"):
+    with pytest.raises(
+        InputError, match=r"a\.txt, document 3: does not match the pattern .*, got '0 dull'"
+    ):
         list(Text(path, pattern=r"(?P<label>1) (?P<text>.*)", encoding="latin-1").rows())
     with pytest.raises(InputError, match=r"pattern: not a regular expression: missing \)"):
         Text(path, pattern="(?P<text>.*")
@@ -123,12 +162,16 @@ def test_a_pattern_names_the_columns_of_a_line(tmp_path: Path) -> None:
         Text(path, pattern=".*")
 
 
-def test_a_variable_of_the_environment_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_the_environment_is_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "a.txt", "a")
     monkeypatch.setenv("LMCOMPARE_DATA", str(tmp_path))
     assert texts(Text("${LMCOMPARE_DATA}/a.txt")) == ["a"]
     monkeypatch.delenv("LMCOMPARE_DATA")
-    with pytest.raises(InputError, match="the environment variable LMCOMPARE_DATA is not set; wanted e.g. `export"):
+    with pytest.raises(
+        InputError, match="the environment variable LMCOMPARE_DATA is not set; wanted e.g. `export"
+    ):
         texts(Text("${LMCOMPARE_DATA}/a.txt"))
 
 
@@ -153,7 +196,9 @@ def test_rows_are_read_without_holding_the_file(tmp_path: Path) -> None:
 def test_other_encodings_are_read_when_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "bäd".encode("latin-1"))
     assert texts(Text(path, encoding="latin-1")) == ["bäd"]
-    assert texts(Text(write(tmp_path / "b.txt", "bäd\n中".encode("utf-16")), encoding="utf-16")) == ["bäd", "中"]
+    assert texts(
+        Text(write(tmp_path / "b.txt", "bäd\n中".encode("utf-16")), encoding="utf-16")
+    ) == ["bäd", "中"]
     with pytest.raises(InputError, match="no encoding 'latin-x'"):
         texts(Text(path, encoding="latin-x"))
 
@@ -164,7 +209,10 @@ def test_find_takes_files_patterns_folders_and_lists(tmp_path: Path) -> None:
         write(tmp_path / name, name)
 
     def found(*paths: str) -> list[str]:
-        return [str(p.relative_to(tmp_path)) for p in find(tuple(str(tmp_path / path) for path in paths), (".txt",))]
+        return [
+            str(p.relative_to(tmp_path))
+            for p in find(tuple(str(tmp_path / path) for path in paths), (".txt",))
+        ]
 
     assert found("") == ["a.txt", "b.txt", "below/d.TXT"]
     assert found("*.csv", "b.txt", "?.txt") == ["c.csv", "b.txt", "a.txt"]
@@ -187,7 +235,9 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
 def test_a_fingerprint_follows_content_and_settings_not_the_place(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     one, moved = Text(write(tmp_path / "a.txt", "a")), Text(write(tmp_path / "x" / "b.txt", "a"))
-    assert one.fingerprint() == moved.fingerprint() != Text(one.path, documents="file").fingerprint()
+    assert (
+        one.fingerprint() == moved.fingerprint() != Text(one.path, documents="file").fingerprint()
+    )
     before = one.fingerprint()
     write(tmp_path / "a.txt", "changed")
     assert one.fingerprint() != before
@@ -202,6 +252,8 @@ def test_sources_are_strict_settings_that_say_what_they_are(kind: str) -> None:
     given = {"huggingface": {"name": "x"}, "brown": {"path": "x"}, "blimp": {"path": "x"}}
     wanted = given.get(kind, {} if kind in nothing else {"path": ["x"]})
     adapter = TypeAdapter(source)
-    assert adapter.validate_python(json.loads(json.dumps(wanted))) == adapter.validate_python(wanted)
+    assert adapter.validate_python(json.loads(json.dumps(wanted))) == adapter.validate_python(
+        wanted
+    )
     with pytest.raises(ValidationError, match="colum"):
         adapter.validate_python({**wanted, "colum": "x"})

@@ -32,7 +32,11 @@ def test_a_saved_data_set_is_read_from_its_folder(tmp_path: Path) -> None:
     saved["train"].save_to_disk(str(tmp_path / "one"))
     wanted = [{**row, "text": row["review"]} for row in rows]
     both = HuggingFace(str(tmp_path / "both"), column="review")
-    assert list(both.rows()) == list(HuggingFace(str(tmp_path / "one"), column="review").rows()) == wanted
+    assert (
+        list(both.rows())
+        == list(HuggingFace(str(tmp_path / "one"), column="review").rows())
+        == wanted
+    )
     assert both.fingerprint() == HuggingFace(both.name, column="review").fingerprint()
     assert both.fingerprint() != HuggingFace(both.name, column="review", split="test").fingerprint()
     with pytest.raises(InputError, match="unknown split 'dev'; there are \\['test', 'train'\\]"):
@@ -43,7 +47,9 @@ def test_a_saved_data_set_is_read_from_its_folder(tmp_path: Path) -> None:
 
 def test_a_file_and_a_folder_of_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n')
+    (tmp_path / "data" / "train.jsonl").write_text(
+        '{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n'
+    )
     for name in (tmp_path / "data", tmp_path / "data" / "train.jsonl"):
         assert [row["text"] for row in HuggingFace(str(name)).rows()] == ["a", "b"]
     with pytest.raises(InputError, match="dev"):
@@ -51,10 +57,16 @@ def test_a_file_and_a_folder_of_files_are_read(tmp_path: Path) -> None:
 
 
 def test_a_missing_network_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "load_dataset", refuse(ConnectionError("Couldn't reach 'x/y' on the Hub")))
+    monkeypatch.setattr(
+        datasets, "load_dataset", refuse(ConnectionError("Couldn't reach 'x/y' on the Hub"))
+    )
     with pytest.raises(InputError, match="'x/y': the hub cannot be reached .* wanted the network"):
         list(HuggingFace("x/y").rows())
-    monkeypatch.setattr(datasets, "load_dataset", refuse(datasets.exceptions.DatasetNotFoundError("x/y doesn't exist")))
+    monkeypatch.setattr(
+        datasets,
+        "load_dataset",
+        refuse(datasets.exceptions.DatasetNotFoundError("x/y doesn't exist")),
+    )
     with pytest.raises(InputError, match="'x/y': x/y doesn't exist"):
         HuggingFace("x/y").fingerprint()
 
@@ -70,4 +82,6 @@ def test_the_hub_is_asked_for_what_is_set(monkeypatch: pytest.MonkeyPatch) -> No
     source = HuggingFace("x/y", config="en", split="all", revision="v1")
     assert list(source.rows()) == [{"text": "a"}]
     assert asked == [(("x/y", "en"), {"split": "all", "revision": "v1"})]
-    assert source.fingerprint() == source.fingerprint() and len(asked) == 2, "the content is hashed once a process"
+    assert source.fingerprint() == source.fingerprint() and len(asked) == 2, (
+        "the content is hashed once a process"
+    )

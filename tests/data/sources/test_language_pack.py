@@ -27,7 +27,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_pair_comes_once_with_its_placeholders(site: Path) -> None:
-    one = {"": {"language": "fr-FR"}, "menu\x04Open %1": ["Ouvrir %1"], "%1 file": ["%1 fichier", "%1 fichiers"]}
+    one = {
+        "": {"language": "fr-FR"},
+        "menu\x04Open %1": ["Ouvrir %1"],
+        "%1 file": ["%1 fichier", "%1 fichiers"],
+    }
     two = {"Open %1": ["Ouvrir %1"], "Close": ["Fermer"], "help\x04Close": ["Clore"], "None": [""]}
     packed(site, {"b": json.dumps(two), "a": json.dumps(one)})
     assert [tuple(row.values()) for row in LanguagePack("pack").rows()] == [
@@ -43,11 +47,15 @@ def test_each_pair_comes_once_with_its_placeholders(site: Path) -> None:
 
 def test_what_is_no_language_pack_is_said(site: Path) -> None:
     with pytest.raises(
-        InputError, match=r"package: the package 'pakc' is not installed; try: pip install 'lmcompare\["
+        InputError,
+        match=r"package: the package 'pakc' is not installed; try: pip install 'lmcompare\[",
     ):
         list(LanguagePack("pakc").rows())
     packed(site, {})
-    with pytest.raises(InputError, match="package: wanted a language pack with messages in JSON, got 'pack' without"):
+    with pytest.raises(
+        InputError,
+        match="package: wanted a language pack with messages in JSON, got 'pack' without",
+    ):
         LanguagePack("pack").fingerprint()
     packed(site, {"a": "{"})
     with pytest.raises(InputError, match=r"a\.json: not JSON"):
@@ -65,5 +73,9 @@ def test_the_real_packs(language: str, pairs: int) -> None:
     rows = list(LanguagePack(name).rows())
     assert len(rows) == len({(row["source"], row["target"]) for row in rows}) == pairs
     kept = [row for row in rows if re.findall(r"%\d", row["source"])]
-    same = [row for row in kept if {*re.findall(r"%\d", row["source"])} == {*re.findall(r"%\d", row["target"])}]
+    same = [
+        row
+        for row in kept
+        if {*re.findall(r"%\d", row["source"])} == {*re.findall(r"%\d", row["target"])}
+    ]
     assert len(same) > 0.95 * len(kept) > 100

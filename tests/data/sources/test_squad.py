@@ -13,8 +13,13 @@ CONTEXT = "Ann saw Bob in Rome."
 def written(folder: Path, start: int = 8, **article: Any) -> str:
     asked = {"id": "q1", "question": "Whom?", "answers": [{"text": "Bob", "answer_start": start}]}
     none = {"id": 2, "question": "Why?", "answers": [], "is_impossible": True}
-    whole = {"data": [{**article, "paragraphs": [{"context": CONTEXT, "qas": [asked, none]}]}], "version": "2"}
-    (folder / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(whole, indent=1).replace("\n", "\r\n").encode())
+    whole = {
+        "data": [{**article, "paragraphs": [{"context": CONTEXT, "qas": [asked, none]}]}],
+        "version": "2",
+    }
+    (folder / "a.json").write_bytes(
+        b"\xef\xbb\xbf" + json.dumps(whole, indent=1).replace("\n", "\r\n").encode()
+    )
     return str(folder / "a.json")
 
 
@@ -32,7 +37,10 @@ def test_an_article_without_a_title_is_named_by_its_place(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("start", [7, -1, 900])
 def test_an_answer_that_is_not_there_is_refused(start: int, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"a\.json: question 'q1': wanted 'Bob' at character {start} of its context"):
+    with pytest.raises(
+        InputError,
+        match=rf"a\.json: question 'q1': wanted 'Bob' at character {start} of its context",
+    ):
         list(Squad(written(tmp_path, start)).rows())
 
 
@@ -41,7 +49,10 @@ def test_an_answer_that_is_not_there_is_refused(start: int, tmp_path: Path) -> N
     [
         ("{", r"a\.json: not JSON"),
         ("[]", r"a\.json: not in SQuAD's format .*wanted data > paragraphs > qas"),
-        ('{"data": [{"paragraphs": [{"qas": []}]}]}', r"not in SQuAD's format \(no key 'context'\)"),
+        (
+            '{"data": [{"paragraphs": [{"qas": []}]}]}',
+            r"not in SQuAD's format \(no key 'context'\)",
+        ),
         (b'{"data": "\xe9"}', r"a\.json: not UTF-8: byte 0xe9 at offset 10"),
     ],
 )

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.settings import Adaptation
+from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.sources import synthetic_tags
 from lmcompare.data.sources.synthetic_tags import CLASSES, EDGE, SyntheticTags
-from lmcompare.evaluation.cell_work import Tools
+from lmcompare.evaluation.cell_work import Harness
 from lmcompare.experiments.experiment import parse
 from lmcompare.language_model import LanguageModel
 from lmcompare.models import network as networks
@@ -23,8 +23,12 @@ def bench(cls, vocabulary, model=None):
     return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, 64, 0, lambda event: None)
 
 
-def accuracy(found, arm=""):
-    (value,) = (o.value for o in found.outcomes if o.metric == "accuracy" and o.split == "test" and o.arm == arm)
+def accuracy(found, model=""):
+    (value,) = (
+        o.value
+        for o in found.outcomes
+        if o.metric == "accuracy" and o.split == "test" and o.model == model
+    )
     return value
 
 
@@ -47,7 +51,9 @@ def test_the_tag_is_a_function_of_the_neighbour_only(side, distance):
 
 
 def test_left_and_right_are_mirror_images():
-    left, right, both = (list(SyntheticTags(side, 2, items=50).rows()) for side in ("left", "right", "both"))
+    left, right, both = (
+        list(SyntheticTags(side, 2, items=50).rows()) for side in ("left", "right", "both")
+    )
     source = SyntheticTags("right", 2)
     for one, other, two in zip(left, right, both, strict=True):
         assert one["tokens"] == other["tokens"] == two["tokens"]
@@ -61,37 +67,69 @@ def test_words_are_different_frequent_and_evenly_classed_and_all_is_drawn_with_t
     counts = Counter(word for row in source.rows() for word in row["tokens"])
     assert len(counts) == 200 and min(counts.values()) > 100
     assert {len(word) for word in counts} == {4}
-    assert all(" ".join(row["tokens"]) == row["text"] and len(row["tokens"]) == 12 for row in source.rows())
+    assert all(
+        " ".join(row["tokens"]) == row["text"] and len(row["tokens"]) == 12 for row in source.rows()
+    )
     assert list(source.rows()) == list(SyntheticTags(items=3000).rows())
     other = SyntheticTags(items=3000, seed=1)
     assert next(other.rows()) != next(source.rows())
-    assert len({source.fingerprint(), other.fingerprint(), SyntheticTags("left", items=3000).fingerprint()}) == 3
+    assert (
+        len(
+            {
+                source.fingerprint(),
+                other.fingerprint(),
+                SyntheticTags("left", items=3000).fingerprint(),
+            }
+        )
+        == 3
+    )
     assert len(SyntheticTags(words=4900).classes()) == 4900
 
 
 def test_a_neighbour_beyond_the_sentence_is_refused():
     with pytest.raises(InputError, match=r"distance: wanted less than length \(12\), got 12"):
         SyntheticTags(distance=12)
-    task = {"kind": "tagging", "scheme": "words", "source": {"kind": "synthetic_tags", "distance": 3, "length": 3}}
+    task = {
+        "kind": "tagging",
+        "scheme": "words",
+        "source": {"kind": "synthetic_tags", "distance": 3, "length": 3},
+    }
     with pytest.raises(InputError) as caught:
-        parse({"name": "a", "corpus": {"source": "synthetic_tags"}, "arms": {"c": "causal"}, "tasks": {"t": task}})
+        parse(
+            {
+                "name": "a",
+                "corpus": {"source": "synthetic_tags"},
+                "models": {"c": "causal"},
+                "tasks": {"t": task},
+            }
+        )
     assert "tasks.t.source.distance: wanted less than length (3), got 3" in caught.value.problems
 
 
 def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(vocabulary):
-    class Perfect(Tools):
+    class Perfect(Harness):
         def adapt(self, head, parts, adaptation, score, *, by, outputs):
-            found = {name: [np.eye(outputs)[wanted] for wanted in part.wanted] for name, part in parts.items()}
+            found = {
+                name: [np.eye(outputs)[wanted] for wanted in part.wanted]
+                for name, part in parts.items()
+            }
             return SimpleNamespace(
-                answers=found["test"], score=score(found["validation"]), trials=[{}], chosen={}, seconds=2.0, weights=3
+                answers=found["test"],
+                score=score(found["validation"]),
+                trials=[{}],
+                chosen={},
+                seconds=2.0,
+                weights=3,
             )
 
     for side in ("left", "right"):
         task = Tagging(SyntheticTags(side), scheme="words")
         assert accuracy(task.measure(bench(Perfect, vocabulary))) == 1
         # One of four classes, where there is a neighbour: 11 words of 12.
-        control = task.control(bench(Tools, vocabulary))
-        assert accuracy(control, "most frequent tag of each word") == pytest.approx(11 / 12 / 4, abs=0.03)
+        control = task.control(bench(Harness, vocabulary))
+        assert accuracy(control, "most frequent tag of each word") == pytest.approx(
+            11 / 12 / 4, abs=0.03
+        )
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
@@ -100,13 +138,20 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, vocab
     objective = OBJECTIVES[kind]()
     found = {}
     for attention in ("bidirectional", "causal"):
-        adaptation = Adaptation(learning_rates=(1e-2,), epochs=4, batch=16, pooling=("mean",), attention=attention)
+        adaptation = AdaptationSettings(
+            learning_rates=(1e-2,), epochs=4, batch=16, pooling=("mean",), attention=attention
+        )
         for side in ("left", "right"):
-            model = LanguageModel(networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective)
-            task = Tagging(
-                SyntheticTags(side, items=300, words=8, length=5), scheme="words", test=0.3, adaptation=adaptation
+            model = LanguageModel(
+                networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
             )
-            found[attention, side] = accuracy(task.measure(bench(Tools, vocabulary, model)))
+            task = Tagging(
+                SyntheticTags(side, items=300, words=8, length=5),
+                scheme="words",
+                test=0.3,
+                adaptation=adaptation,
+            )
+            found[attention, side] = accuracy(task.measure(bench(Harness, vocabulary, model)))
     chance = 1 / 5 + 4 / 5 / 4  # the last word's tag is known, of the others one of four
     blind = found.pop(("causal", "right"))
     assert blind < chance + 0.15 < 0.85 < min(found.values()), (blind, found)

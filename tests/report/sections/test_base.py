@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 
 from lmcompare.report.markdown import Table
-from lmcompare.report.sections.base import Block, fold
+from lmcompare.report.sections.base import Section, fold
 
 TABLE = Table("t", ["a"], [["1"]], pd.DataFrame({"a": [1]}))
 
@@ -13,10 +13,16 @@ def test_docstring() -> None:
 
 
 def test_what_is_folded_is_all_or_the_table() -> None:
-    block = Block("x", "Title", "How to read it.", b"png", "what is seen", TABLE)
+    block = Section("x", "Title", "How to read it.", b"png", "what is seen", TABLE)
     picture, table = "![what is seen](figures/x.png)", "| a |\n| ---: |\n| 1 |"
     assert block.markdown == f"**Title.** How to read it.\n\n{picture}\n\n{table}"
     folded = f"<details>\n<summary>Title: the numbers</summary>\n\n{table}\n\n</details>"
-    assert replace(block, folded="table").markdown == f"**Title.** How to read it.\n\n{picture}\n\n{folded}"
+    assert (
+        replace(block, folded="table").markdown
+        == f"**Title.** How to read it.\n\n{picture}\n\n{folded}"
+    )
     whole = replace(block, folded="all").markdown
-    assert whole.startswith("<details>\n<summary>Title</summary>\n\nHow to read it.\n\n![") and whole.count("<det") == 1
+    assert (
+        whole.startswith("<details>\n<summary>Title</summary>\n\nHow to read it.\n\n![")
+        and whole.count("<det") == 1
+    )

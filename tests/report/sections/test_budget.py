@@ -3,22 +3,32 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.report.results import Rows, read
-from lmcompare.report.sections.budget import counts, differs, environment, fingerprints, flattened, gate, ratio
+from lmcompare.report.results import Results, read
+from lmcompare.report.sections.budget import (
+    counts,
+    differs,
+    environment,
+    fingerprints,
+    flattened,
+    gate,
+    ratio,
+)
 from lmcompare.report.sections.task_tables import trials
 
 
 @pytest.fixture
-def rows(finished: Path) -> Rows:
+def rows(finished: Path) -> Results:
     return read(finished)
 
 
 def test_five_percent() -> None:
-    assert not differs([100.0, 104.9]) and differs([100.0, 106.0]) and not differs([float("nan"), 1.0])
+    assert (
+        not differs([100.0, 104.9]) and differs([100.0, 106.0]) and not differs([float("nan"), 1.0])
+    )
     assert ratio([2.0, 3.0]) == 1.5
 
 
-def test_counts_are_listed_whatever_their_nesting(rows: Rows) -> None:
+def test_counts_are_listed_whatever_their_nesting(rows: Results) -> None:
     assert flattened({"train": {"documents": 3}, "empty": 0}) == {"train: documents": 3, "empty": 0}
     table = counts(rows)
     assert table is not None
@@ -26,27 +36,45 @@ def test_counts_are_listed_whatever_their_nesting(rows: Rows) -> None:
     assert ["sentiment", "truncated (masked)", "3"] in table.rows
 
 
-def test_cells_of_different_machines_are_both_named(rows: Rows) -> None:
-    runs = [replace(run, machine={"device": "cuda"}) if run.cell == "pretrain/masked/2" else run for run in rows.runs]
+def test_cells_of_different_machines_are_both_named(rows: Results) -> None:
+    runs = [
+        replace(run, machine={"device": "cuda"}) if run.cell == "pretrain/masked/2" else run
+        for run in rows.runs
+    ]
     table = environment(replace(rows, runs=runs))
     assert table is not None and sorted(dict(table.rows)["device"].split("; ")) == ["cpu", "cuda"]
 
 
-def test_fingerprints_come_in_the_order_of_the_pipeline(rows: Rows) -> None:
+def test_fingerprints_come_in_the_order_of_the_pipeline(rows: Results) -> None:
     table = fingerprints(rows)
-    assert table is not None and [row[0] for row in table.rows] == ["source", "corpus", "vocabulary", "blocks"]
+    assert table is not None and [row[0] for row in table.rows] == [
+        "source",
+        "corpus",
+        "vocabulary",
+        "blocks",
+    ]
 
 
-def test_every_pretraining_has_its_gate(rows: Rows) -> None:
+def test_every_pretraining_has_its_gate(rows: Results) -> None:
     table = gate(rows)
     assert table is not None and [row[-1] for row in table.rows] == ["passed"] * 6
     failed = {"loss": 6.7, "unigram": 6.8, "margin": 0.1, "passed": False}
-    runs = [replace(run, notes={**run.notes, "gate": failed}) if run.notes.get("gate") else run for run in rows.runs]
+    runs = [
+        replace(run, notes={**run.notes, "gate": failed}) if run.notes.get("gate") else run
+        for run in rows.runs
+    ]
     table = gate(replace(rows, runs=runs))
-    assert table is not None and table.rows[0] == ["`causal`", "1", "6.700", "6.800", "0.100", "**not passed**"]
+    assert table is not None and table.rows[0] == [
+        "`causal`",
+        "1",
+        "6.700",
+        "6.800",
+        "0.100",
+        "**not passed**",
+    ]
 
 
-def test_the_chosen_trial_is_marked(rows: Rows) -> None:
+def test_the_chosen_trial_is_marked(rows: Results) -> None:
     table = trials(rows, "sentiment")
     assert table is not None and len(table.rows) == 3 * 2 * 2 * 2
     assert [row[-1] for row in table.rows] == ["", "**chosen**"] * 12

@@ -8,14 +8,25 @@ from lmcompare.core.records import Record
 from lmcompare.report import write
 from lmcompare.report.analysis import find
 from lmcompare.report.results import read
-from lmcompare.report.sections.hypothesis_cards import Card, cards, lines, table
+from lmcompare.report.sections.hypothesis_cards import HypothesisCard, cards, lines, table
 
-PLAIN = {"claim": "c", "task": "sentiment", "first": "masked", "second": "causal", "of": "pretrained", "says": "better"}
+PLAIN = {
+    "claim": "c",
+    "task": "sentiment",
+    "first": "masked",
+    "second": "causal",
+    "of": "pretrained",
+    "says": "better",
+}
 
 
 @pytest.fixture
-def judged(synthetic: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, Card]]:
-    def make(gate: float = 0.9, seeds: tuple[int, ...] = (1, 2, 3, 4, 5, 6), **hypotheses: Any) -> dict[str, Card]:
+def judged(
+    synthetic: Callable[..., Any], tmp_path: Path
+) -> Callable[..., dict[str, HypothesisCard]]:
+    def make(
+        gate: float = 0.9, seeds: tuple[int, ...] = (1, 2, 3, 4, 5, 6), **hypotheses: Any
+    ) -> dict[str, HypothesisCard]:
         made = synthetic(items=400, seeds=seeds, gate=gate)
         made.settings["hypotheses"] = {name: {**PLAIN, **said} for name, said in hypotheses.items()}
         rows = read(made.write(tmp_path / "h"))
@@ -27,8 +38,8 @@ def judged(synthetic: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[
 BITS = {"task": "continuation", "first": "causal", "second": "masked"}
 
 
-def test_a_true_claim_and_its_opposite(judged: Callable[..., dict[str, Card]]) -> None:
-    """The causal arm's bits per byte are lower by 0.2; lower is better."""
+def test_a_true_claim_and_its_opposite(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
+    """The causal model's bits per byte are lower by 0.2; lower is better."""
     found = judged(right=BITS, wrong={**BITS, "first": "masked", "second": "causal"})
     assert found["right"].verdict.word == "SUPPORTED" and found["wrong"].verdict.word == "REFUTED"
     right, wrong = found["right"].difference, found["wrong"].difference
@@ -37,19 +48,38 @@ def test_a_true_claim_and_its_opposite(judged: Callable[..., dict[str, Card]]) -
     assert (right.seeds, right.items) == (6, 400)
 
 
-def test_no_worse_and_equal_go_by_the_smallest_effect(judged: Callable[..., dict[str, Card]]) -> None:
+def test_no_worse_and_equal_go_by_the_smallest_effect(
+    judged: Callable[..., dict[str, HypothesisCard]],
+) -> None:
     found = judged(
-        by_much={**BITS, "first": "masked", "second": "causal", "says": "not worse", "smallest_effect": 0.5},
-        by_little={**BITS, "first": "masked", "second": "causal", "says": "not worse", "smallest_effect": 0.05},
+        by_much={
+            **BITS,
+            "first": "masked",
+            "second": "causal",
+            "says": "not worse",
+            "smallest_effect": 0.5,
+        },
+        by_little={
+            **BITS,
+            "first": "masked",
+            "second": "causal",
+            "says": "not worse",
+            "smallest_effect": 0.05,
+        },
         near={**BITS, "says": "equal", "smallest_effect": 0.5},
         far={**BITS, "says": "equal", "smallest_effect": 0.05},
     )
     words = {name: card.verdict.word for name, card in found.items()}
-    assert words == {"by_much": "SUPPORTED", "by_little": "REFUTED", "near": "SUPPORTED", "far": "REFUTED"}
+    assert words == {
+        "by_much": "SUPPORTED",
+        "by_little": "REFUTED",
+        "near": "SUPPORTED",
+        "far": "REFUTED",
+    }
     assert all(card.holm < 0.05 for card in found.values())
 
 
-def test_what_pretraining_added(judged: Callable[..., dict[str, Card]]) -> None:
+def test_what_pretraining_added(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
     found = judged(
         alone={"of": "gain", "second": None},
         more={"of": "gain", "first": "masked", "second": "causal"},
@@ -58,17 +88,22 @@ def test_what_pretraining_added(judged: Callable[..., dict[str, Card]]) -> None:
     assert found["alone"].verdict.word == "SUPPORTED" and found["over"].verdict.word == "SUPPORTED"
     one = found["more"].difference
     assert one is not None and 0 < one.value < 0.2
-    assert "gain of pretraining over scratch" in found["more"].contrast and "majority class" in found["over"].contrast
+    assert (
+        "gain of pretraining over scratch" in found["more"].contrast
+        and "majority class" in found["over"].contrast
+    )
 
 
-def test_holm_is_over_all_claims(judged: Callable[..., dict[str, Card]]) -> None:
+def test_holm_is_over_all_claims(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
     alone = judged(one={**BITS, "metric": "bits_per_byte"})["one"]
     many = judged(one=BITS, **{f"other{n}": PLAIN for n in range(9)})["one"]
     assert alone.difference == many.difference
     assert many.holm == pytest.approx(min(1, 10 * alone.holm))
 
 
-def test_few_seeds_and_plateaus_support_nothing(judged: Callable[..., dict[str, Card]]) -> None:
+def test_few_seeds_and_plateaus_support_nothing(
+    judged: Callable[..., dict[str, HypothesisCard]],
+) -> None:
     assert judged(seeds=(1, 2, 3), one=BITS)["one"].verdict.word == "WEAKLY SUPPORTED"
     stuck = judged(gate=0.05, one=BITS)["one"]
     assert stuck.verdict.word == "INCONCLUSIVE" and not stuck.plateau
@@ -78,24 +113,49 @@ def test_few_seeds_and_plateaus_support_nothing(judged: Callable[..., dict[str, 
 @pytest.mark.parametrize(("gate", "rises", "word"), [(0.9, (0.5, 0.1), "SUPPORTED"), (0.25, (0.5, 0.1), "SUPPORTED"),
                                                        (0.25, (0.1, 0.02), "INCONCLUSIVE")])  # fmt: skip
 def test_pretraining_is_judged_by_its_lowest_validation_loss(
-    synthetic: Callable[..., Any], tmp_path: Path, gate: float, rises: tuple[float, float], word: str
+    synthetic: Callable[..., Any],
+    tmp_path: Path,
+    gate: float,
+    rises: tuple[float, float],
+    word: str,
 ) -> None:
     """What rose again had left the plateau: of the gate counts how low the loss was, not where it ended."""
     made = synthetic(items=20, seeds=(1, 2, 3, 4, 5, 6), gate=gate)
-    for arm, rise in zip(("causal", "masked"), rises, strict=True):
+    for model, rise in zip(("causal", "masked"), rises, strict=True):
         for seed in made.seeds:
             for metric, value in (("validation_rise", rise + seed / 1000), ("margin", gate)):
                 made.records.append(
-                    Record("sentiment", arm, seed, "pretraining", "pretrained", "validation", "", metric, value, "")
+                    Record(
+                        "sentiment",
+                        model,
+                        seed,
+                        "pretraining",
+                        "pretrained",
+                        "validation",
+                        "",
+                        metric,
+                        value,
+                        "",
+                    )
                 )
-    said = {**PLAIN, "task": "pretraining", "metric": "validation_rise", "direction": "lower", "smallest_effect": 0.05}
+    said = {
+        **PLAIN,
+        "task": "pretraining",
+        "metric": "validation_rise",
+        "direction": "lower",
+        "smallest_effect": 0.05,
+    }
     made.settings["hypotheses"] = {"H7": said}
     rows = read(made.write(tmp_path / "h"))
     (card,) = cards(rows, [find(rows, task) for task in rows.tasks])
     assert card.verdict.word == word
-    assert card.difference is not None and card.difference.value == pytest.approx(rises[0] - rises[1])
+    assert card.difference is not None and card.difference.value == pytest.approx(
+        rises[0] - rises[1]
+    )
     said_on_card = "\n".join(lines(card))
-    assert "6 paired seeds; detectable" in said_on_card and "no control was measured" in said_on_card
+    assert (
+        "6 paired seeds; detectable" in said_on_card and "no control was measured" in said_on_card
+    )
 
 
 def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path: Path) -> None:
@@ -105,6 +165,8 @@ def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path
     folder = made.write(tmp_path / "h")
     text = write(folder).read_text(encoding="utf-8")
     assert text.index("## Hypotheses") < text.index("## The answer")
-    assert "**H1: a &#124; b**" in text and "- **Literature:** Somebody 2020: 84 against 83." in text
+    assert (
+        "**H1: a &#124; b**" in text and "- **Literature:** Somebody 2020: 84 against 83." in text
+    )
     assert (folder / "tables" / "hypotheses.csv").is_file()
     assert table([]) is None

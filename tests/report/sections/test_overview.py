@@ -8,28 +8,28 @@ import pytest
 from lmcompare.core.errors import InputError
 from lmcompare.report import summary as across_folders
 from lmcompare.report import write
-from lmcompare.report.analysis import Findings, Measured, find
+from lmcompare.report.analysis import MeasuredModel, TaskAnalysis, find
 from lmcompare.report.results import CONTROL, PRETRAINED, read
 from lmcompare.report.sections.headline import answer
 from lmcompare.report.sections.overview import across, best, note, summary, table, verdict
 
 
 @pytest.fixture
-def found(finished: Path) -> list[Findings]:
+def found(finished: Path) -> list[TaskAnalysis]:
     rows = read(finished)
     return [find(rows, task) for task in rows.tasks]
 
 
-def valued(one: Measured, value: float, **changed: Any) -> Measured:
+def valued(one: MeasuredModel, value: float, **changed: Any) -> MeasuredModel:
     return replace(one, estimate=replace(one.estimate, value=value), **changed)
 
 
-def test_two_tasks_need_no_table(finished: Path, found: list[Findings]) -> None:
+def test_two_tasks_need_no_table(finished: Path, found: list[TaskAnalysis]) -> None:
     assert table(found, ["causal", "masked", "seq2seq"]) is None
     assert "## Task by objective" not in (finished / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_row_a_task_with_the_best_value_in_bold(found: list[Findings]) -> None:
+def test_a_row_a_task_with_the_best_value_in_bold(found: list[TaskAnalysis]) -> None:
     made = table([*found, found[1]], ["causal", "masked", "seq2seq"])
     assert made is not None and len(made.rows) == 3
     assert made.headings == [
@@ -43,42 +43,53 @@ def test_a_row_a_task_with_the_best_value_in_bold(found: list[Findings]) -> None
         "verdict",
     ]
     sentiment, continuation, _ = made.rows
-    assert sentiment[:2] == ["sentiment", "accuracy, % ↑"] and continuation[:2] == ["continuation", "bits per byte ↓"]
+    assert sentiment[:2] == ["sentiment", "accuracy, % ↑"] and continuation[:2] == [
+        "continuation",
+        "bits per byte ↓",
+    ]
     for row, one in zip(made.rows, found, strict=False):
         assert sum("**" in cell for cell in row[2:6]) == 1
         values = {a: one.measured[a, PRETRAINED].estimate for a in ("causal", "masked", "seq2seq")}
-        for arm, cell in zip(values, row[2:5], strict=True):
+        for model, cell in zip(values, row[2:5], strict=True):
             shown = float(cell.split()[0].strip("*"))
-            assert shown == pytest.approx(values[arm].value * one.metric.scale, abs=0.051)
+            assert shown == pytest.approx(values[model].value * one.metric.scale, abs=0.051)
     assert "chain" in continuation[3] and "chain" not in continuation[2]
     assert sentiment[5].startswith("TF-IDF + logistic regression ")
-    assert set(made.numbers["condition"]) == {PRETRAINED, CONTROL} and made.numbers["best"].sum() == 3
+    assert (
+        set(made.numbers["condition"]) == {PRETRAINED, CONTROL} and made.numbers["best"].sum() == 3
+    )
 
 
-def test_many_arms_share_a_column(found: list[Findings]) -> None:
+def test_many_models_share_a_column(found: list[TaskAnalysis]) -> None:
     made = table([*found, found[1]], ["causal", "masked", "seq2seq", "d", "e", "f", "g"])
-    assert made is not None and made.headings[2:4] == ["best arm", "best control"]
+    assert made is not None and made.headings[2:4] == ["best model", "best control"]
     assert made.rows[1][2].startswith("`causal` ")
 
 
-def test_a_bound_is_no_control_to_beat(found: list[Findings]) -> None:
+def test_a_bound_is_no_control_to_beat(found: list[TaskAnalysis]) -> None:
     sentiment = found[0]
     majority = sentiment.measured["majority", CONTROL]
-    measured = sentiment.measured | {("oracle", CONTROL): valued(majority, 1.0, arm="oracle")}
-    controls = [*sentiment.controls, *(replace(lead, second="oracle") for lead in sentiment.controls[:3])]
+    measured = sentiment.measured | {("oracle", CONTROL): valued(majority, 1.0, model="oracle")}
+    controls = [
+        *sentiment.controls,
+        *(replace(lead, second="oracle") for lead in sentiment.controls[:3]),
+    ]
     bounded = replace(sentiment, measured=measured, controls=controls)
     control = best(bounded, CONTROL)
-    assert control is not None and control.arm.startswith("tf-idf")
+    assert control is not None and control.model.startswith("tf-idf")
     said = [line for line in answer(bounded).lines if "oracle" in line]
-    assert said == ["The oracle, the best guess of each list (100.0%) is a bound: no network can beat it."]
+    assert said == [
+        "The oracle, the best guess of each list (100.0%) is a bound: no network can beat it."
+    ]
 
 
-def test_equal_values_are_all_bold_and_none_is_called_best(found: list[Findings]) -> None:
+def test_equal_values_are_all_bold_and_none_is_called_best(found: list[TaskAnalysis]) -> None:
     one = found[0]
     measured = {key: valued(value, 0.5) for key, value in one.measured.items()}
     leads = [replace(lead, verdict="INCONCLUSIVE") for lead in one.leads]
     leads = [
-        replace(lead, first="causal", second=other) for lead, other in zip(leads, ("masked", "seq2seq"), strict=False)
+        replace(lead, first="causal", second=other)
+        for lead, other in zip(leads, ("masked", "seq2seq"), strict=False)
     ]
     equal = replace(one, measured=measured, leads=leads)
     made = table([equal] * 3, ["causal", "masked", "seq2seq"])
@@ -92,29 +103,44 @@ def test_equal_values_are_all_bold_and_none_is_called_best(found: list[Findings]
     )
 
 
-def test_the_verdict_is_that_of_the_weakest_lead(found: list[Findings]) -> None:
+def test_the_verdict_is_that_of_the_weakest_lead(found: list[TaskAnalysis]) -> None:
     one = found[1]
 
     def judged(*words: str) -> str:
         leads = [lead for lead in one.leads if lead.first == "causal"]
-        return verdict(replace(one, leads=[replace(x, verdict=word) for x, word in zip(leads, words, strict=True)]))
+        return verdict(
+            replace(
+                one, leads=[replace(x, verdict=word) for x, word in zip(leads, words, strict=True)]
+            )
+        )
 
     assert judged("SUPPORTED", "SUPPORTED") == "SUPPORTED: `causal`"
     assert judged("SUPPORTED", "WEAKLY SUPPORTED") == "WEAKLY SUPPORTED: `causal`"
-    assert judged("SUPPORTED", "INCONCLUSIVE") == judged("EQUIVALENT", "INCONCLUSIVE") == "INCONCLUSIVE"
+    assert (
+        judged("SUPPORTED", "INCONCLUSIVE")
+        == judged("EQUIVALENT", "INCONCLUSIVE")
+        == "INCONCLUSIVE"
+    )
     assert judged("EQUIVALENT", "EQUIVALENT") == "EQUIVALENT"
     assert verdict(replace(one, leads=[])) == "–"
 
 
-def test_the_summary_counts_by_family(found: list[Findings]) -> None:
+def test_the_summary_counts_by_family(found: list[TaskAnalysis]) -> None:
     leads = [replace(lead, verdict="INCONCLUSIVE") for lead in found[1].leads]
     lines = summary([found[0], found[1], replace(found[1], leads=leads)])
     assert [line.split("**")[1] for line in lines[:2]] == ["Understanding", "Generation"]
-    assert lines[1] == "**Generation**, 2 tasks: `causal` ahead of all others on 1 and INCONCLUSIVE on 1."
-    helped = ", ".join(
-        f"`{lead.first}` on {int(lead.told and lead.difference.value > 0)} of 1" for lead in found[0].gains
+    assert (
+        lines[1]
+        == "**Generation**, 2 tasks: `causal` ahead of all others on 1 and INCONCLUSIVE on 1."
     )
-    assert lines[2] == f"Pretraining beat the same network from scratch: {' and '.join(helped.rsplit(', ', 1))}."
+    helped = ", ".join(
+        f"`{lead.first}` on {int(lead.told and lead.difference.value > 0)} of 1"
+        for lead in found[0].gains
+    )
+    assert (
+        lines[2]
+        == f"Pretraining beat the same network from scratch: {' and '.join(helped.rsplit(', ', 1))}."
+    )
     assert "Chain" in note(found) and "Chain" not in note(found[:1])
 
 
@@ -130,11 +156,19 @@ def test_it_stands_first_in_the_report(synthetic: Callable[..., Any], tmp_path: 
     assert "**never** (classification): nothing has been measured yet." in report
 
 
-def test_no_interval_goes_beyond_what_a_metric_can_be(synthetic: Callable[..., Any], tmp_path: Path) -> None:
+def test_no_interval_goes_beyond_what_a_metric_can_be(
+    synthetic: Callable[..., Any], tmp_path: Path
+) -> None:
     made = synthetic()
-    about = {"primary_metric": "spearman", "better": "higher", "per_item": {"spearman": ("nll", "")}}
+    about = {
+        "primary_metric": "spearman",
+        "better": "higher",
+        "per_item": {"spearman": ("nll", "")},
+    }
     made.runs = [
-        replace(run, notes={**run.notes, "task": about, "route": "cosine"}) if run.task == "sentiment" else run
+        replace(run, notes={**run.notes, "task": about, "route": "cosine"})
+        if run.task == "sentiment"
+        else run
         for run in made.runs
     ]
     made.records = [replace(r, value=r.value * 1.4) if r.seed == 2 else r for r in made.records]
@@ -145,9 +179,12 @@ def test_no_interval_goes_beyond_what_a_metric_can_be(synthetic: Callable[..., A
     assert "How each was asked" not in write(tmp_path).read_text(encoding="utf-8")
 
 
-def test_several_reports_under_one_another(finished: Path, found: list[Findings]) -> None:
+def test_several_reports_under_one_another(finished: Path, found: list[TaskAnalysis]) -> None:
     said = across(
-        [("a/report.md", found, ["causal", "masked", "seq2seq"]), ("b/report.md", found[:1], ["causal", "bert"])]
+        [
+            ("a/report.md", found, ["causal", "masked", "seq2seq"]),
+            ("b/report.md", found[:1], ["causal", "bert"]),
+        ]
     )
     assert said.headings[2:7] == ["`causal`", "`masked`", "`seq2seq`", "`bert`", "best control"]
     assert [row[0] for row in said.rows] == [
@@ -157,7 +194,10 @@ def test_several_reports_under_one_another(finished: Path, found: list[Findings]
     ]
     assert said.rows[0][1:] == said.rows[2][1:]
     markdown = across_folders([finished])
-    assert f"[sentiment]({finished.as_posix()}/report.md)" in markdown and "In brackets: 95% intervals" in markdown
+    assert (
+        f"[sentiment]({finished.as_posix()}/report.md)" in markdown
+        and "In brackets: 95% intervals" in markdown
+    )
 
 
 def test_every_folder_that_is_none_is_named(tmp_path: Path) -> None:
