@@ -11,15 +11,9 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import joined, minus
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.results import Results
-from lmcompare.report.sections import (
-    ablations as variants,
-)
-from lmcompare.report.sections import (
-    budget as parity,
-)
-from lmcompare.report.sections import (
-    calibration as reliability,
-)
+from lmcompare.report.sections import ablations as variants
+from lmcompare.report.sections import budget as parity
+from lmcompare.report.sections import calibration as reliability
 from lmcompare.report.sections import (
     disagreements,
     diversity,
@@ -28,42 +22,18 @@ from lmcompare.report.sections import (
     overview,
     samples,
 )
-from lmcompare.report.sections import (
-    headline as answer,
-)
-from lmcompare.report.sections import (
-    hypothesis_cards as hypotheses,
-)
-from lmcompare.report.sections import (
-    learning_curves as curves,
-)
-from lmcompare.report.sections import (
-    loss_by_position as positions,
-)
-from lmcompare.report.sections import (
-    matching as matchings,
-)
-from lmcompare.report.sections import (
-    preregistration as choices,
-)
-from lmcompare.report.sections import (
-    quality_per_flop as quality,
-)
-from lmcompare.report.sections import (
-    right_context as sides,
-)
-from lmcompare.report.sections import (
-    seed_variance as luck,
-)
-from lmcompare.report.sections import (
-    setup as compared,
-)
-from lmcompare.report.sections import (
-    task_figure as figures,
-)
-from lmcompare.report.sections import (
-    task_tables as tables,
-)
+from lmcompare.report.sections import headline as answer
+from lmcompare.report.sections import hypothesis_cards as hypotheses
+from lmcompare.report.sections import learning_curves as curves
+from lmcompare.report.sections import loss_by_position as positions
+from lmcompare.report.sections import matching as matchings
+from lmcompare.report.sections import preregistration as choices
+from lmcompare.report.sections import quality_per_flop as quality
+from lmcompare.report.sections import right_context as sides
+from lmcompare.report.sections import seed_variance as luck
+from lmcompare.report.sections import setup as compared
+from lmcompare.report.sections import task_figure as figures
+from lmcompare.report.sections import task_tables as tables
 from lmcompare.report.sections.base import Section
 from lmcompare.report.sections.limitations import limits
 from lmcompare.report.sections.scaling_laws import scale_figure, scale_tables, unlearnt

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare import __version__
-from lmcompare.cli.main import default_output, first_screen, main
-from lmcompare.cli.main import main as cli
+from lmcompare.cli.main import UserInterrupt, default_output, first_screen, main
 from lmcompare.core.errors import LmcompareError
 from lmcompare.execution import run as running
 from lmcompare.report.markdown import escape
@@ -242,4 +241,4 @@ def test_ctrl_c_says_the_command_that_goes_on(file: Path, tmp_path: Path) -> Non
         in (tmp_path / "results/small-quick/experiment.yaml").read_text()
     )
     assert log.read_text().count("prepare 5000\n") == 1
-    assert cli.Stopped("").exit_code == 130
+    assert UserInterrupt("").exit_code == 130

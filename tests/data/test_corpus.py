@@ -167,9 +167,9 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
 def test_two_processes_build_one_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n".join(words(50)))
     script = (
-        "import sys; from pathlib import Path; from lmcompare import settings;"
+        "import sys; from pathlib import Path; from lmcompare.core import settings;"
         "from lmcompare.data import build_corpus; from lmcompare.data.sources.text import Text;"
-        "print(build_corpus(settings.Corpus(Text(sys.argv[1])), Path(sys.argv[2])).test['text'][:])"
+        "print(build_corpus(settings.CorpusSettings(Text(sys.argv[1])), Path(sys.argv[2])).test['text'][:])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "a.txt"), str(tmp_path / "cache")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -91,8 +91,8 @@ def test_saving_and_loading_change_nothing(tmp_path: Path) -> None:
 def test_a_vocabulary_loads_in_another_process(tmp_path: Path) -> None:
     OURS.save(tmp_path)
     script = (
-        "import sys; from pathlib import Path; from lmcompare.data.tokenizer import Vocabulary;"
-        "v = Vocabulary.load(Path(sys.argv[1])); print(v.fingerprint, v.encode('a <mask> 世'))"
+        "import sys; from pathlib import Path; from lmcompare.data.tokenizer import Tokenizer;"
+        "v = Tokenizer.load(Path(sys.argv[1])); print(v.fingerprint, v.encode('a <mask> 世'))"
     )
     command = [sys.executable, "-W", "error", "-c", script, str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout

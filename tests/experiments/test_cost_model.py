@@ -123,11 +123,11 @@ def test_flops_are_those_that_torch_counts(
 def test_what_is_told_beforehand_is_what_a_meter_counts(
     objective: dict[str, Any], make: Any
 ) -> None:
-    arms = {"model": {"objective": objective}}
+    models = {"model": {"objective": objective}}
     shape = {"width": 32, "layers": 1, "heads": 2}
     training = {"tokens": 64 * 8 * 100, "batch": 8}
     sizes = {"vocabulary": {"size": 400, "sentinels": 64}, "blocks": {"length": 64}}
-    experiment = make(arms=arms, network=shape, training=training, **sizes)
+    experiment = make(models=models, network=shape, training=training, **sizes)
     told = side(experiment, "model")
     ids = np.arange(400)
     special = SpecialTokens(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
@@ -192,7 +192,7 @@ def test_an_arm_that_is_equal_stays_as_it_is() -> None:
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:
     experiment = make(
-        arms={"model": {"objective": {"kind": "masked", "rate": "uniform"}}}, blocks={"length": 8}
+        models={"model": {"objective": {"kind": "masked", "rate": "uniform"}}}, blocks={"length": 8}
     )
     first, second = side(experiment, "model").asked, side(experiment, "model").asked
     assert isinstance(first, Batch) and np.array_equal(first.inputs, second.inputs)

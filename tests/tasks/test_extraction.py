@@ -101,7 +101,7 @@ def test_controls_score_their_chance_level(vocabulary):
     # 'Ann Bo played it well': two words of five, without a word that is wrong.
     assert whole(outcomes, "sentence nearest to the question")["exact_match"] == 0
     for arm in ("random span", "sentence nearest to the question"):
-        values = [o.value for o in outcomes if o.metric == "overlap" and o.model == model]
+        values = [o.value for o in outcomes if o.metric == "overlap" and o.model == arm]
         assert np.mean(values) == pytest.approx(whole(outcomes, arm)["f1"])
 
 

@@ -132,11 +132,7 @@ def test_nothing_that_is_tested_is_learnt_from():
     task(unseen={"again": replace(again, source=Toy(str, 100))}).measure(other)
     assert [
         bench.pairs[split] == other.pairs[split] for split in ("train", "validation", "test")
-    ] == [
-        True,
-        True,
-        False,
-    ]
+    ] == [True, True, False]
     with pytest.raises(
         InputError, match="tuned: wanted items for train whose prompts no task tests, got none"
     ):

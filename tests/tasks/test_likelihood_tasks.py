@@ -117,12 +117,12 @@ def test_controls_are_measured_on_the_same_items(tools, tasks, name):
     items = {o.item for o in found.outcomes if o.metric == primary and o.item}
     for arm in {o.model for o in control.outcomes}:
         assert {
-            o.item for o in control.outcomes if o.metric == primary and o.item and o.model == model
+            o.item for o in control.outcomes if o.metric == primary and o.item and o.model == arm
         } == items
         (whole,) = (
             o.value
             for o in control.outcomes
-            if o.metric == task.primary_metric and not o.item and o.model == model
+            if o.metric == task.primary_metric and not o.item and o.model == arm
         )
         assert whole == pytest.approx(sums(control, task, task.primary_metric, arm))
 

@@ -80,7 +80,9 @@ def whole(found, model="", split="test"):
 
 
 def sums(found, metric, model=""):
-    return sum(o.value for o in found.outcomes if o.metric == metric and o.item and o.model == model)
+    return sum(
+        o.value for o in found.outcomes if o.metric == metric and o.item and o.model == model
+    )
 
 
 def test_one_who_knows_reaches_the_oracle():
