@@ -217,13 +217,8 @@ def _in_process(
                 workers=int(os.environ.get("WORLD_SIZE", "1")),
                 **work,
             )
-            do(
-                job,
-                experiment,
-                lambda event, cell=cell: display.update(cell, event),
-                wait=True,
-                together=together,
-            )  # type: ignore[misc]
+            report = partial(display.update, cell)
+            do(job, experiment, report, wait=True, together=together)
         except Exception as error:
             if together is not None:
                 raise  # the other processes wait for this one: torchrun must end them all
