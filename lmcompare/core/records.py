@@ -83,7 +83,7 @@ class Run:
         condition: as in Record ('' for 'prepare').
         config: the settings of the cell.
         fingerprints: content hash of each step of the data.
-        currencies: the budget: see ``budget.py``.
+        costs: the budget: see ``budget.py``.
         curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss", "split", ...}``.
         samples: generations drawn at random: ``{"prompt", "text", "reference", ...}``.
         notes: what else the report says of the cell: the gate, the trials, the chosen settings, counts of truncation.
@@ -100,7 +100,7 @@ class Run:
     condition: str
     config: Json
     fingerprints: dict[str, str] = field(default_factory=dict)
-    currencies: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     curve: list[Json] = field(default_factory=list)
     samples: list[Json] = field(default_factory=list)
     notes: Json = field(default_factory=dict)

@@ -85,10 +85,10 @@ def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run
     run = replace(
         run,
         fingerprints=fingerprints | run.fingerprints,
-        currencies={
+        costs={
             "seconds": seconds,
-            **run.currencies,
-            "peak_memory_bytes": run.currencies.get("peak_memory_bytes", peak_memory()),
+            **run.costs,
+            "peak_memory_bytes": run.costs.get("peak_memory_bytes", peak_memory()),
             "threads": float(torch.get_num_threads()),
             "workers": float(place.workers),
         },
@@ -147,14 +147,14 @@ def _pretrain(
     )
     model.save_pretrained(place.folder / "weights")
     margin = trained.gate["unigram"] - trained.gate["loss"]
-    currencies = {**model.network.parameters_counted(), **trained.currencies}
+    costs = {**model.network.parameters_counted(), **trained.costs}
     notes = {
         "objective": objective.kind,
         "role": objective.role,
         "family": objective.family,
         "exactness": objective.exactness,
         "gate": {**trained.gate, "margin": margin, "wanted": GATE, "passed": margin >= GATE},
-        "target_share": trained.currencies["targets"] / trained.currencies["corpus_tokens"],
+        "target_share": trained.costs["targets"] / trained.costs["corpus_tokens"],
     }
     config = {
         "objective": plain(objective),
@@ -172,7 +172,7 @@ def _pretrain(
     values["validation_rise"] = rise
     outcomes = [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
     run = _run(
-        experiment, cell, config=config, currencies=currencies, curve=trained.curve, notes=notes
+        experiment, cell, config=config, costs=costs, curve=trained.curve, notes=notes
     )
     return run, outcomes
 
@@ -253,7 +253,7 @@ def _measured(
     run = _run(
         experiment,
         cell,
-        currencies=measurement.currencies,
+        costs=measurement.costs,
         samples=measurement.samples,
         fingerprints=measurement.fingerprints,
         notes={**notes, **measurement.notes, "task": {**about, "description": task.describe()}},

@@ -47,7 +47,7 @@ class ProgressDisplay:
         self.cells = {cell.name: cell for cell in state.cells}
         self.seconds: dict[tuple[str, str, str], list[float]] = {}
         for run, _ in state.done.values():
-            self._learn(self.cells[run.cell], run.currencies.get("seconds", 0.0))
+            self._learn(self.cells[run.cell], run.costs.get("seconds", 0.0))
         self.bars: dict[str, TaskID] = {}
         self.live: Progress | None = None
         self.said = time.monotonic()

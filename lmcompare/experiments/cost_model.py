@@ -10,7 +10,7 @@ from lmcompare.core import settings
 from lmcompare.core.example import Batch, Example, SpecialTokens, collate
 from lmcompare.objectives import Objective, Role, learn_block
 
-CURRENCIES = {
+COSTS = {
     "tokens": "corpus tokens read",
     "flops": "training FLOPs",
     "flops_per_token": "training FLOPs per corpus token",
@@ -98,30 +98,30 @@ class ModelSide:
         """Steps of training."""
         return max(1, self.training.tokens // (self.training.batch * self.length))
 
-    def spends(self, currency: str) -> float:
-        """Return how much of a currency (one of ``CURRENCIES``) this model is expected to take."""
+    def spends(self, cost: str) -> float:
+        """Return how much of a cost (one of ``COSTS``) this model is expected to take."""
         blocks, rows = self.steps * self.training.batch, len(self.asked.inputs)
-        if currency == "tokens":
+        if cost == "tokens":
             return blocks * self.length
-        if currency == "targets":
+        if cost == "targets":
             return blocks * self.asked.count / rows
-        if currency in ("flops", "flops_per_token"):
+        if cost in ("flops", "flops_per_token"):
             from lmcompare.training.budget import batch_flops  # torch: only where FLOPs are matched
 
             each = 3 * batch_flops(self.network, self.role, self.asked, self.vocabulary) / rows
-            return each * blocks if currency == "flops" else each / self.length
-        return parameters(self.network, self.role, self.vocabulary)[currency]
+            return each * blocks if cost == "flops" else each / self.length
+        return parameters(self.network, self.role, self.vocabulary)[cost]
 
-    def reading(self, currency: str, amount: float) -> "ModelSide":
-        """Return this model with the number of steps at which it takes ``amount`` of a currency."""
-        steps = max(1, round(amount * self.steps / self.spends(currency)))
+    def reading(self, cost: str, amount: float) -> "ModelSide":
+        """Return this model with the number of steps at which it takes ``amount`` of a cost."""
+        steps = max(1, round(amount * self.steps / self.spends(cost)))
         if steps == self.steps:
             return self
         return replace(
             self, training=replace(self.training, tokens=steps * self.training.batch * self.length)
         )
 
-    def sized(self, currency: str, amount: float) -> "ModelSide":
+    def sized(self, cost: str, amount: float) -> "ModelSide":
         """Return this model with the width that comes nearest to ``amount``; the feed-forward takes up the rest.
 
         The width is a multiple of twice the heads, so that they divide it into even parts. The inner width of the
@@ -129,20 +129,20 @@ class ModelSide:
         """
 
         def off(side: "ModelSide") -> float:
-            return abs(side.spends(currency) - amount)
+            return abs(side.spends(cost) - amount)
 
         step, most = 2 * self.network.heads, 1
-        while self._wide(most * step).spends(currency) < amount:
+        while self._wide(most * step).spends(cost) < amount:
             most *= 2
         place = bisect_left(
-            range(most), amount, key=lambda i: self._wide((i + 1) * step).spends(currency)
+            range(most), amount, key=lambda i: self._wide((i + 1) * step).spends(cost)
         )
         near = min((self._wide((i + 1) * step) for i in {max(0, place - 1), place}), key=off)
         width = near.network.width
         inner = round(near.network.feedforward * width)
         more = near._wide(width, (inner + 8) / width)
-        wanted = inner + 8 * (amount - near.spends(currency)) / (
-            more.spends(currency) - near.spends(currency)
+        wanted = inner + 8 * (amount - near.spends(cost)) / (
+            more.spends(cost) - near.spends(cost)
         )
         others = {max(8, 8 * (int(wanted // 8) + i)) for i in (0, 1)}
         return min(
@@ -154,12 +154,12 @@ class ModelSide:
         of = self.network.feedforward if feedforward is None else feedforward
         return replace(self, network=replace(self.network, width=width, feedforward=of))
 
-    def matched(self, reference: "ModelSide", currency: str) -> "ModelSide":
-        """Return this model with as much of a currency as ``reference`` takes, as near as whole sizes and steps come."""
-        if currency not in BY_SIZE:
-            return self.reading(currency, reference.spends(currency))
+    def matched(self, reference: "ModelSide", cost: str) -> "ModelSide":
+        """Return this model with as much of a cost as ``reference`` takes, as near as whole sizes and steps come."""
+        if cost not in BY_SIZE:
+            return self.reading(cost, reference.spends(cost))
         equal = self.reading("tokens", reference.spends("tokens"))
-        return equal.sized(currency, reference.spends(currency))
+        return equal.sized(cost, reference.spends(cost))
 
 
 def side(experiment: Experiment, model: str) -> ModelSide:

@@ -1,4 +1,4 @@
-"""Equal in what? Models that are given as much as a reference model, in a currency that the experiment names."""
+"""Equal in what? Models that are given as much as a reference model, in a cost that the experiment names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.settings import STRICT
-from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, Experiment, ModelSide, side
+from lmcompare.experiments.cost_model import BY_SIZE, COSTS, Experiment, ModelSide, side
 from lmcompare.experiments.validation import check
 from lmcompare.experiments.yaml import shown
 
@@ -27,7 +27,7 @@ class MatchedSettings:
     __pydantic_config__ = STRICT
 
     by: tuple[str, ...]
-    """currencies"""
+    """costs"""
     reference: str
     """the model that it equals in them"""
 
@@ -42,7 +42,7 @@ class Match:
     __pydantic_config__ = STRICT
 
     by: tuple[str, ...]
-    """currencies; of several, each matched model appears once for each, `<model> at equal <currency>`"""
+    """costs; of several, each matched model appears once for each, `<model> at equal <cost>`"""
     reference: str = ""
     """the model whose amounts the others are given; the first, if left out"""
     models: tuple[str, ...] | None = None
@@ -59,13 +59,13 @@ def read(given: Any, problems: list[str]) -> Match | None:
     path = "match.by" if isinstance(given, Mapping) else "match"
     words = said.get("by")
     words = words if isinstance(words, list) else [words]
-    wanted = f"wanted one or a list of {', '.join(CURRENCIES)}"
+    wanted = f"wanted one or a list of {', '.join(COSTS)}"
     wrong = [f"{path}: {wanted}, got {shown(said.get('by'))}"] if not words or None in words else []
     for word in words if not wrong else []:
         if word == "seconds":
             wrong.append(f'{path}: {wanted}, got "seconds": {_SECONDS}')
-        elif word not in CURRENCIES:
-            wrong.append(f"{path}: no matching {shown(word)}{nearest(str(word), CURRENCIES)}")
+        elif word not in COSTS:
+            wrong.append(f"{path}: no matching {shown(word)}{nearest(str(word), COSTS)}")
     if not wrong and len(set(words)) < len(words):
         wrong.append(f"{path}: wanted each once, got {shown(words)}")
     problems += wrong
@@ -104,19 +104,19 @@ def solve(
             continue
         reference = sides[references[name]]
         found: list[tuple[settings.ModelSettings, list[str]]] = []
-        for currency in match.by:
-            made = sides[name].matched(reference, currency)
-            aim, got = reference.spends(currency), made.spends(currency)
+        for cost in match.by:
+            made = sides[name].matched(reference, cost)
+            aim, got = reference.spends(cost), made.spends(cost)
             if abs(got / aim - 1) > TOLERANCE:
                 problems.append(
-                    f"match: wanted {name} within {TOLERANCE:.0%} of the {CURRENCIES[currency]} of {references[name]} "
-                    f"({aim:,.4g}); the nearest is {got:,.4g}, {_how(made, currency)}"
+                    f"match: wanted {name} within {TOLERANCE:.0%} of the {COSTS[cost]} of {references[name]} "
+                    f"({aim:,.4g}); the nearest is {got:,.4g}, {_how(made, cost)}"
                 )
             changed = _changed(model, sides[name], made)
             same = next((words for other, words in found if other == changed), None)
-            found += [(changed, [currency])] if same is None else []
+            found += [(changed, [cost])] if same is None else []
             if same is not None:
-                same.append(currency)
+                same.append(cost)
         for changed, words in found:
             equal = " + ".join(word.replace("_", " ") for word in words)
             label = name if len(match.by) == 1 else f"{name} at equal {equal}"
@@ -134,7 +134,7 @@ def lines(experiment: Experiment, match: Match) -> list[str]:
     for name, one in match.solved.items():
         mine, reference = side(experiment, name), side(experiment, one.reference)
         near = [
-            f"{CURRENCIES[word]} {mine.spends(word) / reference.spends(word):.3f} x"
+            f"{COSTS[word]} {mine.spends(word) / reference.spends(word):.3f} x"
             for word in one.by
         ]
         size = f"width {mine.network.width}, feedforward {mine.network.feedforward:g}"
@@ -154,8 +154,8 @@ def _unknown(experiment: Experiment, match: Match) -> list[str]:
             for name in (model, one.reference)
             if name not in experiment.models
         ]
-        said += [f"match.solved.{model}.by: no matching {word!r}{nearest(word, CURRENCIES)}"
-                 for word in one.by if word not in CURRENCIES]  # fmt: skip
+        said += [f"match.solved.{model}.by: no matching {word!r}{nearest(word, COSTS)}"
+                 for word in one.by if word not in COSTS]  # fmt: skip
     return said
 
 
@@ -217,8 +217,8 @@ def _references(
     return found
 
 
-def _how(made: ModelSide, currency: str) -> str:
-    if currency in BY_SIZE:
+def _how(made: ModelSide, cost: str) -> str:
+    if cost in BY_SIZE:
         network = made.network
         return (
             f"of width {network.width} with {network.heads} heads; fewer heads allow other widths"

@@ -236,7 +236,7 @@ class Page:
             "learnt": self._blocks("learning"),
             "command": rows.command.replace("```", ""),
             "cells": len(rows.runs),
-            "seconds": f"{sum(float(run.currencies.get('seconds', 0)) for run in rows.runs):,.0f} s",
+            "seconds": f"{sum(float(run.costs.get('seconds', 0)) for run in rows.runs):,.0f} s",
             "details": [
                 {"title": title, "table": self.tables[name].markdown}
                 for title, name in details.items()

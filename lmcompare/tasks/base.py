@@ -47,7 +47,7 @@ class Measurement:
     outcomes: list[TaskOutcome] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
-    currencies: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
 
 

@@ -136,7 +136,7 @@ class Classification:
         return Measurement(
             outcomes,
             notes,
-            currencies={"seconds": adapted.seconds},
+            costs={"seconds": adapted.seconds},
             fingerprints={"items": data.fingerprint},
         )
 
@@ -159,7 +159,7 @@ class Classification:
         return Measurement(
             outcomes,
             notes,
-            currencies={"seconds": said.seconds},
+            costs={"seconds": said.seconds},
             fingerprints={"items": data.fingerprint},
         )
 

@@ -142,8 +142,8 @@ class Extraction:
             }
             for i in shown
         ]
-        currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
-        return Measurement(outcomes, notes, samples, currencies, {"items": items.fingerprint})
+        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        return Measurement(outcomes, notes, samples, costs, {"items": items.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Answer the test questions without a network."""

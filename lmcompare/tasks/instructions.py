@@ -200,8 +200,8 @@ class Instructions:
             "answers_cut": long,
             "counts": data.counts,
         }
-        currencies = {"seconds": done.tuned.seconds, "generation_seconds": done.seconds}
-        return Measurement(outcomes, notes, samples, currencies, {"items": data.fingerprint})
+        costs = {"seconds": done.tuned.seconds, "generation_seconds": done.seconds}
+        return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Answer the test items without any network."""

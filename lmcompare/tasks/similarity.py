@@ -108,18 +108,18 @@ class Similarity:
             "counts": items.counts,
             "truncated": truncated,
         }
-        currencies: dict[str, float] = {}
+        costs: dict[str, float] = {}
         if self.route == "cosine":
             said, best, notes["trials"], notes["chosen"] = self._cosine(bench, items, rows)
         else:
             adapted = self._regression(bench, items, rows)
             said, best = np.concatenate(adapted.answers), adapted.score
             notes |= {"trials": adapted.trials, "chosen": adapted.chosen}
-            currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+            costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         outcomes = list(self.score_of(bench, items.test, said))
         outcomes.append(TaskOutcome("spearman", best, split="validation"))
         return Measurement(
-            outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint}
+            outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint}
         )
 
     def control(self, bench: Bench) -> Measurement:

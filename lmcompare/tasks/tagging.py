@@ -144,9 +144,9 @@ class Tagging:
         notes["items_in_several_rows"] = sum(one.divided for one in cuts.values())
         notes["unseen_tags"] = unseen = self._unseen(items.test, labels)
         notes["test_words_of_unseen_tags"] = sum(unseen.values())
-        currencies = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         return Measurement(
-            outcomes, notes, currencies=currencies, fingerprints={"items": items.fingerprint}
+            outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint}
         )
 
     def control(self, bench: Bench) -> Measurement:

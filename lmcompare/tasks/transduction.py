@@ -221,7 +221,7 @@ class Transduction:
             "signatures": signatures,
             "counts": data.counts,
         }
-        currencies = {"generation_seconds": done.seconds}
+        costs = {"generation_seconds": done.seconds}
         if done.tuned is None:
             told = f"as it is, after {self.shots} solved items ({shown.answers_cut} of their answers were cut)"
             notes["route"] = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
@@ -234,8 +234,8 @@ class Transduction:
             notes["route"] = f"{route} and their end among them ({long:,} of {asked:,} {told})"
             notes |= {"trials": done.tuned.trials, "chosen": done.tuned.chosen}
             outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
-            currencies["seconds"] = done.tuned.seconds
-        return Measurement(outcomes, notes, samples, currencies, {"items": data.fingerprint})
+            costs["seconds"] = done.tuned.seconds
+        return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Answer the test prompts without any network."""

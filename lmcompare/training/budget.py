@@ -1,4 +1,4 @@
-"""What a run costs, in every currency."""
+"""What a run costs, in every cost."""
 
 import resource
 from dataclasses import asdict, dataclass
@@ -81,7 +81,7 @@ class BudgetMeter:
         self.targets += batch.count
         self.training_flops += 3 * batch_flops(network, role, batch, vocabulary)
 
-    def currencies(self) -> dict[str, float]:
+    def costs(self) -> dict[str, float]:
         """Return the counts by name."""
         return {name: float(value) for name, value in asdict(self).items()}
 

@@ -31,12 +31,12 @@ class TrainingResult:
     """What training did.
 
     Attributes:
-        currencies: see ``budget.Meter``; and seconds, tokens a second, peak memory, epochs.
+        costs: see ``budget.Meter``; and seconds, tokens a second, peak memory, epochs.
         curve: points of the learning curve, losses in nats per target.
         gate: the last validation loss on text targets beside the unigram loss on the same positions, in nats.
     """
 
-    currencies: dict[str, float]
+    costs: dict[str, float]
     curve: list[dict[str, Any]]
     gate: dict[str, float]
 
@@ -308,7 +308,7 @@ def _point(
 
 
 def _currencies(meter: BudgetMeter, accelerator: Accelerator, available: int) -> dict[str, float]:
-    counts = meter.currencies()
+    counts = meter.costs()
     summed = torch.tensor(
         [counts[k] for k in ("positions", "targets", "training_flops")], dtype=torch.float64
     )

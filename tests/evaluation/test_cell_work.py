@@ -110,9 +110,9 @@ def test_prepare_counts_the_data(small):
 
 def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
     run, records, folders = pretrained
-    assert run.currencies["corpus_tokens"] == 480
-    assert run.currencies["workers"] == 3
-    assert run.currencies["parameters"] > run.currencies["parameters_without_embeddings"] > 0
+    assert run.costs["corpus_tokens"] == 480
+    assert run.costs["workers"] == 3
+    assert run.costs["parameters"] > run.costs["parameters_without_embeddings"] > 0
     gate = run.notes["gate"]
     assert gate["margin"] == pytest.approx(gate["unigram"] - gate["loss"])
     assert gate["passed"] is (gate["margin"] >= 0.3)

@@ -69,7 +69,7 @@ def perform(experiment, cell, place):
             raise
     (place.folder / "weights").write_text(cell.name)
     names = cell.name, cell.key, cell.model, cell.seed, cell.task, cell.condition
-    run = Run("other name", *names, {}, currencies={"workers": float(place.workers)})
+    run = Run("other name", *names, {}, costs={"workers": float(place.workers)})
     names = cell.model or "unigram", cell.seed, cell.task or "pretraining", cell.condition
     return run, [Record("other name", *names, "test", str(item), "bits", item) for item in range(3)]
 '''.replace("\\\\", "\\")  # fmt: skip
@@ -138,7 +138,7 @@ def test_under_torchrun_all_processes_do_each_cell_together(
     assert log(tmp_path / "cache") == sorted(f"do {name}" for name in ALL * 2)
     runs = read_runs(tmp_path / "out" / "runs.jsonl")
     assert sorted(run.cell for run in runs) == ALL
-    assert {run.currencies["workers"] for run in runs} == {2.0}
+    assert {run.costs["workers"] for run in runs} == {2.0}
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmcompare.core import settings
 from lmcompare.core.example import Batch, SpecialTokens, collate
-from lmcompare.experiments.cost_model import BY_SIZE, CURRENCIES, ModelSide, parameters, side
+from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, parameters, side
 from lmcompare.models import network as networks
 from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.objectives import OBJECTIVES
@@ -143,18 +143,18 @@ def test_what_is_told_beforehand_is_what_a_meter_counts(
     assert told.spends("flops") == pytest.approx(meter.training_flops, rel=0.02)
 
 
-@pytest.mark.parametrize("currency", sorted(set(CURRENCIES) - BY_SIZE))
+@pytest.mark.parametrize("cost", sorted(set(COSTS) - BY_SIZE))
 @pytest.mark.parametrize("kind", ["masked", "seq2seq"])
-def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, currency: str) -> None:
+def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, cost: str) -> None:
     reference, arm = one("causal"), one(kind)
-    made = arm.matched(reference, currency)
+    made = arm.matched(reference, cost)
     assert made.network == arm.network and made.training.tokens % (4 * 64) == 0
-    assert made.spends(currency) == pytest.approx(reference.spends(currency), rel=0.5 / made.steps)
+    assert made.spends(cost) == pytest.approx(reference.spends(cost), rel=0.5 / made.steps)
 
 
 @settings_of_hypothesis(max_examples=40)
 @given(
-    currency=st.sampled_from(sorted(BY_SIZE)),
+    cost=st.sampled_from(sorted(BY_SIZE)),
     kind=st.sampled_from(["masked", "seq2seq"]),
     heads=st.sampled_from([1, 2, 4, 6]),
     part=st.integers(4, 40),
@@ -162,7 +162,7 @@ def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, currency: st
     feedforward=st.floats(1.0, 4.0),
 )
 def test_the_width_makes_an_arm_equal(
-    currency: str, kind: str, heads: int, part: int, layers: int, feedforward: float
+    cost: str, kind: str, heads: int, part: int, layers: int, feedforward: float
 ) -> None:
     network = {
         "width": 2 * heads * part,
@@ -171,14 +171,14 @@ def test_the_width_makes_an_arm_equal(
         "feedforward": feedforward,
     }
     reference, arm = one("causal", **network), one(kind, **network)
-    made = arm.matched(reference, currency)
+    made = arm.matched(reference, cost)
     assert (
         made.network.width % (2 * heads) == 0
         and made.network.heads == heads
         and made.network.layers == layers
     )
     assert made.training == arm.training
-    before, after = (abs(s.spends(currency) / reference.spends(currency) - 1) for s in (arm, made))
+    before, after = (abs(s.spends(cost) / reference.spends(cost) - 1) for s in (arm, made))
     assert after <= before + 1e-9
     if reference.network.width >= 64:
         assert after <= 0.05
@@ -186,8 +186,8 @@ def test_the_width_makes_an_arm_equal(
 
 def test_an_arm_that_is_equal_stays_as_it_is() -> None:
     arm = one("masked", feedforward=2.7)
-    for currency in ("tokens", "parameters", "parameters_without_embeddings"):
-        assert arm.matched(one("causal", feedforward=2.7), currency) == arm
+    for cost in ("tokens", "parameters", "parameters_without_embeddings"):
+        assert arm.matched(one("causal", feedforward=2.7), cost) == arm
 
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:

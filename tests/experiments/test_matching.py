@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.execution.plan import plan
-from lmcompare.experiments.cost_model import CURRENCIES, side
+from lmcompare.experiments.cost_model import COSTS, side
 from lmcompare.experiments.experiment import Experiment, parse
 from lmcompare.experiments.matching import lines
 
@@ -25,17 +25,17 @@ ARMS = {
 }
 
 
-def ratio(experiment: Experiment, model: str, currency: str, reference: str = "causal") -> float:
-    return side(experiment, model).spends(currency) / side(experiment, reference).spends(currency)
+def ratio(experiment: Experiment, model: str, cost: str, reference: str = "causal") -> float:
+    return side(experiment, model).spends(cost) / side(experiment, reference).spends(cost)
 
 
-@pytest.mark.parametrize("currency", CURRENCIES)
-def test_one_matching_keeps_the_names(currency: str, make: Make) -> None:
-    experiment = make(models=ARMS, match=currency, **SHAPE)
+@pytest.mark.parametrize("cost", COSTS)
+def test_one_matching_keeps_the_names(cost: str, make: Make) -> None:
+    experiment = make(models=ARMS, match=cost, **SHAPE)
     assert list(experiment.models) == ["causal", "masked", "seq2seq"]
     assert experiment.models["causal"] == make(models=ARMS, **SHAPE).models["causal"]
     for model in ("masked", "seq2seq"):
-        assert ratio(experiment, model, currency) == pytest.approx(1, abs=0.02)
+        assert ratio(experiment, model, cost) == pytest.approx(1, abs=0.02)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
         "masked": "causal",

@@ -141,7 +141,7 @@ class Synthetic:
         }
         notes = {"counts": counts}
         self.run(
-            "prepare", "", 0, "", "", notes=notes, fingerprints=prints, currencies={"seconds": 21.5}
+            "prepare", "", 0, "", "", notes=notes, fingerprints=prints, costs={"seconds": 21.5}
         )
 
     def _pretrain(self, name: str, model: dict[str, Any], seed: int) -> None:
@@ -185,7 +185,7 @@ class Synthetic:
             "family": "lm",
             "gate": gate,
         }
-        currencies = {
+        costs = {
             "parameters": parameters,
             "parameters_without_embeddings": parameters - 524_288.0,
             "training_flops": flops,
@@ -210,7 +210,7 @@ class Synthetic:
             "pretrained",
             curve=curve,
             notes=notes,
-            currencies=currencies,
+            costs=costs,
         )
         for metric, value in (
             ("loss", loss),
@@ -267,7 +267,7 @@ class Synthetic:
             seed,
             task,
             condition,
-            currencies=costs,
+            costs=costs,
             notes=notes,
         )
 
@@ -307,7 +307,7 @@ class Synthetic:
             for n in range(6)
         ]
         self.run(f"{task}/{name}/{seed}/pretrained", name, seed, task, "pretrained", samples=samples,
-                 notes={"task": CONTINUATION}, currencies={"seconds": 40.0, "flops": 5e11})  # fmt: skip
+                 notes={"task": CONTINUATION}, costs={"seconds": 40.0, "flops": 5e11})  # fmt: skip
 
     def _controls(self) -> None:
         words = np.log(0.80 / 0.20) + self.hardness + 0.6 * self.luck
@@ -326,7 +326,7 @@ class Synthetic:
             "sentiment",
             "control",
             notes={"task": SENTIMENT},
-            currencies={"seconds": 4.0},
+            costs={"seconds": 4.0},
         )
         for model, bits in (("unigram", 3.71), ("trigram", 2.83)):
             values = self.bytes * (bits + 0.1 * self.hardness)

@@ -123,7 +123,7 @@ def test_checkpoints_alone(synthetic: Maker, tmp_path: Path) -> None:
     assert "110 M parameters, 2 seeds: do not extrapolate" in report and "One setting" not in report
     assert "**Held-out text and judge:**" in report and "**Network:" not in report
     sizes = pd.read_csv(folder / "tables" / "budget.csv")
-    assert set(sizes["currency"]) == {"parameters", "parameters_without_embeddings"}
+    assert set(sizes["cost"]) == {"parameters", "parameters_without_embeddings"}
 
 
 def test_a_checkpoint_that_could_say_none_of_the_texts(synthetic: Maker, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmcompare.report.formatting import called
-from lmcompare.report.sections.budget import CURRENCIES
+from lmcompare.report.sections.budget import COSTS
 
 _NUMBER = re.compile(
     r"(?<![\w.])([−+-]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"
@@ -37,7 +37,7 @@ _NAMES = (
     "name",
     "of",
     "count",
-    "currency",
+    "cost",
     "part",
 )
 
@@ -77,7 +77,7 @@ def _named(frame: pd.DataFrame, row: list[str]) -> pd.DataFrame:
     text = " ".join(row).replace("`", "").replace("\\", "")
     for column in [name for name in _NAMES if name in frame.columns]:
         names = frame[column].fillna("").astype(str)
-        spoken = {name: {name, called(name), name.replace("_", " "), CURRENCIES.get(name, (name, ""))[0]}
+        spoken = {name: {name, called(name), name.replace("_", " "), COSTS.get(name, (name, ""))[0]}
                   for name in names.unique()}  # fmt: skip
         said = [
             name for name, forms in spoken.items() if name and any(form in text for form in forms)
@@ -115,7 +115,7 @@ def candidates(table: str, frame: pd.DataFrame) -> NDArray[np.float64]:
         parts.append(frame["seed"])
     if table == "budget" and len(means):
         parts.append(
-            means.groupby("currency")["value"].agg(lambda values: values.max() / values.min())
+            means.groupby("cost")["value"].agg(lambda values: values.max() / values.min())
         )
     if table.startswith("disagreements"):
         of = frame.groupby(["first", "second"])[

@@ -74,7 +74,7 @@ def test_a_perfect_answerer_scores_the_maximum():
     assert len(items) == 10
     assert {o.value for o in items} == {1.0}
     assert [o.value for o in found.outcomes if o.metric == "confidence"] == [1.0] * 10
-    assert found.currencies == {"seconds": 2.0}
+    assert found.costs == {"seconds": 2.0}
 
 
 def test_a_constant_answerer_scores_its_chance_level():

@@ -86,7 +86,7 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
         assert one.options == {"head": "words", "outputs": 3}
         assert len({o.item for o in found.outcomes if o.item}) == 6
     assert found.notes["truncated"] == 0
-    assert found.currencies == {"seconds": 2.0, "weights_trained": 3.0}
+    assert found.costs == {"seconds": 2.0, "weights_trained": 3.0}
 
 
 def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):

@@ -82,7 +82,7 @@ def test_bits_of_the_real_answer_and_its_end():
     assert [b - s for b, s in zip(bits, size, strict=True)] == pytest.approx([1] * 6)
     assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(sum(bits) / sum(size))
     assert {o.exactness for o in found.outcomes if o.metric == "bits"} == {"exact"}
-    assert found.currencies == {"seconds": 2.0, "generation_seconds": 3.0}
+    assert found.costs == {"seconds": 2.0, "generation_seconds": 3.0}
     assert whole(found.outcomes)["calls_per_answer"] == 7
 
 
@@ -247,7 +247,7 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     assert found.notes["route"].startswith(
         f"as it is, after {shots} solved items (0 of their answers were cut); "
     )
-    assert found.currencies == {"generation_seconds": 3.0}
+    assert found.costs == {"generation_seconds": 3.0}
     ((prompt, answer), *_) = bench.pairs["test"]
     read, real = bench.decode([prompt, answer])
     assert read.endswith("\nA:") and real.startswith(

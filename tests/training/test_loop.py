@@ -168,9 +168,9 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
 def test_learns_what_the_rows_hold(kind, blocks, special, small, tmp_path):
     _, trained = run(kind, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 150))
     assert trained.gate["loss"] < trained.gate["unigram"] - 0.3
-    assert trained.currencies["corpus_tokens"] == 32 * 8 * 150
-    assert trained.currencies["unique_tokens"] == 32 * 48
-    assert trained.currencies["epochs"] == pytest.approx(25)
+    assert trained.costs["corpus_tokens"] == 32 * 8 * 150
+    assert trained.costs["unique_tokens"] == 32 * 48
+    assert trained.costs["epochs"] == pytest.approx(25)
 
 
 def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
@@ -260,8 +260,8 @@ def test_a_part_of_the_text_is_read_again_and_again(blocks, special, small, tmp_
     _, trained = run(
         "causal", replace_train(blocks, rows), special, small, tmp_path / "a", repeated
     )
-    assert trained.currencies["unique_tokens"] == 8 * 32
-    assert trained.currencies["epochs"] == trained.currencies["corpus_tokens"] / (8 * 32) > 1
+    assert trained.costs["unique_tokens"] == 8 * 32
+    assert trained.costs["epochs"] == trained.costs["corpus_tokens"] / (8 * 32) > 1
     _, same = run(
         "causal", replace_train(blocks, rows.select(range(8))), special, small, tmp_path / "b"
     )
@@ -334,7 +334,7 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, sma
     assert [p["loss"] for p in trained.curve] == pytest.approx(
         [p["loss"] for p in expected.curve], abs=1e-6
     )
-    assert trained.currencies["targets"] == expected.currencies["targets"]
+    assert trained.costs["targets"] == expected.costs["targets"]
 
 
 TORCH_WARNS_OF_ITSELF = pytest.mark.filterwarnings(
@@ -550,7 +550,7 @@ for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
     torch.save(weights, folder / f"{{number}}-{{rank}}.pt")
     (folder / f"{{number}}-{{rank}}.json").write_text(json.dumps(
-        {{"world": world, "curve": trained.curve, "currencies": trained.currencies}}))
+        {{"world": world, "curve": trained.curve, "costs": trained.costs}}))
 torch.distributed.destroy_process_group()
 """
     )
@@ -565,9 +565,9 @@ torch.distributed.destroy_process_group()
             assert [p["loss"] for p in two["curve"]] == pytest.approx(
                 [p["loss"] for p in one.curve], abs=1e-5
             )
-            assert two["currencies"]["targets"] == one.currencies["targets"]
-            assert two["currencies"]["training_flops"] == pytest.approx(
-                one.currencies["training_flops"]
+            assert two["costs"]["targets"] == one.costs["targets"]
+            assert two["costs"]["training_flops"] == pytest.approx(
+                one.costs["training_flops"]
             )
             torch.testing.assert_close(
                 torch.load(tmp_path / f"{number}-{rank}.pt"), weights(network), rtol=0, atol=1e-4

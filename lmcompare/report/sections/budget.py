@@ -1,4 +1,4 @@
-"""What each model was given and what it cost: the budget in every currency, the gate, the data and the machine."""
+"""What each model was given and what it cost: the budget in every cost, the gate, the data and the machine."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ TOLERANCE = 0.05
 WIDE = 9
 """More models than this do not fit side by side: the table names the smallest and the largest; the csv file has all."""
 
-CURRENCIES = {
+COSTS = {
     "parameters": ("parameters", ""),
     "parameters_without_embeddings": ("parameters without embeddings", ""),
     "training_flops": ("training FLOPs", "FLOPs"),
@@ -34,7 +34,7 @@ CURRENCIES = {
     "workers": ("processes at once", ""),
 }
 MACHINE = {"seconds", "tokens_per_second", "peak_memory_bytes", "threads", "workers"}
-"""Currencies that depend on the machine and on what else it was doing."""
+"""Costs that depend on the machine and on what else it was doing."""
 
 
 def ratio(values: Iterable[float]) -> float:
@@ -57,11 +57,11 @@ SIZES = ("parameters", "parameters_without_embeddings")
 
 
 def means(rows: Results) -> pd.DataFrame:
-    """Return the mean over seeds of each currency of pretraining. Rows: currencies; columns: models trained here."""
+    """Return the mean over seeds of each cost of pretraining. Rows: costs; columns: models trained here."""
     runs = {model: rows.pretraining(model) for model in rows.models}
     return _ordered(
         {
-            model: pd.DataFrame([run.currencies for run in some]).mean()
+            model: pd.DataFrame([run.costs for run in some]).mean()
             for model, some in runs.items()
             if some
         }
@@ -70,13 +70,13 @@ def means(rows: Results) -> pd.DataFrame:
 
 def _ordered(columns: Any) -> pd.DataFrame:
     frame = pd.DataFrame(columns)
-    known = [key for key in CURRENCIES if key in frame.index]
-    return frame.loc[[*known, *(key for key in frame.index if key not in CURRENCIES)]]
+    known = [key for key in COSTS if key in frame.index]
+    return frame.loc[[*known, *(key for key in frame.index if key not in COSTS)]]
 
 
 def _named(key: object) -> tuple[str, str]:
-    """Return the title of a currency and its unit."""
-    return CURRENCIES.get(str(key), (str(key).replace("_", " "), ""))
+    """Return the title of a cost and its unit."""
+    return COSTS.get(str(key), (str(key).replace("_", " "), ""))
 
 
 def sizes(rows: Results) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def sizes(rows: Results) -> pd.DataFrame:
 
 
 def budget(rows: Results) -> Table | None:
-    """The parity table: every currency of pretraining, and how far apart the models are; of checkpoints, their size."""
+    """The parity table: every cost of pretraining, and how far apart the models are; of checkpoints, their size."""
     frame = _ordered(means(rows).join(sizes(rows), how="outer", sort=False))
     frame = frame[[model for model in rows.models if model in frame.columns]]
     if frame.empty:
@@ -119,21 +119,21 @@ def budget(rows: Results) -> Table | None:
     if len(frame.columns) > WIDE:
         rendered = [[row[0], *_ends(values, row[1:-1]), row[-1]] for (_, values), row in zip(
             frame.iterrows(), rendered, strict=True)]  # fmt: skip
-        headings = ["currency (mean over seeds)", "smallest", "largest", "largest / smallest"]
+        headings = ["cost (mean over seeds)", "smallest", "largest", "largest / smallest"]
     else:
         headings = [
-            "currency (mean over seeds)",
+            "cost (mean over seeds)",
             *(code(model) for model in frame.columns),
             "largest / smallest",
         ]
     numbers = [
-        {"model": model, "seed": run.seed, "currency": key, "value": value}
+        {"model": model, "seed": run.seed, "cost": key, "value": value}
         for model in rows.models
         for run in rows.pretraining(model)
-        for key, value in run.currencies.items()
+        for key, value in run.costs.items()
     ]
     numbers += [
-        {"model": model, "seed": None, "currency": key, "value": value}
+        {"model": model, "seed": None, "cost": key, "value": value}
         for model, values in sizes(rows).items()
         for key, value in values.items()
     ]
@@ -151,7 +151,7 @@ def _ends(values: pd.Series, cells: list[str]) -> list[str]:
 
 
 def matched(rows: Results) -> tuple[list[str], list[str]]:
-    """Return the currencies, the machine's left out, in which the models agree within 5%, and those in which not."""
+    """Return the costs, the machine's left out, in which the models agree within 5%, and those in which not."""
     frame = means(rows)
     agree: list[str] = []
     apart: list[str] = []
@@ -202,10 +202,10 @@ def gate(rows: Results) -> Table | None:
 
 def adaptation(rows: Results) -> Table | None:
     """What each cell of each task cost, summed over seeds."""
-    runs = [run for task in rows.tasks for run in rows.cells(task.name) if run.currencies]
+    runs = [run for task in rows.tasks for run in rows.cells(task.name) if run.costs]
     if not runs:
         return None
-    keys = sorted({key for run in runs for key in run.currencies} - {"threads", "workers"})
+    keys = sorted({key for run in runs for key in run.costs} - {"threads", "workers"})
     frame = pd.DataFrame(
         [
             {
@@ -213,7 +213,7 @@ def adaptation(rows: Results) -> Table | None:
                 "model": run.model,
                 "condition": run.condition,
                 "seed": run.seed,
-                **run.currencies,
+                **run.costs,
             }
             for run in runs
         ]
@@ -347,7 +347,7 @@ def _own(rows: Results, key: str) -> bool:
 
 
 def in_words(words: str, rows: Results) -> str:
-    """Say in which currencies the models agree (``words``), or why there is nothing to say."""
+    """Say in which costs the models agree (``words``), or why there is nothing to say."""
     if not rows.checkpoints:
         return words or "One model: nothing to set it against."
     alone = (

@@ -18,7 +18,7 @@ def limits(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]
     Args:
         rows: what the report is made from.
         findings: one a task.
-        apart: the currencies in which the models differ.
+        apart: the costs in which the models differ.
     """
     seeds = compared.finished_seeds(rows)
     lines = [f"**Scale**: {compared.stamp(rows)}."]

@@ -7,10 +7,10 @@ import pandas as pd
 from lmcompare.report.formatting import NONE, engineering, joined
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.results import Results
-from lmcompare.report.sections.budget import CURRENCIES, TOLERANCE, means
+from lmcompare.report.sections.budget import COSTS, TOLERANCE, means
 
 _COUNTED = {"tokens": "corpus_tokens", "flops": "training_flops"}
-"""What a run calls a currency that the setting ``match`` calls otherwise."""
+"""What a run calls a cost that the setting ``match`` calls otherwise."""
 
 
 def solved(rows: Results) -> dict[str, dict[str, Any]]:
@@ -56,7 +56,7 @@ def table(rows: Results) -> Table | None:
             numbers.append(
                 {
                     "model": model,
-                    "currency": word,
+                    "cost": word,
                     "reference": one["reference"],
                     "has": mine,
                     "wanted": other,
@@ -69,11 +69,11 @@ def table(rows: Results) -> Table | None:
 def _title(word: str) -> str:
     if word == "flops_per_token":
         return "training FLOPs per corpus token"
-    return CURRENCIES.get(_COUNTED.get(word, word), (word,))[0]
+    return COSTS.get(_COUNTED.get(word, word), (word,))[0]
 
 
 def _counted(frame: pd.DataFrame, model: str, word: str) -> float | None:
-    """Return how much of a currency a model took, the mean over seeds; None if it has not finished."""
+    """Return how much of a cost a model took, the mean over seeds; None if it has not finished."""
     above, below = (
         ("training_flops", "corpus_tokens")
         if word == "flops_per_token"

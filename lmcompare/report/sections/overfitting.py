@@ -25,7 +25,7 @@ def paired(rows: Results) -> pd.DataFrame:
     found = []
     for model in rows.models:
         for run in rows.pretraining(model):
-            epochs, tokens = (run.currencies.get(key) for key in ("epochs", "corpus_tokens"))
+            epochs, tokens = (run.costs.get(key) for key in ("epochs", "corpus_tokens"))
             if not run.curve or not epochs or not tokens:
                 continue
             frame = pd.DataFrame(run.curve)

@@ -27,10 +27,10 @@ FLOORS = ("majority", "chance", "random", "unigram")
 def spent(rows: Results) -> pd.DataFrame:
     """Return FLOPs of pretraining: model, seed, flops."""
     found = [
-        {"model": model, "seed": run.seed, "flops": float(run.currencies["training_flops"])}
+        {"model": model, "seed": run.seed, "flops": float(run.costs["training_flops"])}
         for model in rows.fresh
         for run in rows.pretraining(model)
-        if run.currencies.get("training_flops")
+        if run.costs.get("training_flops")
     ]
     return pd.DataFrame(found, columns=["model", "seed", "flops"])
 

@@ -37,7 +37,7 @@ def points(rows: Results) -> pd.DataFrame:
     for model in rows.fresh:
         for run in rows.pretraining(model):
             network, training = ({**(run.config.get(key) or {})} for key in ("network", "training"))
-            if "training_flops" not in run.currencies or not network:
+            if "training_flops" not in run.costs or not network:
                 continue
             scale = {key: network.pop(key, None) for key in SIZES} | {
                 "tokens": training.pop("tokens", None)
@@ -52,9 +52,9 @@ def points(rows: Results) -> pd.DataFrame:
                 "series": json.dumps(said, sort_keys=True),
                 "seed": run.seed,
                 "scale": json.dumps(scale),
-                "parameters": run.currencies["parameters"],
-                "tokens": run.currencies["corpus_tokens"],
-                "flops": run.currencies["training_flops"],
+                "parameters": run.costs["parameters"],
+                "tokens": run.costs["corpus_tokens"],
+                "flops": run.costs["training_flops"],
             }
             gate = run.notes.get("gate") or {}
             found += [{**about, "of": LOSS, "y": float(gate["loss"])}] if "loss" in gate else []

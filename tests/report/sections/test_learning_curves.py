@@ -108,7 +108,7 @@ def test_many_models_have_no_panels_and_a_narrow_budget(searched: Results) -> No
     table = parity.budget(searched)
     assert table is not None
     assert table.headings == [
-        "currency (mean over seeds)",
+        "cost (mean over seeds)",
         "smallest",
         "largest",
         "largest / smallest",

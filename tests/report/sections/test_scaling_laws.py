@@ -52,7 +52,7 @@ def grown(
                     more: dict[str, Any] = {
                         "notes": notes,
                         "config": config,
-                        "currencies": {**run.currencies, **spent},
+                        "costs": {**run.costs, **spent},
                     }
                     runs.append(replace(run, model=model, cell=cell, curve=[], **more))
                     metric = ("continuation", "pretrained", "test", "", "bits_per_byte", float(y))

@@ -79,7 +79,7 @@ def rich(synthetic: Maker, tmp_path: Path) -> tuple[Results, list[TaskAnalysis]]
                         value,
                     )
     made.runs = [
-        replace(run, currencies={**run.currencies, "epochs": 3.0})
+        replace(run, costs={**run.costs, "epochs": 3.0})
         if run.task == "pretraining"
         else run
         for run in made.runs
