@@ -171,9 +171,7 @@ def _pretrain(
     }
     values["validation_rise"] = rise
     outcomes = [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
-    run = _run(
-        experiment, cell, config=config, costs=costs, curve=trained.curve, notes=notes
-    )
+    run = _run(experiment, cell, config=config, costs=costs, curve=trained.curve, notes=notes)
     return run, outcomes
 
 

@@ -141,9 +141,7 @@ class ModelSide:
         width = near.network.width
         inner = round(near.network.feedforward * width)
         more = near._wide(width, (inner + 8) / width)
-        wanted = inner + 8 * (amount - near.spends(cost)) / (
-            more.spends(cost) - near.spends(cost)
-        )
+        wanted = inner + 8 * (amount - near.spends(cost)) / (more.spends(cost) - near.spends(cost))
         others = {max(8, 8 * (int(wanted // 8) + i)) for i in (0, 1)}
         return min(
             [near, *(near._wide(width, round(other / width, 4)) for other in sorted(others))],

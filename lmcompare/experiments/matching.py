@@ -134,8 +134,7 @@ def lines(experiment: Experiment, match: Match) -> list[str]:
     for name, one in match.solved.items():
         mine, reference = side(experiment, name), side(experiment, one.reference)
         near = [
-            f"{COSTS[word]} {mine.spends(word) / reference.spends(word):.3f} x"
-            for word in one.by
+            f"{COSTS[word]} {mine.spends(word) / reference.spends(word):.3f} x" for word in one.by
         ]
         size = f"width {mine.network.width}, feedforward {mine.network.feedforward:g}"
         said.append(

@@ -118,9 +118,7 @@ class Similarity:
             costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         outcomes = list(self.score_of(bench, items.test, said))
         outcomes.append(TaskOutcome("spearman", best, split="validation"))
-        return Measurement(
-            outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint}
-        )
+        return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Score the test pairs by the words they share, and by their lengths."""

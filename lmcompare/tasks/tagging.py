@@ -145,9 +145,7 @@ class Tagging:
         notes["unseen_tags"] = unseen = self._unseen(items.test, labels)
         notes["test_words_of_unseen_tags"] = sum(unseen.values())
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
-        return Measurement(
-            outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint}
-        )
+        return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
         """Tag the test items without a network."""

@@ -203,14 +203,7 @@ class Synthetic:
         }
         cell = f"pretrain/{name}/{seed}"
         self.run(
-            cell,
-            name,
-            seed,
-            "pretraining",
-            "pretrained",
-            curve=curve,
-            notes=notes,
-            costs=costs,
+            cell, name, seed, "pretraining", "pretrained", curve=curve, notes=notes, costs=costs
         )
         for metric, value in (
             ("loss", loss),

@@ -114,9 +114,7 @@ def candidates(table: str, frame: pd.DataFrame) -> NDArray[np.float64]:
     if "seed" in frame:
         parts.append(frame["seed"])
     if table == "budget" and len(means):
-        parts.append(
-            means.groupby("cost")["value"].agg(lambda values: values.max() / values.min())
-        )
+        parts.append(means.groupby("cost")["value"].agg(lambda values: values.max() / values.min()))
     if table.startswith("disagreements"):
         of = frame.groupby(["first", "second"])[
             ["both_right", "first_alone", "second_alone", "both_wrong", "items"]

@@ -566,9 +566,7 @@ torch.distributed.destroy_process_group()
                 [p["loss"] for p in one.curve], abs=1e-5
             )
             assert two["costs"]["targets"] == one.costs["targets"]
-            assert two["costs"]["training_flops"] == pytest.approx(
-                one.costs["training_flops"]
-            )
+            assert two["costs"]["training_flops"] == pytest.approx(one.costs["training_flops"])
             torch.testing.assert_close(
                 torch.load(tmp_path / f"{number}-{rank}.pt"), weights(network), rtol=0, atol=1e-4
             )

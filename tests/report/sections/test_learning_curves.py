@@ -107,12 +107,7 @@ def test_many_models_have_no_panels_and_a_narrow_budget(searched: Results) -> No
     assert curves.learning(searched) is None
     table = parity.budget(searched)
     assert table is not None
-    assert table.headings == [
-        "cost (mean over seeds)",
-        "smallest",
-        "largest",
-        "largest / smallest",
-    ]
+    assert table.headings == ["cost (mean over seeds)", "smallest", "largest", "largest / smallest"]
     assert ["parameters", "1.31 M", "1.31 M", "equal"] in table.rows
     targets = next(row for row in table.rows if row[0].startswith("targets"))
     assert targets[1:] == [

@@ -79,9 +79,7 @@ def rich(synthetic: Maker, tmp_path: Path) -> tuple[Results, list[TaskAnalysis]]
                         value,
                     )
     made.runs = [
-        replace(run, costs={**run.costs, "epochs": 3.0})
-        if run.task == "pretraining"
-        else run
+        replace(run, costs={**run.costs, "epochs": 3.0}) if run.task == "pretraining" else run
         for run in made.runs
     ]
     rows = read(made.write(tmp_path / "rich"))
