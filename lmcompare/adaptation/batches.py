@@ -40,7 +40,7 @@ class EncodedSplit:
         """Read the texts as the model's objective does, with the attention mask of ``Adaptation.attention``."""
         special = model.vocabulary.special
         examples = [
-            tuple(_seen(model.objective.read(row, special), attention) for row in rows)
+            tuple(_seen(model.objective.encoding_example(row, special), attention) for row in rows)
             for rows in part.rows
         ]
         return cls(

@@ -76,14 +76,16 @@ class BidirectionalPrompt:
         """That of the causal objective."""
         return self.causal.exactness
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask as the causal objective does; all before the first target is visible."""
-        examples = self.causal.score(prompt, completion, special)
+        examples = self.causal.scoring_examples(prompt, completion, special)
         return [replace(e, visible=int(np.flatnonzero(e.asked)[0]) + 1) for e in examples]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the causal objective does; all of it is visible."""
-        begun = self.causal.begin(prompt, length, special)
+        begun = self.causal.generation_prompt(prompt, length, special)
         return replace(begun, visible=len(begun.inputs))
 
 
@@ -293,7 +295,7 @@ def write(
             network, objective, prompts, special, length=length, temperature=0, ends=True
         )
     free = replace(special, ordinary=np.append(special.ordinary, special.eos))
-    begun = [objective.begin(prompt, length, special) for prompt in prompts]
+    begun = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
     filled = fill(network, begun, free, strategy=strategy, steps=steps)
     return replace(filled, tokens=[_until(row, special.eos) for row in filled.tokens])
 

@@ -25,7 +25,7 @@ def learn_answer(
 ) -> Example:
     """Ask for the answer after the prompt, and for its end; nothing is asked of the prompt.
 
-    Decoders and encoder-decoders are asked as ``score`` asks. After a masked LM's prompt stands a block of ``length``
+    Decoders and encoder-decoders are asked as ``scoring_examples`` asks. After a masked LM's prompt stands a block of ``length``
     tokens, the answer and eos up to the block's end; k of them are masked, k drawn uniformly from 1 to ``length``, and
     each counts ``length`` / k: a masked diffusion LM of the answer (Nie et al. 2025, section 2.3), which learns from
     the eos how long answers are.
@@ -43,9 +43,9 @@ def learn_answer(
         InputError: a masked objective that cannot decode by unmasking.
     """
     if objective.role != "encoder":
-        (example,) = objective.score(prompt, ended(answer, length, special), special)
+        (example,) = objective.scoring_examples(prompt, ended(answer, length, special), special)
         return example
-    begun = objective.begin(prompt, length, special)
+    begun = objective.generation_prompt(prompt, length, special)
     places = np.flatnonzero(begun.inputs == special.mask)[-length:]
     asked = places[np.sort(rng.permutation(length)[: rng.integers(length) + 1])]
     inputs, targets, weights = (
@@ -70,8 +70,10 @@ def score_answer(
     """
     completion = ended(answer, length, special)
     if objective.role != "encoder":
-        return objective.score(prompt, completion, special)
-    return objective.score(prompt, _block(answer, length, special), special)[: len(completion)]
+        return objective.scoring_examples(prompt, completion, special)
+    return objective.scoring_examples(prompt, _block(answer, length, special), special)[
+        : len(completion)
+    ]
 
 
 def _block(answer: Ids, length: int, special: SpecialTokens) -> Ids:

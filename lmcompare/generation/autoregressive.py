@@ -111,7 +111,7 @@ def left_to_right(
         )
     if stop and decode is None:
         raise InputError("stop: wanted `decode`, which turns ids into text, beside it; got none")
-    begun = [objective.begin(prompt, length, special) for prompt in prompts]
+    begun = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
     rows: list[Ids] = [np.array([], dtype=np.int64)] * len(prompts)
     calls, start = 0, time.perf_counter()
     suppressed = np.setdiff1d(np.arange(len(special.word_starts)), special.ordinary)

@@ -201,9 +201,9 @@ def visibility(model: Model, text: str) -> seeing.Visibility:
         raise InputError(f"text: wanted one with tokens, got {text!r}")
     if isinstance(model.objective, PretrainedSeq2Seq):
         (said,) = ids_of(model.vocabulary.said.encode_batch([text]))
-        (example,) = model.objective.score(tokens, said, special)
+        (example,) = model.objective.scoring_examples(tokens, said, special)
     else:
-        example = model.objective.learn(tokens, special, np.random.default_rng(0))
+        example = model.objective.training_example(tokens, special, np.random.default_rng(0))
     example = fitting(example, model.context, "text")
     return seeing.visibility(model.network, example, special, batch_tokens=model.batch_tokens)
 
@@ -212,7 +212,7 @@ def _most_new(model: Model, prompts: Sequence[Ids]) -> int:
     """Return how many new tokens the context holds after the longest prompt."""
     if model.context is None or not len(prompts):
         return 2**31
-    begun = model.objective.begin(max(prompts, key=len), 1, model.vocabulary.special)
+    begun = model.objective.generation_prompt(max(prompts, key=len), 1, model.vocabulary.special)
     if begun.decoder_inputs is None:
         return model.context + 1 - len(begun.inputs)
     return (

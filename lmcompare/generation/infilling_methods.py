@@ -82,7 +82,7 @@ class InfillingRequest:
 
     def _masked(self, holes: InfillingTemplate, sizes: Sequence[int]) -> Example:
         whole = holes.filled([np.full(size, self.special.mask) for size in sizes])
-        return fitting(self.objective.read(whole, self.special), self.context, "text")
+        return fitting(self.objective.encoding_example(whole, self.special), self.context, "text")
 
     # -- encoder-decoder, by sentinels
 
@@ -109,10 +109,10 @@ class InfillingRequest:
         whole = holes.filled(
             [np.array([sentinel]) for sentinel in special.sentinels[: len(holes.sizes)]]
         )
-        inputs = self.objective.read(whole, special).inputs
+        inputs = self.objective.encoding_example(whole, special).inputs
         if not decoder:
             return Example(inputs, np.full(len(inputs), IGNORE))
-        start = self.objective.begin(holes.parts[0], 1, special).decoder_inputs
+        start = self.objective.generation_prompt(holes.parts[0], 1, special).decoder_inputs
         assert start is not None
         return Example(inputs, np.full(len(start), IGNORE), start)
 
@@ -180,7 +180,7 @@ class InfillingRequest:
             raise InputError("infill: wanted a vocabulary with sentinels or a mask, got neither")
         options, calls = [], 0
         masks = [np.full(size or 1, self.special.mask) for size in holes.sizes]
-        inputs = self.objective.read(holes.filled(masks), self.special).inputs
+        inputs = self.objective.encoding_example(holes.filled(masks), self.special).inputs
         start = self._start()
         begun = Example(inputs, np.full(len(start), IGNORE), start)
         for length in lengths if None in holes.sizes else [1]:
@@ -200,7 +200,9 @@ class InfillingRequest:
 
     def _start(self) -> Ids:
         """Return what the decoder has read before its first token."""
-        start = self.objective.begin(np.array([], dtype=np.int64), 1, self.special).decoder_inputs
+        start = self.objective.generation_prompt(
+            np.array([], dtype=np.int64), 1, self.special
+        ).decoder_inputs
         assert start is not None
         return start
 
@@ -221,7 +223,7 @@ class InfillingRequest:
             [np.zeros(size or max(lengths), dtype=np.int64) for size in holes.sizes]
         )
         left, rest = np.split(longest, [len(holes.parts[0])])
-        for example in self.objective.score(left, rest, self.special):
+        for example in self.objective.scoring_examples(left, rest, self.special):
             fitting(example, self.context, "text")
         for i, size in enumerate(holes.sizes):
             known = InfillingTemplate(holes.parts[: i + 1], holes.sizes[:i])
@@ -248,7 +250,7 @@ class InfillingRequest:
         return fills, score, "exact", calls + asked
 
     def _text(self, prompt: Ids, completion: Ids) -> float:
-        examples = self.objective.score(prompt, completion, self.special)
+        examples = self.objective.scoring_examples(prompt, completion, self.special)
         return sum(self._asked(e.inputs, e.targets, e.decoder_inputs, e) for e in examples)
 
     def _whole(self, holes: InfillingTemplate, fills: Sequence[Ids]) -> tuple[float, int]:
@@ -293,7 +295,7 @@ class InfillingRequest:
                 score = self._blank_score(exact, fills)
                 calls += 1
             elif self.objective.role == "encoder-decoder" and self.objective.kind != "prefix":
-                inputs = self.objective.read(
+                inputs = self.objective.encoding_example(
                     exact.filled([np.full(size, self.special.mask)]), self.special
                 ).inputs
                 whole = exact.filled(fills)

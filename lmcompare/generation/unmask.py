@@ -53,7 +53,7 @@ def unmasking(
     tried = []
     for size in lengths:
         check(size, temperature, steps, seed=seed)
-        begun = [objective.begin(prompt, size, special) for prompt in prompts]
+        begun = [objective.generation_prompt(prompt, size, special) for prompt in prompts]
         tried.append(
             fill(network, begun, special, strategy=strategy, steps=steps, temperature=temperature, seed=seed,
                  batch=batch)

@@ -1,7 +1,8 @@
 """How a checkpoint was taught to read: its own special tokens, in the shape of ``Example``.
 
-A checkpoint is no run of ours, so its objective here says only how it is asked (``score``, ``begin``, ``read``) and, if
-that is known, how it was trained (``learn``). One scorer, ``LanguageModel.ask``, serves them all.
+A checkpoint is no run of ours, so its objective here says only how it is asked (``scoring_examples``, ``generation_prompt``,
+``encoding_example``) and, if
+that is known, how it was trained (``training_example``). One scorer, ``LanguageModel.ask``, serves them all.
 
 ========================  =========================================================================================
 family                    how it is asked

@@ -53,7 +53,7 @@ class PretrainedCausal:
     """A causal checkpoint.
 
     >>> gpt2 = PretrainedCausal(PretrainedObjective(), start=1)
-    >>> [one.inputs.tolist() for prompt in ([5], []) for one in gpt2.score(np.array(prompt), np.array([6, 7]), special)]
+    >>> [one.inputs.tolist() for prompt in ([5], []) for one in gpt2.scoring_examples(np.array(prompt), np.array([6, 7]), special)]
     [[5, 6], [1, 6]]
     """
 
@@ -67,22 +67,26 @@ class PretrainedCausal:
     family: ClassVar[Family] = "autoregressive"
     share: ClassVar[float] = 1.0
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Ask for every token, the first one after ``start`` or the frame."""
-        return self.score(tokens[:0], tokens, special)[0]
+        return self.scoring_examples(tokens[:0], tokens, special)[0]
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion after the prompt, in one pass."""
         head = self._head(prompt)
         targets = _ids(_nothing(len(head) - 1), completion)
         return [Example(_ids(head, completion[:-1]), targets, visible="past")]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt; what follows is not there yet."""
         head = self._head(prompt)
         return Example(head, _nothing(len(head)), visible="past")
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text as the tokenizer frames it; an empty one as ``start``."""
         inputs = self.frame.text(tokens)
         inputs = inputs if len(inputs) else _ids([self.start])
@@ -110,21 +114,26 @@ class PretrainedMasked:
         """Share of the tokens that training asks for."""
         return self.masked.share
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Ask for a share of the tokens, in the frame."""
-        return self.frame.around(self.masked.learn(tokens, special, rng))
+        return self.frame.around(self.masked.training_example(tokens, special, rng))
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for each token of the completion with all later ones masked, in the frame: the chain."""
         return [
-            self.frame.around(example) for example in self.masked.score(prompt, completion, special)
+            self.frame.around(example)
+            for example in self.masked.scoring_examples(prompt, completion, special)
         ]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and ``length`` masks, in the frame."""
-        return self.frame.around(self.masked.begin(prompt, length, special))
+        return self.frame.around(self.masked.generation_prompt(prompt, length, special))
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text in the frame."""
         inputs = self.frame.text(tokens)
         return Example(inputs, _nothing(len(inputs)))
@@ -136,7 +145,7 @@ class PretrainedSpanCorruption:
 
     With eos 2, sentinel 9 and pad 0 as the decoder's start:
 
-    >>> (one,) = PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 9, 2], [0, 9, 6], [-100, 6, 7])
     """
@@ -156,26 +165,30 @@ class PretrainedSpanCorruption:
         """Targets a token of the text: the spans, and a sentinel for each."""
         return self.spans.rate * (1 + 1 / self.spans.mean_span)
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Cut spans out of the text and ask for them."""
-        cut = self.spans.learn(tokens, special, rng)
+        cut = self.spans.training_example(tokens, special, rng)
         targets = _ids(_nothing(len(self.start) - 1), cut.targets)
         return Example(self.frame.text(cut.inputs), targets, _ids(self.start, cut.targets[:-1]))
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
-        begun = self.begin(prompt, len(completion), special)
+        begun = self.generation_prompt(prompt, len(completion), special)
         assert begun.decoder_inputs is not None
         targets = _ids(begun.targets[1:], completion)
         return [Example(begun.inputs, targets, _ids(begun.decoder_inputs, completion[:-1]))]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Let the encoder read the prompt and a sentinel; the decoder has read its start and that sentinel."""
         hole = special.sentinels[:1]
         decoder = _ids(self.start, hole)
         return Example(self.frame.text(prompt, hole), _nothing(len(decoder)), decoder)
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
 
@@ -184,7 +197,7 @@ class PretrainedSpanCorruption:
 class PretrainedSeq2Seq:
     """A translator or the like (Marian, BART, T5Gemma): the encoder reads the prompt, the decoder says the completion.
 
-    >>> (one,) = PretrainedSeq2Seq(PretrainedObjective(after=(2,)), (0,)).score(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSeq2Seq(PretrainedObjective(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 2], [0, 6], [6, 7])
     """
@@ -201,7 +214,9 @@ class PretrainedSeq2Seq:
     family: ClassVar[Family] = "autoregressive"
     share: ClassVar[float] = 1.0
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Refuse: such a checkpoint was trained on pairs, or on a noise that its files do not tell.
 
         Raises:
@@ -212,19 +227,23 @@ class PretrainedSeq2Seq:
             "or on a noise that its files do not tell); log_likelihood(sources, targets) scores pairs"
         )
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask the decoder for the completion, the encoder having read the prompt."""
-        inputs = self.read(prompt, special).inputs
+        inputs = self.encoding_example(prompt, special).inputs
         targets = _ids(_nothing(len(self.start) - 1), completion)
         return [Example(inputs, targets, _ids(self.start, completion[:-1]))]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Let the encoder read the prompt; the decoder has read its start."""
         return Example(
-            self.read(prompt, special).inputs, _nothing(len(self.start)), _ids(self.start)
+            self.encoding_example(prompt, special).inputs,
+            _nothing(len(self.start)),
+            _ids(self.start),
         )
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
 

@@ -26,7 +26,7 @@ def check_answers(network: Network, objective: Objective, special: SpecialTokens
     """
     name, context = type(network.transformer).__name__, context_of(network.transformer.config)
     texts = [_text(special, size) for size in (3, 9)]
-    short, long = (objective.score(text[:-1], text[-1:], special)[:1] for text in texts)
+    short, long = (objective.scoring_examples(text[:-1], text[-1:], special)[:1] for text in texts)
     if context is not None and any(_size(example) > context for example in long):
         return
     try:

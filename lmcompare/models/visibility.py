@@ -49,7 +49,7 @@ def visibility(
         special: of its vocabulary.
         batch_tokens: positions that one forward pass may hold.
 
-    >>> visibility(network, Causal().read(np.array([50, 51]), special), special).own.astype(int).tolist()
+    >>> visibility(network, Causal().encoding_example(np.array([50, 51]), special), special).own.astype(int).tolist()
     [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     """
     if example.decoder_inputs is None:
@@ -76,7 +76,9 @@ def visibility_of(
     network: Network, objective: Objective, tokens: Ids, special: SpecialTokens
 ) -> Visibility:
     """Measure who sees whom when the objective asks about a text of (n,) tokens as it does in training."""
-    return visibility(network, objective.learn(tokens, special, np.random.default_rng(0)), special)
+    return visibility(
+        network, objective.training_example(tokens, special, np.random.default_rng(0)), special
+    )
 
 
 def _logits(

@@ -32,22 +32,26 @@ class Objective(Protocol):
 
     @property
     def exactness(self) -> str:
-        """Of ``score``: 'exact', or 'chain' (a proper likelihood given the length)."""
+        """Of ``scoring_examples``: 'exact', or 'chain' (a proper likelihood given the length)."""
 
     @property
     def share(self) -> float:
         """Targets that are text for each token of the corpus, on average over long blocks."""
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Return what a block of the corpus, (n,) tokens, asks of the network."""
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Return the examples whose target log-probabilities add up to log p(completion given prompt)."""
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Return from where decoding of ``length`` tokens starts."""
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Return how a text is read to represent it: nothing is asked, the last input is eos."""
 
 
@@ -90,21 +94,25 @@ class Composed(ABC):
         """That of the objective that answers."""
         return self.answering.exactness
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Ask as at the end of training."""
         return learn_block(self, tokens, special, rng, isolated=False)
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask as the objective that answers does."""
-        return self.answering.score(prompt, completion, special)
+        return self.answering.scoring_examples(prompt, completion, special)
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the objective that answers does."""
-        return self.answering.begin(prompt, length, special)
+        return self.answering.generation_prompt(prompt, length, special)
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read as the objective that answers does."""
-        return self.answering.read(tokens, special)
+        return self.answering.encoding_example(tokens, special)
 
 
 def learn_block(
@@ -129,10 +137,10 @@ def learn_block(
     while isinstance(objective, Composed):
         objective = objective.pick(rng, progress)
     if not isolated:
-        return objective.learn(tokens, special, rng)
+        return objective.training_example(tokens, special, rng)
     ends = np.flatnonzero(tokens == special.eos) + 1
     documents = [part for part in np.split(tokens, ends) if len(part)]
-    return isolate([objective.learn(document, special, rng) for document in documents])
+    return isolate([objective.training_example(document, special, rng) for document in documents])
 
 
 def check_one_network(objectives: Sequence[Objective], key: str) -> None:

@@ -21,7 +21,7 @@ class Bart:
     'Sentence permutation': the sentences of each document in a block change places; the eos between documents stays.
     Special tokens are never masked. Every token is asked for, eos between documents too.
 
-    >>> example = Bart(rate=0.34, mean_span=1, permute=False).learn(np.array([5, 6, 7]), special, rng)   # mask is 4
+    >>> example = Bart(rate=0.34, mean_span=1, permute=False).training_example(np.array([5, 6, 7]), special, rng)   # mask is 4
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [1, 5, 6], [5, 6, 7])
 
@@ -42,12 +42,16 @@ class Bart:
     permute: bool = True
     """shuffle the sentences of each document"""
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Corrupt the text and ask for all of it."""
         shuffled = shuffle_sentences(tokens, special, rng) if self.permute else tokens
         return self._ask(self._infill(shuffled.astype(np.int64), special, rng), tokens, special)
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion where the encoder reads the prompt and a mask, and the decoder has read the prompt."""
         whole = self._ask(
             np.append(prompt, special.mask), np.concatenate([prompt, completion]), special
@@ -56,14 +60,14 @@ class Bart:
         targets[: len(prompt)] = IGNORE
         return [Example(whole.inputs, targets, whole.decoder_inputs)]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a mask; the decoder has read bos and the prompt."""
         decoder = np.concatenate([[special.bos], prompt]).astype(np.int64)
         return Example(
             np.append(prompt, special.mask).astype(np.int64), np.full(len(decoder), IGNORE), decoder
         )
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text and eos; the decoder is left out."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE))

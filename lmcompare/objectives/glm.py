@@ -21,7 +21,7 @@ class GLM:
     came before. A span begins with the name of its hole and ends with eos, which is asked for. Special tokens are
     never cut out.
 
-    >>> example = GLM(rate=0.34, mean_span=1).learn(np.array([5, 6, 7]), special, rng)   # eos 2, sentinel 9
+    >>> example = GLM(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)   # eos 2, sentinel 9
     >>> example.inputs.tolist(), example.targets.tolist(), example.visible
     ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
 
@@ -46,24 +46,28 @@ class GLM:
         """The rate; the end of each span comes on top."""
         return self.rate
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Cut spans out of the text and ask for them in random order."""
         holed, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
         return self._ask(holed, [spans[i] for i in rng.permutation(len(spans))], special)
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; that it ends is not asked."""
         hole = special.sentinels[0]
         whole = self._ask(np.append(prompt, hole), [np.concatenate([[hole], completion])], special)
         return [Example(whole.inputs[:-1], whole.targets[:-1], visible=whole.visible)]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a hole, and the hole's name once more, after which its span is written."""
         hole = special.sentinels[0]
         inputs = np.concatenate([prompt, [hole, hole]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs) - 1)
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos, all of it visible."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")

@@ -21,7 +21,7 @@ class Masked:
     Of the tokens asked for, 80% are replaced by the mask, 10% by a random token of the text's vocabulary (never by a
     special one), and 10% are left as they are. Special tokens are never asked for.
 
-    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).learn(np.array([5, 6, 7]), special, rng)   # mask is 4
+    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).training_example(np.array([5, 6, 7]), special, rng)   # mask is 4
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
 
@@ -30,14 +30,14 @@ class Masked:
     unbiased estimate of an upper bound, in nats, on -log p of the block given its length: the mean over all orders of
     -log p in that order (Hoogeboom et al. 2022, section 3). The weights of a block add up to n.
 
-    >>> example = Masked(rate="uniform").learn(np.array([5, 6, 7]), special, rng)   # k came out as 2
+    >>> example = Masked(rate="uniform").training_example(np.array([5, 6, 7]), special, rng)   # k came out as 2
     >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
     ([4, 6, 4], [5, -100, 7], [1.5, 0.0, 1.5])
 
     ``shifted`` asks for a token where the one before it is read, as a causal LM does, so that both can share one
     stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
 
-    >>> example = Masked(rate=0.3, masked=1.0, random=0.0, shifted=True).learn(np.array([5, 6, 7]), special, rng)
+    >>> example = Masked(rate=0.3, masked=1.0, random=0.0, shifted=True).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 4], [-100, 6, -100])
     """
@@ -83,7 +83,9 @@ class Masked:
         """The rate; a half if it is uniform."""
         return 0.5 if isinstance(self.rate, str) else self.rate
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Ask for ``rate`` of the ordinary tokens, at least one if there is any."""
         masked, random = self._shares
         asked = self._choose(tokens, special, rng)
@@ -99,7 +101,9 @@ class Masked:
         targets = np.where(asked, tokens, IGNORE).astype(np.int64)
         return Example(self._read(inputs, special), targets, visible="all", weights=weights)
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for each token of the completion with all later ones masked: the chain, one example a token.
 
         Each factor p(y_t | prompt, y_<t, MASK...) is normalised, so the product is a proper likelihood of the
@@ -114,7 +118,7 @@ class Masked:
             examples.append(Example(self._read(inputs, special), targets, visible="all"))
         return examples
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and ``length`` masks.
 
         Raises:
@@ -127,7 +131,7 @@ class Masked:
         inputs = np.concatenate([prompt, np.full(length, special.mask)]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos."""
         inputs = np.concatenate(
             [[special.bos] if self.shifted else [], tokens, [special.eos]]

@@ -19,13 +19,13 @@ class Prefix:
     uniformly from 1 token to all but one; only the rest is asked for, a half on average. As for a causal LM, the eos
     between documents is asked for.
 
-    >>> example = Prefix().learn(np.array([5, 6, 7]), special, rng)   # bos is 1; the prefix came out as 5
+    >>> example = Prefix().training_example(np.array([5, 6, 7]), special, rng)   # bos is 1; the prefix came out as 5
     >>> example.inputs.tolist(), example.targets.tolist(), example.visible
     ([1, 5, 6], [-100, 6, 7], 2)
 
     With ``network: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
 
-    >>> example = Prefix(network="encoder-decoder").learn(np.array([5, 6, 7]), special, rng)
+    >>> example = Prefix(network="encoder-decoder").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([1, 5], [1, 6], [6, 7])
     """
@@ -44,24 +44,28 @@ class Prefix:
         """What ``network`` says."""
         return self.network
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Ask for what follows a random prefix."""
         return self._ask(
             tokens, int(rng.integers(1, len(tokens))) if len(tokens) > 1 else 0, special
         )
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion after the prompt as prefix, in one pass."""
         return [self._ask(np.concatenate([prompt, completion]), len(prompt), special)]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt, which sees itself whole."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
         if self.network == "decoder":
             return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs))
         return Example(inputs, np.array([IGNORE]), np.array([special.bos], dtype=np.int64))
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text between bos and eos, all of it visible."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), visible="all")

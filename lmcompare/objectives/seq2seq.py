@@ -19,7 +19,7 @@ class Seq2Seq:
 
     Special tokens are never cut out.
 
-    >>> example = Seq2Seq(rate=0.34, mean_span=1).learn(np.array([5, 6, 7]), special, rng)   # bos 1, eos 2, sentinel 9
+    >>> example = Seq2Seq(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)   # bos 1, eos 2, sentinel 9
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 9, 7], [1, 9, 6], [9, 6, 2])
     """
@@ -40,12 +40,16 @@ class Seq2Seq:
         """The rate; sentinels and the end come on top."""
         return self.rate
 
-    def learn(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Example:
+    def training_example(
+        self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
+    ) -> Example:
         """Cut spans out of the text and ask for them."""
         inputs, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
         return self._ask(inputs, np.concatenate([np.array([], dtype=np.int64), *spans]), special)
 
-    def score(self, prompt: Ids, completion: Ids, special: SpecialTokens) -> list[Example]:
+    def scoring_examples(
+        self, prompt: Ids, completion: Ids, special: SpecialTokens
+    ) -> list[Example]:
         """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
         hole = special.sentinels[0]
         whole = self._ask(np.append(prompt, hole), np.concatenate([[hole], completion]), special)
@@ -54,13 +58,13 @@ class Seq2Seq:
         targets[0] = IGNORE
         return [Example(whole.inputs, targets, whole.decoder_inputs[:-1])]
 
-    def begin(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
+    def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a sentinel; the decoder has read bos and that sentinel."""
         hole = special.sentinels[0]
         decoder = np.array([special.bos, hole], dtype=np.int64)
         return Example(np.append(prompt, hole).astype(np.int64), np.full(2, IGNORE), decoder)
 
-    def read(self, tokens: Ids, special: SpecialTokens) -> Example:
+    def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text and eos; the decoder is left out."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE))

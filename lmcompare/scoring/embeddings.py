@@ -72,6 +72,6 @@ def pool_rows(
 def _read(model: Model, rows: Sequence[Ids]) -> list[Example]:
     special = model.vocabulary.special
     return [
-        fitting(model.objective.read(row, special), model.context, f"texts[{i}]")
+        fitting(model.objective.encoding_example(row, special), model.context, f"texts[{i}]")
         for i, row in enumerate(rows)
     ]

@@ -106,7 +106,7 @@ def ask_pair(
 ) -> Iterator[ScoringRequest]:
     """Yield what a method asks about a pair; the weighted answers, summed into their places, are the tokens' nats.
 
-    - None, or 'chain' for a masked model: as the objective says (``score``).
+    - None, or 'chain' for a masked model: as the objective says (``scoring_examples``).
     - 'pll': each token with all others read (Salazar et al. 2020, section 2.1).
     - 'pll-word-l2r': each token with the later ones of its word masked, too (Kauf & Ivanova 2023, section 3).
     - 'pll-whole-word': each token with all of its word masked (the same).
@@ -138,7 +138,7 @@ def ask_pair(
         )
     if method in (None, "chain"):
         place = 0
-        for example in objective.score(pair.prompt, pair.completion, special):
+        for example in objective.scoring_examples(pair.prompt, pair.completion, special):
             asked = int(example.asked.sum())
             yield ScoringRequest(example, np.arange(place, place + asked))
             place += asked
@@ -172,7 +172,7 @@ def ask_pair(
 
 def _template(objective: Objective, pair: TokenizedPair, special: SpecialTokens) -> tuple[Ids, int]:
     """Return the inputs with the whole completion unmasked, and where it begins."""
-    example = objective.score(pair.prompt, pair.completion, special)[0]
+    example = objective.scoring_examples(pair.prompt, pair.completion, special)[0]
     first = int(np.flatnonzero(example.asked)[0])
     inputs, stop = example.inputs.copy(), first + len(pair.completion)
     if not (inputs[first:stop] == special.mask).all() or stop > len(inputs):
@@ -235,11 +235,11 @@ class ContextLimits:
         if context is None:
             return cls(None, None, None)
         one = np.array([special.ordinary[0]], dtype=np.int64)
-        example = objective.score(one, one, special)[0]
+        example = objective.scoring_examples(one, one, special)[0]
         if example.decoder_inputs is None:
             room = context + 2 - len(example.inputs)
             # With an empty prompt, a decoder may need a token to begin from.
-            alone = context + 1 - len(objective.score(one[:0], one, special)[0].inputs)
+            alone = context + 1 - len(objective.scoring_examples(one[:0], one, special)[0].inputs)
             return cls(room, room - 1, alone)
         return cls(
             None, context + 1 - len(example.inputs), context + 1 - len(example.decoder_inputs)

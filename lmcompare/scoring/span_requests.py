@@ -65,7 +65,7 @@ def ask_gap(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> l
     """
     objective = answering(objective)
     if not reads_right(objective, special):
-        return objective.score(gap.left, gap.span, special)
+        return objective.scoring_examples(gap.left, gap.span, special)
     if objective.role == "encoder":
         return _masked(objective, gap, special)
     if objective.kind in ("seq2seq", "glm"):
@@ -82,7 +82,7 @@ def ask_whole(objective: Objective, gap: SpanRequest, special: SpecialTokens) ->
     objective = answering(objective)
     both = np.concatenate([gap.span, gap.right]).astype(np.int64)
     if not reads_right(objective, special):
-        return objective.score(gap.left, both, special)
+        return objective.scoring_examples(gap.left, both, special)
     if objective.role == "encoder" or objective.kind in ("seq2seq", "glm"):
         return ask_gap(objective, gap, special)
     return [_led(objective, gap, both, special)]
@@ -90,7 +90,7 @@ def ask_whole(objective: Objective, gap: SpanRequest, special: SpecialTokens) ->
 
 def _masked(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> list[Example]:
     whole = np.concatenate([gap.span, gap.right]).astype(np.int64)
-    template = objective.score(gap.left, whole, special)[0]
+    template = objective.scoring_examples(gap.left, whole, special)[0]
     first = int(np.flatnonzero(template.asked)[0])
     # A shifted objective asks one place to the left of the mask, and does not read the last token.
     start = first + int(template.inputs[first] != special.mask)
@@ -110,7 +110,7 @@ def _masked(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> l
 
 
 def _spanned(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> Example:
-    begun = objective.begin(gap.left, len(gap.span), special)
+    begun = objective.generation_prompt(gap.left, len(gap.span), special)
     hole = int(np.flatnonzero(begun.inputs == special.sentinels[0])[0])
     inputs = np.insert(begun.inputs, hole + 1, gap.right).astype(np.int64)
     if begun.decoder_inputs is not None:
@@ -128,13 +128,13 @@ def _spanned(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> 
 
 
 def _led(objective: Objective, gap: SpanRequest, asked: Ids, special: SpecialTokens) -> Example:
-    start = objective.begin(gap.left[:0], 1, special).decoder_inputs
+    start = objective.generation_prompt(gap.left[:0], 1, special).decoder_inputs
     assert start is not None
     holed = np.concatenate([gap.left, [special.mask], gap.right]).astype(np.int64)
     head = np.concatenate([start, gap.left]).astype(np.int64)
     targets = np.concatenate([np.full(len(head) - 1, IGNORE), asked]).astype(np.int64)
     return Example(
-        objective.read(holed, special).inputs,
+        objective.encoding_example(holed, special).inputs,
         targets,
         np.concatenate([head, asked[:-1]]).astype(np.int64),
     )

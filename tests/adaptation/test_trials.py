@@ -93,7 +93,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
     def logits(rows):
         batch = BatchTensors.of(
-            collate([model.objective.read(row, special) for row in rows], special.pad)
+            collate([model.objective.encoding_example(row, special) for row in rows], special.pad)
         )
         return head(dropout(pool(network.states(batch), batch.read, pooling).float()))
 
@@ -109,7 +109,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     rng, best = np.random.default_rng(seed), (-1.0, None)
     for _ in range(adaptation.epochs):
         module.train()
-        sizes = [len(model.objective.read(row, special).inputs) for row in train.rows]
+        sizes = [len(model.objective.encoding_example(row, special).inputs) for row in train.rows]
         for group in grouped(sizes, adaptation.batch, rng):
             loss = F.cross_entropy(
                 logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group])

@@ -31,7 +31,11 @@ def one(kind: str, **network: Any) -> ModelSide:
     special, rng = vocabulary_of(300), np.random.default_rng(0)
     objective = OBJECTIVES[kind]()
     asked = collate(
-        [objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(4)], 0
+        [
+            objective.training_example(rng.choice(special.ordinary, 64), special, rng)
+            for _ in range(4)
+        ],
+        0,
     )
     sizes = settings.NetworkSettings(**({"width": 64, "layers": 2, "heads": 2} | network))
     return ModelSide(

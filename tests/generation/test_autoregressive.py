@@ -31,7 +31,7 @@ def prompts(special):
 
 def next_log_p(network, objective, prompt, found, special):
     """log p of each id as the next token, from one question without cache or batch."""
-    example = objective.score(
+    example = objective.scoring_examples(
         prompt, np.append(found, special.ordinary[0]).astype(np.int64), special
     )[0]
     where = np.zeros(len(example.targets), dtype=bool)

@@ -26,7 +26,9 @@ def best(network, objective, prompt, special, length):
     """Greedy decoding without cache or batch: ask again for each token."""
     found = np.array([], dtype=np.int64)
     for _ in range(length):
-        (example,) = objective.score(prompt, np.append(found, special.ordinary[0]), special)
+        (example,) = objective.scoring_examples(
+            prompt, np.append(found, special.ordinary[0]), special
+        )
         where = np.zeros(len(example.targets), dtype=bool)
         where[-1] = True
         with evaluating(network):
@@ -73,7 +75,7 @@ def test_unmasking_takes_as_many_calls_as_said(steps, calls, small, special, pro
 def test_unmasking_keeps_the_surest_token_first(small, special, prompts):
     network, objective = build("masked", small, special)
     (row,) = unmasking(network, objective, prompts[:1], special, length=3, temperature=0).tokens
-    begun = objective.begin(prompts[0], 3, special)
+    begun = objective.generation_prompt(prompts[0], 3, special)
     inputs = begun.inputs.copy()
     for _ in range(3):
         where = inputs == special.mask
@@ -95,7 +97,7 @@ def test_one_step_of_unmasking_draws_from_the_distribution_of_the_network(small,
             weight.mul_(4)
     prompt = special.ordinary[:5]
     rows = unmasking(network, objective, [prompt] * 4000, special, length=1, batch=1000).tokens
-    example = objective.begin(prompt, 1, special)
+    example = objective.generation_prompt(prompt, 1, special)
     where = torch.tensor([[False] * 5 + [True]])
     with evaluating(network):
         logits = network.logits(BatchTensors.of(collate([example], 0)), where)[0]

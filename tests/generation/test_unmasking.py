@@ -144,7 +144,7 @@ def test_the_score_of_left_to_right_is_the_chain_of_the_objective(network, speci
         ).tokens,
         one.scores,
     )
-    for t, example in enumerate(objective.score(prompt, row, special)):
+    for t, example in enumerate(objective.scoring_examples(prompt, row, special)):
         with evaluating(network):
             logits = network.logits(
                 BatchTensors.of(collate([example], 0)), torch.from_numpy(example.asked)[None]

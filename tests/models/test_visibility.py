@@ -58,5 +58,5 @@ def test_a_masked_token_sees_itself(stacks, special):
 
 
 def test_docstring(stacks, special):
-    example = OBJECTIVES["causal"]().read(np.array([50, 51]), special)
+    example = OBJECTIVES["causal"]().encoding_example(np.array([50, 51]), special)
     assert (visibility(stacks["decoder"], example, special).own == PAST[:4, :4]).all()

@@ -56,7 +56,7 @@ def seen(network, example, field="inputs"):
 def test_one_stack_sees_what_the_example_says(objective, built, special):
     objective = parse(objective)
     for seed in range(3):
-        example = objective.learn(TOKENS, special, np.random.default_rng(seed))
+        example = objective.training_example(TOKENS, special, np.random.default_rng(seed))
         n = len(example.inputs)
         reach = {"past": 0, "all": n}.get(example.visible, example.visible)
         place = np.arange(n)
@@ -66,7 +66,7 @@ def test_one_stack_sees_what_the_example_says(objective, built, special):
 
 
 def test_parts_of_glm_see_one_another_one_way(built, special):
-    example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).learn(
+    example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).training_example(
         TOKENS, special, np.random.default_rng(0)
     )
     matrix, a = seen(built["decoder"], example), example.visible
@@ -78,7 +78,7 @@ def test_parts_of_glm_see_one_another_one_way(built, special):
 
 @pytest.mark.parametrize("objective", TWO_STACKS, ids=str)
 def test_two_stacks_see_the_encoder_whole_and_the_past_of_the_decoder(objective, built, special):
-    example = parse(objective).learn(TOKENS, special, np.random.default_rng(0))
+    example = parse(objective).training_example(TOKENS, special, np.random.default_rng(0))
     network, m = built["encoder-decoder"], len(example.targets)
     assert seen(network, example).all()
     assert (seen(network, example, "decoder_inputs") == np.tri(m, dtype=bool)).all()
@@ -91,7 +91,7 @@ def test_score_is_a_distribution_over_what_comes_next(objective, built, special)
     network, prompt = built[objective.role], TOKENS[:4]
 
     def likelihoods(completions):
-        several = [objective.score(prompt, np.array(c), special) for c in completions]
+        several = [objective.scoring_examples(prompt, np.array(c), special) for c in completions]
         with evaluating(network):
             batch = collate([example for examples in several for example in examples], 0)
             losses = network(BatchTensors.of(batch)).double()

@@ -25,7 +25,7 @@ def stops(special):
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
     bart = Bart(rate=0.34, mean_span=1, permute=False)
-    found = [bart.learn(tokens, special, np.random.default_rng(i)) for i in range(60)]
+    found = [bart.training_example(tokens, special, np.random.default_rng(i)) for i in range(60)]
     one = next(e for e in found if e.inputs.tolist() == [35, 4, 37])
     assert (one.decoder_inputs.tolist(), one.targets.tolist()) == ([1, 35, 36], [35, 36, 37])
 
@@ -50,7 +50,7 @@ def test_docstring_of_shuffle(stops):
 )
 def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_span):
     """Masks that stand for any number of tokens make the corrupted text match the text."""
-    example = Bart(rate, mean_span, permute=False).learn(
+    example = Bart(rate, mean_span, permute=False).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     assert example.targets.tolist() == tokens.tolist()
@@ -80,7 +80,7 @@ def test_sentences_change_places_within_their_document(stops, tokens, seed):
 def test_shares(special):
     rng = np.random.default_rng(0)
     examples = [
-        Bart(permute=False).learn(rng.choice(special.ordinary, 128), special, rng)
+        Bart(permute=False).training_example(rng.choice(special.ordinary, 128), special, rng)
         for _ in range(400)
     ]
     masks = np.array([(e.inputs == special.mask).sum() for e in examples])
@@ -99,21 +99,21 @@ def test_shares(special):
 
 
 def test_score_begin_and_read(special):
-    (example,) = Bart().score(np.array([35, 36]), np.array([37, 38]), special)
+    (example,) = Bart().scoring_examples(np.array([35, 36]), np.array([37, 38]), special)
     assert (example.inputs.tolist(), example.decoder_inputs.tolist()) == (
         [35, 36, 4],
         [1, 35, 36, 37],
     )
     assert example.targets.tolist() == [-100, -100, 37, 38]
-    begun = Bart().begin(np.array([35, 36]), 4, special)
+    begun = Bart().generation_prompt(np.array([35, 36]), 4, special)
     assert (begun.inputs.tolist(), begun.decoder_inputs.tolist()) == ([35, 36, 4], [1, 35, 36])
-    assert Bart().read(np.array([35, 36]), special).inputs.tolist() == [35, 36, 2]
+    assert Bart().encoding_example(np.array([35, 36]), special).inputs.tolist() == [35, 36, 2]
 
 
 def test_a_vocabulary_that_knows_no_sentences_is_refused(special):
     with pytest.raises(
         InputError, match="permute: wanted a vocabulary that says which tokens end a sentence"
     ):
-        Bart().learn(
+        Bart().training_example(
             np.array([35, 36]), replace(special, sentence_ends=None), np.random.default_rng(0)
         )

@@ -6,18 +6,18 @@ TOKENS = np.array([5, 6, 7])
 
 
 def test_docstring(special):
-    example = Causal().learn(TOKENS, special, np.random.default_rng(0))
+    example = Causal().training_example(TOKENS, special, np.random.default_rng(0))
     assert example.inputs.tolist() == [1, 5, 6]
     assert example.targets.tolist() == [5, 6, 7]
     assert example.visible == "past"
 
 
 def test_score_asks_for_the_completion_alone(special):
-    (example,) = Causal().score(np.array([5]), np.array([6, 7]), special)
+    (example,) = Causal().scoring_examples(np.array([5]), np.array([6, 7]), special)
     assert example.inputs.tolist() == [1, 5, 6]
     assert example.targets.tolist() == [-100, 6, 7]
 
 
 def test_begin_and_read(special):
-    assert Causal().begin(TOKENS, 4, special).inputs.tolist() == [1, 5, 6, 7]
-    assert Causal().read(TOKENS, special).inputs.tolist() == [1, 5, 6, 7, 2]
+    assert Causal().generation_prompt(TOKENS, 4, special).inputs.tolist() == [1, 5, 6, 7]
+    assert Causal().encoding_example(TOKENS, special).inputs.tolist() == [1, 5, 6, 7, 2]

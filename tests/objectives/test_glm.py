@@ -29,7 +29,7 @@ def fill(example, special):
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
     found = [
-        GLM(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i))
+        GLM(rate=0.34, mean_span=1).training_example(tokens, special, np.random.default_rng(i))
         for i in range(60)
     ]
     one = next(e for e in found if e.inputs[:3].tolist() == [35, 9, 37])
@@ -40,7 +40,7 @@ def test_docstring(special):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), rate=st.floats(0.05, 0.5), mean_span=st.floats(2, 6))
 def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_span):
-    example = GLM(rate, mean_span).learn(tokens, special, np.random.default_rng(seed))
+    example = GLM(rate, mean_span).training_example(tokens, special, np.random.default_rng(seed))
     assert fill(example, special) == tokens.tolist()
     assert not example.asked[: example.visible].any() and example.asked[example.visible :].all()
     asked = example.targets[example.asked]
@@ -56,7 +56,8 @@ def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_s
 def test_shares_and_order(special):
     rng = np.random.default_rng(0)
     examples = [
-        GLM(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)
+        GLM(0.15, 3).training_example(rng.choice(special.ordinary, 128), special, rng)
+        for _ in range(400)
     ]
     cut = np.array([e.asked.sum() - (e.targets == special.eos).sum() for e in examples])
     assert cut.mean() / 128 == pytest.approx(0.15, abs=0.002)
@@ -71,10 +72,10 @@ def test_shares_and_order(special):
 
 
 def test_score_begin_and_read(special):
-    (example,) = GLM().score(np.array([35, 36]), np.array([37, 38]), special)
+    (example,) = GLM().scoring_examples(np.array([35, 36]), np.array([37, 38]), special)
     assert example.inputs.tolist() == [35, 36, 9, 9, 37]
     assert example.targets.tolist() == [IGNORE, IGNORE, IGNORE, 37, 38]
     assert example.visible == 3
-    begun = GLM().begin(np.array([35, 36]), 4, special)
+    begun = GLM().generation_prompt(np.array([35, 36]), 4, special)
     assert (begun.inputs.tolist(), begun.visible) == ([35, 36, 9, 9], 3)
-    assert GLM().read(np.array([35, 36]), special).inputs.tolist() == [35, 36, 2]
+    assert GLM().encoding_example(np.array([35, 36]), special).inputs.tolist() == [35, 36, 2]

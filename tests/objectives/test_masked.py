@@ -13,7 +13,9 @@ BLOCK = st.lists(st.integers(2, 95), min_size=1, max_size=60).map(np.array)
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
     found = [
-        Masked(rate=0.3, masked=1.0, random=0.0).learn(tokens, special, np.random.default_rng(i))
+        Masked(rate=0.3, masked=1.0, random=0.0).training_example(
+            tokens, special, np.random.default_rng(i)
+        )
         for i in range(50)
     ]
     for example in found:
@@ -25,7 +27,7 @@ def test_docstring(special):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), whole_word=st.booleans())
 def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
-    example = Masked(rate=0.4, whole_word=whole_word).learn(
+    example = Masked(rate=0.4, whole_word=whole_word).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     assert np.where(example.asked, example.targets, example.inputs).tolist() == tokens.tolist()
@@ -33,7 +35,7 @@ def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_special_ids_are_never_asked_for_nor_drawn(special, tokens, seed):
-    example = Masked(rate=0.9, masked=0.0, random=1.0).learn(
+    example = Masked(rate=0.9, masked=0.0, random=1.0).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     ordinary = set(special.ordinary.tolist())
@@ -47,7 +49,9 @@ def test_special_ids_are_never_asked_for_nor_drawn(special, tokens, seed):
 def test_shares(special, whole_word):
     rng = np.random.default_rng(0)
     rows = [rng.choice(special.ordinary, 128) for _ in range(400)]
-    examples = [Masked(rate=0.15, whole_word=whole_word).learn(row, special, rng) for row in rows]
+    examples = [
+        Masked(rate=0.15, whole_word=whole_word).training_example(row, special, rng) for row in rows
+    ]
     asked = np.stack([e.asked for e in examples])
     inputs, tokens = np.stack([e.inputs for e in examples]), np.stack(rows)
     # A whole word overshoots by half a word on average.
@@ -63,13 +67,13 @@ def test_whole_words_are_asked_for_whole(special):
     tokens = rng.choice(special.ordinary, 100)
     word = np.cumsum(special.word_starts[tokens])
     for _ in range(20):
-        asked = Masked(rate=0.2, whole_word=True).learn(tokens, special, rng).asked
+        asked = Masked(rate=0.2, whole_word=True).training_example(tokens, special, rng).asked
         for number in set(word.tolist()):
             assert len(set(asked[word == number].tolist())) == 1
 
 
 def test_chain_masks_what_comes_later(special):
-    examples = Masked().score(np.array([35]), np.array([36, 37]), special)
+    examples = Masked().scoring_examples(np.array([35]), np.array([36, 37]), special)
     assert [e.inputs.tolist() for e in examples] == [[35, 4, 4], [35, 36, 4]]
     assert [e.targets.tolist() for e in examples] == [[-100, 36, -100], [-100, -100, 37]]
 
@@ -84,7 +88,7 @@ def test_shares_above_one_are_refused():
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
-    example = Masked(rate="uniform").learn(tokens, special, np.random.default_rng(seed))
+    example = Masked(rate="uniform").training_example(tokens, special, np.random.default_rng(seed))
     asked = example.asked
     assert np.where(asked, example.targets, example.inputs).tolist() == tokens.tolist()
     assert (example.inputs[asked] == special.mask).all()
@@ -96,7 +100,9 @@ def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
 
 def test_docstring_of_the_uniform_rate(special):
     found = [
-        Masked("uniform").learn(np.array([35, 36, 37]), special, np.random.default_rng(i))
+        Masked("uniform").training_example(
+            np.array([35, 36, 37]), special, np.random.default_rng(i)
+        )
         for i in range(60)
     ]
     one = next(e for e in found if e.inputs.tolist() == [4, 36, 4])
@@ -106,7 +112,8 @@ def test_docstring_of_the_uniform_rate(special):
 def test_every_number_of_masks_is_equally_likely(special):
     rng = np.random.default_rng(0)
     counts = [
-        Masked("uniform").learn(np.arange(40, 50), special, rng).asked.sum() for _ in range(5000)
+        Masked("uniform").training_example(np.arange(40, 50), special, rng).asked.sum()
+        for _ in range(5000)
     ]
     share = np.bincount(counts, minlength=11) / 5000
     assert share[0] == 0 and share[1:] == pytest.approx(np.full(10, 0.1), abs=0.02)
@@ -122,7 +129,7 @@ def test_weighted_loss_is_the_mean_over_all_orders(special):
     orders = [
         sum(nats[o[t], tuple(sorted(o[t:]))] for t in range(3)) for o in permutations(range(3))
     ]
-    examples = [Masked("uniform").learn(tokens, special, rng) for _ in range(8000)]
+    examples = [Masked("uniform").training_example(tokens, special, rng) for _ in range(8000)]
     sums = []
     for example in examples:
         masked = tuple(np.flatnonzero(example.asked).tolist())
@@ -148,17 +155,19 @@ def test_what_would_not_be_a_bound_is_refused(fields, said):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_shifted_asks_one_place_to_the_left(special, tokens, seed):
-    plain = Masked(0.4).learn(tokens, special, np.random.default_rng(seed))
-    shifted = Masked(0.4, shifted=True).learn(tokens, special, np.random.default_rng(seed))
+    plain = Masked(0.4).training_example(tokens, special, np.random.default_rng(seed))
+    shifted = Masked(0.4, shifted=True).training_example(
+        tokens, special, np.random.default_rng(seed)
+    )
     assert shifted.targets.tolist() == plain.targets.tolist()
     assert shifted.inputs.tolist() == [special.bos, *plain.inputs[:-1].tolist()]
 
 
 def test_shifted_scores_reads_and_does_not_decode(special):
     shifted = Masked(shifted=True)
-    examples = shifted.score(np.array([35]), np.array([36, 37]), special)
+    examples = shifted.scoring_examples(np.array([35]), np.array([36, 37]), special)
     assert [e.inputs.tolist() for e in examples] == [[1, 35, 4], [1, 35, 36]]
     assert [e.targets.tolist() for e in examples] == [[-100, 36, -100], [-100, -100, 37]]
-    assert shifted.read(np.array([35]), special).inputs.tolist() == [1, 35, 2]
+    assert shifted.encoding_example(np.array([35]), special).inputs.tolist() == [1, 35, 2]
     with pytest.raises(InputError, match="shifted: wanted false to decode by unmasking"):
-        shifted.begin(np.array([35]), 2, special)
+        shifted.generation_prompt(np.array([35]), 2, special)

@@ -24,7 +24,7 @@ def test_docstring(special):
 def test_a_part_asks_as_often_as_its_weight_says(special):
     mixture = Mixture((Part(Causal(), weight=3), Part(Masked())))
     rng = np.random.default_rng(0)
-    causal = [mixture.learn(TOKENS, special, rng).visible == "past" for _ in range(2000)]
+    causal = [mixture.training_example(TOKENS, special, rng).visible == "past" for _ in range(2000)]
     assert np.mean(causal) == pytest.approx(0.75, abs=0.03)
 
 
@@ -35,17 +35,17 @@ def test_the_first_part_answers_unless_another_is_named(special):
         mixture = Mixture(parts, answer)
         assert (mixture.role, mixture.exactness) == (objective.role, objective.exactness)
         ours, theirs = (
-            mixture.score(prompt, completion, special),
-            objective.score(prompt, completion, special),
+            mixture.scoring_examples(prompt, completion, special),
+            objective.scoring_examples(prompt, completion, special),
         )
         assert [e.inputs.tolist() for e in ours] == [e.inputs.tolist() for e in theirs]
         assert (
-            mixture.begin(prompt, 2, special).inputs.tolist()
-            == objective.begin(prompt, 2, special).inputs.tolist()
+            mixture.generation_prompt(prompt, 2, special).inputs.tolist()
+            == objective.generation_prompt(prompt, 2, special).inputs.tolist()
         )
         assert (
-            mixture.read(prompt, special).inputs.tolist()
-            == objective.read(prompt, special).inputs.tolist()
+            mixture.encoding_example(prompt, special).inputs.tolist()
+            == objective.encoding_example(prompt, special).inputs.tolist()
         )
 
 

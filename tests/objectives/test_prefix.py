@@ -10,7 +10,9 @@ TOKENS = np.array([5, 6, 7])
 
 
 def drawn(objective, special, tokens=TOKENS, times=50):
-    return [objective.learn(tokens, special, np.random.default_rng(i)) for i in range(times)]
+    return [
+        objective.training_example(tokens, special, np.random.default_rng(i)) for i in range(times)
+    ]
 
 
 def test_docstring(special):
@@ -30,8 +32,8 @@ def test_docstring(special):
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
     rng = np.random.default_rng
-    one = Prefix().learn(tokens, special, rng(seed))
-    two = Prefix(network="encoder-decoder").learn(tokens, special, rng(seed))
+    one = Prefix().training_example(tokens, special, rng(seed))
+    two = Prefix(network="encoder-decoder").training_example(tokens, special, rng(seed))
     assert np.where(one.asked, one.targets, tokens).tolist() == tokens.tolist()
     assert one.inputs.tolist() == [special.bos, *tokens[:-1].tolist()]
     assert not one.asked[: one.visible - 1].any() and one.asked[one.visible - 1 :].all()
@@ -50,13 +52,17 @@ def test_share(special):
 
 
 def test_score_begin_and_read(special):
-    (example,) = Prefix().score(np.array([5, 6]), np.array([7, 8]), special)
+    (example,) = Prefix().scoring_examples(np.array([5, 6]), np.array([7, 8]), special)
     assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [-100, -100, 7, 8])
     assert example.visible == 3
-    (example,) = Prefix("encoder-decoder").score(np.array([5, 6]), np.array([7, 8]), special)
+    (example,) = Prefix("encoder-decoder").scoring_examples(
+        np.array([5, 6]), np.array([7, 8]), special
+    )
     assert (example.inputs.tolist(), example.decoder_inputs.tolist()) == ([1, 5, 6], [1, 7])
     assert example.targets.tolist() == [7, 8]
-    begun = Prefix().begin(TOKENS, 4, special)
+    begun = Prefix().generation_prompt(TOKENS, 4, special)
     assert (begun.inputs.tolist(), begun.visible) == ([1, 5, 6, 7], 4)
-    assert Prefix("encoder-decoder").begin(TOKENS, 4, special).decoder_inputs.tolist() == [1]
-    assert Prefix().read(TOKENS, special).inputs.tolist() == [1, 5, 6, 7, 2]
+    assert Prefix("encoder-decoder").generation_prompt(
+        TOKENS, 4, special
+    ).decoder_inputs.tolist() == [1]
+    assert Prefix().encoding_example(TOKENS, special).inputs.tolist() == [1, 5, 6, 7, 2]

@@ -50,10 +50,10 @@ def test_stages_may_be_mixtures_and_parts_schedules(special):
 def test_the_last_stage_answers(special):
     schedule = Schedule((Stage(Causal(), 0.5), Stage(Masked())))
     assert schedule.exactness == "chain"
-    assert len(schedule.score(TOKENS[:3], TOKENS[3:5], special)) == 2
-    assert schedule.begin(TOKENS[:3], 2, special).inputs.tolist() == [40, 41, 42, 4, 4]
-    assert schedule.read(TOKENS[:3], special).visible == "all"
-    assert schedule.learn(TOKENS, special, np.random.default_rng(0)).visible == "all"
+    assert len(schedule.scoring_examples(TOKENS[:3], TOKENS[3:5], special)) == 2
+    assert schedule.generation_prompt(TOKENS[:3], 2, special).inputs.tolist() == [40, 41, 42, 4, 4]
+    assert schedule.encoding_example(TOKENS[:3], special).visible == "all"
+    assert schedule.training_example(TOKENS, special, np.random.default_rng(0)).visible == "all"
 
 
 @pytest.mark.parametrize(

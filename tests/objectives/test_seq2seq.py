@@ -27,7 +27,7 @@ def fill(inputs, targets, special):
 def test_docstring(special):
     tokens = np.array([35, 36, 37])
     found = [
-        Seq2Seq(rate=0.34, mean_span=1).learn(tokens, special, np.random.default_rng(i))
+        Seq2Seq(rate=0.34, mean_span=1).training_example(tokens, special, np.random.default_rng(i))
         for i in range(60)
     ]
     middle = [e for e in found if e.inputs.tolist() == [35, 9, 37]]
@@ -40,7 +40,9 @@ def test_docstring(special):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), rate=st.floats(0.05, 0.5), mean_span=st.floats(2, 6))
 def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_span):
-    example = Seq2Seq(rate, mean_span).learn(tokens, special, np.random.default_rng(seed))
+    example = Seq2Seq(rate, mean_span).training_example(
+        tokens, special, np.random.default_rng(seed)
+    )
     assert fill(example.inputs, example.targets, special) == tokens.tolist()
     assert example.targets[-1] == special.eos
     assert example.decoder_inputs.tolist() == [special.bos, *example.targets[:-1].tolist()]
@@ -51,7 +53,8 @@ def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_s
 def test_shares(special):
     rng = np.random.default_rng(0)
     examples = [
-        Seq2Seq(0.15, 3).learn(rng.choice(special.ordinary, 128), special, rng) for _ in range(400)
+        Seq2Seq(0.15, 3).training_example(rng.choice(special.ordinary, 128), special, rng)
+        for _ in range(400)
     ]
     holes = np.array([np.isin(e.inputs, special.sentinels).sum() for e in examples])
     cut = np.array([len(e.targets) for e in examples]) - holes - 1
@@ -60,7 +63,7 @@ def test_shares(special):
 
 
 def test_score_gives_the_sentinel(special):
-    (example,) = Seq2Seq().score(np.array([35, 36]), np.array([37, 38]), special)
+    (example,) = Seq2Seq().scoring_examples(np.array([35, 36]), np.array([37, 38]), special)
     assert example.inputs.tolist() == [35, 36, 9]
     assert example.decoder_inputs.tolist() == [1, 9, 37]
     assert example.targets.tolist() == [-100, 37, 38]
@@ -70,7 +73,7 @@ def test_too_few_sentinels(special):
     with pytest.raises(
         InputError, match=r"vocabulary\.sentinels: wanted at least \d+ for a block of 400 tokens"
     ):
-        Seq2Seq(0.5, 1).learn(np.full(400, 40), special, np.random.default_rng(0))
+        Seq2Seq(0.5, 1).training_example(np.full(400, 40), special, np.random.default_rng(0))
 
 
 def test_isolated_documents_keep_their_own_spans(special):

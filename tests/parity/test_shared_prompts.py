@@ -38,7 +38,7 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     # A short one is the trunk of one row.
     short = [(tokens[:12], completion) for _, completion in pairs]
     row = model.score_tokens(short)
-    framed = len(model.objective.begin(tokens[:12], 1, model.vocabulary.special).inputs)
+    framed = len(model.objective.generation_prompt(tokens[:12], 1, model.vocabulary.special).inputs)
     assert read[2] == (1, framed - 1 + sum(len(completion) for _, completion in short))
     for name in ("LEAST", "TRUNK"):
         monkeypatch.setattr(sharing, name, 10_000)

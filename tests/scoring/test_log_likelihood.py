@@ -106,7 +106,7 @@ def test_words_have_the_mean_of_their_tokens(model):
     assert words.words == ["the", "film"] and words.spans.tolist() == [[0, 3], [4, 8]]
     ids = np.array(model.vocabulary.encode("the film"))
     assert len(ids) == 2
-    example = model.objective.read(ids, model.vocabulary.special)
+    example = model.objective.encoding_example(ids, model.vocabulary.special)
     with evaluating(model.network):
         states = model.network.states(BatchTensors.of(collate([example], 0)))[0]
     head = example.inputs.tolist().index(ids[0])
@@ -172,7 +172,7 @@ def test_a_text_that_the_context_does_not_hold(checkpoint):
 
 
 def test_what_just_fits_is_read(checkpoint):
-    special, read = checkpoint.vocabulary.special, checkpoint.objective.read
+    special, read = checkpoint.vocabulary.special, checkpoint.objective.encoding_example
     most = checkpoint.context - len(read(special.ordinary[:1], special).inputs) + 1
     row = np.resize(special.ordinary, most + 1)
     assert checkpoint.pool_rows([row[:most]], poolings=["mean"])["mean"].shape == (1, 32)

@@ -35,8 +35,10 @@ def questions(special, objective=None, prompts=(70, 37, 66, 20)):
     for number, size in enumerate((*prompts, 50)):
         prompt = rng.choice(special.ordinary, size)
         for length in range(1, 1 if size == 50 else 3 + number):
-            made += objective.score(prompt, rng.choice(special.ordinary, length), special)
-    made += objective.score(
+            made += objective.scoring_examples(
+                prompt, rng.choice(special.ordinary, length), special
+            )
+    made += objective.scoring_examples(
         rng.choice(special.ordinary, 50), rng.choice(special.ordinary, 3), special
     )
     return [made[i] for i in rng.permutation(len(made))]
@@ -168,7 +170,7 @@ def test_only_what_begins_alike_before_it_is_asked_and_sees_the_past_alone_is_sh
     for kind in ("prefix", "masked", "seq2seq", "glm"):
         assert not sharing.shared(questions(special, OBJECTIVES[kind]()))
     tokens = np.tile(special.ordinary, 2)[:100]
-    rows = [OBJECTIVES["causal"]().learn(tokens, special, np.random.default_rng(0))] * 2
+    rows = [OBJECTIVES["causal"]().training_example(tokens, special, np.random.default_rng(0))] * 2
     assert not sharing.shared(rows), "what training asks is asked from the first token on"
 
 

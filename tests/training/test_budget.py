@@ -42,7 +42,11 @@ def test_flops_equal_those_that_torch_counts(kind, small, special):
         )
     rng = np.random.default_rng(0)
     batch = collate(
-        [objective.learn(rng.choice(special.ordinary, 64), special, rng) for _ in range(3)], 0
+        [
+            objective.training_example(rng.choice(special.ordinary, 64), special, rng)
+            for _ in range(3)
+        ],
+        0,
     )
     with FlopCounterMode(display=False) as counter:
         network(BatchTensors.of(batch))
@@ -54,7 +58,9 @@ def test_flops_equal_those_that_torch_counts(kind, small, special):
 def test_meter_counts_what_is_not_padding(small, special):
     objective = OBJECTIVES["seq2seq"](rate=0.3)
     rng = np.random.default_rng(0)
-    rows = [objective.learn(rng.choice(special.ordinary, n), special, rng) for n in (20, 40)]
+    rows = [
+        objective.training_example(rng.choice(special.ordinary, n), special, rng) for n in (20, 40)
+    ]
     batch = collate(rows, 0)
     assert decoder_lengths(batch).tolist() == [len(row.decoder_inputs) for row in rows]
     meter = BudgetMeter()

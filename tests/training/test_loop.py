@@ -224,7 +224,7 @@ def test_validation_loss_weighs_its_targets(blocks, special, small):
         for size in (16, 5)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-5)
-    examples = [parse(UNIFORM).learn(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
+    examples = [parse(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
                 for i, row in enumerate(blocks.validation)]  # fmt: skip
     with evaluating(network):
         sums = [
@@ -576,7 +576,9 @@ def test_dropout_is_off_while_validating(blocks, special, small):
     network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
     objective = OBJECTIVES["causal"]()
     batch = BatchTensors.of(
-        collate([objective.learn(np.arange(40, 60), special, np.random.default_rng(0))], 0)
+        collate(
+            [objective.training_example(np.arange(40, 60), special, np.random.default_rng(0))], 0
+        )
     )
     with evaluating(network):
         assert torch.equal(network(batch), network(batch))

@@ -188,11 +188,11 @@ def _panel(
     fixed = example is not None
     rng = np.random.default_rng(seed)
     try:
-        example = example or objective.learn(tokens, special, rng)
+        example = example or objective.training_example(tokens, special, rng)
     except InputError:
         # A translator has no loss on a text alone: it is asked how the text goes on.
         half = (len(tokens) + 1) // 2
-        example = objective.score(tokens[:half], tokens[half:], special)[0]
+        example = objective.scoring_examples(tokens[:half], tokens[half:], special)[0]
     with evaluating(network):
         losses = (
             network(BatchTensors.of(collate([example], special.pad), network.device))
@@ -244,8 +244,8 @@ def _asked_at(
     inside = np.zeros(len(tokens), dtype=bool)
     inside[holes] = True
     if objective.kind == "masked":
-        # The frame that a tokenizer puts around a text, if any, is that of ``read``.
-        example = objective.read(tokens, special)
+        # The frame that a tokenizer puts around a text, if any, is that of ``encoding_example``.
+        example = objective.encoding_example(tokens, special)
         start = next(
             i
             for i in range(len(example.inputs))
@@ -262,7 +262,7 @@ def _asked_at(
     sentinel = np.array(special.sentinels[: int(starts.sum())], dtype=np.int64)
     holed = tokens.copy()
     holed[starts] = special.mask if objective.kind == "bart" else sentinel
-    inputs = objective.read(holed[~inside | starts], special).inputs
+    inputs = objective.encoding_example(holed[~inside | starts], special).inputs
     if objective.kind == "bart":
         return Example(
             inputs, tokens, np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
@@ -276,7 +276,7 @@ def _asked_at(
     written = np.concatenate(
         [np.append(name, span) for name, span in zip(sentinel, spans, strict=True)]
     )
-    begun = objective.begin(tokens[:1], 1, special).decoder_inputs
+    begun = objective.generation_prompt(tokens[:1], 1, special).decoder_inputs
     assert begun is not None
     decoder = np.concatenate([begun[:-1], written])
     targets = np.concatenate([np.full(len(begun) - 2, IGNORE), written, [special.eos]])
