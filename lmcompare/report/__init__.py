@@ -6,7 +6,7 @@ from pathlib import Path
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import write_atomically
 from lmcompare.report import export as exports
-from lmcompare.report.analysis import find
+from lmcompare.report.analysis import analyze
 from lmcompare.report.compare_runs import compare
 from lmcompare.report.page import Page
 from lmcompare.report.results import read
@@ -35,7 +35,7 @@ def write(folder: Path, *, html: bool = False, latex: bool = False, parquet: boo
         LmcompareError: the report cannot be written.
     """
     rows = read(folder)
-    page = Page(rows, [find(rows, task) for task in rows.tasks])
+    page = Page(rows, [analyze(rows, task) for task in rows.tasks])
     files, markdown = page.files(), page.markdown()
     if html:
         files["report.html"] = exports.html(markdown, files).encode()
@@ -75,7 +75,7 @@ def summary(folders: Sequence[Path]) -> str:
         reports.append(
             (
                 (folder / "report.md").as_posix(),
-                [find(rows, task) for task in rows.tasks],
+                [analyze(rows, task) for task in rows.tasks],
                 rows.models,
             )
         )

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.formatting import FormattedValue, fitting_decimals, interval, shown
-from lmcompare.report.outcomes import ItemOutcomes, gained, outcome, paired
+from lmcompare.report.formatting import MetricFormat, fitting_decimals, interval, metric_format
+from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, item_outcomes, paired
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.statistics.verdicts import Says
 
@@ -82,14 +82,14 @@ class Comparison:
         )
 
     @property
-    def clear(self) -> bool:
+    def excludes_zero(self) -> bool:
         """Whether the interval excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
     @property
-    def told(self) -> bool:
+    def significant(self) -> bool:
         """Whether the two can be told apart: the interval excludes 0, and p is small after Holm's correction too."""
-        return self.clear and not self.holm > 0.05 and self.verdict != "INCONCLUSIVE"
+        return self.excludes_zero and not self.holm > 0.05 and self.verdict != "INCONCLUSIVE"
 
 
 @dataclass(frozen=True)
@@ -101,27 +101,27 @@ class TaskAnalysis:
         metric: how its primary metric is shown.
         smallest_effect: smallest effect of interest, in the metric's own unit.
         measured: by model and condition, the models in the YAML file's order, then the controls.
-        leads: each pair of pretrained models, whoever is ahead first.
+        comparisons: each pair of pretrained models, whoever is ahead first.
         gains: each model, pretrained ('first') over scratch ('second'); positive: pretraining helped.
-        gain_leads: each pair of models: by how much more pretraining brought the first.
-        controls: each pretrained model ('first') over each control ('second'); positive: the model is ahead.
-        others: by metric: columns model, condition, seed, value of the whole cell.
+        gain_comparisons: each pair of models: by how much more pretraining brought the first.
+        control_comparisons: each pretrained model ('first') over each control ('second'); positive: the model is ahead.
+        secondary: by metric: columns model, condition, seed, value of the whole cell.
         parts: the same of metrics of a part of the items, which are called ``<metric>/<kind of part>/<part>``.
-        judged: the judge's bits per byte of the generations, with an interval, by model.
+        judge_scores: the judge's bits per byte of the generations, with an interval, by model.
         checkpoints: the models that came trained: not controlled.
     """
 
     task: TaskResults
-    metric: FormattedValue
+    metric: MetricFormat
     smallest_effect: float
     measured: dict[tuple[str, str], MeasuredModel] = field(default_factory=dict)
-    leads: list[Comparison] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     gains: list[Comparison] = field(default_factory=list)
-    gain_leads: list[Comparison] = field(default_factory=list)
-    controls: list[Comparison] = field(default_factory=list)
-    others: dict[str, pd.DataFrame] = field(default_factory=dict)
+    gain_comparisons: list[Comparison] = field(default_factory=list)
+    control_comparisons: list[Comparison] = field(default_factory=list)
+    secondary: dict[str, pd.DataFrame] = field(default_factory=dict)
     parts: dict[str, pd.DataFrame] = field(default_factory=dict)
-    judged: dict[str, MeasuredModel] = field(default_factory=dict)
+    judge_scores: dict[str, MeasuredModel] = field(default_factory=dict)
     checkpoints: tuple[str, ...] = ()
 
     def of(self, condition: str) -> list[MeasuredModel]:
@@ -133,11 +133,11 @@ def measure(
     rows: Results, task: str, model: str, condition: str, metric: str
 ) -> MeasuredModel | None:
     """Return one metric of one model, from per-item records where there are any, else from whole-cell ones."""
-    found = outcome(rows, task, model, condition, metric)
+    found = item_outcomes(rows, task, model, condition, metric)
     if found is None:
         return None
     e = statistics.estimate(found.numerators, found.denominators)
-    least, most = shown(metric).limits
+    least, most = metric_format(metric).limits
     # Two seeds that differ make an interval as wide as a correlation cannot be.
     estimate = replace(
         e,
@@ -151,7 +151,7 @@ def measure(
 
 
 def decimals_of(
-    metric: FormattedValue, sure: Iterable[statistics.Estimate | statistics.Difference]
+    metric: MetricFormat, sure: Iterable[statistics.Estimate | statistics.Difference]
 ) -> int:
     """Return the decimals that fit the intervals of some estimates or differences of ``metric``."""
     return fitting_decimals(
@@ -159,8 +159,8 @@ def decimals_of(
     )
 
 
-def written(
-    metric: FormattedValue,
+def format_interval(
+    metric: MetricFormat,
     one: statistics.Estimate | statistics.Difference,
     decimals: int,
     sign: bool = False,
@@ -175,12 +175,12 @@ def written(
     )
 
 
-def turned(difference: statistics.Difference) -> statistics.Difference:
+def reversed_difference(difference: statistics.Difference) -> statistics.Difference:
     """Return the difference seen from the other side."""
     return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
 
 
-def leads(
+def compare_pairs(
     pairs: list[tuple[str, str, statistics.Difference | None]], better: str, *, best_first: bool
 ) -> list[Comparison]:
     """Return the comparisons that could be made, p-values corrected for being one family (Holm 1979)."""
@@ -188,17 +188,17 @@ def leads(
     for first, second, difference in pairs:
         if difference is None:
             continue
-        seen = difference if better == "higher" else turned(difference)
+        seen = difference if better == "higher" else reversed_difference(difference)
         if best_first and seen.value < 0:
-            first, second, seen = second, first, turned(seen)
+            first, second, seen = second, first, reversed_difference(seen)
         made.append(Comparison(first, second, seen, seen.p))
     return [
         replace(lead, holm=p)
-        for lead, p in zip(made, corrected([lead.holm for lead in made]), strict=True)
+        for lead, p in zip(made, holm_corrected([lead.holm for lead in made]), strict=True)
     ]
 
 
-def corrected(ps: Sequence[float]) -> list[float]:
+def holm_corrected(ps: Sequence[float]) -> list[float]:
     """Return p-values corrected for being one family (Holm 1979); one that is not known (NaN) stays so."""
     known = iter(statistics.holm([p for p in ps if np.isfinite(p)]))
     return [next(known) if np.isfinite(p) else p for p in ps]
@@ -212,7 +212,7 @@ def _labelled(rows: Results, made: list[Comparison]) -> list[Comparison]:
     ]
 
 
-def judged(lead: Comparison, metric: FormattedValue, sesoi: float, *, passed: bool) -> Comparison:
+def with_verdict(lead: Comparison, metric: MetricFormat, sesoi: float, *, passed: bool) -> Comparison:
     """Return the comparison with its verdict, in the unit in which the metric is shown.
 
     Args:
@@ -227,13 +227,13 @@ def judged(lead: Comparison, metric: FormattedValue, sesoi: float, *, passed: bo
 
 def verdict(
     difference: statistics.Difference,
-    metric: FormattedValue,
+    metric: MetricFormat,
     sesoi: float,
     passed: bool,
     holm: float,
     says: Says = "better",
 ) -> statistics.Verdict:
-    """Return what a difference says of a claim, as ``judged``; ``holm`` is NaN where p was not corrected."""
+    """Return what a difference says of a claim, as ``with_verdict``; ``holm`` is NaN where p was not corrected."""
     d, scale = difference, metric.scale
     seen = replace(
         d,
@@ -248,12 +248,12 @@ def verdict(
 
 
 def _passed(rows: Results, lead: Comparison) -> bool:
-    return all(rows.gate(model) is not False for model in (lead.first, lead.second))
+    return all(rows.converged(model) is not False for model in (lead.first, lead.second))
 
 
-def find(rows: Results, task: TaskResults) -> TaskAnalysis:
+def analyze(rows: Results, task: TaskResults) -> TaskAnalysis:
     """Compute all that the report says of one task."""
-    metric = shown(task.primary, task.better)
+    metric = metric_format(task.primary, task.better)
     conditions = sorted(task.conditions, key=lambda c: (c != PRETRAINED, c != SCRATCH, c))
     asked = [*product(rows.models, conditions), *product(rows.controls(task.name), [CONTROL])]
     measured = {
@@ -264,10 +264,10 @@ def find(rows: Results, task: TaskResults) -> TaskAnalysis:
         for wanted in (PRETRAINED, SCRATCH, CONTROL)
     )
     both = [model for model in own if model in scratch]
-    gain = {model: gained(own[model], scratch[model]) for model in both}
-    better, sesoi, most = task.better, smallest_effect(task), metric.furthest
+    gain = {model: pretraining_gain(own[model], scratch[model]) for model in both}
+    better, sesoi, most = task.better, smallest_effect(task), metric.largest_difference
     whole = _others(rows, task)
-    found = leads(
+    found = compare_pairs(
         [(a, b, paired(own[a], own[b], most)) for a, b in combinations(own, 2)],
         better,
         best_first=True,
@@ -278,23 +278,23 @@ def find(rows: Results, task: TaskResults) -> TaskAnalysis:
         metric=metric,
         smallest_effect=sesoi,
         measured=measured,
-        leads=_labelled(
-            rows, [judged(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]
+        comparisons=_labelled(
+            rows, [with_verdict(lead, metric, sesoi, passed=_passed(rows, lead)) for lead in found]
         ),
-        gains=leads(
+        gains=compare_pairs(
             [(model, SCRATCH, paired(own[model], scratch[model], most)) for model in both],
             better,
             best_first=False,
         ),
-        gain_leads=_labelled(rows, leads(gain_pairs, better, best_first=True)),
-        controls=leads(
+        gain_comparisons=_labelled(rows, compare_pairs(gain_pairs, better, best_first=True)),
+        control_comparisons=compare_pairs(
             [(a, b, paired(own[a], control[b], most)) for b in control for a in own],
             better,
             best_first=False,
         ),
-        others={metric: part for metric, part in whole.items() if "/" not in metric},
+        secondary={metric: part for metric, part in whole.items() if "/" not in metric},
         parts={metric: part for metric, part in whole.items() if "/" in metric},
-        judged=_by_judge(rows, task),
+        judge_scores=_by_judge(rows, task),
         checkpoints=tuple(rows.checkpoints),
     )
 

@@ -12,22 +12,22 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.report.analysis import (
     Comparison,
     decimals_of,
-    judged,
-    leads,
+    with_verdict,
+    compare_pairs,
     smallest_effect,
-    written,
+    format_interval,
 )
 from lmcompare.report.formatting import (
     NONE,
-    FormattedValue,
+    MetricFormat,
     counted,
     joined,
     plain,
     probability,
-    shown,
+    metric_format,
 )
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.outcomes import ItemOutcomes, comparable, outcome, paired
+from lmcompare.report.outcomes import ItemOutcomes, comparable, item_outcomes, paired
 from lmcompare.report.results import Results, TaskResults, read
 from lmcompare.report.sections.budget import flattened
 
@@ -115,16 +115,16 @@ def _pairs(one: Results, other: Results, asked: Mapping[str, str]) -> list[tuple
 def _section(
     one: Results, other: Results, task: TaskResults, pairs: Iterable[tuple[str, str]]
 ) -> list[str]:
-    metric, sesoi = shown(task.primary, task.better), smallest_effect(task)
+    metric, sesoi = metric_format(task.primary, task.better), smallest_effect(task)
     found = [
         _pair(one, other, task, pair, condition) for condition in task.conditions for pair in pairs
     ]
     found = [pair for pair in found if any(pair.outcomes) or pair.refused]
     open_ = [pair for pair in found if not pair.refused]
     differences = [
-        (str(i), "", paired(*pair.outcomes, metric.furthest)) for i, pair in enumerate(open_)
+        (str(i), "", paired(*pair.outcomes, metric.largest_difference)) for i, pair in enumerate(open_)
     ]
-    compared = {lead.first: lead for lead in leads(differences, task.better, best_first=False)}
+    compared = {lead.first: lead for lead in compare_pairs(differences, task.better, best_first=False)}
     lines = [f"## {escape(task.name)}", ""]
     if compared:
         decimals = decimals_of(metric, [lead.difference for lead in compared.values()])
@@ -134,10 +134,10 @@ def _section(
             if lead is None:
                 continue
             passed = [
-                rows_.gate(model) is not False
+                rows_.converged(model) is not False
                 for rows_, model in zip((one, other), pair.models, strict=True)
             ]
-            lead = judged(lead, metric, sesoi, passed=all(passed))
+            lead = with_verdict(lead, metric, sesoi, passed=all(passed))
             rows.append(_row(pair, lead, metric, decimals))
         headings = ["model", "condition", f"first, {metric.heading}", "second", "difference [95%]"]
         headings += ["p", "Holm", "verdict"]
@@ -152,14 +152,14 @@ def _section(
     return [*lines, *(["**Not compared:**", "", *refused, ""] if refused else [])]
 
 
-def _row(pair: PairedValues, lead: Comparison, metric: FormattedValue, decimals: int) -> list[str]:
+def _row(pair: PairedValues, lead: Comparison, metric: MetricFormat, decimals: int) -> list[str]:
     values = []
     for one in pair.outcomes:
         per_seed = one.per_seed if one else []
         values.append(
             plain(float(np.mean(per_seed)) * metric.scale if per_seed else float("nan"), decimals)
         )
-    difference = written(metric, lead.difference, decimals, sign=True)
+    difference = format_interval(metric, lead.difference, decimals, sign=True)
     names = " / ".join(code(model) for model in dict.fromkeys(pair.models))
     ps = [probability(p) for p in (lead.difference.p, lead.holm)]
     return [names, pair.condition, *values, difference, *ps, lead.verdict]
@@ -169,7 +169,7 @@ def _pair(
     one: Results, other: Results, task: TaskResults, models: tuple[str, str], condition: str
 ) -> PairedValues:
     sides = zip((one, other), models, strict=True)
-    a, b = (outcome(rows, task.name, model, condition, task.primary) for rows, model in sides)
+    a, b = (item_outcomes(rows, task.name, model, condition, task.primary) for rows, model in sides)
     return PairedValues(models, condition, (a, b), _refusal(one, other, task, (a, b)))
 
 

@@ -24,7 +24,7 @@ _PREFIXES = {
 
 
 @dataclass(frozen=True)
-class FormattedValue:
+class MetricFormat:
     """How the values of one metric are shown.
 
     Attributes:
@@ -56,7 +56,7 @@ class FormattedValue:
         return self.measure + {"higher": " ↑", "lower": " ↓"}.get(self.better, "")
 
     @property
-    def furthest(self) -> float:
+    def largest_difference(self) -> float:
         """The greatest difference that two values can have, before scaling."""
         return self.limits[1] - self.limits[0]
 
@@ -66,8 +66,8 @@ class FormattedValue:
         return "points" if self.unit == "%" else self.unit
 
 
-def _share(title: str, better: str = "higher") -> FormattedValue:
-    return FormattedValue(title, "%", 100, better, 1, limits=(0, 1))
+def _share(title: str, better: str = "higher") -> MetricFormat:
+    return MetricFormat(title, "%", 100, better, 1, limits=(0, 1))
 
 
 METRICS = {
@@ -77,54 +77,54 @@ METRICS = {
     "recall": _share("recall"),
     "f1_macro": _share("macro F1"),
     "f1_micro": _share("micro F1"),
-    "matthews": FormattedValue("MCC", better="higher", limits=(-1, 1)),
+    "matthews": MetricFormat("MCC", better="higher", limits=(-1, 1)),
     "ece": _share("ECE", "lower"),
-    "brier": FormattedValue("Brier", better="lower"),
-    "nll": FormattedValue("NLL", "nats per item", better="lower"),
+    "brier": MetricFormat("Brier", better="lower"),
+    "nll": MetricFormat("NLL", "nats per item", better="lower"),
     "accuracy_macro": _share("accuracy, mean over paradigms"),
     "accuracy_by_likelihood": _share("accuracy by likelihood"),
     "accuracy_equal_length": _share("accuracy on pairs of equal length"),
     "choice_accuracy": _share("accuracy of choice"),
     "token_accuracy": _share("right tokens of the best fill"),
-    "spearman": FormattedValue("Spearman's correlation", better="higher", limits=(-1, 1)),
-    "pearson": FormattedValue("Pearson's correlation", better="higher", limits=(-1, 1)),
+    "spearman": MetricFormat("Spearman's correlation", better="higher", limits=(-1, 1)),
+    "pearson": MetricFormat("Pearson's correlation", better="higher", limits=(-1, 1)),
     "rougeL": _share("ROUGE-L"),
     "rouge1": _share("ROUGE-1"),
     "rouge2": _share("ROUGE-2"),
     "exact_match": _share("exact match"),
     "exact_match_tuned": _share("exact match, tuned tasks"),
-    "chrf_tuned": FormattedValue("chrF, tuned tasks", "", 1, "higher", 1, limits=(0, 100)),
+    "chrf_tuned": MetricFormat("chrF, tuned tasks", "", 1, "higher", 1, limits=(0, 100)),
     "squad_f1": _share("word F1"),
-    "chrf": FormattedValue("chrF", "", 1, "higher", 1, limits=(0, 100)),
-    "corpus_chrf": FormattedValue("chrF of the whole", "", 1, "higher", 1, limits=(0, 100)),
-    "bleu": FormattedValue("BLEU", "", 1, "higher", 1, limits=(0, 100)),
-    "ter": FormattedValue("TER", "", 1, "lower", 1),
-    "wer": FormattedValue("word error rate", "%", 100, "lower", 1),
-    "wer_by_likelihood": FormattedValue("word error rate by likelihood", "%", 100, "lower", 1),
-    "bits_per_byte_left": FormattedValue(
+    "chrf": MetricFormat("chrF", "", 1, "higher", 1, limits=(0, 100)),
+    "corpus_chrf": MetricFormat("chrF of the whole", "", 1, "higher", 1, limits=(0, 100)),
+    "bleu": MetricFormat("BLEU", "", 1, "higher", 1, limits=(0, 100)),
+    "ter": MetricFormat("TER", "", 1, "lower", 1),
+    "wer": MetricFormat("word error rate", "%", 100, "lower", 1),
+    "wer_by_likelihood": MetricFormat("word error rate by likelihood", "%", 100, "lower", 1),
+    "bits_per_byte_left": MetricFormat(
         "bits per byte, given the left side alone", better="lower"
     ),
-    "bits_per_byte": FormattedValue("bits per byte", "bits per byte", better="lower"),
-    "margin": FormattedValue("margin below the unigram", "nats per target", better="higher"),
-    "validation_rise": FormattedValue(
+    "bits_per_byte": MetricFormat("bits per byte", "bits per byte", better="lower"),
+    "margin": MetricFormat("margin below the unigram", "nats per target", better="higher"),
+    "validation_rise": MetricFormat(
         "rise of the validation loss from its lowest", "nats per target", better="lower"
     ),
-    "distinct_1": FormattedValue("distinct-1"),
-    "distinct_2": FormattedValue("distinct-2"),
-    "distinct_3": FormattedValue("distinct-3"),
+    "distinct_1": MetricFormat("distinct-1"),
+    "distinct_2": MetricFormat("distinct-2"),
+    "distinct_3": MetricFormat("distinct-3"),
     "repetition_4": _share("repeated 4-grams", ""),
-    "self_bleu": FormattedValue("self-BLEU"),
-    "judge_bits_per_byte": FormattedValue("judge, bits per byte", "bits per byte"),
-    "calls_per_token": FormattedValue("network calls per token", "", 1, "", 2),
-    "calls_per_answer": FormattedValue("network calls for the longest answer", "", 1, "", 1),
-    "seconds_per_generation": FormattedValue("seconds per generation", "s", 1, "", 3),
+    "self_bleu": MetricFormat("self-BLEU"),
+    "judge_bits_per_byte": MetricFormat("judge, bits per byte", "bits per byte"),
+    "calls_per_token": MetricFormat("network calls per token", "", 1, "", 2),
+    "calls_per_answer": MetricFormat("network calls for the longest answer", "", 1, "", 1),
+    "seconds_per_generation": MetricFormat("seconds per generation", "s", 1, "", 3),
 }
 """The metrics that have a name of their own; others are shown by their key."""
 
 
-def shown(metric: str, better: str = "") -> FormattedValue:
+def metric_format(metric: str, better: str = "") -> MetricFormat:
     """Return how ``metric`` is shown; ``better`` is the task's word for the direction of a metric not known here."""
-    return METRICS.get(metric, FormattedValue(metric.replace("_", " "), better=better))
+    return METRICS.get(metric, MetricFormat(metric.replace("_", " "), better=better))
 
 
 def engineering(value: float, unit: str = "", digits: int = 3) -> str:
@@ -237,10 +237,10 @@ def shortened(text: str, longest: int, *, keep: str = "start") -> str:
     return text[:longest].rsplit(" ", 1)[0] + " …"
 
 
-def called(control: str) -> str:
+def control_title(control: str) -> str:
     """Return a control's name as it is written in text.
 
-    >>> called("tf-idf + logistic regression"), called("majority")
+    >>> control_title("tf-idf + logistic regression"), control_title("majority")
     ('TF-IDF + logistic regression', 'majority class')
     """
     names = {

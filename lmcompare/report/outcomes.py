@@ -62,7 +62,7 @@ class ItemOutcomes:
         )
 
 
-def outcome(
+def item_outcomes(
     rows: Results, task: str, model: str, condition: str, metric: str
 ) -> ItemOutcomes | None:
     """Return the outcomes behind ``metric``: of the items that every seed answered, else of the whole cell as one item.
@@ -110,12 +110,12 @@ def comparable(first: ItemOutcomes, second: ItemOutcomes) -> bool:
 
 
 def paired(
-    first: ItemOutcomes | None, second: ItemOutcomes | None, furthest: float = np.inf
+    first: ItemOutcomes | None, second: ItemOutcomes | None, largest_difference: float = np.inf
 ) -> statistics.Difference | None:
     """Return first - second over the seeds and items that both have; None where they may not be compared.
 
     A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
-    The interval goes no further than ``furthest``, the greatest difference that there can be, to either side.
+    The interval goes no further than ``largest_difference``, the greatest difference that there can be, to either side.
     """
     if first is None or second is None or not comparable(first, second):
         return None
@@ -126,25 +126,25 @@ def paired(
         return None
     one, other = first.at(seeds, items), second.at(seeds, items)
     if one.denominators is None or other.denominators is None:
-        return _within(statistics.difference(one.numerators, other.numerators), furthest)
+        return _within(statistics.difference(one.numerators, other.numerators), largest_difference)
     if not all((below.sum(axis=1) > 0).all() for below in (one.denominators, other.denominators)):
         return None
     found = statistics.difference(
         one.numerators, other.numerators, one.denominators, other.denominators
     )
-    return _within(found, furthest)
+    return _within(found, largest_difference)
 
 
-def _within(found: statistics.Difference, furthest: float) -> statistics.Difference:
+def _within(found: statistics.Difference, largest_difference: float) -> statistics.Difference:
     # Two seeds that differ make an interval wider than the scale of an accuracy; NaN stays NaN.
     return replace(
         found,
-        low=float(np.maximum(found.low, -furthest)),
-        high=float(np.minimum(found.high, furthest)),
+        low=float(np.maximum(found.low, -largest_difference)),
+        high=float(np.minimum(found.high, largest_difference)),
     )
 
 
-def gained(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | None:
+def pretraining_gain(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | None:
     """Return the per-item gain of pretraining as an outcome of its own.
 
     Where the two divide by different things (F1: by what each has said), each item's share in either ratio is taken
@@ -161,16 +161,16 @@ def gained(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | No
         same = np.array_equal(one.denominators, other.denominators)
     if same:
         return replace(one, numerators=one.numerators - other.numerators)
-    return replace(one, numerators=linear(one) - linear(other), denominators=None)
+    return replace(one, numerators=linearized(one) - linearized(other), denominators=None)
 
 
-def linear(one: ItemOutcomes) -> Values:
+def linearized(one: ItemOutcomes) -> Values:
     """Return values of which each seed's mean is its ratio, by the ratio's derivative in each item: (S, I).
 
     An item gives ratio + (above - ratio x below) / mean of below (the delta method; Cochran 1977, section 6.3).
 
     >>> ratio = ItemOutcomes("a", "pretrained", "", (1,), ("x", "y"), np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]]))
-    >>> linear(ratio).tolist()
+    >>> linearized(ratio).tolist()
     [[0.5, 1.0]]
     """
     if one.denominators is None:
@@ -181,7 +181,7 @@ def linear(one: ItemOutcomes) -> Values:
     return shares
 
 
-def raised(one: ItemOutcomes, by: float) -> ItemOutcomes:
+def shifted(one: ItemOutcomes, by: float) -> ItemOutcomes:
     """Return the outcome with ``by`` added to its statistic: to each item in proportion to its denominator."""
     below = 1.0 if one.denominators is None else one.denominators
     return replace(one, numerators=one.numerators + by * below)

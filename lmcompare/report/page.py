@@ -122,10 +122,10 @@ class Page:
         for one in found:
             everything += [
                 tables.results(one) if one.measured else None,
-                tables.comparisons(one, one.leads, "differences"),
+                tables.comparisons(one, one.comparisons, "differences"),
                 tables.comparisons(one, one.gains, "gains", "network", "gain"),
-                tables.comparisons(one, one.gain_leads, "gain-differences", ahead="gained more by"),
-                tables.comparisons(one, one.controls, "controls"),
+                tables.comparisons(one, one.gain_comparisons, "gain-differences", ahead="gained more by"),
+                tables.comparisons(one, one.control_comparisons, "controls"),
                 tables.others(one),
                 tables.generation(one),
                 tables.parts(one),
@@ -173,8 +173,8 @@ class Page:
         words = f"The {models} agree within 5% in: {joined(agree)}. " if agree else ""
         words += f"They **differ** in: {joined(apart)}." if apart else ""
         names = sorted(name for name in self.files() if name.endswith(".csv"))
-        shown = [code(name) for name in rows.missing[:_MISSING_SHOWN]]
-        more = len(rows.missing) - len(shown)
+        shown = [code(name) for name in rows.missing_cells[:_MISSING_SHOWN]]
+        more = len(rows.missing_cells) - len(shown)
         details = {
             "Data: documents, duplicates, tokens": "counts",
             "Fingerprints of the data": "fingerprints",
@@ -183,9 +183,9 @@ class Page:
         values: dict[str, Any] = {
             "title": f"{escape(rows.name)}: {_names(rows.models)} compared",
             "description": escape(rows.settings.get("description") or ""),
-            "missing": rows.missing,
+            "missing": rows.missing_cells,
             "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
-            "wanted": len(rows.wanted),
+            "expected": len(rows.expected_cells),
             "objectives": [
                 f"**{escape(model)}**: {compared.objective(rows, model)}" for model in rows.models
             ],
@@ -270,10 +270,10 @@ class Page:
             "differences": self._markdown(f"differences-{name}"),
             "reasons": [
                 f"{code(lead.first)} over {code(lead.second)}: {lead.label}: {escape(minus(lead.reason))}."
-                for lead in found.leads
+                for lead in found.comparisons
             ],
             "gains": self._markdown(f"gains-{name}"),
-            "gain_leads": self._markdown(f"gain-differences-{name}"),
+            "gain_comparisons": self._markdown(f"gain-differences-{name}"),
             "controls": self._markdown(f"controls-{name}"),
             "others": self._markdown(f"metrics-{name}"),
             "generation": self._markdown(f"generation-{name}"),

@@ -152,7 +152,7 @@ class Results:
             {run.seed for run in self.runs if run.model == model and run.condition == PRETRAINED}
         )
 
-    def given(self, task: str) -> list[str]:
+    def models_of(self, task: str) -> list[str]:
         """Return the models that are given ``task``: all but those whose own `tasks` leave it out."""
         said = {model: given.get("tasks") for model, given in self.settings["models"].items()}
         return [model for model, tasks in said.items() if tasks is None or task in tasks]
@@ -188,20 +188,20 @@ class Results:
         frame = frame.assign(part=frame["metric"].str.removeprefix(head))
         return frame[["model", "condition", "seed", "part", "value", "exactness"]]
 
-    def gate(self, model: str) -> bool | None:
+    def converged(self, model: str) -> bool | None:
         """Return whether every finished seed of ``model`` passed the gate; None if no cell says."""
         gates = [run.notes["gate"] for run in self.pretraining(model) if run.notes.get("gate")]
         return all(bool(gate["passed"]) for gate in gates) if gates else None
 
     @cached_property
-    def wanted(self) -> list[str]:
+    def expected_cells(self) -> list[str]:
         """Names of all cells of the experiment."""
         names = [
             "prepare",
             *(f"pretrain/{model}/{seed}" for model in self.fresh for seed in self.seeds),
         ]
         for task in self.tasks:
-            for model in self.given(task.name):
+            for model in self.models_of(task.name):
                 names += [
                     f"{task.name}/{model}/{seed}/{c}"
                     for seed in self.seeds
@@ -211,10 +211,10 @@ class Results:
         return names
 
     @cached_property
-    def missing(self) -> list[str]:
+    def missing_cells(self) -> list[str]:
         """Names of the cells that have not finished."""
         done = {run.cell for run in self.runs}
-        return [name for name in self.wanted if name not in done]
+        return [name for name in self.expected_cells if name not in done]
 
 
 def read(folder: Path) -> Results:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from lmcompare.report import write
-from lmcompare.report.analysis import find
+from lmcompare.report.analysis import analyze
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections.budget import budget, fingerprints
 from lmcompare.report.sections.setup import finished_seeds, stamp
@@ -48,11 +48,11 @@ def report(synthetic: Maker, tmp_path: Path) -> str:
 def test_no_pretraining_of_a_checkpoint_is_missed(rows: Results) -> None:
     assert rows.checkpoints == ["masked"] and rows.fresh == ["causal", "seq2seq"]
     assert (
-        rows.missing == []
-        and "pretrain/masked/1" not in rows.wanted
-        and "pretrain/causal/1" in rows.wanted
+        rows.missing_cells == []
+        and "pretrain/masked/1" not in rows.expected_cells
+        and "pretrain/causal/1" in rows.expected_cells
     )
-    assert finished_seeds(rows) == 2 and rows.gate("masked") is None
+    assert finished_seeds(rows) == 2 and rows.converged("masked") is None
     assert stamp(rows).startswith("1.3 M to 110 M parameters, 1.0 M tokens, 2 seeds")
 
 
@@ -84,9 +84,9 @@ def test_the_page_says_what_is_not_controlled(report: str) -> None:
 
 def test_every_verdict_that_involves_a_checkpoint_says_so(rows: Results, report: str) -> None:
     for task in rows.tasks:
-        found = find(rows, task)
+        found = analyze(rows, task)
         assert found.checkpoints == ("masked",)
-        for lead in [*found.leads, *found.gain_leads]:
+        for lead in [*found.comparisons, *found.gain_comparisons]:
             assert lead.controlled == ("masked" not in (lead.first, lead.second))
             assert lead.label.endswith("not controlled**") is not lead.controlled
         assert all(lead.controlled for lead in found.gains)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcompare.report.formatting import (
-    called,
+    control_title,
     counted,
     engineering,
     fitting_decimals,
@@ -14,7 +14,7 @@ from lmcompare.report.formatting import (
     plain,
     probability,
     shortened,
-    shown,
+    metric_format,
     signed,
 )
 
@@ -92,20 +92,20 @@ def test_words() -> None:
         and shortened("one two three", 8, keep="end") == "… three"
     )
     assert shortened(" one\n two ", 8) == "one two"
-    assert called("tf-idf + logistic regression") == "TF-IDF + logistic regression"
+    assert control_title("tf-idf + logistic regression") == "TF-IDF + logistic regression"
 
 
 def test_headings_say_unit_and_direction() -> None:
-    assert shown("accuracy").heading == "accuracy, % ↑" and shown("accuracy").points == "points"
-    assert shown("f1").heading == "F1, % ↑" and shown("recall").points == "points"
-    assert shown("bits_per_byte").heading == "bits per byte ↓"
-    assert shown("new_score", "lower").heading == "new score ↓"
+    assert metric_format("accuracy").heading == "accuracy, % ↑" and metric_format("accuracy").points == "points"
+    assert metric_format("f1").heading == "F1, % ↑" and metric_format("recall").points == "points"
+    assert metric_format("bits_per_byte").heading == "bits per byte ↓"
+    assert metric_format("new_score", "lower").heading == "new score ↓"
 
 
 def test_every_metric_of_written_texts_has_a_name_and_a_direction() -> None:
     better = {
-        name: shown(name).better
+        name: metric_format(name).better
         for name in ("chrf", "corpus_chrf", "bleu", "rougeL", "exact_match", "squad_f1")
     }
     assert set(better.values()) == {"higher"}
-    assert (shown("chrf").title, shown("ter").heading) == ("chrF", "TER ↓")
+    assert (metric_format("chrf").title, metric_format("ter").heading) == ("chrF", "TER ↓")

@@ -10,7 +10,7 @@ import pytest
 
 from lmcompare.core.records import read_records
 from lmcompare.report import write
-from lmcompare.report.analysis import find
+from lmcompare.report.analysis import analyze
 from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 from tests.report.tracing import cells, printed, untraced
@@ -51,7 +51,7 @@ def check(folder: Path, page: Page) -> int:
 
 def test_every_number_of_every_table_is_in_its_csv_file(finished: Path) -> None:
     rows = read(finished)
-    assert check(finished, Page(rows, [find(rows, task) for task in rows.tasks])) > 300
+    assert check(finished, Page(rows, [analyze(rows, task) for task in rows.tasks])) > 300
 
 
 def test_a_number_that_is_not_in_the_csv_file_is_found(finished: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_number_that_is_not_in_the_csv_file_is_found(finished: Path) -> None:
         ("differences-continuation", 1),
         ("metrics-sentiment", 3),
     ):
-        page = Page(rows, [find(rows, task) for task in rows.tasks])
+        page = Page(rows, [analyze(rows, task) for task in rows.tasks])
         table = page.tables[name]
         frame = pd.read_csv(finished / "tables" / f"{name}.csv")
         assert untraced(name, table.markdown, frame)[0] == []
@@ -169,14 +169,14 @@ def test_no_interval_goes_beyond_what_there_can_be(synthetic: type, tmp_path: Pa
     folder = tmp_path / "wild"
     write(made.write(folder))
     cut = 0
-    for name, furthest in (
+    for name, largest_difference in (
         ("differences", 1),
         ("gains", 1),
         ("controls", 1),
         ("gain-differences", 2),
     ):
         frame = pd.read_csv(folder / "tables" / f"{name}-sentiment.csv")
-        assert (frame["low"] >= -furthest).all() and (frame["high"] <= furthest).all(), name
-        cut += int((frame["low"] == -furthest).sum() + (frame["high"] == furthest).sum())
+        assert (frame["low"] >= -largest_difference).all() and (frame["high"] <= largest_difference).all(), name
+        cut += int((frame["low"] == -largest_difference).sum() + (frame["high"] == largest_difference).sum())
     assert cut > 2, "two seeds that differ make intervals wider than the scale"
     assert cells((folder / "report.md").read_text(encoding="utf-8"))

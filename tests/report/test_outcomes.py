@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.report.analysis import find, measure
-from lmcompare.report.outcomes import ItemOutcomes, gained, linear, outcome, paired
+from lmcompare.report.analysis import analyze, measure
+from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, linearized, item_outcomes, paired
 from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 
@@ -55,7 +55,7 @@ def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = F
 
 def test_an_item_whose_denominator_is_0_stays(synthetic: Maker, tmp_path: Path) -> None:
     rows = heard(synthetic, tmp_path, [4, 0, 5, 0, 6, 3])
-    found = outcome(rows, "hearing", "causal", "pretrained", "wer")
+    found = item_outcomes(rows, "hearing", "causal", "pretrained", "wer")
     assert found is not None and len(found.items) == 6
     assert found.per_seed == [(0 + 1 + 2 + 0 + 1 + 2) / 18] * 2
     dropped = (0 + 2 + 1 + 2) / 18
@@ -63,7 +63,7 @@ def test_an_item_whose_denominator_is_0_stays(synthetic: Maker, tmp_path: Path) 
     assert measure(rows, "hearing", "causal", "pretrained", "wer").estimate.value == pytest.approx(
         6 / 18
     )  # type: ignore[union-attr]
-    gap = paired(outcome(rows, "hearing", "masked", "pretrained", "wer"), found)
+    gap = paired(item_outcomes(rows, "hearing", "masked", "pretrained", "wer"), found)
     assert gap is not None and gap.value == pytest.approx(6 / 18) and gap.items == 6
 
 
@@ -71,7 +71,7 @@ def test_where_nothing_is_counted_below_the_value_of_the_cell_stands_in(
     synthetic: Maker, tmp_path: Path
 ) -> None:
     rows = heard(synthetic, tmp_path, [0, 0, 0])
-    found = outcome(rows, "hearing", "masked", "pretrained", "wer")
+    found = item_outcomes(rows, "hearing", "masked", "pretrained", "wer")
     assert found is not None and found.items == ("",) and found.per_seed == [1.5, 1.5]
 
 
@@ -79,7 +79,7 @@ def test_a_metric_that_the_task_does_not_name_is_its_own_mean(
     synthetic: Maker, tmp_path: Path
 ) -> None:
     rows = heard(synthetic, tmp_path, [4, 0, 5])
-    found = outcome(rows, "hearing", "seq2seq", "pretrained", "errors")
+    found = item_outcomes(rows, "hearing", "seq2seq", "pretrained", "errors")
     assert found is not None and found.denominators is None and found.per_seed == [3.0, 3.0]
 
 
@@ -98,10 +98,10 @@ def test_rows_that_do_not_say_how_metrics_come_from_items_are_refused(
 
 def test_parts_and_routes_are_shown(synthetic: Maker, tmp_path: Path) -> None:
     rows = heard(synthetic, tmp_path, [4, 2, 5], parts=True)
-    found = find(rows, rows.tasks[0])
+    found = analyze(rows, rows.tasks[0])
     assert (
         set(found.parts) == {"wer/speaker/少年", "wer/speaker/a|b"}
-        and "wer/speaker/少年" not in found.others
+        and "wer/speaker/少年" not in found.secondary
     )
     page = Page(rows, [found])
     text = page.markdown()
@@ -125,8 +125,8 @@ def made(above: list[list[float]], below: list[list[float]] | None) -> ItemOutco
 
 
 def test_docstring() -> None:
-    assert linear(made([[1.0, 2.0]], [[2.0, 2.0]])).tolist() == [[0.5, 1.0]]
-    assert linear(made([[1.0, 2.0]], None)).tolist() == [[1.0, 2.0]]
+    assert linearized(made([[1.0, 2.0]], [[2.0, 2.0]])).tolist() == [[0.5, 1.0]]
+    assert linearized(made([[1.0, 2.0]], None)).tolist() == [[1.0, 2.0]]
 
 
 def test_a_gain_of_ratios_with_other_denominators_is_their_difference() -> None:
@@ -134,7 +134,7 @@ def test_a_gain_of_ratios_with_other_denominators_is_their_difference() -> None:
         made([[4.0, 0.0, 2.0]], [[5.0, 0.0, 3.0]]),
         made([[2.0, 1.0, 0.0]], [[4.0, 4.0, 2.0]]),
     )
-    gain = gained(one, other)
+    gain = pretraining_gain(one, other)
     assert gain is not None and gain.per_seed == pytest.approx([6 / 8 - 3 / 10], abs=1e-12)
-    same = gained(one, made([[1.0, 0.0, 1.0]], [[5.0, 0.0, 3.0]]))
+    same = pretraining_gain(one, made([[1.0, 0.0, 1.0]], [[5.0, 0.0, 3.0]]))
     assert same is not None and same.denominators is not None and same.per_seed == [4 / 8]

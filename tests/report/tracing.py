@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmcompare.report.formatting import called
+from lmcompare.report.formatting import control_title
 from lmcompare.report.sections.budget import COSTS
 
 _NUMBER = re.compile(
@@ -77,7 +77,7 @@ def _named(frame: pd.DataFrame, row: list[str]) -> pd.DataFrame:
     text = " ".join(row).replace("`", "").replace("\\", "")
     for column in [name for name in _NAMES if name in frame.columns]:
         names = frame[column].fillna("").astype(str)
-        spoken = {name: {name, called(name), name.replace("_", " "), COSTS.get(name, (name, ""))[0]}
+        spoken = {name: {name, control_title(name), name.replace("_", " "), COSTS.get(name, (name, ""))[0]}
                   for name in names.unique()}  # fmt: skip
         said = [
             name for name, forms in spoken.items() if name and any(form in text for form in forms)

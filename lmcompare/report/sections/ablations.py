@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lmcompare.report.analysis import TaskAnalysis, decimals_of, written
-from lmcompare.report.formatting import NONE, called, joined
+from lmcompare.report.analysis import TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.formatting import NONE, control_title, joined
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
@@ -100,7 +100,7 @@ def _table(
             m = found.measured.get((model, condition))
             decimals = decimals_of(found.metric, [x.estimate for x in found.of(PRETRAINED)])
             cells.append(
-                written(found.metric, m.estimate, decimals) if m and m.exactness in PROPER else NONE
+                format_interval(found.metric, m.estimate, decimals) if m and m.exactness in PROPER else NONE
             )
         lines.append([who(model, condition), condition, *cells])
     return Table(name, ["model", "condition", *headings], lines, _numbers(one, labels))
@@ -208,7 +208,7 @@ def _by_labels(rows: Results, one: TaskVariants, counts: list[int]) -> bytes:
                 ]
                 there = [(x, m.estimate.value * one.findings[0].metric.scale) for x, m in said if m]
                 axes.plot(*zip(*there, strict=True), color=GREY, linewidth=1.4, linestyle=(":", "--")[place % 2],
-                          label=called(model))  # fmt: skip
+                          label=control_title(model))  # fmt: skip
         axes.set_xticks(at, [f"{count:,}" for count in counts])
         axes.set_xlabel("labelled items to train on, spaced by their logarithm")
         _legend(figure, axes, one)

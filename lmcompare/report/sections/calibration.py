@@ -112,7 +112,7 @@ def _table(frame: pd.DataFrame, name: str) -> Table:
 
 
 def _ece(found: TaskAnalysis, model: str, condition: str) -> str:
-    frame = found.others.get("ece")
+    frame = found.secondary.get("ece")
     if frame is None:
         return ""
     values = frame.loc[(frame["model"] == model) & (frame["condition"] == condition), "value"]

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import called, plain
+from lmcompare.report.formatting import control_title, plain
 from lmcompare.report.markdown import Table, escape, slug
 from lmcompare.report.results import CONTROL, PRETRAINED, Results
 from lmcompare.report.sections.ablations import TEMPERATURE, TaskVariants, variants
@@ -71,7 +71,7 @@ def _block(rows: Results, group: TaskVariants) -> Section | None:
     pooled = {
         (found.task.name, one.model): one.estimate.value
         for found in group.findings
-        for one in found.judged.values()
+        for one in found.judge_scores.values()
     }
     means[QUALITY] = [pooled.get((key[0], key[2]), mean) for key, mean in means[QUALITY].items()]
     lines = [
@@ -123,7 +123,7 @@ def _draw(rows: Results, frame: pd.DataFrame, means: pd.DataFrame, models: list[
         for model, part in frame[frame["condition"] == CONTROL].groupby("model"):
             at = part[[DIVERSITY, QUALITY]].mean()
             axes.plot([at[DIVERSITY]], [at[QUALITY]], color=GREY, marker="*", markersize=13, linestyle="",
-                      label=called(str(model)))  # fmt: skip
+                      label=control_title(str(model)))  # fmt: skip
         axes.margins(0.1)
         axes.set_xlabel("distinct-2 (share of word pairs that are new)")
         axes.set_ylabel("judge, bits per byte")

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, written
-from lmcompare.report.formatting import CEILINGS, called, joined, plain, probability
+from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.formatting import CEILINGS, control_title, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
 from lmcompare.report.sections.task_tables import EXACTNESS
@@ -67,9 +67,9 @@ def _of(found: TaskAnalysis, model: str) -> str:
 
 def _by(found: TaskAnalysis, lead: Comparison) -> str:
     decimals = decimals_of(
-        found.metric, [other.difference for other in [*found.leads, *found.gains]]
+        found.metric, [other.difference for other in [*found.comparisons, *found.gains]]
     )
-    value, _, bounds = written(found.metric, lead.difference, decimals).partition(" ")
+    value, _, bounds = format_interval(found.metric, lead.difference, decimals).partition(" ")
     unit = f" {found.metric.points}" if found.metric.points else ""
     return f"{value}{unit} {bounds}".rstrip()
 
@@ -82,7 +82,7 @@ def _headline(found: TaskAnalysis, measured: list[MeasuredModel], noun: str) -> 
         return f"only {code(measured[0].model)} has been measured: {_value(found, measured[0])}."
     best = measured[0]
     name = f"{code(best.model)} ({_value(found, best)})"
-    behind = [lead for lead in found.leads if lead.first == best.model]
+    behind = [lead for lead in found.comparisons if lead.first == best.model]
     if not behind:
         return f"**no comparison**: the models cannot be paired; the best value is that of {name}."
     groups = {word: [code(x.second) for x in behind if x.verdict == word] for word in _WORDS}
@@ -121,12 +121,12 @@ _WORDS = ("SUPPORTED", "WEAKLY SUPPORTED", "EQUIVALENT", "INCONCLUSIVE", "REFUTE
 def _distances(found: TaskAnalysis, best: str) -> list[str]:
     """Say each paired difference, one line for each model that is ahead of others; of many models the best one's only."""
     lines = []
-    firsts = dict.fromkeys([best, *(lead.first for lead in found.leads)])
+    firsts = dict.fromkeys([best, *(lead.first for lead in found.comparisons)])
     many = len(found.of(PRETRAINED)) > _MANY
     for first in [best] if many else firsts:
         parts = [
             f"{code(lead.second)} by {_by(found, lead)} ({_weight(lead)})"
-            for lead in found.leads
+            for lead in found.comparisons
             if lead.first == first
         ]
         if parts:
@@ -143,7 +143,7 @@ def _weight(lead: Comparison) -> str:
 
 
 def _said(lead: Comparison) -> str:
-    if not lead.clear:
+    if not lead.excludes_zero:
         return f"includes 0: {lead.verdict}"
     if lead.verdict == "EQUIVALENT":
         return "excludes 0, yet too small to matter: EQUIVALENT"
@@ -161,8 +161,8 @@ def _said(lead: Comparison) -> str:
 def _pretraining(found: TaskAnalysis) -> list[str]:
     if not found.gains:
         return []
-    beat = [lead for lead in found.gains if lead.told and lead.difference.value > 0]
-    lost = [lead for lead in found.gains if lead.told and lead.difference.value < 0]
+    beat = [lead for lead in found.gains if lead.significant and lead.difference.value > 0]
+    lost = [lead for lead in found.gains if lead.significant and lead.difference.value < 0]
     level = [lead for lead in found.gains if lead not in beat and lead not in lost]
     groups = (
         (beat, "**beat the same network from scratch** for"),
@@ -184,27 +184,27 @@ def _gain(found: TaskAnalysis, lead: Comparison) -> str:
 def _controls(found: TaskAnalysis) -> list[str]:
     """Say which controls the networks beat, those that they do not beat first."""
     lines: list[tuple[int, str]] = []
-    for name in dict.fromkeys(lead.second for lead in found.controls):
-        leads = [lead for lead in found.controls if lead.second == name]
-        text = called(name)
+    for name in dict.fromkeys(lead.second for lead in found.control_comparisons):
+        leads = [lead for lead in found.control_comparisons if lead.second == name]
+        text = control_title(name)
         article = "" if text[:1].isupper() else "The "
         title = f"{article}{escape(text)} ({_value(found, found.measured[name, CONTROL])})"
         if name in CEILINGS:
             lines.append((2, f"{title} is a bound: no network can beat it."))
             continue
-        wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]
-        loses = [code(lead.first) for lead in leads if lead.told and lead.difference.value < 0]
+        wins = [code(lead.first) for lead in leads if lead.significant and lead.difference.value > 0]
+        loses = [code(lead.first) for lead in leads if lead.significant and lead.difference.value < 0]
         above = [
             code(lead.first)
             for lead in leads
-            if lead.clear and not lead.told and lead.difference.value > 0
+            if lead.excludes_zero and not lead.significant and lead.difference.value > 0
         ]
         below = [
             code(lead.first)
             for lead in leads
-            if lead.clear and not lead.told and lead.difference.value < 0
+            if lead.excludes_zero and not lead.significant and lead.difference.value < 0
         ]
-        level = [code(lead.first) for lead in leads if not lead.clear]
+        level = [code(lead.first) for lead in leads if not lead.excludes_zero]
         if len(wins) == len(leads):
             lines.append((2, f"{title} is beaten by {_all(len(leads))}."))
             continue

@@ -8,18 +8,18 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.core.settings import GATE, PRETRAINING
-from lmcompare.report.analysis import TaskAnalysis, corrected, decimals_of, verdict, written
+from lmcompare.report.analysis import TaskAnalysis, holm_corrected, decimals_of, verdict, format_interval
 from lmcompare.report.formatting import (
-    FormattedValue,
-    called,
+    MetricFormat,
+    control_title,
     counted,
     minus,
     plain,
     probability,
-    shown,
+    metric_format,
 )
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.outcomes import ItemOutcomes, gained, outcome, paired, raised
+from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, item_outcomes, paired, shifted
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.report.sections import right_context as sides
 from lmcompare.report.sections import samples
@@ -45,7 +45,7 @@ class HypothesisCard:
     name: str
     said: dict[str, Any]
     contrast: str
-    metric: FormattedValue
+    metric: MetricFormat
     smallest_effect: float
     difference: statistics.Difference | None
     holm: float
@@ -55,7 +55,7 @@ class HypothesisCard:
 
 
 _PRETRAINING = TaskAnalysis(
-    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), shown("margin"), 0.0
+    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), metric_format("margin"), 0.0
 )
 """What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
 
@@ -72,7 +72,7 @@ def cards(rows: Results, findings: list[TaskAnalysis]) -> list[HypothesisCard]:
         (name, said, *_difference(rows, by_task[said["task"]], said))
         for name, said in hypotheses.items()
     ]
-    adjusted = corrected([p for *_, p in made])
+    adjusted = holm_corrected([p for *_, p in made])
     return [
         _card(rows, by_task[said["task"]], name, said, difference, p)
         for (name, said, difference, _), p in zip(made, adjusted, strict=True)
@@ -87,7 +87,7 @@ def _card(
     difference: statistics.Difference | None,
     adjusted: float,
 ) -> HypothesisCard:
-    metric = shown(
+    metric = metric_format(
         said.get("metric") or found.task.primary, said.get("direction") or found.task.better
     )
     sesoi = float(said.get("smallest_effect") or found.smallest_effect)
@@ -100,7 +100,7 @@ def _card(
     second = (
         ""
         if against is None
-        else f" over {code(against) if said.get('second') else escape(called(against))}"
+        else f" over {code(against) if said.get('second') else escape(control_title(against))}"
     )
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
     contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
@@ -118,7 +118,7 @@ def _card(
 def _left_plateau(rows: Results, model: str, task: str) -> bool:
     """Return whether every network of ``model`` passed the gate; of pretraining itself, at its lowest validation loss."""
     if task != PRETRAINING:
-        return rows.gate(model) is not False
+        return rows.converged(model) is not False
     found = [
         rows.values(task, model, PRETRAINED, metric) for metric in ("margin", "validation_rise")
     ]
@@ -133,11 +133,11 @@ def _difference(
     task, name = found.task, str(said.get("metric") or found.task.primary)
 
     def of(model: str, condition: str) -> ItemOutcomes | None:
-        return outcome(rows, task.name, model, condition, name)
+        return item_outcomes(rows, task.name, model, condition, name)
 
     def gain(model: str) -> ItemOutcomes | None:
         pretrained, scratch = of(model, PRETRAINED), of(model, SCRATCH)
-        return None if pretrained is None or scratch is None else gained(pretrained, scratch)
+        return None if pretrained is None or scratch is None else pretraining_gain(pretrained, scratch)
 
     first, second = said["first"], said.get("second")
     if said.get("of") == "gain":
@@ -149,8 +149,8 @@ def _difference(
         other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
     if (said.get("direction") or task.better) == "lower":
         one, other = other, one
-    furthest = shown(name).furthest * (2 if said.get("of") == "gain" and second else 1)
-    difference = paired(one, other, furthest)
+    largest_difference = metric_format(name).largest_difference * (2 if said.get("of") == "gain" and second else 1)
+    difference = paired(one, other, largest_difference)
     if difference is None or one is None:
         return None, float("nan")
     sesoi, says = (
@@ -158,7 +158,7 @@ def _difference(
         said.get("says") or "better",
     )
     shifts = {"better": (0.0,), "not worse": (sesoi,), "equal": (sesoi, -sesoi)}[says]
-    moved = [difference if not shift else paired(raised(one, shift), other) for shift in shifts]
+    moved = [difference if not shift else paired(shifted(one, shift), other) for shift in shifts]
     if one.items == ("",):  # values of whole cells
         difference = replace(difference, items=0)
     return difference, max(one.p for one in moved if one is not None)
@@ -166,19 +166,19 @@ def _difference(
 
 def _controls(found: TaskAnalysis, said: dict[str, Any]) -> str:
     """Return how the first model stands to the controls of its task, in the task's primary metric."""
-    leads = [lead for lead in found.controls if lead.first == said["first"]]
+    leads = [lead for lead in found.control_comparisons if lead.first == said["first"]]
     if not leads:
         return "no control was measured"
     words = []
     for lead in leads:
         word = (
             "is not told from"
-            if not lead.told
+            if not lead.significant
             else "beats"
             if lead.difference.value > 0
             else "is behind"
         )
-        words.append(f"{word} {escape(called(lead.second))}")
+        words.append(f"{word} {escape(control_title(lead.second))}")
     return f"the first {'; '.join(words)}"
 
 
@@ -189,7 +189,7 @@ def table(found: list[HypothesisCard]) -> Table | None:
     rows, numbers = [], []
     for card in found:
         d = card.difference or _UNKNOWN
-        value = written(card.metric, d, decimals_of(card.metric, [d]), sign=True)
+        value = format_interval(card.metric, d, decimals_of(card.metric, [d]), sign=True)
         said = [escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**"]
         rows.append([*said, value, probability(card.holm)])
         numbers.append(

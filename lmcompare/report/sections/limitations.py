@@ -54,7 +54,7 @@ def limits(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]
         lines.append(
             f"**Matching**: nothing matches everything. This run {rule(rows)}; the models differ in {joined(apart)}."
         )
-    failed = [model for model in rows.models if rows.gate(model) is False]
+    failed = [model for model in rows.models if rows.converged(model) is False]
     if failed:
         names = joined([code(model) for model in failed])
         lines.append(f"**Gate**: {names} had not learnt to use context when training ended.")
@@ -67,7 +67,7 @@ def limits(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]
             "**Chain**: a masked LM's bits per byte are a chain of conditionals, the rest of the suffix masked: a "
             "proper likelihood given the length, but asked off the distribution that the network was trained on."
         )
-    if any(found.judged for found in findings):
+    if any(found.judge_scores for found in findings):
         lines.append(
             "**Judge**: judges have tastes: a left-to-right judge favours text written left to right."
         )

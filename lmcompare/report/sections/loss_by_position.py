@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import NONE, called, plain
+from lmcompare.report.formatting import NONE, control_title, plain
 from lmcompare.report.markdown import Table, escape, slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
@@ -98,7 +98,7 @@ def _draw(rows: Results, frame: pd.DataFrame) -> bytes:
         ):
             axes.plot(
                 part["middle"], part["value"], color=GREY, linewidth=1.4, linestyle=(":", "--")[place % 2],
-                label=called(str(model)),
+                label=control_title(str(model)),
             )  # fmt: skip
         axes.set_xlabel("position in the text that follows the prompt, tokens")
         axes.set_ylabel("bits per token")

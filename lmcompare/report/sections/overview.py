@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, written
-from lmcompare.report.formatting import CEILINGS, NONE, called, counted, joined
+from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.formatting import CEILINGS, NONE, control_title, counted, joined
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
 from lmcompare.report.sections.task_tables import EXACTNESS
@@ -70,7 +70,7 @@ def _row(found: TaskAnalysis, groups: Mapping[str, Sequence[str]]) -> list[str]:
     for group in groups.values():
         one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.model in group])
         cells.append(_cell(found, one, top, name=code(one.model) if one and len(group) > 1 else ""))
-    cells.append(_cell(found, control, top, name=escape(called(control.model)) if control else ""))
+    cells.append(_cell(found, control, top, name=escape(control_title(control.model)) if control else ""))
     return [*cells, _beaten_by(found, control), verdict(found)]
 
 
@@ -129,7 +129,7 @@ def summary(findings: Sequence[TaskAnalysis]) -> list[str]:
         )
     gains = [lead for found in findings for lead in found.gains]
     if gains:
-        helped = Counter(lead.first for lead in gains if lead.told and lead.difference.value > 0)
+        helped = Counter(lead.first for lead in gains if lead.significant and lead.difference.value > 0)
         asked = Counter(lead.first for lead in gains)
         parts = [f"{code(model)} on {helped[model]} of {number}" for model, number in asked.items()]
         lines.append(f"Pretraining beat the same network from scratch: {joined(parts)}.")
@@ -177,7 +177,7 @@ def _first(found: TaskAnalysis, measured: Sequence[MeasuredModel]) -> MeasuredMo
 def _of_the_best(found: TaskAnalysis) -> tuple[MeasuredModel | None, list[Comparison]]:
     first = best(found, PRETRAINED)
     return first, [
-        lead for lead in found.leads if first and first.model in (lead.first, lead.second)
+        lead for lead in found.comparisons if first and first.model in (lead.first, lead.second)
     ]
 
 
@@ -187,7 +187,7 @@ def _cell(
     if one is None:
         return NONE
     decimals = decimals_of(found.metric, [other.estimate for other in found.measured.values()])
-    value, _, bounds = written(found.metric, one.estimate, decimals).partition(" ")
+    value, _, bounds = format_interval(found.metric, one.estimate, decimals).partition(" ")
     shown = f"**{value}**" if top and one.estimate.value == top.estimate.value else value
     return " ".join(
         part for part in (name, shown, bounds, "chain" if one.exactness == "chain" else "") if part
@@ -196,8 +196,8 @@ def _cell(
 
 def _beaten_by(found: TaskAnalysis, control: MeasuredModel | None) -> str:
     """Name the models that are told to be better than a control."""
-    leads = [lead for lead in found.controls if control and lead.second == control.model]
+    leads = [lead for lead in found.control_comparisons if control and lead.second == control.model]
     if not leads:
         return NONE
-    wins = [code(lead.first) for lead in leads if lead.told and lead.difference.value > 0]
+    wins = [code(lead.first) for lead in leads if lead.significant and lead.difference.value > 0]
     return "all" if len(wins) == len(leads) > 1 else joined(wins) or "none"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import joined, shown
+from lmcompare.report.formatting import joined, metric_format
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.results import PRETRAINED, Results
 
@@ -16,7 +16,7 @@ def fixed(rows: Results, findings: Sequence[TaskAnalysis]) -> list[str]:
         if found.task.primary:
             size = sized(found)
             matters = f"; a difference below {size} does not matter" if size else ""
-            title = shown(found.task.primary).title
+            title = metric_format(found.task.primary).title
             lines.append(
                 f"**{escape(found.task.name)}**: {title} decides, {found.task.better} is better{matters}."
             )
@@ -82,7 +82,7 @@ def explored(
     """Say which numbers nobody asked for beforehand: nothing may be claimed from them."""
     lines = []
     hypotheses = rows.settings.get("hypotheses") or {}
-    pairs = sum(len(found.leads) + len(found.gain_leads) for found in findings)
+    pairs = sum(len(found.comparisons) + len(found.gain_comparisons) for found in findings)
     if pairs and not hypotheses:
         lines.append(
             f"The file names no hypothesis, so which of the {pairs} comparisons of objectives was to decide is not "
@@ -94,9 +94,9 @@ def explored(
         )
     others = sorted(
         {
-            shown(name).title
+            metric_format(name).title
             for found in findings
-            for name in found.others
+            for name in found.secondary
             if name != found.task.primary
         }
     )
@@ -148,7 +148,7 @@ def contested(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[s
             "**Whose attention mask?** Each network was fine-tuned with its own. A causal one that may look both ways "
             "while it is fine-tuned may do better (`adaptation: {attention: bidirectional}`)."
         )
-    if any(found.judged for found in findings):
+    if any(found.judge_scores for found in findings):
         lines.append(
             "**Is cheap text good text?** An n-gram judge prefers what is common and repeats itself; without human "
             "readers, quality is read beside diversity and the samples."

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from lmcompare.report.analysis import Comparison, TaskAnalysis
-from lmcompare.report.formatting import NONE, called, engineering, plain, signed
+from lmcompare.report.formatting import NONE, control_title, engineering, plain, signed
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
@@ -59,7 +59,7 @@ def block(rows: Results, findings: Sequence[TaskAnalysis]) -> Section | None:
         rendered.append(cells)
     headings = ["task", "model", "training FLOPs", "metric", "value"]
     headings += ["over scratch, per TFLOP", "over the floor, per TFLOP"]
-    floors = sorted({called(name) for name in frame["floor"] if name})
+    floors = sorted({control_title(name) for name in frame["floor"] if name})
     text = "What pretraining cost, and what came of it. "
     text += f"*The floor*: {escape(' or '.join(floors))}, which knows no text. " if floors else ""
     table = Table("quality", headings, rendered, frame)
@@ -81,7 +81,7 @@ def _lines(found: TaskAnalysis, costs: pd.DataFrame) -> list[dict[str, object]]:
             continue
         over = {
             "over_scratch": _ahead(found.gains, one.model, SCRATCH),
-            "over_floor": _ahead(found.controls, one.model, floor),
+            "over_floor": _ahead(found.control_comparisons, one.model, floor),
         }
         per = {f"{key}_per_tflop": value / (flops / 1e12) for key, value in over.items()}
         lines.append({"task": found.task.name, "model": one.model, "flops": flops, "metric": found.task.primary,

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.analysis import TaskAnalysis, decimals_of, written
-from lmcompare.report.formatting import plain, shown
+from lmcompare.report.analysis import TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.formatting import plain, metric_format
 from lmcompare.report.markdown import Table, code, slug
-from lmcompare.report.outcomes import outcome, paired
+from lmcompare.report.outcomes import item_outcomes, paired
 from lmcompare.report.results import PRETRAINED, Results
 from lmcompare.report.sections.base import Section
 
@@ -21,7 +21,7 @@ def worth(rows: Results, task: str, model: str) -> statistics.Difference | None:
 
     Positive where the right side helps. None of a model that was not asked both ways.
     """
-    alone, both = (outcome(rows, task, model, PRETRAINED, metric) for metric in (LEFT, BOTH))
+    alone, both = (item_outcomes(rows, task, model, PRETRAINED, metric) for metric in (LEFT, BOTH))
     return None if alone is None or both is None or alone.items == ("",) else paired(alone, both)
 
 
@@ -30,27 +30,27 @@ def said(rows: Results, task: str, model: str) -> str:
     value = worth(rows, task, model)
     if value is None:
         return ""
-    metric = shown(BOTH, "lower")
-    known = written(metric, value, min(_DECIMALS, decimals_of(metric, [value])), sign=True)
+    metric = metric_format(BOTH, "lower")
+    known = format_interval(metric, value, min(_DECIMALS, decimals_of(metric, [value])), sign=True)
     return f"what stands to the right of a gap is worth {known} bits per byte to it"
 
 
 def block(rows: Results, found: TaskAnalysis) -> Section | None:
     """The worth of the right side to each model; None where no model was asked with it and without."""
-    task, metric = found.task.name, shown(BOTH, "lower")
+    task, metric = found.task.name, metric_format(BOTH, "lower")
     of = {model: value for model in rows.models if (value := worth(rows, task, model)) is not None}
     if not of:
         return None
     decimals = min(_DECIMALS, decimals_of(metric, of.values()))
     lines, numbers = [], []
     for model, value in of.items():
-        pair = [outcome(rows, task, model, PRETRAINED, name) for name in (LEFT, BOTH)]
+        pair = [item_outcomes(rows, task, model, PRETRAINED, name) for name in (LEFT, BOTH)]
         means = [sum(one.per_seed) / len(one.per_seed) for one in pair if one is not None]
         lines.append(
             [
                 code(model),
                 *(plain(mean, decimals) for mean in means),
-                written(metric, value, decimals, True),
+                format_interval(metric, value, decimals, True),
             ]
         )
         numbers.append(

@@ -17,7 +17,7 @@ _MANY = 4
 
 def gates(rows: Results) -> str:
     """Say in one sentence which networks have learnt context."""
-    known = {model: rows.gate(model) for model in rows.models}
+    known = {model: rows.converged(model) for model in rows.models}
     passed = [code(model) for model, gate in known.items() if gate]
     failed = [code(model) for model, gate in known.items() if gate is False]
     if not passed and not failed:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of
-from lmcompare.report.formatting import CEILINGS, called, plain, signed
+from lmcompare.report.formatting import CEILINGS, control_title, plain, signed
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -100,7 +100,7 @@ def task(found: TaskAnalysis, models: Sequence[str]) -> bytes:
     """Draw each model and control with its interval and seeds, and beside it the paired differences."""
     with mpl.rc_context(STYLE):
         rows = _ordered(found, models)
-        leads = [*found.leads, *found.gains]
+        leads = [*found.comparisons, *found.gains]
         lines = max(len(rows), len(leads) + 1, 4)
         figure = Figure(
             figsize=(11.2 if _crowded(models) else 9.6, 1.35 + 0.36 * lines), layout="constrained"
@@ -192,7 +192,7 @@ def _values(
         e = one.estimate
         if one.condition == CONTROL:
             colour, marker, face = GREY, "D", GREY
-            labels.append(_broken(called(one.model)))
+            labels.append(_broken(control_title(one.model)))
         else:
             colour, marker = look(models, one.model)
             face = colour if one.condition == PRETRAINED else "white"
@@ -267,23 +267,23 @@ def _crowded(models: Sequence[str]) -> bool:
 
 def _differences(axes: Axes, found: TaskAnalysis, models: Sequence[str]) -> None:
     scale = found.metric.scale
-    leads = [*found.leads, *found.gains]
+    leads = [*found.comparisons, *found.gains]
     decimals = decimals_of(found.metric, [lead.difference for lead in leads])
     labels: list[str] = []
     places: list[float] = []
     y = 0.0
     for number, lead in enumerate(leads):
-        if number and number == len(found.leads):
+        if number and number == len(found.comparisons):
             y -= 0.25
             axes.axhline(y - 0.5, color="#BBBBBB", linewidth=0.8)
             y -= 1.25
         elif number:
             y -= 1
-        labels.append(_pair(lead, gain=number >= len(found.leads)))
+        labels.append(_pair(lead, gain=number >= len(found.comparisons)))
         places.append(y)
         d = lead.difference
         colour, marker = look(models, lead.first)
-        colour = colour if lead.told else "#9A9A9A"
+        colour = colour if lead.significant else "#9A9A9A"
         axes.plot(
             [d.low * scale, d.high * scale],
             [y, y],

@@ -13,9 +13,9 @@ from lmcompare.report.analysis import (
     MeasuredModel,
     TaskAnalysis,
     decimals_of,
-    written,
+    format_interval,
 )
-from lmcompare.report.formatting import NONE, FormattedValue, called, plain, probability, shown
+from lmcompare.report.formatting import NONE, MetricFormat, control_title, plain, probability, metric_format
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
 
@@ -24,7 +24,7 @@ EXACTNESS = {"": "", "exact": "exact", "chain": "chain (exact given the length)"
 
 def who(model: str, condition: str) -> str:
     """Write a model as code and a control as it is called."""
-    return escape(called(model)) if condition == CONTROL else code(model)
+    return escape(control_title(model)) if condition == CONTROL else code(model)
 
 
 def _proper(measured: MeasuredModel) -> bool:
@@ -59,7 +59,7 @@ def results(found: TaskAnalysis) -> Table:
     rows, numbers = [], []
     for one in everyone:
         e = one.estimate
-        value = written(metric, e, decimals)
+        value = format_interval(metric, e, decimals)
         sign = {"bound": "≤ "}.get(one.exactness, "")
         mark = (
             " (not controlled)"
@@ -103,7 +103,7 @@ def results(found: TaskAnalysis) -> Table:
     return Table(f"results-{slug(found.task.name)}", headings, rows, pd.DataFrame(numbers))
 
 
-def _spread(values: pd.Series, metric: FormattedValue) -> str:
+def _spread(values: pd.Series, metric: MetricFormat) -> str:
     mean = plain(float(values.mean()) * metric.scale, metric.decimals)
     return (
         f"{mean} ± {plain(float(values.std(ddof=1)) * metric.scale, metric.decimals)}"
@@ -113,24 +113,24 @@ def _spread(values: pd.Series, metric: FormattedValue) -> str:
 
 
 def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table | None:
-    there = [name for name in names if name in found.others]
-    judged = bool(found.judged) and prefix == "generation"
+    there = [name for name in names if name in found.secondary]
+    judged = bool(found.judge_scores) and prefix == "generation"
     if not there and not judged:
         return None
-    frames = [found.others[name].assign(metric=name) for name in there]
+    frames = [found.secondary[name].assign(metric=name) for name in there]
     order = {pair: place for place, pair in enumerate(found.measured)}
     pairs = sorted(
         {
-            *((one.model, one.condition) for one in found.judged.values() if judged),
+            *((one.model, one.condition) for one in found.judge_scores.values() if judged),
             *chain.from_iterable(
                 zip(frame["model"], frame["condition"], strict=True) for frame in frames
             ),
         },
         key=lambda pair: (order.get(pair, len(order)), pair),
     )
-    judge = shown("judge_bits_per_byte")
-    decimals = decimals_of(judge, [one.estimate for one in found.judged.values()])
-    headings = ["model", "condition", *(shown(name).heading for name in there)]
+    judge = metric_format("judge_bits_per_byte")
+    decimals = decimals_of(judge, [one.estimate for one in found.judge_scores.values()])
+    headings = ["model", "condition", *(metric_format(name).heading for name in there)]
     if judged:
         place = sum(name in GENERATION for name in there) + 2
         headings.insert(place, f"{judge.heading} [95%]")
@@ -141,10 +141,10 @@ def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table 
             values = frame.loc[
                 (frame["model"] == model) & (frame["condition"] == condition), "value"
             ]
-            cells.append(_spread(values, shown(name)) if len(values) else NONE)
+            cells.append(_spread(values, metric_format(name)) if len(values) else NONE)
         if judged:
-            one = found.judged.get(model)
-            cells.insert(place, written(judge, one.estimate, decimals) if one else NONE)
+            one = found.judge_scores.get(model)
+            cells.insert(place, format_interval(judge, one.estimate, decimals) if one else NONE)
         rows.append(cells)
     columns = [
         "model",
@@ -169,7 +169,7 @@ def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table 
             low=one.estimate.low,
             high=one.estimate.high,
         )
-        for one in (found.judged.values() if judged else ())
+        for one in (found.judge_scores.values() if judged else ())
     ]
     return Table(
         f"{prefix}-{slug(found.task.name)}",
@@ -182,7 +182,7 @@ def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table 
 def others(found: TaskAnalysis) -> Table | None:
     """The secondary metrics: mean over seeds ± their standard deviation."""
     known = {found.task.primary, *SECONDARY, *GENERATION, *COSTS, "judge_bits_per_byte"}
-    more = tuple(sorted(set(found.others) - known))
+    more = tuple(sorted(set(found.secondary) - known))
     return _metrics(
         found, (*(name for name in SECONDARY if name != found.task.primary), *more), "metrics"
     )
@@ -267,8 +267,8 @@ def comparisons(
         second = who(lead.second, CONTROL if control else "")
         cells = [code(lead.first) + (f" over {second}" if lead.second != SCRATCH else "")]
         cells[0] += "" if lead.controlled or verdicts else f", {lead.label}"
-        cells += [written(metric, d, decimals, sign=True)]
-        cells += ["yes" if lead.clear else "no", probability(d.p), probability(lead.holm)]
+        cells += [format_interval(metric, d, decimals, sign=True)]
+        cells += ["yes" if lead.excludes_zero else "no", probability(d.p), probability(lead.holm)]
         cells += [plain(d.detectable * scale, decimals), *([lead.label] if verdicts else [])]
         rows.append(cells)
         numbers.append(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lmcompare.report.analysis import Comparison, TaskAnalysis, find
+from lmcompare.report.analysis import Comparison, TaskAnalysis, analyze
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections.budget import budget, matched
 from lmcompare.report.sections.headline import answer
@@ -17,7 +17,7 @@ def rows(finished: Path) -> Results:
 
 @pytest.fixture
 def found(rows: Results) -> TaskAnalysis:
-    return find(rows, rows.tasks[0])
+    return analyze(rows, rows.tasks[0])
 
 
 def moved(lead: Comparison, value: float, width: float = 0.01, holm: float = 0.001) -> Comparison:
@@ -26,7 +26,7 @@ def moved(lead: Comparison, value: float, width: float = 0.01, holm: float = 0.0
 
 
 def control_lines(found: TaskAnalysis, values: list[float], holm: float = 0.001) -> list[str]:
-    leads = [lead for lead in found.controls if lead.second.startswith("tf-idf")]
+    leads = [lead for lead in found.control_comparisons if lead.second.startswith("tf-idf")]
     controls = [moved(lead, value, holm=holm) for lead, value in zip(leads, values, strict=True)]
     said = answer(replace(found, controls=controls))
     return [line for line in said.lines if "TF-IDF" in line]
@@ -84,7 +84,7 @@ def test_the_headline(found: TaskAnalysis) -> None:
         best = max(found.of("pretrained"), key=lambda one: one.estimate.value).model
         others = [model for model in ("causal", "masked", "seq2seq") if model != best]
         leads = [
-            replace(found.leads[0], first=best, second=other, verdict=verdict)
+            replace(found.comparisons[0], first=best, second=other, verdict=verdict)
             for other, verdict in zip(others, verdicts, strict=True)
         ]
         return answer(replace(found, leads=leads)).headline.replace(f"`{best}`", "BEST")
@@ -122,7 +122,7 @@ def test_gates(rows: Results) -> None:
     plateau = replace(rows, runs=runs)
     assert gates(plateau).startswith("**Gate not passed** by `masked`:")
     verdicts = {
-        (lead.first, lead.second): lead.verdict for lead in find(plateau, plateau.tasks[1]).leads
+        (lead.first, lead.second): lead.verdict for lead in analyze(plateau, plateau.tasks[1]).comparisons
     }
     assert verdicts == {
         ("causal", "masked"): "INCONCLUSIVE",

@@ -6,7 +6,7 @@ import pytest
 
 from lmcompare.core.records import Record
 from lmcompare.report import write
-from lmcompare.report.analysis import find
+from lmcompare.report.analysis import analyze
 from lmcompare.report.results import read
 from lmcompare.report.sections.hypothesis_cards import HypothesisCard, cards, lines, table
 
@@ -30,7 +30,7 @@ def judged(
         made = synthetic(items=400, seeds=seeds, gate=gate)
         made.settings["hypotheses"] = {name: {**PLAIN, **said} for name, said in hypotheses.items()}
         rows = read(made.write(tmp_path / "h"))
-        return {card.name: card for card in cards(rows, [find(rows, task) for task in rows.tasks])}
+        return {card.name: card for card in cards(rows, [analyze(rows, task) for task in rows.tasks])}
 
     return make
 
@@ -147,7 +147,7 @@ def test_pretraining_is_judged_by_its_lowest_validation_loss(
     }
     made.settings["hypotheses"] = {"H7": said}
     rows = read(made.write(tmp_path / "h"))
-    (card,) = cards(rows, [find(rows, task) for task in rows.tasks])
+    (card,) = cards(rows, [analyze(rows, task) for task in rows.tasks])
     assert card.verdict.word == word
     assert card.difference is not None and card.difference.value == pytest.approx(
         rises[0] - rises[1]

@@ -8,7 +8,7 @@ import pytest
 from lmcompare.core.errors import InputError
 from lmcompare.report import summary as across_folders
 from lmcompare.report import write
-from lmcompare.report.analysis import MeasuredModel, TaskAnalysis, find
+from lmcompare.report.analysis import MeasuredModel, TaskAnalysis, analyze
 from lmcompare.report.results import CONTROL, PRETRAINED, read
 from lmcompare.report.sections.headline import answer
 from lmcompare.report.sections.overview import across, best, note, summary, table, verdict
@@ -17,7 +17,7 @@ from lmcompare.report.sections.overview import across, best, note, summary, tabl
 @pytest.fixture
 def found(finished: Path) -> list[TaskAnalysis]:
     rows = read(finished)
-    return [find(rows, task) for task in rows.tasks]
+    return [analyze(rows, task) for task in rows.tasks]
 
 
 def valued(one: MeasuredModel, value: float, **changed: Any) -> MeasuredModel:
@@ -86,7 +86,7 @@ def test_a_bound_is_no_control_to_beat(found: list[TaskAnalysis]) -> None:
 def test_equal_values_are_all_bold_and_none_is_called_best(found: list[TaskAnalysis]) -> None:
     one = found[0]
     measured = {key: valued(value, 0.5) for key, value in one.measured.items()}
-    leads = [replace(lead, verdict="INCONCLUSIVE") for lead in one.leads]
+    leads = [replace(lead, verdict="INCONCLUSIVE") for lead in one.comparisons]
     leads = [
         replace(lead, first="causal", second=other)
         for lead, other in zip(leads, ("masked", "seq2seq"), strict=False)
@@ -107,7 +107,7 @@ def test_the_verdict_is_that_of_the_weakest_lead(found: list[TaskAnalysis]) -> N
     one = found[1]
 
     def judged(*words: str) -> str:
-        leads = [lead for lead in one.leads if lead.first == "causal"]
+        leads = [lead for lead in one.comparisons if lead.first == "causal"]
         return verdict(
             replace(
                 one, leads=[replace(x, verdict=word) for x, word in zip(leads, words, strict=True)]
@@ -126,7 +126,7 @@ def test_the_verdict_is_that_of_the_weakest_lead(found: list[TaskAnalysis]) -> N
 
 
 def test_the_summary_counts_by_family(found: list[TaskAnalysis]) -> None:
-    leads = [replace(lead, verdict="INCONCLUSIVE") for lead in found[1].leads]
+    leads = [replace(lead, verdict="INCONCLUSIVE") for lead in found[1].comparisons]
     lines = summary([found[0], found[1], replace(found[1], leads=leads)])
     assert [line.split("**")[1] for line in lines[:2]] == ["Understanding", "Generation"]
     assert (
@@ -134,7 +134,7 @@ def test_the_summary_counts_by_family(found: list[TaskAnalysis]) -> None:
         == "**Generation**, 2 tasks: `causal` ahead of all others on 1 and INCONCLUSIVE on 1."
     )
     helped = ", ".join(
-        f"`{lead.first}` on {int(lead.told and lead.difference.value > 0)} of 1"
+        f"`{lead.first}` on {int(lead.significant and lead.difference.value > 0)} of 1"
         for lead in found[0].gains
     )
     assert (
@@ -173,7 +173,7 @@ def test_no_interval_goes_beyond_what_a_metric_can_be(
     ]
     made.records = [replace(r, value=r.value * 1.4) if r.seed == 2 else r for r in made.records]
     rows = read(made.write(tmp_path))
-    estimates = [one.estimate for one in find(rows, rows.tasks[0]).of(PRETRAINED)]
+    estimates = [one.estimate for one in analyze(rows, rows.tasks[0]).of(PRETRAINED)]
     assert [(one.low >= -1, one.high) for one in estimates] == [(True, 1.0)] * 3
     # One word of the YAML file says nothing that the description does not say.
     assert "How each was asked" not in write(tmp_path).read_text(encoding="utf-8")

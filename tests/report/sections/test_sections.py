@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmcompare.report.analysis import TaskAnalysis, find
+from lmcompare.report.analysis import TaskAnalysis, analyze
 from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections import ablations as variants
@@ -28,7 +28,7 @@ ARMS = ("causal", "masked", "seq2seq")
 @pytest.fixture(scope="module")
 def plain(finished: Path) -> tuple[Results, list[TaskAnalysis]]:
     rows = read(finished)
-    return rows, [find(rows, task) for task in rows.tasks]
+    return rows, [analyze(rows, task) for task in rows.tasks]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def rich(synthetic: Maker, tmp_path: Path) -> tuple[Results, list[TaskAnalysis]]
         for run in made.runs
     ]
     rows = read(made.write(tmp_path / "rich"))
-    return rows, [find(rows, task) for task in rows.tasks]
+    return rows, [analyze(rows, task) for task in rows.tasks]
 
 
 def there(block: Section | None) -> Section:
@@ -315,7 +315,7 @@ def test_the_luck_of_a_seed_is_told_of_four_seeds_or_more(synthetic: Maker, plai
                                                          tmp_path: Path) -> None:  # fmt: skip
     assert not any(luck.block(found) for found in plain[1])
     rows = read(synthetic(items=40, seeds=(1, 2, 3, 4, 5)).write(tmp_path / "five"))
-    for found in [find(rows, task) for task in rows.tasks]:
+    for found in [analyze(rows, task) for task in rows.tasks]:
         one = luck.block(found)
         assert one is not None and one.table is not None
         frame = one.table.numbers.set_index(["model", "other"])
@@ -357,7 +357,7 @@ def test_what_the_right_side_is_worth(synthetic: Maker, tmp_path: Path) -> None:
         for model in ("masked", "causal")
     }
     rows = read(made.write(tmp_path / "gap"))
-    sentiment, continuation = [find(rows, task) for task in rows.tasks]
+    sentiment, continuation = [analyze(rows, task) for task in rows.tasks]
     assert sides.block(rows, sentiment) is None
     one = sides.block(rows, continuation)
     assert one is not None and one.table is not None
@@ -380,7 +380,7 @@ def test_one_text_under_every_prompt_is_no_answer(synthetic: Maker, tmp_path: Pa
         for model in ("masked", "seq2seq")
     }
     rows = read(made.write(tmp_path / "rows"))
-    found = [find(rows, task) for task in rows.tasks]
+    found = [analyze(rows, task) for task in rows.tasks]
     assert samples.constant(rows, "continuation") == {"seq2seq": "2 of 2 seeds"}
     assert samples.constant(rows, "sentiment") == {} and samples.warned(rows, "sentiment") == ""
     text = Page(rows, found).markdown()

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lmcompare.report.analysis import find
+from lmcompare.report.analysis import analyze
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections import task_figure as figures
 
@@ -66,9 +66,9 @@ def test_a_legend_is_no_wider_than_the_page(names: list[str], wanted: int) -> No
 
 
 def test_differences_that_are_all_nothing_have_an_axis_of_plain_numbers(rows: Results) -> None:
-    found = find(rows, rows.tasks[0])
-    dust = replace(found.leads[0].difference, value=0.0, low=-5e-17, high=0.0)
-    leads = [replace(lead, difference=dust) for lead in found.leads]
+    found = analyze(rows, rows.tasks[0])
+    dust = replace(found.comparisons[0].difference, value=0.0, low=-5e-17, high=0.0)
+    leads = [replace(lead, difference=dust) for lead in found.comparisons]
     axes = Figure().subplots()
     figures._differences(axes, replace(found, leads=leads, gains=[]), rows.models)
     assert axes.get_xlim()[1] > 1e-4
@@ -76,13 +76,13 @@ def test_differences_that_are_all_nothing_have_an_axis_of_plain_numbers(rows: Re
 
 def test_figures_are_as_wide_as_a_page_and_always_the_same(rows: Results) -> None:
     for task in rows.tasks:
-        drawn = figures.task(find(rows, task), rows.models)
+        drawn = figures.task(analyze(rows, task), rows.models)
         assert size(drawn)[0] == 1536 and size(drawn)[1] < 1600
-        assert drawn == figures.task(find(rows, task), rows.models)
+        assert drawn == figures.task(analyze(rows, task), rows.models)
 
 
 def test_a_bound_is_not_the_best_control(rows: Results) -> None:
-    found = find(rows, rows.tasks[0])
+    found = analyze(rows, rows.tasks[0])
     controls = [one for one in found.measured.values() if one.condition == "control"]
     perfect = replace(
         controls[0], model="oracle", estimate=replace(controls[0].estimate, value=1.0)
