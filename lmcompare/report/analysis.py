@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.report.formatting import MetricFormat, fitting_decimals, interval, metric_format
-from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, item_outcomes, paired
+from lmcompare.report.outcomes import ItemOutcomes, item_outcomes, paired, pretraining_gain
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.statistics.verdicts import Says
 
@@ -212,7 +212,9 @@ def _labelled(rows: Results, made: list[Comparison]) -> list[Comparison]:
     ]
 
 
-def with_verdict(lead: Comparison, metric: MetricFormat, sesoi: float, *, passed: bool) -> Comparison:
+def with_verdict(
+    lead: Comparison, metric: MetricFormat, sesoi: float, *, passed: bool
+) -> Comparison:
     """Return the comparison with its verdict, in the unit in which the metric is shown.
 
     Args:

@@ -11,20 +11,20 @@ import pandas as pd
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.report.analysis import (
     Comparison,
-    decimals_of,
-    with_verdict,
     compare_pairs,
-    smallest_effect,
+    decimals_of,
     format_interval,
+    smallest_effect,
+    with_verdict,
 )
 from lmcompare.report.formatting import (
     NONE,
     MetricFormat,
     counted,
     joined,
+    metric_format,
     plain,
     probability,
-    metric_format,
 )
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import ItemOutcomes, comparable, item_outcomes, paired
@@ -122,9 +122,12 @@ def _section(
     found = [pair for pair in found if any(pair.outcomes) or pair.refused]
     open_ = [pair for pair in found if not pair.refused]
     differences = [
-        (str(i), "", paired(*pair.outcomes, metric.largest_difference)) for i, pair in enumerate(open_)
+        (str(i), "", paired(*pair.outcomes, metric.largest_difference))
+        for i, pair in enumerate(open_)
     ]
-    compared = {lead.first: lead for lead in compare_pairs(differences, task.better, best_first=False)}
+    compared = {
+        lead.first: lead for lead in compare_pairs(differences, task.better, best_first=False)
+    }
     lines = [f"## {escape(task.name)}", ""]
     if compared:
         decimals = decimals_of(metric, [lead.difference for lead in compared.values()])

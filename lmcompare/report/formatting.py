@@ -101,9 +101,7 @@ METRICS = {
     "ter": MetricFormat("TER", "", 1, "lower", 1),
     "wer": MetricFormat("word error rate", "%", 100, "lower", 1),
     "wer_by_likelihood": MetricFormat("word error rate by likelihood", "%", 100, "lower", 1),
-    "bits_per_byte_left": MetricFormat(
-        "bits per byte, given the left side alone", better="lower"
-    ),
+    "bits_per_byte_left": MetricFormat("bits per byte, given the left side alone", better="lower"),
     "bits_per_byte": MetricFormat("bits per byte", "bits per byte", better="lower"),
     "margin": MetricFormat("margin below the unigram", "nats per target", better="higher"),
     "validation_rise": MetricFormat(

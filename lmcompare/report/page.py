@@ -124,7 +124,9 @@ class Page:
                 tables.results(one) if one.measured else None,
                 tables.comparisons(one, one.comparisons, "differences"),
                 tables.comparisons(one, one.gains, "gains", "network", "gain"),
-                tables.comparisons(one, one.gain_comparisons, "gain-differences", ahead="gained more by"),
+                tables.comparisons(
+                    one, one.gain_comparisons, "gain-differences", ahead="gained more by"
+                ),
                 tables.comparisons(one, one.control_comparisons, "controls"),
                 tables.others(one),
                 tables.generation(one),
@@ -185,7 +187,7 @@ class Page:
             "description": escape(rows.settings.get("description") or ""),
             "missing": rows.missing_cells,
             "missing_shown": ", ".join(shown) + (f" and {more} more" if more > 0 else ""),
-            "expected": len(rows.expected_cells),
+            "cells_expected": len(rows.expected_cells),
             "objectives": [
                 f"**{escape(model)}**: {compared.objective(rows, model)}" for model in rows.models
             ],

@@ -74,8 +74,8 @@ def test_the_page_holds_all_that_the_report_holds(finished: Path, tmp_path: Path
         written = table.read_text(encoding="utf-8")
         assert (
             written.startswith("\\begin{tabular}{")
-            and "\\toprule" in format_interval
-            and "`" not in format_interval
+            and "\\toprule" in written
+            and "`" not in written
         )
     assert len(list((finished / "tables").glob("*.tex"))) > 8
     for table in (finished / "tables").glob("*.parquet"):

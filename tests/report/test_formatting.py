@@ -11,10 +11,10 @@ from lmcompare.report.formatting import (
     fitting_decimals,
     interval,
     joined,
+    metric_format,
     plain,
     probability,
     shortened,
-    metric_format,
     signed,
 )
 
@@ -96,7 +96,10 @@ def test_words() -> None:
 
 
 def test_headings_say_unit_and_direction() -> None:
-    assert metric_format("accuracy").heading == "accuracy, % ↑" and metric_format("accuracy").points == "points"
+    assert (
+        metric_format("accuracy").heading == "accuracy, % ↑"
+        and metric_format("accuracy").points == "points"
+    )
     assert metric_format("f1").heading == "F1, % ↑" and metric_format("recall").points == "points"
     assert metric_format("bits_per_byte").heading == "bits per byte ↓"
     assert metric_format("new_score", "lower").heading == "new score ↓"

@@ -176,7 +176,12 @@ def test_no_interval_goes_beyond_what_there_can_be(synthetic: type, tmp_path: Pa
         ("gain-differences", 2),
     ):
         frame = pd.read_csv(folder / "tables" / f"{name}-sentiment.csv")
-        assert (frame["low"] >= -largest_difference).all() and (frame["high"] <= largest_difference).all(), name
-        cut += int((frame["low"] == -largest_difference).sum() + (frame["high"] == largest_difference).sum())
+        assert (frame["low"] >= -largest_difference).all() and (
+            frame["high"] <= largest_difference
+        ).all(), name
+        cut += int(
+            (frame["low"] == -largest_difference).sum()
+            + (frame["high"] == largest_difference).sum()
+        )
     assert cut > 2, "two seeds that differ make intervals wider than the scale"
     assert cells((folder / "report.md").read_text(encoding="utf-8"))

@@ -7,7 +7,13 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.report.analysis import analyze, measure
-from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, linearized, item_outcomes, paired
+from lmcompare.report.outcomes import (
+    ItemOutcomes,
+    item_outcomes,
+    linearized,
+    paired,
+    pretraining_gain,
+)
 from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 

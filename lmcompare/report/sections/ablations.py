@@ -100,7 +100,9 @@ def _table(
             m = found.measured.get((model, condition))
             decimals = decimals_of(found.metric, [x.estimate for x in found.of(PRETRAINED)])
             cells.append(
-                format_interval(found.metric, m.estimate, decimals) if m and m.exactness in PROPER else NONE
+                format_interval(found.metric, m.estimate, decimals)
+                if m and m.exactness in PROPER
+                else NONE
             )
         lines.append([who(model, condition), condition, *cells])
     return Table(name, ["model", "condition", *headings], lines, _numbers(one, labels))

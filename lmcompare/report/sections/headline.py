@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.analysis import (
+    Comparison,
+    MeasuredModel,
+    TaskAnalysis,
+    decimals_of,
+    format_interval,
+)
 from lmcompare.report.formatting import CEILINGS, control_title, joined, plain, probability
 from lmcompare.report.markdown import code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
@@ -192,8 +198,12 @@ def _controls(found: TaskAnalysis) -> list[str]:
         if name in CEILINGS:
             lines.append((2, f"{title} is a bound: no network can beat it."))
             continue
-        wins = [code(lead.first) for lead in leads if lead.significant and lead.difference.value > 0]
-        loses = [code(lead.first) for lead in leads if lead.significant and lead.difference.value < 0]
+        wins = [
+            code(lead.first) for lead in leads if lead.significant and lead.difference.value > 0
+        ]
+        loses = [
+            code(lead.first) for lead in leads if lead.significant and lead.difference.value < 0
+        ]
         above = [
             code(lead.first)
             for lead in leads

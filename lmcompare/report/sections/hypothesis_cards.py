@@ -8,18 +8,24 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.core.settings import GATE, PRETRAINING
-from lmcompare.report.analysis import TaskAnalysis, holm_corrected, decimals_of, verdict, format_interval
+from lmcompare.report.analysis import (
+    TaskAnalysis,
+    decimals_of,
+    format_interval,
+    holm_corrected,
+    verdict,
+)
 from lmcompare.report.formatting import (
     MetricFormat,
     control_title,
     counted,
+    metric_format,
     minus,
     plain,
     probability,
-    metric_format,
 )
 from lmcompare.report.markdown import Table, code, escape
-from lmcompare.report.outcomes import ItemOutcomes, pretraining_gain, item_outcomes, paired, shifted
+from lmcompare.report.outcomes import ItemOutcomes, item_outcomes, paired, pretraining_gain, shifted
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
 from lmcompare.report.sections import right_context as sides
 from lmcompare.report.sections import samples
@@ -55,7 +61,9 @@ class HypothesisCard:
 
 
 _PRETRAINING = TaskAnalysis(
-    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)), metric_format("margin"), 0.0
+    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)),
+    metric_format("margin"),
+    0.0,
 )
 """What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
 
@@ -137,7 +145,9 @@ def _difference(
 
     def gain(model: str) -> ItemOutcomes | None:
         pretrained, scratch = of(model, PRETRAINED), of(model, SCRATCH)
-        return None if pretrained is None or scratch is None else pretraining_gain(pretrained, scratch)
+        return (
+            None if pretrained is None or scratch is None else pretraining_gain(pretrained, scratch)
+        )
 
     first, second = said["first"], said.get("second")
     if said.get("of") == "gain":
@@ -149,7 +159,9 @@ def _difference(
         other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
     if (said.get("direction") or task.better) == "lower":
         one, other = other, one
-    largest_difference = metric_format(name).largest_difference * (2 if said.get("of") == "gain" and second else 1)
+    largest_difference = metric_format(name).largest_difference * (
+        2 if said.get("of") == "gain" and second else 1
+    )
     difference = paired(one, other, largest_difference)
     if difference is None or one is None:
         return None, float("nan")

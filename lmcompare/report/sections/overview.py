@@ -6,7 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, decimals_of, format_interval
+from lmcompare.report.analysis import (
+    Comparison,
+    MeasuredModel,
+    TaskAnalysis,
+    decimals_of,
+    format_interval,
+)
 from lmcompare.report.formatting import CEILINGS, NONE, control_title, counted, joined
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.results import CONTROL, PRETRAINED
@@ -70,7 +76,9 @@ def _row(found: TaskAnalysis, groups: Mapping[str, Sequence[str]]) -> list[str]:
     for group in groups.values():
         one = _first(found, [one for one in _comparable(found, PRETRAINED) if one.model in group])
         cells.append(_cell(found, one, top, name=code(one.model) if one and len(group) > 1 else ""))
-    cells.append(_cell(found, control, top, name=escape(control_title(control.model)) if control else ""))
+    cells.append(
+        _cell(found, control, top, name=escape(control_title(control.model)) if control else "")
+    )
     return [*cells, _beaten_by(found, control), verdict(found)]
 
 
@@ -129,7 +137,9 @@ def summary(findings: Sequence[TaskAnalysis]) -> list[str]:
         )
     gains = [lead for found in findings for lead in found.gains]
     if gains:
-        helped = Counter(lead.first for lead in gains if lead.significant and lead.difference.value > 0)
+        helped = Counter(
+            lead.first for lead in gains if lead.significant and lead.difference.value > 0
+        )
         asked = Counter(lead.first for lead in gains)
         parts = [f"{code(model)} on {helped[model]} of {number}" for model, number in asked.items()]
         lines.append(f"Pretraining beat the same network from scratch: {joined(parts)}.")

@@ -4,7 +4,7 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.report.analysis import TaskAnalysis, decimals_of, format_interval
-from lmcompare.report.formatting import plain, metric_format
+from lmcompare.report.formatting import metric_format, plain
 from lmcompare.report.markdown import Table, code, slug
 from lmcompare.report.outcomes import item_outcomes, paired
 from lmcompare.report.results import PRETRAINED, Results

@@ -188,7 +188,9 @@ def _variance(frame: pd.DataFrame) -> Table | None:
 def unlearnt(rows: Results) -> str:
     """Name the networks of a law that have not passed the gate, and say what that means; '' if all have."""
     failed = [
-        code(model) for model in points(rows)["model"].unique() if rows.converged(str(model)) is False
+        code(model)
+        for model in points(rows)["model"].unique()
+        if rows.converged(str(model)) is False
     ]
     if not failed:
         return ""

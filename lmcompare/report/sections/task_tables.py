@@ -15,7 +15,14 @@ from lmcompare.report.analysis import (
     decimals_of,
     format_interval,
 )
-from lmcompare.report.formatting import NONE, MetricFormat, control_title, plain, probability, metric_format
+from lmcompare.report.formatting import (
+    NONE,
+    MetricFormat,
+    control_title,
+    metric_format,
+    plain,
+    probability,
+)
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
 

@@ -122,7 +122,8 @@ def test_gates(rows: Results) -> None:
     plateau = replace(rows, runs=runs)
     assert gates(plateau).startswith("**Gate not passed** by `masked`:")
     verdicts = {
-        (lead.first, lead.second): lead.verdict for lead in analyze(plateau, plateau.tasks[1]).comparisons
+        (lead.first, lead.second): lead.verdict
+        for lead in analyze(plateau, plateau.tasks[1]).comparisons
     }
     assert verdicts == {
         ("causal", "masked"): "INCONCLUSIVE",

@@ -30,7 +30,9 @@ def judged(
         made = synthetic(items=400, seeds=seeds, gate=gate)
         made.settings["hypotheses"] = {name: {**PLAIN, **said} for name, said in hypotheses.items()}
         rows = read(made.write(tmp_path / "h"))
-        return {card.name: card for card in cards(rows, [analyze(rows, task) for task in rows.tasks])}
+        return {
+            card.name: card for card in cards(rows, [analyze(rows, task) for task in rows.tasks])
+        }
 
     return make
 
