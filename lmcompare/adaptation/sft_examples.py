@@ -32,10 +32,13 @@ def learn_answer(
 
     With prompt 5, answer 6 7, a block of 4, eos 2 and mask 4; k came out as 2:
 
-    >>> example = learn_answer(Causal(), np.array([5]), np.array([6, 7]), 4, special, rng)
+    >>> from lmcompare.objectives.causal import Causal
+    >>> from lmcompare.objectives.masked import Masked
+    >>> prompt, answer, rng = np.array([5]), np.array([6, 7]), np.random.default_rng(24)
+    >>> example = learn_answer(Causal(), prompt, answer, 4, special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 6, 7], [-100, 6, 7, 2])
-    >>> example = learn_answer(Masked(), np.array([5]), np.array([6, 7]), 4, special, rng)
+    >>> example = learn_answer(Masked(), prompt, answer, 4, special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
     ([5, 6, 4, 4, 2], [-100, -100, 7, 2, -100], [0.0, 0.0, 2.0, 2.0, 0.0])
 

@@ -63,7 +63,7 @@ def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -
         role: of the block.
         vocabulary: number of ids.
 
-    >>> tiny = settings.Network(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
     >>> parameters(tiny, "decoder", 10), parameters(tiny, "encoder-decoder", 10)["parameters_without_embeddings"]
     ({'parameters': 760, 'parameters_without_embeddings': 680}, 1632)
     """

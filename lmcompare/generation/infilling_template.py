@@ -84,7 +84,7 @@ def parse(text: str, mask_token: str | None = None) -> TypedTemplate:
     """Cut a text at its markers; markers with nothing but spaces between them are one hole.
 
     >>> parse("the film was <mask> [MASK], a <hole>.")
-    Typed(parts=['the film was', ', a', '.'], spaces=[' ', ' '], sizes=[2, None])
+    TypedTemplate(parts=['the film was', ', a', '.'], spaces=[' ', ' '], sizes=[2, None])
 
     Args:
         text: as typed.

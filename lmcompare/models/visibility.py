@@ -49,7 +49,13 @@ def visibility(
         special: of its vocabulary.
         batch_tokens: positions that one forward pass may hold.
 
-    >>> visibility(network, Causal().encoding_example(np.array([50, 51]), special), special).own.astype(int).tolist()
+    >>> from lmcompare.core.settings import NetworkSettings
+    >>> from lmcompare.models import network as networks
+    >>> from lmcompare.objectives.causal import Causal
+    >>> tiny = NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> network = networks.build(tiny, "decoder", special, seed=1)
+    >>> example = Causal().encoding_example(np.array([50, 51]), special)
+    >>> visibility(network, example, special).own.astype(int).tolist()
     [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     """
     if example.decoder_inputs is None:

@@ -21,7 +21,8 @@ class Bart:
     'Sentence permutation': the sentences of each document in a block change places; the eos between documents stays.
     Special tokens are never masked. Every token is asked for, eos between documents too.
 
-    >>> example = Bart(rate=0.34, mean_span=1, permute=False).training_example(np.array([5, 6, 7]), special, rng)   # mask is 4
+    >>> rng = np.random.default_rng(4)  # mask is 4
+    >>> example = Bart(rate=0.34, mean_span=1, permute=False).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [1, 5, 6], [5, 6, 7])
 

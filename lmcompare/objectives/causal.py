@@ -15,7 +15,8 @@ from lmcompare.objectives import OBJECTIVES, Family, Role
 class Causal:
     """Predict each token from those before it (Radford et al. 2018, section 3.1).
 
-    >>> example = Causal().training_example(np.array([5, 6, 7]), special, rng)   # bos is 1
+    >>> rng = np.random.default_rng(0)  # bos is 1
+    >>> example = Causal().training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 6], [5, 6, 7])
     """

@@ -21,7 +21,8 @@ class GLM:
     came before. A span begins with the name of its hole and ends with eos, which is asked for. Special tokens are
     never cut out.
 
-    >>> example = GLM(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)   # eos 2, sentinel 9
+    >>> rng = np.random.default_rng(0)  # eos 2, sentinel 9
+    >>> example = GLM(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.visible
     ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
 

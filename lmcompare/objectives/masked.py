@@ -21,7 +21,8 @@ class Masked:
     Of the tokens asked for, 80% are replaced by the mask, 10% by a random token of the text's vocabulary (never by a
     special one), and 10% are left as they are. Special tokens are never asked for.
 
-    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).training_example(np.array([5, 6, 7]), special, rng)   # mask is 4
+    >>> rng = np.random.default_rng(9)  # mask is 4
+    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
 
@@ -30,13 +31,15 @@ class Masked:
     unbiased estimate of an upper bound, in nats, on -log p of the block given its length: the mean over all orders of
     -log p in that order (Hoogeboom et al. 2022, section 3). The weights of a block add up to n.
 
-    >>> example = Masked(rate="uniform").training_example(np.array([5, 6, 7]), special, rng)   # k came out as 2
+    >>> rng = np.random.default_rng(6)  # k came out as 2
+    >>> example = Masked(rate="uniform").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
     ([4, 6, 4], [5, -100, 7], [1.5, 0.0, 1.5])
 
     ``shifted`` asks for a token where the one before it is read, as a causal LM does, so that both can share one
     stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
 
+    >>> rng = np.random.default_rng(9)
     >>> example = Masked(rate=0.3, masked=1.0, random=0.0, shifted=True).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 4], [-100, 6, -100])

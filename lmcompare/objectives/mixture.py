@@ -44,6 +44,8 @@ class Mixture(Composed):
     One part answers: it scores, decodes and reads, and its role is the network's own. Another part can be asked on
     the same network with ``part``.
 
+    >>> from lmcompare.objectives.causal import Causal
+    >>> from lmcompare.objectives.masked import Masked
     >>> mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), answer="masked")
     >>> mixture.role, mixture.exactness, mixture.family, round(mixture.share, 4), mixture.part("causal")
     ('encoder', 'chain', 'mixed', 0.7875, Causal())

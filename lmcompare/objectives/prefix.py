@@ -19,12 +19,14 @@ class Prefix:
     uniformly from 1 token to all but one; only the rest is asked for, a half on average. As for a causal LM, the eos
     between documents is asked for.
 
-    >>> example = Prefix().training_example(np.array([5, 6, 7]), special, rng)   # bos is 1; the prefix came out as 5
+    >>> rng = np.random.default_rng(1)  # bos is 1; the prefix came out as 5
+    >>> example = Prefix().training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.visible
     ([1, 5, 6], [-100, 6, 7], 2)
 
     With ``network: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
 
+    >>> rng = np.random.default_rng(1)
     >>> example = Prefix(network="encoder-decoder").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([1, 5], [1, 6], [6, 7])

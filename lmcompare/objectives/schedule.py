@@ -40,6 +40,9 @@ class Schedule(Composed):
     and its role is the network's own. The learning rate goes on as if nothing had changed, and so does the order of
     the blocks. The points of the validation curve all ask as the last stage does.
 
+    >>> from lmcompare.objectives.causal import Causal
+    >>> from lmcompare.objectives.masked import Masked
+    >>> rng = np.random.default_rng(0)
     >>> schedule = Schedule((Stage(Causal(), share=0.25), Stage(Masked())))
     >>> [schedule.pick(rng, progress).kind for progress in (0.0, 0.24, 0.25, 1.0)]
     ['causal', 'causal', 'masked', 'masked']

@@ -19,7 +19,8 @@ class Seq2Seq:
 
     Special tokens are never cut out.
 
-    >>> example = Seq2Seq(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)   # bos 1, eos 2, sentinel 9
+    >>> rng = np.random.default_rng(0)  # bos 1, eos 2, sentinel 9
+    >>> example = Seq2Seq(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 9, 7], [1, 9, 6], [9, 6, 2])
     """

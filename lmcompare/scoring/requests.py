@@ -115,6 +115,7 @@ def ask_pair(
 
     With prompt 5, completion 6 7 of one word, and mask 4:
 
+    >>> from lmcompare.objectives.masked import Masked
     >>> pair = TokenizedPair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
     >>> for method in ("chain", "pll", "pll-word-l2r", "pll-whole-word"):
     ...     print(method, [one.example.inputs.tolist() for one in ask_pair(Masked(), pair, special, method)])

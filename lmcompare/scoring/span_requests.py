@@ -36,6 +36,9 @@ def reads_right(objective: Objective, special: SpecialTokens) -> bool:
     Masked models, those that write spans after sentinels (seq2seq, T5, glm) and other encoder-decoders with a mask
     (bart) do. Causal and prefix models do not: they can only weigh what they have said by how the text goes on.
 
+    >>> from lmcompare.objectives.causal import Causal
+    >>> from lmcompare.objectives.masked import Masked
+    >>> from lmcompare.objectives.seq2seq import Seq2Seq
     >>> [reads_right(objective, special) for objective in (Causal(), Masked(), Seq2Seq())]
     [False, True, True]
     """
@@ -56,6 +59,8 @@ def ask_gap(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> l
 
     With 5 to the left, 8 to the right and 6 7 in the gap; bos 1, mask 4, sentinel 9:
 
+    >>> from lmcompare.objectives.masked import Masked
+    >>> from lmcompare.objectives.seq2seq import Seq2Seq
     >>> gap = SpanRequest(np.array([5]), np.array([6, 7]), np.array([8]))
     >>> [one.inputs.tolist() for one in ask_gap(Masked(), gap, special)]
     [[5, 4, 4, 8], [5, 6, 4, 8]]

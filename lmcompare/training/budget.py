@@ -33,7 +33,7 @@ def forward_flops(
         vocabulary: number of ids.
         targets: positions at which logits are computed.
 
-    >>> tiny = settings.Network(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
     >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3)
     6112.0
     """

@@ -56,7 +56,7 @@ def optimizer_for(
 def schedule(training: settings.TrainingSettings, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate at each step: up in ``warmup``, then down to a tenth.
 
-    >>> factor = schedule(settings.Training(warmup=0.5, decay="linear"), steps=4)
+    >>> factor = schedule(settings.TrainingSettings(warmup=0.5, decay="linear"), steps=4)
     >>> [round(factor(step), 2) for step in range(4)]
     [0.5, 1.0, 1.0, 0.55]
     """
