@@ -76,7 +76,7 @@ class EncodedSplit:
 def _seen(example: Example, attention: str) -> Example:
     if attention == "own":
         return example
-    return replace(example, visible="all" if attention == "bidirectional" else "past")
+    return replace(example, attention="full" if attention == "bidirectional" else "causal")
 
 
 class ModelWithHead(nn.Module):

@@ -79,7 +79,7 @@ class ClassificationHead:
 
     def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
         """Pool. Shape (B, width)."""
-        return pool(states, reading.tensors.read, self.pooling)
+        return pool(states, reading.tensors.attention_mask, self.pooling)
 
     def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
         """Return the cross-entropy in nats."""
@@ -161,7 +161,7 @@ class PairHead:
 
     def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
         """Pool and combine. Shape (B, 4 width)."""
-        pooled = pool(states, reading.tensors.read, self.pooling)
+        pooled = pool(states, reading.tensors.attention_mask, self.pooling)
         u, v = pooled[0::2], pooled[1::2]
         return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
 
@@ -204,7 +204,7 @@ class SpanHead:
     def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
         """Return the mean cross-entropy of beginning and end, in nats."""
         assert reading.starts is not None
-        ends = reading.tensors.read.sum(1) - 1
+        ends = reading.tensors.attention_mask.sum(1) - 1
         wanted = torch.tensor(np.array(reading.wanted), device=said.device)
         wanted = torch.where(wanted >= 0, wanted + reading.starts[:, None], ends[:, None])
         return F.cross_entropy(
@@ -215,7 +215,7 @@ class SpanHead:
         """Return the best spans."""
         assert reading.marks is not None and reading.starts is not None
         rows = torch.arange(len(said), device=said.device)
-        nowhere = said[rows, reading.tensors.read.sum(1) - 1].sum(-1)
+        nowhere = said[rows, reading.tensors.attention_mask.sum(1) - 1].sum(-1)
         begins, ends = said.masked_fill((reading.marks <= 0)[..., None], -torch.inf).unbind(-1)
         spans = begins[:, :, None] + ends[:, None, :]  # (B, n, n)
         near = (
@@ -234,5 +234,7 @@ class SpanHead:
         """Leave what may not be said out of the softmax."""
         assert reading.marks is not None
         allowed = reading.marks > 0
-        allowed[torch.arange(len(said), device=said.device), reading.tensors.read.sum(1) - 1] = True
+        allowed[
+            torch.arange(len(said), device=said.device), reading.tensors.attention_mask.sum(1) - 1
+        ] = True
         return said.masked_fill(~allowed[..., None], -torch.inf)

@@ -81,12 +81,12 @@ class BidirectionalPrompt:
     ) -> list[Example]:
         """Ask as the causal objective does; all before the first target is visible."""
         examples = self.causal.scoring_examples(prompt, completion, special)
-        return [replace(e, visible=int(np.flatnonzero(e.asked)[0]) + 1) for e in examples]
+        return [replace(e, attention=int(np.flatnonzero(e.has_target)[0]) + 1) for e in examples]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the causal objective does; all of it is visible."""
         begun = self.causal.generation_prompt(prompt, length, special)
-        return replace(begun, visible=len(begun.inputs))
+        return replace(begun, attention=len(begun.inputs))
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,9 @@ def _trial(
             ]
             batch = collate(made, special.pad)
             losses: Tensor = network(BatchTensors.of(batch, device))
-            return (losses * torch.from_numpy(batch.target_weights).to(losses)).sum() / batch.weight
+            return (
+                losses * torch.from_numpy(batch.target_weights).to(losses)
+            ).sum() / batch.total_weight
 
         fitted = fit(
             network,
@@ -262,9 +264,7 @@ def _loss(
 ) -> float:
     """Return the weighted mean of -log p (nats) over all targets."""
     answers = asking.ask(network, special, examples, batch_tokens)
-    weights = [
-        np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples
-    ]
+    weights = [e.dense_weights[e.has_target] for e in examples]
     total = sum((w * a).sum() for w, a in zip(weights, answers, strict=True))
     return float(-total / sum(w.sum() for w in weights))
 

@@ -60,7 +60,7 @@ def learn_answer(
     targets[asked] = inputs[asked]
     inputs[asked] = special.mask
     weights[asked] = length / len(asked)
-    return Example(inputs, targets, visible=begun.visible, weights=weights)
+    return Example(inputs, targets, attention=begun.attention, weights=weights)
 
 
 def score_answer(

@@ -104,7 +104,7 @@ class ModelSide:
         if cost == "tokens":
             return blocks * self.length
         if cost == "targets":
-            return blocks * self.asked.count / rows
+            return blocks * self.asked.num_targets / rows
         if cost in ("flops", "flops_per_token"):
             from lmcompare.training.budget import batch_flops  # torch: only where FLOPs are matched
 
@@ -206,7 +206,7 @@ def _asked(
                     progress=block * 0.6180339887 % 1,
                 )
             )
-        counts = np.array([example.asked.sum() for example in examples])
+        counts = np.array([example.has_target.sum() for example in examples])
         if counts.std() <= _NEAR * counts.mean() * len(counts) ** 0.5:
             break
     return collate(examples, special.pad)

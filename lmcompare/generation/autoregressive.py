@@ -185,9 +185,9 @@ def _by_generate(network: Network, example: Example, cache: bool) -> bool:
     """
     if example.decoder_inputs is not None:
         return True
-    if example.visible == "past":
+    if example.attention == "causal":
         return network.role == "decoder"
-    return cache and example.visible in ("all", len(example.inputs))
+    return cache and example.attention in ("full", len(example.inputs))
 
 
 def again(
@@ -247,7 +247,7 @@ def begun_with(
     arguments: dict[str, Any] = {
         name: torch.from_numpy(array).to(network.device) for name, array in arrays.items()
     }
-    if not decoders and begun[0].visible != "past":
+    if not decoders and begun[0].attention != "causal":
         # A prefix: what was given sees all of itself; new tokens come one at a time and see everything before.
         arguments["is_causal"] = False
     return arguments

@@ -138,7 +138,7 @@ class InfillingRequest:
         inputs, fills, calls = part_a, [], 0
         for i, size in enumerate(holes.sizes):
             inputs = np.append(inputs, special.sentinels[i])
-            begun = Example(inputs, np.full(len(inputs), IGNORE), visible=len(part_a))
+            begun = Example(inputs, np.full(len(inputs), IGNORE), attention=len(part_a))
             sampling = SamplingProcessor(
                 self.temperature, 0, 1.0, [np.random.default_rng([self.seed, i])]
             )
@@ -169,7 +169,7 @@ class InfillingRequest:
                     np.append(inputs[-1], special.eos),
                     np.append(targets[-1], IGNORE),
                 )
-        whole = Example(part_a, part_a, visible=len(part_a))
+        whole = Example(part_a, part_a, attention=len(part_a))
         return self._asked(np.concatenate(inputs), np.concatenate(targets), None, whole)
 
     # -- encoder-decoder, plain text
@@ -321,7 +321,7 @@ class InfillingRequest:
             inputs.astype(np.int64),
             targets.astype(np.int64),
             None if decoder is None else decoder.astype(np.int64),
-            "all" if like is None else like.visible,
+            "full" if like is None else like.attention,
         )
         fitting(example, self.context, "text")
         with evaluating(self.network):

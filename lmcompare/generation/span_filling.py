@@ -42,7 +42,7 @@ def fill_gaps(
         ask_gap(objective, SpanRequest(left, empty, right), special)[0] for left, right in contexts
     ]
     if objective.role == "encoder" and all(
-        (one.inputs[one.asked] == special.mask).all() for one in asked
+        (one.inputs[one.has_target] == special.mask).all() for one in asked
     ):
         return fill(network, asked, special, batch=batch)
     rows: list[Ids] = [empty] * len(contexts)
@@ -77,5 +77,5 @@ def _next(objective: Objective, gap: SpanRequest, length: int, special: SpecialT
         ]
     (question,) = ask_gap(objective, gap, special)
     targets = question.targets.copy()
-    targets[np.flatnonzero(question.asked)[:-1]] = IGNORE
+    targets[np.flatnonzero(question.has_target)[:-1]] = IGNORE
     return replace(question, targets=targets)

@@ -249,7 +249,7 @@ def fill(
         for first in range(0, len(order), batch):
             group = order[first : first + batch]
             begun = collate([examples[i] for i in group], special.pad)
-            holes = begun.read & (begun.inputs == special.mask)
+            holes = begun.attention_mask & (begun.inputs == special.mask)
             rngs = [np.random.default_rng([seed, i]) for i in group]
             board = UnmaskingState(
                 network, special, [examples[i] for i in group], begun.inputs, holes, np.zeros(holes.shape),

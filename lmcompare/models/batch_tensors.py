@@ -31,10 +31,10 @@ class BatchTensors:
     """A Batch on a device: shapes as there."""
 
     inputs: Tensor
-    read: Tensor
+    attention_mask: Tensor
     targets: Tensor
     decoder_inputs: Tensor | None
-    prefix: Tensor
+    prefix_lengths: Tensor
     segments: Tensor | None
     decoder_segments: Tensor | None
     branches: Tensor | None = None
@@ -48,7 +48,7 @@ class BatchTensors:
 
         return cls(**{name: move(getattr(batch, name)) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
-    def own_mask(self, role: Role, dtype: torch.dtype) -> Tensor | None:
+    def self_attention_mask(self, role: Role, dtype: torch.dtype) -> Tensor | None:
         """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest; or 4D.
 
         Args:
@@ -57,9 +57,17 @@ class BatchTensors:
         """
         length = self.inputs.shape[1]
         own = 0 if role == "decoder" else length
-        if self.segments is None and self.branches is None and bool((self.prefix == own).all()):
+        if (
+            self.segments is None
+            and self.branches is None
+            and bool((self.prefix_lengths == own).all())
+        ):
             # On the right of a causal mask, padding is out of sight.
-            return None if role == "decoder" or bool(self.read.all()) else self.read.long()
+            return (
+                None
+                if role == "decoder" or bool(self.attention_mask.all())
+                else self.attention_mask.long()
+            )
         return float_mask(self._seen(), dtype)
 
     def positions(self) -> Tensor | None:
@@ -69,8 +77,8 @@ class BatchTensors:
     def _seen(self) -> Tensor:
         """Return which of ``inputs`` each of them sees. Shape (B, n, n)."""
         place = torch.arange(self.inputs.shape[1], device=self.inputs.device)
-        seen = (place <= place[:, None]) | (place < self.prefix[:, None, None])
-        seen = seen & self.read[:, None, :]
+        seen = (place <= place[:, None]) | (place < self.prefix_lengths[:, None, None])
+        seen = seen & self.attention_mask[:, None, :]
         if self.segments is not None:
             seen = seen & (self.segments[:, :, None] == self.segments[:, None, :])
         if self.branches is not None:
@@ -78,7 +86,7 @@ class BatchTensors:
             seen = seen & (own | (self.branches == 0)[:, None, :])
         return seen
 
-    def decoder_mask(self, dtype: torch.dtype) -> Tensor | None:
+    def decoder_attention_mask(self, dtype: torch.dtype) -> Tensor | None:
         """Return what ``decoder_inputs`` may see of one another: ones (B, m), or 4D where documents are isolated."""
         assert self.decoder_inputs is not None
         if self.decoder_segments is None:
@@ -87,12 +95,12 @@ class BatchTensors:
         same = self.decoder_segments[:, :, None] == self.decoder_segments[:, None, :]
         return float_mask((place <= place[:, None]) & same, dtype)
 
-    def cross_mask(self, dtype: torch.dtype) -> Tensor | None:
+    def cross_attention_mask(self, dtype: torch.dtype) -> Tensor | None:
         """Return what ``decoder_inputs`` may see of ``inputs``: None for all, the padding (B, n), or 4D."""
         if self.decoder_segments is None or self.segments is None:
-            return None if bool(self.read.all()) else self.read.long()
+            return None if bool(self.attention_mask.all()) else self.attention_mask.long()
         same = self.decoder_segments[:, :, None] == self.segments[:, None, :]
-        return float_mask(same & self.read[:, None, :], dtype)
+        return float_mask(same & self.attention_mask[:, None, :], dtype)
 
 
 def float_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:

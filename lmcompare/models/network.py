@@ -82,14 +82,14 @@ class Network(nn.Module):
                 )
                 if (positions := batch.positions()) is not None:
                     given["position_ids"] = positions
-                mask = batch.own_mask(self.role, dtype)
+                mask = batch.self_attention_mask(self.role, dtype)
                 output = self.transformer(input_ids=batch.inputs, attention_mask=mask, **given)
             else:
                 output = self.transformer(
-                    attention_mask=batch.cross_mask(dtype),
+                    attention_mask=batch.cross_attention_mask(dtype),
                     encoder_outputs=self._encode(batch),
                     decoder_input_ids=batch.decoder_inputs,
-                    decoder_attention_mask=batch.decoder_mask(dtype),
+                    decoder_attention_mask=batch.decoder_attention_mask(dtype),
                     use_cache=False,
                 )
         finally:
@@ -114,7 +114,7 @@ class Network(nn.Module):
             if layer is None
             else _without_cache(module) | {"output_hidden_states": True}
         )
-        mask = batch.own_mask(self.role, self.transformer.dtype)
+        mask = batch.self_attention_mask(self.role, self.transformer.dtype)
         output = module(input_ids=batch.inputs, attention_mask=mask, **wanted)
         if layer is None:
             states: Tensor = output.last_hidden_state
@@ -175,15 +175,22 @@ class Network(nn.Module):
             or batch.segments is not None
             or len(batch.inputs) < 2
         ):
-            return encoder(input_ids=batch.inputs, attention_mask=batch.own_mask(self.role, dtype))
-        rows = torch.cat([batch.inputs, batch.read, batch.prefix[:, None]], dim=1)
+            return encoder(
+                input_ids=batch.inputs, attention_mask=batch.self_attention_mask(self.role, dtype)
+            )
+        rows = torch.cat([batch.inputs, batch.attention_mask, batch.prefix_lengths[:, None]], dim=1)
         unique, place = torch.unique(rows, dim=0, return_inverse=True)
         first = torch.full((len(unique),), len(rows), device=rows.device)
         first.scatter_reduce_(0, place, torch.arange(len(rows), device=rows.device), "amin")
         once = replace(
-            batch, inputs=batch.inputs[first], read=batch.read[first], prefix=batch.prefix[first]
+            batch,
+            inputs=batch.inputs[first],
+            attention_mask=batch.attention_mask[first],
+            prefix_lengths=batch.prefix_lengths[first],
         )
-        output = encoder(input_ids=once.inputs, attention_mask=once.own_mask(self.role, dtype))
+        output = encoder(
+            input_ids=once.inputs, attention_mask=once.self_attention_mask(self.role, dtype)
+        )
         return BaseModelOutput(last_hidden_state=output.last_hidden_state[place])
 
 

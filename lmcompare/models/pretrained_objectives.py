@@ -79,18 +79,18 @@ class PretrainedCausal:
         """Ask for the completion after the prompt, in one pass."""
         head = self._head(prompt)
         targets = _ids(_nothing(len(head) - 1), completion)
-        return [Example(_ids(head, completion[:-1]), targets, visible="past")]
+        return [Example(_ids(head, completion[:-1]), targets, attention="causal")]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt; what follows is not there yet."""
         head = self._head(prompt)
-        return Example(head, _nothing(len(head)), visible="past")
+        return Example(head, _nothing(len(head)), attention="causal")
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text as the tokenizer frames it; an empty one as ``start``."""
         inputs = self.frame.text(tokens)
         inputs = inputs if len(inputs) else _ids([self.start])
-        return Example(inputs, _nothing(len(inputs)), visible="past")
+        return Example(inputs, _nothing(len(inputs)), attention="causal")
 
     def _head(self, prompt: Ids) -> Ids:
         before: Sequence[int] = self.frame.before or (() if len(prompt) else (self.start,))

@@ -70,7 +70,8 @@ def check_causal(network: Network, special: SpecialTokens) -> None:
     # An unchanged copy, at the end, says how much rounding alone moves.
     rows = [tokens, *(np.append(tokens[:-1], other) for other in others), tokens]
     batch = BatchTensors.of(
-        collate([Example(row, row, visible="past") for row in rows], special.pad), network.device
+        collate([Example(row, row, attention="causal") for row in rows], special.pad),
+        network.device,
     )
     with evaluating(network):
         before = (

@@ -64,7 +64,7 @@ def visibility(
     decoder = example.decoder_inputs
 
     def states(rows: Ids) -> Tensor:
-        read = [Example(row, row, None, example.visible, example.segments) for row in rows]
+        read = [Example(row, row, None, example.attention, example.segments) for row in rows]
         return network.states(BatchTensors.of(collate(read, special.pad), network.device))
 
     return Visibility(

@@ -33,7 +33,9 @@ class Causal:
     ) -> Example:
         """Ask for every token."""
         return Example(
-            np.concatenate([[special.bos], tokens[:-1]]), tokens.astype(np.int64), visible="past"
+            np.concatenate([[special.bos], tokens[:-1]]),
+            tokens.astype(np.int64),
+            attention="causal",
         )
 
     def scoring_examples(
@@ -45,14 +47,14 @@ class Causal:
         )
         targets = example.targets.copy()
         targets[: len(prompt)] = IGNORE
-        return [Example(example.inputs, targets, visible="past")]
+        return [Example(example.inputs, targets, attention="causal")]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt; what follows is not there yet."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="past")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="causal")
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text between bos and eos."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="past")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="causal")

@@ -23,7 +23,7 @@ class GLM:
 
     >>> rng = np.random.default_rng(0)  # eos 2, sentinel 9
     >>> example = GLM(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)
-    >>> example.inputs.tolist(), example.targets.tolist(), example.visible
+    >>> example.inputs.tolist(), example.targets.tolist(), example.attention
     ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
 
     It differs from the paper in two ways. Our block knows positions in the order of the row, not GLM's pairs (which
@@ -60,18 +60,18 @@ class GLM:
         """Ask for the completion as the one span cut from the end of the prompt; that it ends is not asked."""
         hole = special.sentinels[0]
         whole = self._ask(np.append(prompt, hole), [np.concatenate([[hole], completion])], special)
-        return [Example(whole.inputs[:-1], whole.targets[:-1], visible=whole.visible)]
+        return [Example(whole.inputs[:-1], whole.targets[:-1], attention=whole.attention)]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and a hole, and the hole's name once more, after which its span is written."""
         hole = special.sentinels[0]
         inputs = np.concatenate([prompt, [hole, hole]]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs) - 1)
+        return Example(inputs, np.full(len(inputs), IGNORE), attention=len(inputs) - 1)
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos, all of it visible."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
 
     @staticmethod
     def _ask(holed: Ids, spans: list[Ids], special: SpecialTokens) -> Example:
@@ -79,5 +79,5 @@ class GLM:
         return Example(
             np.concatenate([holed, *spans]).astype(np.int64),
             np.concatenate([np.full(len(holed), IGNORE), *targets]).astype(np.int64),
-            visible=len(holed),
+            attention=len(holed),
         )

@@ -102,7 +102,7 @@ class Masked:
             text = int((~special.is_special(tokens)).sum())
             weights = np.where(asked, text / max(1, int(asked.sum())), 0.0)
         targets = np.where(asked, tokens, IGNORE).astype(np.int64)
-        return Example(self._read(inputs, special), targets, visible="all", weights=weights)
+        return Example(self._read(inputs, special), targets, attention="full", weights=weights)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
@@ -118,7 +118,7 @@ class Masked:
             inputs, targets = whole.copy(), np.full(len(whole), IGNORE)
             inputs[t:] = special.mask
             targets[t] = whole[t]
-            examples.append(Example(self._read(inputs, special), targets, visible="all"))
+            examples.append(Example(self._read(inputs, special), targets, attention="full"))
         return examples
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
@@ -132,14 +132,14 @@ class Masked:
                 "shifted: wanted false to decode by unmasking, got true; let a causal part answer"
             )
         inputs = np.concatenate([prompt, np.full(length, special.mask)]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text and eos."""
         inputs = np.concatenate(
             [[special.bos] if self.shifted else [], tokens, [special.eos]]
         ).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
 
     @property
     def _shares(self) -> tuple[float, float]:

@@ -21,7 +21,7 @@ class Prefix:
 
     >>> rng = np.random.default_rng(1)  # bos is 1; the prefix came out as 5
     >>> example = Prefix().training_example(np.array([5, 6, 7]), special, rng)
-    >>> example.inputs.tolist(), example.targets.tolist(), example.visible
+    >>> example.inputs.tolist(), example.targets.tolist(), example.attention
     ([1, 5, 6], [-100, 6, 7], 2)
 
     With ``network: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
@@ -64,19 +64,19 @@ class Prefix:
         """Read the prompt, which sees itself whole."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
         if self.network == "decoder":
-            return Example(inputs, np.full(len(inputs), IGNORE), visible=len(inputs))
+            return Example(inputs, np.full(len(inputs), IGNORE), attention=len(inputs))
         return Example(inputs, np.array([IGNORE]), np.array([special.bos], dtype=np.int64))
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read the text between bos and eos, all of it visible."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), visible="all")
+        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
 
     def _ask(self, tokens: Ids, prefix: int, special: SpecialTokens) -> Example:
         inputs = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
         targets = tokens.astype(np.int64)
         if self.network == "decoder":
             targets[:prefix] = IGNORE
-            return Example(inputs, targets, visible=prefix + 1)  # bos belongs to the prefix
+            return Example(inputs, targets, attention=prefix + 1)  # bos belongs to the prefix
         decoder = np.concatenate([[special.bos], targets[prefix:-1]])
         return Example(inputs[: prefix + 1], targets[prefix:], decoder)

@@ -65,7 +65,9 @@ def pool_rows(
     ):
         states = model.network.states(batch, layer)
         for pooling in poolings:
-            found[pooling][group] = pool(states, batch.read, pooling).float().cpu().numpy()
+            found[pooling][group] = (
+                pool(states, batch.attention_mask, pooling).float().cpu().numpy()
+            )
     return found
 
 

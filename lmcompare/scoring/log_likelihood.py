@@ -227,9 +227,7 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
         for i, row in enumerate(rows)
         if len(row)
     ]
-    weights = [
-        np.ones(int(e.asked.sum())) if e.weights is None else e.weights[e.asked] for e in examples
-    ]
+    weights = [e.dense_weights[e.has_target] for e in examples]
     total = sum(part.sum() for part in weights)
     if not total:
         raise InputError("loss: wanted texts with at least one target, got none")

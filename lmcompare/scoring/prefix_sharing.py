@@ -59,7 +59,7 @@ def shared(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
     """Return which causal examples begin alike before anything is asked: tokens of the beginning, places of each set.
 
     >>> def ask(size):
-    ...     return Example(np.arange(size), np.append(np.full(size - 1, -100), 7), visible="past")
+    ...     return Example(np.arange(size), np.append(np.full(size - 1, -100), 7), attention="causal")
     >>> shared([ask(40), ask(45), ask(31), ask(31)])
     {32: [[0, 1]]}
     """
@@ -78,7 +78,9 @@ def shared(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
 def _before(example: Example) -> int:
     """Return how many inputs are read before anything is asked, if they see the past alone; else 0."""
     return (
-        int(example.asked.argmax()) if example.visible == "past" and example.segments is None else 0
+        int(example.has_target.argmax())
+        if example.attention == "causal" and example.segments is None
+        else 0
     )
 
 
@@ -114,8 +116,8 @@ def branched(
 def tree(examples: Sequence[Example], size: int) -> Example:
     """Put examples whose first ``size`` inputs are alike into one row, in which these stand once.
 
-    >>> one = Example(np.array([1, 5, 6]), np.array([-100, 6, 7]), visible="past")
-    >>> two = Example(np.array([1, 5]), np.array([-100, 8]), visible="past")
+    >>> one = Example(np.array([1, 5, 6]), np.array([-100, 6, 7]), attention="causal")
+    >>> two = Example(np.array([1, 5]), np.array([-100, 8]), attention="causal")
     >>> row = tree([one, two], 1)
     >>> row.inputs.tolist(), row.targets.tolist(), row.branches.tolist()
     ([1, 5, 6, 5], [-100, 6, 7, 8], [0, 1, 1, 2])
@@ -128,7 +130,7 @@ def tree(examples: Sequence[Example], size: int) -> Example:
             [examples[0].inputs[:size], *(example.inputs[size:] for example in examples)]
         ),
         np.concatenate([np.full(size, IGNORE), *(example.targets[size:] for example in examples)]),
-        visible="past",
+        attention="causal",
         branches=np.concatenate([np.zeros(size, dtype=np.int64), *numbers]),
     )
 
@@ -169,7 +171,7 @@ def _tried(network: Network) -> bool:
     size = len(network.transformer.get_input_embeddings().weight)
     ids = (size // 2 + np.arange(7)) % size  # padding is seldom in the middle
     read = (np.concatenate([ids[:3], rest]) for rest in (ids[3:5], ids[5:7]))
-    texts = [Example(text, np.append([IGNORE] * 2, text[2:]), visible="past") for text in read]
+    texts = [Example(text, np.append([IGNORE] * 2, text[2:]), attention="causal") for text in read]
     try:
         with evaluating(network):
             alone, together = (

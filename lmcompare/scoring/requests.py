@@ -140,7 +140,7 @@ def ask_pair(
     if method in (None, "chain"):
         place = 0
         for example in objective.scoring_examples(pair.prompt, pair.completion, special):
-            asked = int(example.asked.sum())
+            asked = int(example.has_target.sum())
             yield ScoringRequest(example, np.arange(place, place + asked))
             place += asked
         return
@@ -174,7 +174,7 @@ def ask_pair(
 def _template(objective: Objective, pair: TokenizedPair, special: SpecialTokens) -> tuple[Ids, int]:
     """Return the inputs with the whole completion unmasked, and where it begins."""
     example = objective.scoring_examples(pair.prompt, pair.completion, special)[0]
-    first = int(np.flatnonzero(example.asked)[0])
+    first = int(np.flatnonzero(example.has_target)[0])
     inputs, stop = example.inputs.copy(), first + len(pair.completion)
     if not (inputs[first:stop] == special.mask).all() or stop > len(inputs):
         raise InputError(

@@ -96,7 +96,7 @@ def ask_whole(objective: Objective, gap: SpanRequest, special: SpecialTokens) ->
 def _masked(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> list[Example]:
     whole = np.concatenate([gap.span, gap.right]).astype(np.int64)
     template = objective.scoring_examples(gap.left, whole, special)[0]
-    first = int(np.flatnonzero(template.asked)[0])
+    first = int(np.flatnonzero(template.has_target)[0])
     # A shifted objective asks one place to the left of the mask, and does not read the last token.
     start = first + int(template.inputs[first] != special.mask)
     count = len(whole) - (start - first)
@@ -110,7 +110,7 @@ def _masked(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> l
         read[t : len(gap.span)] = special.mask
         inputs[start : start + count] = read[:count]
         targets[first + t] = gap.span[t]
-        examples.append(Example(inputs, targets, visible=template.visible))
+        examples.append(Example(inputs, targets, attention=template.attention))
     return examples
 
 
@@ -128,7 +128,7 @@ def _spanned(objective: Objective, gap: SpanRequest, special: SpecialTokens) -> 
     visible = len(inputs) - 1
     targets = np.concatenate([np.full(visible, IGNORE), gap.span]).astype(np.int64)
     return Example(
-        np.concatenate([inputs, gap.span[:-1]]).astype(np.int64), targets, visible=visible
+        np.concatenate([inputs, gap.span[:-1]]).astype(np.int64), targets, attention=visible
     )
 
 

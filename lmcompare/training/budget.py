@@ -52,7 +52,9 @@ def batch_flops(
 ) -> float:
     """Count the operations of one forward pass over a batch, padding left out; training costs three times as much."""
     decoder = np.array([]) if batch.decoder_inputs is None else decoder_lengths(batch)
-    return forward_flops(network, role, batch.read.sum(1), decoder, vocabulary, batch.count)
+    return forward_flops(
+        network, role, batch.attention_mask.sum(1), decoder, vocabulary, batch.num_targets
+    )
 
 
 def decoder_lengths(batch: Batch) -> NDArray[np.int64]:
@@ -77,8 +79,8 @@ class BudgetMeter:
     ) -> None:
         """Count one batch of training."""
         decoder = 0 if batch.decoder_inputs is None else int(decoder_lengths(batch).sum())
-        self.positions += int(batch.read.sum()) + decoder
-        self.targets += batch.count
+        self.positions += int(batch.attention_mask.sum()) + decoder
+        self.targets += batch.num_targets
         self.training_flops += 3 * batch_flops(network, role, batch, vocabulary)
 
     def costs(self) -> dict[str, float]:

@@ -208,7 +208,7 @@ def train(
         for batches in loader:
             exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
             weight = torch.tensor(
-                sum(batch.weight for batch in batches), dtype=exact, device=accelerator.device
+                sum(batch.total_weight for batch in batches), dtype=exact, device=accelerator.device
             )
             total = float(accelerator.reduce(weight, "sum"))
             summed = torch.zeros((), device=accelerator.device)

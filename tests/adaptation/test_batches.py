@@ -45,7 +45,7 @@ def test_the_attention_mask_is_an_option(attention, prefix, special):
     items = EncodedSplit.of(
         reader("causal", special), TokenizedSplit([(np.array([40]),)], [0]), attention
     )
-    assert items.reading([0], torch.device("cpu")).tensors.prefix.tolist() == [prefix]
+    assert items.reading([0], torch.device("cpu")).tensors.prefix_lengths.tolist() == [prefix]
 
 
 def test_a_pair_is_two_rows_one_after_another(special):

@@ -40,7 +40,7 @@ def test_docstrings(special):
 )
 def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, answer, seed):
     example = learn_answer(objective, prompt, answer, 12, special, np.random.default_rng(seed))
-    assert example.targets[example.asked].tolist() == [*answer, special.eos]
+    assert example.targets[example.has_target].tolist() == [*answer, special.eos]
     (scored,) = score_answer(objective, prompt, answer, 12, special)
     assert scored.targets.tolist() == example.targets.tolist()
 
@@ -50,10 +50,10 @@ def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_l
     special, prompt, answer, seed
 ):
     example = learn_answer(Masked(), prompt, answer, 12, special, np.random.default_rng(seed))
-    whole = np.where(example.asked, example.targets, example.inputs)
+    whole = np.where(example.has_target, example.targets, example.inputs)
     assert whole.tolist() == [*prompt, *answer, *[special.eos] * (12 - len(answer))]
-    assert (example.inputs[example.asked] == special.mask).all()
-    assert not example.asked[: len(prompt)].any()
+    assert (example.inputs[example.has_target] == special.mask).all()
+    assert not example.has_target[: len(prompt)].any()
     assert example.weights.sum() == pytest.approx(12)
 
 
@@ -62,7 +62,7 @@ def test_every_number_of_masks_is_as_likely(special):
     made = [
         learn_answer(Masked(), np.array([40]), np.array([41]), 4, special, rng) for _ in range(2000)
     ]
-    counts = np.bincount([int(e.asked.sum()) for e in made])
+    counts = np.bincount([int(e.has_target.sum()) for e in made])
     assert counts[0] == 0
     assert counts[1:] == pytest.approx(500, abs=80)
 
@@ -70,14 +70,15 @@ def test_every_number_of_masks_is_as_likely(special):
 def test_the_chain_is_asked_in_the_block_that_was_learnt(special):
     found = score_answer(Masked(), np.array([40]), np.array([41]), 4, special)
     assert [e.inputs.tolist() for e in found] == [[40, 4, 4, 4, 4], [40, 41, 4, 4, 4]]
-    assert [e.targets[e.asked].tolist() for e in found] == [[41], [special.eos]]
+    assert [e.targets[e.has_target].tolist() for e in found] == [[41], [special.eos]]
 
 
 def test_an_answer_longer_than_the_block_is_cut_and_has_no_end(special):
     long = np.arange(40, 50)
     for objective in (Causal(), Masked(), Seq2Seq()):
         asked = [
-            e.targets[e.asked] for e in score_answer(objective, np.array([33]), long, 4, special)
+            e.targets[e.has_target]
+            for e in score_answer(objective, np.array([33]), long, 4, special)
         ]
         assert np.concatenate(asked).tolist() == [40, 41, 42, 43]
 
@@ -87,7 +88,7 @@ def test_of_several_objectives_the_one_that_answers_is_asked(special):
     example = learn_answer(
         mixture, np.array([40]), np.array([41]), 4, special, np.random.default_rng(0)
     )
-    assert example.visible == "past"
+    assert example.attention == "causal"
 
 
 def test_a_shifted_masked_lm_cannot_answer(special):

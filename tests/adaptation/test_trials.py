@@ -95,7 +95,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
         batch = BatchTensors.of(
             collate([model.objective.encoding_example(row, special) for row in rows], special.pad)
         )
-        return head(dropout(pool(network.states(batch), batch.read, pooling).float()))
+        return head(dropout(pool(network.states(batch), batch.attention_mask, pooling).float()))
 
     def say(rows):
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))

@@ -15,19 +15,19 @@ def test_docstring_of_collate():
     )
     assert batch.inputs.tolist() == [[5, 4, 7], [4, 0, 0]]
     assert batch.targets.tolist() == [[IGNORE, 6, IGNORE], [8, IGNORE, IGNORE]]
-    assert batch.read.tolist() == [[True, True, True], [True, False, False]]
-    assert batch.count == 2
+    assert batch.attention_mask.tolist() == [[True, True, True], [True, False, False]]
+    assert batch.num_targets == 2
 
 
-def test_prefix_says_how_far_each_row_looks():
+def test_prefix_lengths_follow_attention():
     inputs, targets = np.array([5, 6, 7]), np.full(3, IGNORE)
-    rows = [Example(inputs, targets, visible=v) for v in ("all", "past", 2)]
-    assert collate(rows, 0).prefix.tolist() == [3, 0, 2]
+    rows = [Example(inputs, targets, attention=v) for v in ("full", "causal", 2)]
+    assert collate(rows, 0).prefix_lengths.tolist() == [3, 0, 2]
 
 
 def test_docstring_of_isolate():
-    one = Example(np.array([1, 5]), np.array([5, 6]), visible="past")
-    two = Example(np.array([1, 8]), np.array([8, 9]), visible="past")
+    one = Example(np.array([1, 5]), np.array([5, 6]), attention="causal")
+    two = Example(np.array([1, 8]), np.array([8, 9]), attention="causal")
     row = isolate([one, two])
     assert (row.inputs.tolist(), row.targets.tolist()) == ([1, 5, 1, 8], [5, 6, 8, 9])
     assert row.segments.tolist() == [0, 0, 1, 1]
@@ -35,7 +35,7 @@ def test_docstring_of_isolate():
 
 def test_isolate_refuses_a_prefix():
     with pytest.raises(InputError, match=r"blocks\.documents"):
-        isolate([Example(np.array([1]), np.array([5]), visible=1)])
+        isolate([Example(np.array([1]), np.array([5]), attention=1)])
 
 
 def test_collate_refuses_two_objectives():
@@ -49,8 +49,12 @@ def test_weights_count_targets():
     other = Example(np.array([5, 4, 4]), np.array([7, 6, IGNORE]))
     batch = collate([one, other], 0)
     assert batch.weights.tolist() == [[0, 2.5, 0], [1, 1, 1]]
-    assert (batch.target_weights.tolist(), batch.weight, batch.count) == ([2.5, 1, 1], 4.5, 3)
+    assert (batch.target_weights.tolist(), batch.total_weight, batch.num_targets) == (
+        [2.5, 1, 1],
+        4.5,
+        3,
+    )
     assert isolate([one, other]).weights.tolist() == [0, 2.5, 1, 1, 1]
     plain = collate([other], 0)
     assert plain.weights is None and isolate([other]).weights is None
-    assert (plain.target_weights.tolist(), plain.weight) == ([1, 1], 2.0)
+    assert (plain.target_weights.tolist(), plain.total_weight) == ([1, 1], 2.0)

@@ -32,9 +32,12 @@ def model(request, small, vocabulary):
     return network, objective, vocabulary
 
 
-def log_p(network, inputs, targets, decoder=None, visible="all"):
+def log_p(network, inputs, targets, decoder=None, attention="full"):
     example = Example(
-        np.array(inputs), np.array(targets), None if decoder is None else np.array(decoder), visible
+        np.array(inputs),
+        np.array(targets),
+        None if decoder is None else np.array(decoder),
+        attention,
     )
     with evaluating(network):
         return -network(BatchTensors.of(collate([example], 0))).sum().item()
@@ -99,16 +102,16 @@ def test_the_score_is_that_of_plain_questions(model):
         assert token == special.ordinary[int(logits[special.ordinary].argmax())]
         return
     if objective.kind in ("causal", "prefix"):
-        visible = "past" if objective.kind == "causal" else len(left) + 1
+        attention = "causal" if objective.kind == "causal" else len(left) + 1
         expected = log_p(
-            network, [special.bos, *left], [none] * len(left) + [token], visible=visible
+            network, [special.bos, *left], [none] * len(left) + [token], attention=attention
         )
     elif objective.kind == "seq2seq":
         inputs = [*left, s0, *right, special.eos]
         expected = log_p(network, inputs, [none, token], [special.bos, s0])
     elif objective.kind == "glm":
         part = [*left, s0, *right, special.eos]
-        expected = log_p(network, [*part, s0], [none] * len(part) + [token], visible=len(part))
+        expected = log_p(network, [*part, s0], [none] * len(part) + [token], attention=len(part))
     else:
         inputs = [*left, special.mask, *right, special.eos]
         expected = log_p(network, inputs, [none] * len(left) + [token], [special.bos, *left])

@@ -147,7 +147,7 @@ def test_the_score_of_left_to_right_is_the_chain_of_the_objective(network, speci
     for t, example in enumerate(objective.scoring_examples(prompt, row, special)):
         with evaluating(network):
             logits = network.logits(
-                BatchTensors.of(collate([example], 0)), torch.from_numpy(example.asked)[None]
+                BatchTensors.of(collate([example], 0)), torch.from_numpy(example.has_target)[None]
             )[0]
         log_p = logits[special.ordinary].double().log_softmax(-1)
         assert score[t] == pytest.approx(

@@ -43,7 +43,7 @@ def seen(network, example):
     """Measure who sees whom: change one input, watch which outputs move. Shape (inputs, outputs)."""
     length = len(example.targets)
     asked = Example(
-        example.inputs, np.full(length, 40), example.decoder_inputs, example.visible, example.segments,
+        example.inputs, np.full(length, 40), example.decoder_inputs, example.attention, example.segments,
         example.decoder_segments,
     )  # fmt: skip
     before = losses(network, [asked])
@@ -55,7 +55,7 @@ def seen(network, example):
             inputs,
             asked.targets,
             example.decoder_inputs,
-            example.visible,
+            example.attention,
             example.segments,
             example.decoder_segments,
         )
@@ -64,18 +64,20 @@ def seen(network, example):
 
 
 @pytest.mark.parametrize(
-    ("kind", "visible", "expected"),
+    ("kind", "attention", "expected"),
     [
-        ("causal", "past", np.triu(np.ones((6, 6), dtype=bool))),
-        ("masked", "all", np.ones((6, 6), dtype=bool)),
-        ("causal", "all", np.ones((6, 6), dtype=bool)),
-        ("masked", "past", np.triu(np.ones((6, 6), dtype=bool))),
+        ("causal", "causal", np.triu(np.ones((6, 6), dtype=bool))),
+        ("masked", "full", np.ones((6, 6), dtype=bool)),
+        ("causal", "full", np.ones((6, 6), dtype=bool)),
+        ("masked", "causal", np.triu(np.ones((6, 6), dtype=bool))),
         ("causal", 3, np.triu(np.ones((6, 6), dtype=bool)) | (np.arange(6) < 3)[:, None]),
     ],
 )
-def test_each_position_sees_what_its_example_says(kind, network, visible, expected):
+def test_each_position_sees_what_its_example_says(kind, network, attention, expected):
     tokens = np.array([50, 51, 52, 53, 54, 55])
-    assert (seen(network, Example(tokens, np.full(6, IGNORE), visible=visible)) == expected).all()
+    assert (
+        seen(network, Example(tokens, np.full(6, IGNORE), attention=attention)) == expected
+    ).all()
 
 
 @pytest.mark.parametrize("kind", ["seq2seq"])
@@ -104,7 +106,11 @@ def test_documents_of_a_row_do_not_see_one_another(kind, network, special):
         apart.append(
             losses(
                 network,
-                [Example(row.inputs[row.segments == i], row.targets[asked], decoder, row.visible)],
+                [
+                    Example(
+                        row.inputs[row.segments == i], row.targets[asked], decoder, row.attention
+                    )
+                ],
             )
         )
     torch.testing.assert_close(losses(network, [row]), torch.cat(apart), rtol=0, atol=2e-5)
@@ -122,7 +128,7 @@ def test_loss_equals_the_library_on_full_logits(kind, network, special):
     rows = examples(kind, special, [12, 20])
     batch = collate(rows, 0)
     tensors = BatchTensors.of(batch)
-    arguments = {"input_ids": tensors.inputs, "attention_mask": tensors.read.long()}
+    arguments = {"input_ids": tensors.inputs, "attention_mask": tensors.attention_mask.long()}
     if tensors.decoder_inputs is not None:
         arguments["decoder_input_ids"] = tensors.decoder_inputs
     with evaluating(network):

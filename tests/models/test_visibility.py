@@ -19,12 +19,12 @@ def stacks(small, special):
 
 @pytest.mark.parametrize("role", ["decoder", "encoder"])
 @pytest.mark.parametrize(
-    ("visible", "expected"),
-    [("past", PAST), ("all", PAST | True), (3, PAST | (np.arange(6) < 3)), (1, PAST)],
+    ("attention", "expected"),
+    [("causal", PAST), ("full", PAST | True), (3, PAST | (np.arange(6) < 3)), (1, PAST)],
 )
-def test_what_the_example_says_is_what_is_seen(stacks, special, role, visible, expected):
+def test_what_the_example_says_is_what_is_seen(stacks, special, role, attention, expected):
     seen = visibility(
-        stacks[role], Example(np.arange(50, 56), np.full(6, IGNORE), visible=visible), special
+        stacks[role], Example(np.arange(50, 56), np.full(6, IGNORE), attention=attention), special
     )
     assert (seen.own == expected).all()
     assert seen.decoder is None
@@ -33,7 +33,7 @@ def test_what_the_example_says_is_what_is_seen(stacks, special, role, visible, e
 
 def test_documents_and_small_batches(stacks, special):
     segments = np.array([0, 0, 1, 1, 1, 2])
-    example = Example(np.arange(50, 56), np.full(6, IGNORE), visible="past", segments=segments)
+    example = Example(np.arange(50, 56), np.full(6, IGNORE), attention="causal", segments=segments)
     seen = visibility(stacks["decoder"], example, special, batch_tokens=1)
     assert (seen.own == (PAST & (segments[:, None] == segments))).all()
 

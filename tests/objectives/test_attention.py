@@ -58,7 +58,7 @@ def test_one_stack_sees_what_the_example_says(objective, built, special):
     for seed in range(3):
         example = objective.training_example(TOKENS, special, np.random.default_rng(seed))
         n = len(example.inputs)
-        reach = {"past": 0, "all": n}.get(example.visible, example.visible)
+        reach = {"causal": 0, "full": n}.get(example.attention, example.attention)
         place = np.arange(n)
         wanted = (place <= place[:, None]) | (place < reach)
         for role in ("decoder", "encoder"):  # one network serves both masks
@@ -69,7 +69,7 @@ def test_parts_of_glm_see_one_another_one_way(built, special):
     example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).training_example(
         TOKENS, special, np.random.default_rng(0)
     )
-    matrix, a = seen(built["decoder"], example), example.visible
+    matrix, a = seen(built["decoder"], example), example.attention
     assert matrix[:a, :a].all(), "Part A sees itself whole"
     assert not matrix[:a, a:].any(), "Part A sees nothing of Part B"
     assert matrix[a:, :a].all(), "Part B sees all of Part A"

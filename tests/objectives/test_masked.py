@@ -30,7 +30,7 @@ def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
     example = Masked(rate=0.4, whole_word=whole_word).training_example(
         tokens, special, np.random.default_rng(seed)
     )
-    assert np.where(example.asked, example.targets, example.inputs).tolist() == tokens.tolist()
+    assert np.where(example.has_target, example.targets, example.inputs).tolist() == tokens.tolist()
 
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
@@ -39,10 +39,10 @@ def test_special_ids_are_never_asked_for_nor_drawn(special, tokens, seed):
         tokens, special, np.random.default_rng(seed)
     )
     ordinary = set(special.ordinary.tolist())
-    assert set(example.targets[example.asked].tolist()) <= ordinary
-    assert set(example.inputs[example.asked].tolist()) <= ordinary
+    assert set(example.targets[example.has_target].tolist()) <= ordinary
+    assert set(example.inputs[example.has_target].tolist()) <= ordinary
     if ordinary & set(tokens.tolist()):
-        assert example.asked.any()
+        assert example.has_target.any()
 
 
 @pytest.mark.parametrize("whole_word", [False, True])
@@ -52,7 +52,7 @@ def test_shares(special, whole_word):
     examples = [
         Masked(rate=0.15, whole_word=whole_word).training_example(row, special, rng) for row in rows
     ]
-    asked = np.stack([e.asked for e in examples])
+    asked = np.stack([e.has_target for e in examples])
     inputs, tokens = np.stack([e.inputs for e in examples]), np.stack(rows)
     # A whole word overshoots by half a word on average.
     assert asked.mean() == pytest.approx(0.15, abs=0.01 if whole_word else 0.001)
@@ -67,7 +67,7 @@ def test_whole_words_are_asked_for_whole(special):
     tokens = rng.choice(special.ordinary, 100)
     word = np.cumsum(special.word_starts[tokens])
     for _ in range(20):
-        asked = Masked(rate=0.2, whole_word=True).training_example(tokens, special, rng).asked
+        asked = Masked(rate=0.2, whole_word=True).training_example(tokens, special, rng).has_target
         for number in set(word.tolist()):
             assert len(set(asked[word == number].tolist())) == 1
 
@@ -89,7 +89,7 @@ def test_shares_above_one_are_refused():
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
     example = Masked(rate="uniform").training_example(tokens, special, np.random.default_rng(seed))
-    asked = example.asked
+    asked = example.has_target
     assert np.where(asked, example.targets, example.inputs).tolist() == tokens.tolist()
     assert (example.inputs[asked] == special.mask).all()
     assert (example.weights[~asked] == 0).all()
@@ -112,7 +112,7 @@ def test_docstring_of_the_uniform_rate(special):
 def test_every_number_of_masks_is_equally_likely(special):
     rng = np.random.default_rng(0)
     counts = [
-        Masked("uniform").training_example(np.arange(40, 50), special, rng).asked.sum()
+        Masked("uniform").training_example(np.arange(40, 50), special, rng).has_target.sum()
         for _ in range(5000)
     ]
     share = np.bincount(counts, minlength=11) / 5000
@@ -132,7 +132,7 @@ def test_weighted_loss_is_the_mean_over_all_orders(special):
     examples = [Masked("uniform").training_example(tokens, special, rng) for _ in range(8000)]
     sums = []
     for example in examples:
-        masked = tuple(np.flatnonzero(example.asked).tolist())
+        masked = tuple(np.flatnonzero(example.has_target).tolist())
         sums.append(sum(example.weights[i] * nats[i, masked] for i in masked))
     assert np.mean(sums) == pytest.approx(np.mean(orders), abs=0.04)
 

@@ -24,7 +24,9 @@ def test_docstring(special):
 def test_a_part_asks_as_often_as_its_weight_says(special):
     mixture = Mixture((Part(Causal(), weight=3), Part(Masked())))
     rng = np.random.default_rng(0)
-    causal = [mixture.training_example(TOKENS, special, rng).visible == "past" for _ in range(2000)]
+    causal = [
+        mixture.training_example(TOKENS, special, rng).attention == "causal" for _ in range(2000)
+    ]
     assert np.mean(causal) == pytest.approx(0.75, abs=0.03)
 
 
@@ -54,7 +56,7 @@ def test_one_part_asks_about_all_documents_of_a_block(special):
     block = np.array([40, 41, 2, 50, 51, 2, 60])
     for seed in range(20):
         example = learn_block(mixture, block, special, np.random.default_rng(seed), isolated=True)
-        causal = example.visible == "past"
+        causal = example.attention == "causal"
         assert (example.inputs == special.mask).any() != causal
         assert (example.inputs == special.bos).sum() == (3 if causal else 0)
 

@@ -17,10 +17,10 @@ def drawn(objective, special, tokens=TOKENS, times=50):
 
 def test_docstring(special):
     found = drawn(Prefix(), special)
-    one = next(e for e in found if e.visible == 2)
+    one = next(e for e in found if e.attention == 2)
     assert one.inputs.tolist() == [1, 5, 6]
     assert one.targets.tolist() == [-100, 6, 7]
-    assert {e.visible for e in found} == {2, 3}
+    assert {e.attention for e in found} == {2, 3}
     two = next(e for e in drawn(Prefix(network="encoder-decoder"), special) if len(e.inputs) == 2)
     assert (two.inputs.tolist(), two.decoder_inputs.tolist(), two.targets.tolist()) == (
         [1, 5],
@@ -34,18 +34,20 @@ def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
     rng = np.random.default_rng
     one = Prefix().training_example(tokens, special, rng(seed))
     two = Prefix(network="encoder-decoder").training_example(tokens, special, rng(seed))
-    assert np.where(one.asked, one.targets, tokens).tolist() == tokens.tolist()
+    assert np.where(one.has_target, one.targets, tokens).tolist() == tokens.tolist()
     assert one.inputs.tolist() == [special.bos, *tokens[:-1].tolist()]
-    assert not one.asked[: one.visible - 1].any() and one.asked[one.visible - 1 :].all()
+    assert (
+        not one.has_target[: one.attention - 1].any() and one.has_target[one.attention - 1 :].all()
+    )
     assert [*two.inputs[1:], *two.targets] == tokens.tolist()
     assert two.decoder_inputs.tolist() == [special.bos, *two.targets[:-1].tolist()]
-    assert len(two.targets) == one.asked.sum() >= 1
+    assert len(two.targets) == one.has_target.sum() >= 1
 
 
 def test_share(special):
     tokens = np.full(128, 40)
     assert np.mean(
-        [e.asked.mean() for e in drawn(Prefix(), special, tokens, 2000)]
+        [e.has_target.mean() for e in drawn(Prefix(), special, tokens, 2000)]
     ) == pytest.approx(0.5, abs=0.02)
     assert (Prefix().share, Prefix().family, Prefix().exactness) == (0.5, "autoregressive", "exact")
     assert (Prefix().role, Prefix("encoder-decoder").role) == ("decoder", "encoder-decoder")
@@ -54,14 +56,14 @@ def test_share(special):
 def test_score_begin_and_read(special):
     (example,) = Prefix().scoring_examples(np.array([5, 6]), np.array([7, 8]), special)
     assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [-100, -100, 7, 8])
-    assert example.visible == 3
+    assert example.attention == 3
     (example,) = Prefix("encoder-decoder").scoring_examples(
         np.array([5, 6]), np.array([7, 8]), special
     )
     assert (example.inputs.tolist(), example.decoder_inputs.tolist()) == ([1, 5, 6], [1, 7])
     assert example.targets.tolist() == [7, 8]
     begun = Prefix().generation_prompt(TOKENS, 4, special)
-    assert (begun.inputs.tolist(), begun.visible) == ([1, 5, 6, 7], 4)
+    assert (begun.inputs.tolist(), begun.attention) == ([1, 5, 6, 7], 4)
     assert Prefix("encoder-decoder").generation_prompt(
         TOKENS, 4, special
     ).decoder_inputs.tolist() == [1]

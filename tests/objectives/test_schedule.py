@@ -40,11 +40,11 @@ def test_stages_may_be_mixtures_and_parts_schedules(special):
     def seen(progress):
         rngs = [np.random.default_rng(seed) for seed in range(30)]
         return {
-            learn_block(whole, TOKENS, special, rng, isolated=False, progress=progress).visible
+            learn_block(whole, TOKENS, special, rng, isolated=False, progress=progress).attention
             for rng in rngs
         }
 
-    assert [seen(p) for p in (0.2, 0.6, 0.9)] == [{"past", "all"}, {"all"}, {"past"}]
+    assert [seen(p) for p in (0.2, 0.6, 0.9)] == [{"causal", "full"}, {"full"}, {"causal"}]
 
 
 def test_the_last_stage_answers(special):
@@ -52,8 +52,8 @@ def test_the_last_stage_answers(special):
     assert schedule.exactness == "chain"
     assert len(schedule.scoring_examples(TOKENS[:3], TOKENS[3:5], special)) == 2
     assert schedule.generation_prompt(TOKENS[:3], 2, special).inputs.tolist() == [40, 41, 42, 4, 4]
-    assert schedule.encoding_example(TOKENS[:3], special).visible == "all"
-    assert schedule.training_example(TOKENS, special, np.random.default_rng(0)).visible == "all"
+    assert schedule.encoding_example(TOKENS[:3], special).attention == "full"
+    assert schedule.training_example(TOKENS, special, np.random.default_rng(0)).attention == "full"
 
 
 @pytest.mark.parametrize(

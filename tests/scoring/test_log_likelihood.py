@@ -85,7 +85,7 @@ def test_loss_is_that_of_training(model):
     with evaluating(model.network):
         nats = model.network(BatchTensors.of(batch)).double().numpy()
     assert model.loss(TEXTS, seed=3) == pytest.approx(
-        (nats * batch.target_weights).sum() / batch.weight, abs=1e-5
+        (nats * batch.target_weights).sum() / batch.total_weight, abs=1e-5
     )
 
 

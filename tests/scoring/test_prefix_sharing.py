@@ -175,7 +175,7 @@ def test_only_what_begins_alike_before_it_is_asked_and_sees_the_past_alone_is_sh
 
 
 def _ask(size):
-    return Example(np.arange(size), np.append(np.full(size - 1, -100), 7), visible="past")
+    return Example(np.arange(size), np.append(np.full(size - 1, -100), 7), attention="causal")
 
 
 def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):

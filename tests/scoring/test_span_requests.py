@@ -42,7 +42,9 @@ def test_docstring(special):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_targets_are_the_span_in_order(kind, special):
     asked = ask_gap(OBJECTIVES[kind](), GAP, special)
-    assert np.concatenate([one.targets[one.asked] for one in asked]).tolist() == GAP.span.tolist()
+    assert (
+        np.concatenate([one.targets[one.has_target] for one in asked]).tolist() == GAP.span.tolist()
+    )
     for one in asked:
         read = one.inputs if one.decoder_inputs is None else one.decoder_inputs
         assert len(one.targets) == len(read)
@@ -66,13 +68,13 @@ def test_who_reads_the_right_side(kind, special):
 def test_no_answer_is_read(kind, special):
     # Whatever is asked later in the span must not stand in what is read before.
     for one in ask_gap(OBJECTIVES[kind](), GAP, special):
-        (first, *_) = np.flatnonzero(one.asked)
+        (first, *_) = np.flatnonzero(one.has_target)
         read = (
             one.inputs
             if one.decoder_inputs is None
             else np.concatenate([one.inputs, one.decoder_inputs])
         )
-        assert one.targets[np.flatnonzero(one.asked)[-1]] not in read
+        assert one.targets[np.flatnonzero(one.has_target)[-1]] not in read
         assert first >= 0
 
 
@@ -87,7 +89,7 @@ def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special
             one.inputs.tolist() == theirs.inputs.tolist()
             and one.targets.tolist() == theirs.targets.tolist()
         )
-        assert one.visible == theirs.visible
+        assert one.attention == theirs.attention
         if one.decoder_inputs is not None:
             assert one.decoder_inputs.tolist() == theirs.decoder_inputs.tolist()
 
@@ -96,7 +98,7 @@ def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special
 def test_the_whole_weighs_both_sides_whoever_is_asked(kind, special):
     objective = OBJECTIVES[kind]()
     asked = np.concatenate(
-        [one.targets[one.asked] for one in ask_whole(objective, GAP, special)]
+        [one.targets[one.has_target] for one in ask_whole(objective, GAP, special)]
     ).tolist()
     after = [] if kind in ("masked", "seq2seq", "glm") else GAP.right.tolist()
     assert asked == GAP.span.tolist() + after
@@ -109,7 +111,7 @@ def test_a_shifted_one_is_asked_one_place_to_the_left(special):
         [1, 40, 41, 42, 4, 4, 45],
         [1, 40, 41, 42, 43, 4, 45],
     ]
-    assert [int(np.flatnonzero(one.asked)[0]) for one in asked] == [2, 3, 4]
+    assert [int(np.flatnonzero(one.has_target)[0]) for one in asked] == [2, 3, 4]
 
 
 def test_the_part_that_answers_is_asked(special):

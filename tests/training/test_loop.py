@@ -149,7 +149,7 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
     )
     (batch,) = steps[0]
     tensors = BatchTensors.of(batch)
-    inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.read.long()}
+    inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.attention_mask.long()}
     if tensors.decoder_inputs is not None:
         inputs["decoder_input_ids"] = tensors.decoder_inputs
     logits = theirs.transformer(**inputs).logits
@@ -182,7 +182,7 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
     def watch(network, batch):
         if network.training:
             seen.append(
-                (bool((batch.prefix > 0).any()), bool((batch.inputs == special.mask).any()))
+                (bool((batch.prefix_lengths > 0).any()), bool((batch.inputs == special.mask).any()))
             )
         return forward(network, batch)
 
@@ -228,7 +228,9 @@ def test_validation_loss_weighs_its_targets(blocks, special, small):
                 for i, row in enumerate(blocks.validation)]  # fmt: skip
     with evaluating(network):
         sums = [
-            float((network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.asked]).sum())
+            float(
+                (network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.has_target]).sum()
+            )
             for e in examples
         ]
     text = sum(

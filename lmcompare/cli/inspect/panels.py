@@ -272,7 +272,7 @@ def _asked_at(
         heads = [np.concatenate([[name], span]) for name, span in zip(sentinel, spans, strict=True)]
         wanted = [np.append(span, special.eos) for span in spans]
         targets = np.concatenate([np.full(len(inputs), IGNORE), *wanted])
-        return Example(np.concatenate([inputs, *heads]), targets, visible=len(inputs))
+        return Example(np.concatenate([inputs, *heads]), targets, attention=len(inputs))
     written = np.concatenate(
         [np.append(name, span) for name, span in zip(sentinel, spans, strict=True)]
     )
@@ -320,7 +320,7 @@ def _notes(
     fixed: bool,
     unknown: bool,
 ) -> list[str]:
-    count = int(example.asked.sum())
+    count = int(example.has_target.sum())
     if seen.decoder is None or seen.cross is None:
         notes = [f"The loss falls on {count} of {len(example.targets)} outputs."]
         notes.append(f"An output sees {pattern(seen.own)}.")

@@ -48,7 +48,9 @@ def attention_on_itself(
         transformer.set_attn_implementation("eager")
         with torch.inference_mode():
             told = transformer(
-                input_ids=batch.inputs, attention_mask=batch.read.long(), output_attentions=True
+                input_ids=batch.inputs,
+                attention_mask=batch.attention_mask.long(),
+                output_attentions=True,
             )
         weights = [
             layer[0][:, places, places].float().mean()
