@@ -30,11 +30,11 @@ from lmcompare.scoring import model_protocol as verbs
 
 
 class LanguageModel:
-    """A network, the vocabulary it reads and the objective by which it is asked.
+    """A network, its tokenizer and the objective by which it is asked.
 
     Args:
         network: the network; it is moved to ``device``.
-        vocabulary: its tokenizer.
+        tokenizer: turns texts into ids and back.
         objective: how the network is asked.
         device: 'cpu', 'cuda', or None to leave the network where it is.
         batch_tokens: positions that one forward pass may hold, padding included.
@@ -50,7 +50,7 @@ class LanguageModel:
     def __init__(
         self,
         network: Network,
-        vocabulary: Tokenizer,
+        tokenizer: Tokenizer,
         objective: Objective,
         *,
         device: str | None = None,
@@ -65,7 +65,7 @@ class LanguageModel:
         if device is not None:
             check_device(device)
         self.network = network if device is None else network.to(device)
-        self.vocabulary = vocabulary
+        self.tokenizer = tokenizer
         self.objective = objective
         self.batch_tokens = batch_tokens
         self.context = context_of(network.transformer.config) if context is None else context
@@ -129,7 +129,7 @@ class LanguageModel:
             )
         with _without_bars():
             networks.save(self.network, folder)
-        self.vocabulary.save(folder)
+        self.tokenizer.save(folder)
         if not isinstance(self.objective, FRAMED):
             (folder / OBJECTIVE_FILE).write_text(json.dumps(plain(self.objective)))
 
@@ -255,9 +255,9 @@ def _open(
             with checkpoints.refusing(str(folder)):
                 objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8")))
                 network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
-                vocabulary = Tokenizer.load(folder)
-            return _as_face(cls, network, vocabulary, objective, **settings)
-        transformer, tokenizer, role = checkpoints.read(
+                tokenizer = Tokenizer.load(folder)
+            return _as_face(cls, network, tokenizer, objective, **settings)
+        transformer, hf_tokenizer, role = checkpoints.read(
             name_or_path,
             face=cls.face,
             revision=revision,
@@ -265,7 +265,7 @@ def _open(
             trust_remote_code=trust_remote_code,
             allow_pickle=allow_pickle,
         )
-    return _as_face(cls, *checkpoints.assemble(transformer, tokenizer, role), **settings)
+    return _as_face(cls, *checkpoints.assemble(transformer, hf_tokenizer, role), **settings)
 
 
 @contextmanager
@@ -286,9 +286,9 @@ def _without_bars() -> Iterator[None]:
 
 
 def _as_face(
-    cls: type[Face], network: Network, vocabulary: Tokenizer, objective: Objective, **settings: Any
+    cls: type[Face], network: Network, tokenizer: Tokenizer, objective: Objective, **settings: Any
 ) -> Face:
     """Make a model; the bare ``LanguageModel`` becomes the face of its objective."""
     made: Any = FACES[objective.role] if cls is LanguageModel else cls
-    model: Face = made(network, vocabulary, objective, **settings)
+    model: Face = made(network, tokenizer, objective, **settings)
     return model

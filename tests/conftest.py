@@ -49,7 +49,7 @@ def sentences():
 
 
 @pytest.fixture(scope="session")
-def vocabulary(sentences):
+def tokenizer(sentences):
     from lmcompare.data.tokenizer import Tokenizer
 
     return Tokenizer.train(sentences, settings.TokenizerSettings(size=400, sentinels=16))

@@ -25,10 +25,10 @@ PAIRS = [
 
 
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
-def model(request, vocabulary, small):
+def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, vocabulary.special, seed=1)
-    return FACES[request.param](network, vocabulary, objective)
+    network = networks.build(small, objective.role, tokenizer.special, seed=1)
+    return FACES[request.param](network, tokenizer, objective)
 
 
 def test_the_package_exports_the_faces():
@@ -38,8 +38,8 @@ def test_the_package_exports_the_faces():
 
 def theirs(model, prompt, completion):
     """log p of each token from plain transformers: one text, no batch, full logits."""
-    ids = [model.vocabulary.encode(text) for text in (prompt, completion)]
-    special, found = model.vocabulary.special, []
+    ids = [model.tokenizer.encode(text) for text in (prompt, completion)]
+    special, found = model.tokenizer.special, []
     transformer = model.network.transformer.eval()
     with torch.no_grad():
         for t, token in enumerate(ids[1]):
@@ -78,8 +78,8 @@ def test_a_score_does_not_depend_on_its_batch(model):
 
 def test_conditionals_sum_to_one(model):
     """Over all ids as the one next token: each face gives a distribution."""
-    prompt = np.array(model.vocabulary.encode("the film"))
-    pairs = [(prompt, np.array([token])) for token in range(model.vocabulary.size)]
+    prompt = np.array(model.tokenizer.encode("the film"))
+    pairs = [(prompt, np.array([token])) for token in range(model.tokenizer.size)]
     assert np.exp(np.concatenate(model.score_tokens(pairs))).sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -190,17 +190,17 @@ def test_docstring_of_pool():
     assert [pool(states, read, how).item() for how in ("mean", "last", "first")] == [2.0, 3.0, 1.0]
 
 
-def test_network_settings_are_checked(vocabulary):
+def test_network_settings_are_checked(tokenizer):
     with pytest.raises(InputError, match="network.heads"):
         networks.build(
-            settings.NetworkSettings(width=30, heads=4), "decoder", vocabulary.special, seed=1
+            settings.NetworkSettings(width=30, heads=4), "decoder", tokenizer.special, seed=1
         )
 
 
-def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path):
+def test_weights_that_are_not_there_are_not_made_up(tokenizer, small, tmp_path):
     """A part without weights was read as a random one; a missing file was the library's own traceback."""
-    network = networks.build(small, "decoder", vocabulary.special, seed=1)
-    CausalLM(network, vocabulary, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
+    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    CausalLM(network, tokenizer, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     state = load_file(weights)
     del state["model.layers.1.mlp.up_proj.weight"]
@@ -220,11 +220,11 @@ def test_weights_that_are_not_there_are_not_made_up(vocabulary, small, tmp_path)
 
 
 def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(
-    vocabulary, small, tmp_path, monkeypatch
+    tokenizer, small, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
-    network = networks.build(small, "decoder", vocabulary.special, seed=1)
-    CausalLM(network, vocabulary, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
+    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    CausalLM(network, tokenizer, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
     described = json.loads((tmp_path / "config.json").read_text())
     described |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(described))
@@ -239,7 +239,7 @@ def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(
 def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_path):
     """Without it, it is asked as a checkpoint: no bos of ours, no sentinels, and a masked one is refused."""
     model.save_pretrained(tmp_path)
-    transformer, tokenizer = model.network.transformer, model.vocabulary.tokenizer
+    transformer, tokenizer = model.network.transformer, model.tokenizer.hf_tokenizer
     wrapped = lmcompare.wrap(transformer, tokenizer, objective=model.objective)
     assert type(wrapped) is type(model) and wrapped.network.transformer is transformer
     prompts, completions = zip(*PAIRS, strict=True)
@@ -261,20 +261,20 @@ def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_p
             lmcompare.wrap(transformer, tokenizer, objective=wrong)
 
 
-def test_an_objective_is_not_for_a_network_of_another_family(vocabulary):
+def test_an_objective_is_not_for_a_network_of_another_family(tokenizer):
     """What wrote it would be read back as one of ours."""
-    other = GPT2LMHeadModel(GPT2Config(vocab_size=vocabulary.size, n_embd=8, n_layer=1, n_head=1))
+    other = GPT2LMHeadModel(GPT2Config(vocab_size=tokenizer.size, n_embd=8, n_layer=1, n_head=1))
     with pytest.raises(
         InputError, match=r"objective: wanted a network of ours \(gemma2 or t5gemma\), got 'gpt2'"
     ):
-        lmcompare.wrap(other, vocabulary.tokenizer, objective="causal")
+        lmcompare.wrap(other, tokenizer.hf_tokenizer, objective="causal")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
+def test_a_device_that_is_not_there(tokenizer, small, tmp_path):
     model = CausalLM(
-        networks.build(small, "decoder", vocabulary.special, seed=1),
-        vocabulary,
+        networks.build(small, "decoder", tokenizer.special, seed=1),
+        tokenizer,
         OBJECTIVES["causal"](),
     )
     model.save_pretrained(tmp_path)
@@ -284,4 +284,4 @@ def test_a_device_that_is_not_there(vocabulary, small, tmp_path):
         ):
             load(tmp_path, device=device)
         with pytest.raises(InputError, match="device: wanted one that is there"):
-            lmcompare.wrap(model.network.transformer, vocabulary.tokenizer, device=device)
+            lmcompare.wrap(model.network.transformer, tokenizer.hf_tokenizer, device=device)

@@ -38,7 +38,7 @@ class EncodedSplit:
     @classmethod
     def of(cls, model: LanguageModel, part: TokenizedSplit, attention: str) -> "EncodedSplit":
         """Read the texts as the model's objective does, with the attention mask of ``Adaptation.attention``."""
-        special = model.vocabulary.special
+        special = model.tokenizer.special
         examples = [
             tuple(_seen(model.objective.encoding_example(row, special), attention) for row in rows)
             for rows in part.rows

@@ -180,7 +180,7 @@ def tune(
         progress: is told {"done", "total", "stage", "loss"}.
     """
     start = time.perf_counter()
-    objective, special = model.objective, model.vocabulary.special
+    objective, special = model.objective, model.tokenizer.special
     if adaptation.attention == "bidirectional" and objective.role == "decoder":
         objective = BidirectionalPrompt(objective)  # type: ignore[assignment]
     draws = DRAWS if objective.role == "encoder" else 1
@@ -214,7 +214,7 @@ def tune(
 def _asking(model: LanguageModel, network: Network, objective: Objective) -> LanguageModel:
     """Return a model that asks this network by this objective; the rest is that of ``model``."""
     return type(model)(
-        network, model.vocabulary, objective, batch_tokens=model.batch_tokens, context=model.context
+        network, model.tokenizer, objective, batch_tokens=model.batch_tokens, context=model.context
     )
 
 
@@ -229,7 +229,7 @@ def _trial(
     progress: Callable[[int, float], None],
 ) -> tuple[FinetuningResult, LanguageModel]:
     """Fine-tune once; return what came out of it and the model at its best epoch."""
-    objective, special, device = model.objective, model.vocabulary.special, model.network.device
+    objective, special, device = model.objective, model.tokenizer.special, model.network.device
     with seeded(seed, device):
         network = trainable(model.network, adaptation, whole=True)
 
@@ -289,7 +289,7 @@ def write(
         strategy: of a masked model: see ``decoding.filling.STRATEGIES``.
         steps: of a masked model: calls of the network; None: what the strategy says.
     """
-    network, objective, special = model.network, model.objective, model.vocabulary.special
+    network, objective, special = model.network, model.objective, model.tokenizer.special
     if objective.role != "encoder":
         return left_to_right(
             network, objective, prompts, special, length=length, temperature=0, ends=True
@@ -307,7 +307,7 @@ def _until(row: Ids, eos: int) -> Ids:
 
 def answer_nats(model: LanguageModel, pairs: Pairs, *, length: int) -> list[NDArray[np.float64]]:
     """Return log p (nats) of each token of the answers and of their ends: see ``objectives.answers.score_answer``."""
-    objective, special = model.objective, model.vocabulary.special
+    objective, special = model.objective, model.tokenizer.special
     found = []
     for first in range(0, len(pairs), _ASKED):
         asked = [

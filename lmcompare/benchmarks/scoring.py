@@ -190,8 +190,8 @@ def pseudo(size: NetworkSize, repeats: int) -> dict[str, float]:
         widest = max(widest, kwargs["input_ids"].numel())
 
     model.network.transformer.register_forward_pre_hook(watch, with_kwargs=True)
-    ids = model.vocabulary.encode(" ".join(WORDS * 9))[:60]
-    text = model.vocabulary.decode(ids)
+    ids = model.tokenizer.encode(" ".join(WORDS * 9))[:60]
+    text = model.tokenizer.decode(ids)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, _ = best(
         lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], repeats

@@ -27,7 +27,7 @@ class MarianTokenizer(Tokenizer):
     after a source) is the source's. ``decode`` reads ids of its side.
 
     Args:
-        tokenizer: transformers' ``MarianTokenizer``.
+        hf_tokenizer: transformers' ``MarianTokenizer``.
         sizes: ids that the network reads on the side of the encoder, and says on that of the decoder.
         side: which side this is.
 
@@ -35,14 +35,14 @@ class MarianTokenizer(Tokenizer):
         InputError: a side has more ids than the network.
     """
 
-    def __init__(self, tokenizer: Any, sizes: tuple[int, int], side: Side = "source") -> None:
-        self.tokenizer = tokenizer
-        self._marian: Any = tokenizer
+    def __init__(self, hf_tokenizer: Any, sizes: tuple[int, int], side: Side = "source") -> None:
+        self.hf_tokenizer = hf_tokenizer
+        self._marian: Any = hf_tokenizer
         self._sizes, self._side = sizes, side
-        own = tokenizer.encoder
+        own = hf_tokenizer.encoder
         tables = {
             "source": own,
-            "target": tokenizer.target_encoder if tokenizer.separate_vocabs else own,
+            "target": hf_tokenizer.target_encoder if hf_tokenizer.separate_vocabs else own,
         }
         for (name, table), size in zip(tables.items(), sizes, strict=True):
             if max(table.values()) >= size:
@@ -50,21 +50,23 @@ class MarianTokenizer(Tokenizer):
                     f"tokenizer: wanted at most the {size} ids that the network has on its {name} side, got "
                     f"{max(table.values()) + 1}"
                 )
-        self._pieces_of = tokenizer.spm_source if side == "source" else tokenizer.spm_target
+        self._pieces_of = hf_tokenizer.spm_source if side == "source" else hf_tokenizer.spm_target
         self._table = tables[side]
-        self._unknown = self._table[str(tokenizer.unk_token)]
+        self._unknown = self._table[str(hf_tokenizer.unk_token)]
         self._size = sizes[1]
         self._tokens = [""] * self._size
         for token, i in tables["target"].items():
             self._tokens[i] = token
         named = {
-            str(token) for token in (tokenizer.unk_token, tokenizer.eos_token, tokenizer.pad_token)
+            str(token)
+            for token in (hf_tokenizer.unk_token, hf_tokenizer.eos_token, hf_tokenizer.pad_token)
         }
         named |= {token for token in own if token.startswith(">>") and token.endswith("<<")}
         self._named = named
         special = {tables["target"][token] for token in named if token in tables["target"]}
         eos, pad = (
-            tables["target"][str(token)] for token in (tokenizer.eos_token, tokenizer.pad_token)
+            tables["target"][str(token)]
+            for token in (hf_tokenizer.eos_token, hf_tokenizer.pad_token)
         )
         starts, ends = (
             word_starts(self._tokens, "Metaspace"),

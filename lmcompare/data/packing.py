@@ -51,7 +51,7 @@ class PackedSequences:
 
 
 def build_blocks(
-    corpus: Corpus, vocabulary: Tokenizer, blocks: settings.SequenceSettings, cache: Path
+    corpus: Corpus, tokenizer: Tokenizer, blocks: settings.SequenceSettings, cache: Path
 ) -> PackedSequences:
     """Turn documents into rows of ``blocks.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
 
@@ -62,14 +62,14 @@ def build_blocks(
         LmcompareError: the cache cannot be written.
     """
     length = blocks.length
-    fingerprint = digest(_VERSION, corpus.fingerprint, vocabulary.fingerprint, length)
+    fingerprint = digest(_VERSION, corpus.fingerprint, tokenizer.fingerprint, length)
 
     def build(folder: Path) -> None:
         counts: dict[str, float] = {}
         seen: dict[str, Ids] = {}
         for name in SPLITS:
             path = folder / f"{name}.arrow"
-            seen[name], rows, rest = _write_rows(path, getattr(corpus, name), vocabulary, length)
+            seen[name], rows, rest = _write_rows(path, getattr(corpus, name), tokenizer, length)
             if not rows:
                 raise InputError(
                     f"blocks.length: the {name} split has {rest} tokens, fewer than one block of {length}; wanted more "
@@ -83,7 +83,7 @@ def build_blocks(
                 f"{name}_dropped_tokens": rest,
                 f"{name}_bytes": corpus.counts[f"{name}_bytes"],
             }
-        unigram = np.log(seen["train"] + 1.0) - math.log(counts["train_tokens"] + vocabulary.size)
+        unigram = np.log(seen["train"] + 1.0) - math.log(counts["train_tokens"] + tokenizer.size)
         counts["unigram_nats_per_token"] = float(
             -(seen["validation"] @ unigram) / counts["validation_tokens"]
         )
@@ -100,19 +100,19 @@ def build_blocks(
 
 
 def _write_rows(
-    path: Path, documents: "Dataset", vocabulary: Tokenizer, length: int
+    path: Path, documents: "Dataset", tokenizer: Tokenizer, length: int
 ) -> tuple[Ids, int, int]:
     """Write the rows of a split; return how often each id occurs in them, shape (V,), the rows, and the tokens left."""
     import pyarrow as pa
 
-    seen = np.zeros(vocabulary.size, dtype=np.int64)
-    rows, rest, eos = 0, np.zeros(0, dtype=np.int32), vocabulary.special.eos
+    seen = np.zeros(tokenizer.size, dtype=np.int64)
+    rows, rest, eos = 0, np.zeros(0, dtype=np.int32), tokenizer.special.eos
 
     def batches() -> Iterator[dict[str, Any]]:
         nonlocal rows, rest
         for texts in text_batches(documents):
             streams = (
-                np.array([*ids, eos], dtype=np.int32) for ids in vocabulary.encode_batch(texts)
+                np.array([*ids, eos], dtype=np.int32) for ids in tokenizer.encode_batch(texts)
             )
             tokens = np.concatenate([rest, *streams])
             count = len(tokens) // length

@@ -40,7 +40,7 @@ class Tokenizer:
     Made by ``train``, ``load`` or ``wrap``.
 
     Attributes:
-        tokenizer: the transformers tokenizer, as saved beside a model.
+        hf_tokenizer: the transformers tokenizer, as saved beside a model.
         special: the ids that are not text.
     """
 
@@ -48,7 +48,7 @@ class Tokenizer:
         import tokenizers
         from tokenizers import AddedToken
 
-        self.tokenizer = tokenizer
+        self.hf_tokenizer = tokenizer
         backend = tokenizer.backend_tokenizer
         described = json.loads(backend.to_str())
         vocabulary = backend.get_vocab(with_added_tokens=True)
@@ -104,7 +104,7 @@ class Tokenizer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Made anew on the other side: a pickled backend forgets that raw text holds no special tokens.
-        return (Tokenizer, (self.tokenizer, self._size))
+        return (Tokenizer, (self.hf_tokenizer, self._size))
 
     @property
     def size(self) -> int:
@@ -162,7 +162,7 @@ class Tokenizer:
     @cached_property
     def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """What the tokenizer by itself puts before and after a text: ids, such as those of [CLS] and [SEP]."""
-        encoding = self.tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
+        encoding = self.hf_tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
         text = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
         first, last = (int(text[0]), int(text[-1]) + 1) if len(text) else (0, 0)
         return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
@@ -178,7 +178,7 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files, which transformers' AutoTokenizer reads, too."""
-        self.tokenizer.save_pretrained(str(folder))
+        self.hf_tokenizer.save_pretrained(str(folder))
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -267,7 +267,7 @@ def text_batches(documents: "Dataset") -> Iterator[list[str]]:
         yield batch["text"]
 
 
-def build_vocabulary(
+def build_tokenizer(
     corpus: Corpus, vocabulary: settings.TokenizerSettings, cache: Path
 ) -> Tokenizer:
     """Train the shared vocabulary on the train split alone, once: a second call finds ``cache/vocabulary-<hash>``.

@@ -79,7 +79,7 @@ def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run
     fingerprints = {
         "source": experiment.corpus.source.fingerprint(),  # type: ignore[attr-defined]
         "corpus": data.corpus.fingerprint,
-        "vocabulary": data.vocabulary.fingerprint,
+        "vocabulary": data.tokenizer.fingerprint,
         "blocks": data.blocks.fingerprint,
     }
     run = replace(
@@ -117,7 +117,7 @@ def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run
 def _prepare(
     experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
 ) -> tuple[Run, list[TaskOutcome]]:
-    counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.vocabulary.size}
+    counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.tokenizer.size}
     return _run(experiment, cell, notes={"counts": counts}), []
 
 
@@ -134,7 +134,7 @@ def _pretrain(
         model.network,
         objective,
         data.blocks,
-        data.vocabulary.special,
+        data.tokenizer.special,
         training,
         shape=network_settings,
         seed=cell.seed,
@@ -202,14 +202,14 @@ def _measure_checkpoint(
     model = load(name, revision=side.revision)
     if cell.condition == "scratch":
         network = networks.afresh(model.network, cell.seed)
-        model = type(model)(network, model.vocabulary, model.objective, context=model.context)
+        model = type(model)(network, model.tokenizer, model.objective, context=model.context)
     model.network.to(_device(place.device))
     context = min(experiment.blocks.length, model.context or experiment.blocks.length)
     tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
     hub = None if is_local(name) else downloaded(name, side.revision)
     notes = {
         "class": type(model.network.transformer).__name__,
-        "vocabulary": model.vocabulary.size,
+        "vocabulary": model.tokenizer.size,
         "shared_vocabulary": not tools.foreign,
         "context": model.context,
         "commit": None if hub is None else hub.name,
@@ -266,9 +266,9 @@ def fresh(experiment: Experiment, cell: Cell, data: PreparedData) -> LanguageMod
     """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
     objective: Objective = experiment.models[cell.model].objective
     network = networks.build(
-        experiment.network_of(cell.model), objective.role, data.vocabulary.special, seed=cell.seed
+        experiment.network_of(cell.model), objective.role, data.tokenizer.special, seed=cell.seed
     )
-    return LanguageModel(network, data.vocabulary, objective)
+    return LanguageModel(network, data.tokenizer, objective)
 
 
 def _run(experiment: Experiment, cell: Cell, **fields: Any) -> Run:

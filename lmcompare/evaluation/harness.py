@@ -25,7 +25,7 @@ from lmcompare.core import settings
 from lmcompare.core.example import Ids
 from lmcompare.data import Corpus, LabeledSplits, build_corpus
 from lmcompare.data.packing import PackedSequences, build_blocks
-from lmcompare.data.tokenizer import Tokenizer, build_vocabulary
+from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
 from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.evaluation import baselines
 from lmcompare.evaluation.ngram_model import TrigramModel
@@ -41,7 +41,7 @@ class Experiment(Protocol):
 
     name: str
     corpus: settings.CorpusSettings
-    vocabulary: settings.TokenizerSettings
+    tokenizer: settings.TokenizerSettings
     blocks: settings.SequenceSettings
     training: settings.TrainingSettings
     models: Any
@@ -59,15 +59,15 @@ class PreparedData:
     """The shared pipeline's result, read from the cache."""
 
     corpus: Corpus
-    vocabulary: Tokenizer
+    tokenizer: Tokenizer
     blocks: PackedSequences
 
     @classmethod
     def of(cls, experiment: Experiment, folder: Path) -> "PreparedData":
         """Build what is not in the cache yet."""
         corpus = build_corpus(experiment.corpus, folder)
-        vocabulary = build_vocabulary(corpus, experiment.vocabulary, folder)
-        return cls(corpus, vocabulary, build_blocks(corpus, vocabulary, experiment.blocks, folder))
+        tokenizer = build_tokenizer(corpus, experiment.vocabulary, folder)
+        return cls(corpus, tokenizer, build_blocks(corpus, tokenizer, experiment.blocks, folder))
 
 
 @dataclass
@@ -87,31 +87,33 @@ class Harness:
         """Whether the model is a checkpoint with tokens of its own."""
         return (
             self.model is not None
-            and self.model.vocabulary.fingerprint != self.data.vocabulary.fingerprint
+            and self.model.tokenizer.fingerprint != self.data.tokenizer.fingerprint
         )
 
     def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
         """Return the tokens of each text: those that the model reads or says, or those of the shared vocabulary."""
         return [
             np.array(row, dtype=np.int64)
-            for row in self._vocabulary(shared, said).encode_batch(list(texts))
+            for row in self._tokenizer(shared, said).encode_batch(list(texts))
         ]
 
     def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
-        return [self._vocabulary(shared, said).decode(row.tolist()) for row in rows]
+        return [self._tokenizer(shared, said).decode(row.tolist()) for row in rows]
 
-    def _vocabulary(self, shared: bool, said: bool = False) -> Tokenizer:
+    def _tokenizer(self, shared: bool, said: bool = False) -> Tokenizer:
         own: Tokenizer = (
-            self.model.vocabulary if self.foreign and not shared else self.data.vocabulary
+            self.model.tokenizer if self.foreign and not shared else self.data.tokenizer
         )
         return own.said if said else own
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
         """Return how many UTF-8 bytes tokens stand for that are said; a shared token has one character a byte."""
         if self.foreign and not shared:
-            return len(self._vocabulary(shared, said=True).decode(tokens.tolist()).encode())
-        return sum(map(len, self.data.vocabulary.tokenizer.convert_ids_to_tokens(tokens.tolist())))
+            return len(self._tokenizer(shared, said=True).decode(tokens.tolist()).encode())
+        return sum(
+            map(len, self.data.tokenizer.hf_tokenizer.convert_ids_to_tokens(tokens.tolist()))
+        )
 
     def test_documents(self) -> Any:
         """Return the held-out documents of the corpus."""
@@ -166,7 +168,7 @@ class Harness:
 
     def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text, the model's own, with the characters that they stand for."""
-        return self._vocabulary(shared=False).pieces(texts)
+        return self._tokenizer(shared=False).pieces(texts)
 
     def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> GeneratedAnswers:
         """Fine-tune the model on pairs (or take it as it is) and let it answer the test prompts."""
@@ -200,12 +202,12 @@ class Harness:
     def trigram(self) -> TrigramModel:
         """Return the n-gram model of as many tokens of the train split as each network reads."""
         return TrigramModel.of_rows(
-            self.data.blocks.train, self.data.vocabulary.size, tokens=self.budget
+            self.data.blocks.train, self.data.tokenizer.size, tokens=self.budget
         )
 
     @cached_property
     def _judge(self) -> TrigramModel:
-        return TrigramModel.of_rows(self.data.blocks.train, self.data.vocabulary.size)
+        return TrigramModel.of_rows(self.data.blocks.train, self.data.tokenizer.size)
 
     def tfidf(
         self, data: LabeledSplits

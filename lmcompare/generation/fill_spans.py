@@ -26,7 +26,7 @@ def score_gaps(
     found = []
     for first in range(0, len(gaps), _HELD):
         asked = [
-            (ask_whole if whole else ask_gap)(model.objective, gap, model.vocabulary.special)
+            (ask_whole if whole else ask_gap)(model.objective, gap, model.tokenizer.special)
             for gap in gaps[first : first + _HELD]
         ]
         answers = iter(ask(model, [example for examples in asked for example in examples]))
@@ -37,5 +37,5 @@ def score_gaps(
 def fill_gaps(model: Model, contexts: Sequence[tuple[Ids, Ids]], *, length: int) -> DecodedTokens:
     """Write the best ``length`` tokens between each left and right side: see ``decoding.gaps.fill_gaps``."""
     return filling.fill_gaps(
-        model.network, model.objective, contexts, model.vocabulary.special, length=length
+        model.network, model.objective, contexts, model.tokenizer.special, length=length
     )

@@ -81,7 +81,7 @@ def generate(
     stop = several([stop] if isinstance(stop, str) else stop, "stop")
     decoded = decode(
         model,
-        ids_of(model.vocabulary.encode_batch(several(prompts, "prompts"))),
+        ids_of(model.tokenizer.encode_batch(several(prompts, "prompts"))),
         length=length,
         temperature=temperature,
         strategy=strategy,
@@ -92,7 +92,7 @@ def generate(
         top_p=top_p,
         seed=seed,
     )
-    texts = tuple(cut(model.vocabulary.said.decode(row.tolist()), stop) for row in decoded.tokens)
+    texts = tuple(cut(model.tokenizer.said.decode(row.tolist()), stop) for row in decoded.tokens)
     return GeneratedTexts(texts, decoded.calls, decoded)
 
 
@@ -115,7 +115,7 @@ def decode(
     Raises:
         InputError: a setting that cannot be, or of the other way of decoding; more tokens than the context holds.
     """
-    network, objective, special = model.network, model.objective, model.vocabulary.special
+    network, objective, special = model.network, model.objective, model.tokenizer.special
     stop = [stop] if isinstance(stop, str) else stop
     check(
         1 if length is None else length,
@@ -163,7 +163,7 @@ def decode(
         top_p=top_p,
         ends=length is None,
         stop=stop,
-        decode=model.vocabulary.decode if stop else None,
+        decode=model.tokenizer.decode if stop else None,
     )
 
 
@@ -183,7 +183,7 @@ def infill(model: Model, text: str, **settings: Any) -> holes.InfilledText:
         settings["choices"] = several(settings["choices"], "choices")
     text = one(text, "text")
     return holes.infill(
-        model.network, model.objective, model.vocabulary, text, context=model.context, **settings
+        model.network, model.objective, model.tokenizer, text, context=model.context, **settings
     )
 
 
@@ -195,12 +195,12 @@ def visibility(model: Model, text: str) -> seeing.Visibility:
     Raises:
         InputError: no text, one without tokens, or one that the context does not hold.
     """
-    special = model.vocabulary.special
-    (tokens,) = ids_of(model.vocabulary.encode_batch([one(text, "text")]))
+    special = model.tokenizer.special
+    (tokens,) = ids_of(model.tokenizer.encode_batch([one(text, "text")]))
     if not len(tokens):
         raise InputError(f"text: wanted one with tokens, got {text!r}")
     if isinstance(model.objective, PretrainedSeq2Seq):
-        (said,) = ids_of(model.vocabulary.said.encode_batch([text]))
+        (said,) = ids_of(model.tokenizer.said.encode_batch([text]))
         (example,) = model.objective.scoring_examples(tokens, said, special)
     else:
         example = model.objective.training_example(tokens, special, np.random.default_rng(0))
@@ -212,7 +212,7 @@ def _most_new(model: Model, prompts: Sequence[Ids]) -> int:
     """Return how many new tokens the context holds after the longest prompt."""
     if model.context is None or not len(prompts):
         return 2**31
-    begun = model.objective.generation_prompt(max(prompts, key=len), 1, model.vocabulary.special)
+    begun = model.objective.generation_prompt(max(prompts, key=len), 1, model.tokenizer.special)
     if begun.decoder_inputs is None:
         return model.context + 1 - len(begun.inputs)
     return (

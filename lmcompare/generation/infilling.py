@@ -46,7 +46,7 @@ class InfilledText:
 def infill(
     network: Network,
     objective: Objective,
-    vocabulary: Tokenizer,
+    tokenizer: Tokenizer,
     text: str,
     *,
     lengths: Iterable[int] = range(1, 9),
@@ -59,7 +59,7 @@ def infill(
 ) -> InfilledText:
     """Fill the holes of a text; all else stays as typed.
 
-    ``[MASK]``, ``<mask>`` and the vocabulary's own mask stand for one token each, ``<hole>`` for some. Spaces before a
+    ``[MASK]``, ``<mask>`` and the tokenizer's own mask stand for one token each, ``<hole>`` for some. Spaces before a
     hole belong to its first token (in most vocabularies a word's token brings its space).
 
     - *masked*: masks, filled by ``strategy``; holes of unknown length are tried at all combinations of ``lengths``, and
@@ -78,7 +78,7 @@ def infill(
     Args:
         network: in any role.
         objective: says how the network is asked.
-        vocabulary: what it reads.
+        tokenizer: what it reads.
         text: with at least one marker.
         lengths: tokens to try in a hole of unknown length; the largest is the most that a decoder writes.
         choices: texts to choose from.
@@ -95,7 +95,7 @@ def infill(
     """
     check(1, temperature, steps, seed=seed)
     lengths = _lengths(lengths)
-    special = vocabulary.special
+    special = tokenizer.special
     while isinstance(objective, Composed):
         objective = objective.answering
     if isinstance(objective, PretrainedSeq2Seq) and not objective.fills:
@@ -106,8 +106,8 @@ def infill(
         )
     if objective.role != "encoder":
         not_masked("infill", objective.kind, strategy, steps)
-    typed = parse(text, getattr(vocabulary.tokenizer, "mask_token", None))
-    holes, sizes = typed.ids(vocabulary), typed.sizes
+    typed = parse(text, getattr(tokenizer.hf_tokenizer, "mask_token", None))
+    holes, sizes = typed.ids(tokenizer), typed.sizes
     ask = InfillingRequest(network, objective, special, strategy, steps, temperature, seed, context)
     if choices is not None:
         if len(sizes) != 1 or not choices:
@@ -117,7 +117,7 @@ def infill(
         spelt = [
             choice if choice.startswith(" ") else typed.spaces[0] + choice for choice in choices
         ]
-        options = [[np.array(row, dtype=np.int64)] for row in vocabulary.encode_batch(spelt)]
+        options = [[np.array(row, dtype=np.int64)] for row in tokenizer.encode_batch(spelt)]
         for i, choice in enumerate(choices):
             if not choice or not len(options[i][0]):
                 raise InputError(f"choices[{i}]: wanted a text with tokens, got {choice!r}")
@@ -137,7 +137,7 @@ def infill(
     else:
         fills, score, exactness, calls = ask.continued(holes, lengths)
         handicap = FROM_THE_LEFT
-    said = [vocabulary.decode(new.tolist()).removeprefix("##") for new in fills]
+    said = [tokenizer.decode(new.tolist()).removeprefix("##") for new in fills]
     return InfilledText(typed.filled(said), said, fills, score, exactness, handicap, calls)
 
 

@@ -15,7 +15,7 @@ HOLE = "<hole>"
 """Marks a hole of unknown length."""
 
 MASKS = ("[MASK]", "<mask>")
-"""Mark one token each, beside the vocabulary's own mask."""
+"""Mark one token each, beside the tokenizer's own mask."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class TypedTemplate:
     spaces: list[str]
     sizes: list[int | None]
 
-    def ids(self, vocabulary: Tokenizer) -> InfillingTemplate:
+    def ids(self, tokenizer: Tokenizer) -> InfillingTemplate:
         """Return the same as ids; what stands between the holes is tokenised apart."""
         return InfillingTemplate(
-            [np.array(row, dtype=np.int64) for row in vocabulary.encode_batch(self.parts)],
+            [np.array(row, dtype=np.int64) for row in tokenizer.encode_batch(self.parts)],
             self.sizes,
         )
 
@@ -88,7 +88,7 @@ def parse(text: str, mask_token: str | None = None) -> TypedTemplate:
 
     Args:
         text: as typed.
-        mask_token: the vocabulary's own mask, which marks one token as ``MASKS`` do.
+        mask_token: the tokenizer's own mask, which marks one token as ``MASKS`` do.
 
     Raises:
         InputError: there is no marker.

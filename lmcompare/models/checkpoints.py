@@ -209,13 +209,13 @@ def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
 
 
 def assemble(
-    transformer: Any, tokenizer: Any, role: Role | None, objective: Objective | None = None
+    transformer: Any, hf_tokenizer: Any, role: Role | None, objective: Objective | None = None
 ) -> tuple[Network, Tokenizer, Objective]:
-    """Return the network, the vocabulary and the objective of a checkpoint, or of a network that we trained.
+    """Return the network, the tokenizer and the objective of a checkpoint, or of a network that we trained.
 
     Args:
         transformer: the transformers model.
-        tokenizer: of the network.
+        hf_tokenizer: of the network.
         role: what a checkpoint is; None: what the config of a network of ours says.
         objective: how a network of ours is asked; None: as its family is.
 
@@ -227,24 +227,24 @@ def assemble(
     if transformer.get_output_embeddings() is None:
         raise InputError(f"{name}: wanted a model with a language-modelling head, got one without")
     size = int(transformer.get_input_embeddings().weight.shape[0])
-    vocabulary: Tokenizer
-    if type(tokenizer).__name__ == "MarianTokenizer":
-        vocabulary = MarianTokenizer(
-            tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0]))
+    tokenizer: Tokenizer
+    if type(hf_tokenizer).__name__ == "MarianTokenizer":
+        tokenizer = MarianTokenizer(
+            hf_tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0]))
         )
     else:
-        vocabulary = Tokenizer.wrap(tokenizer, size)
-        if vocabulary.size > size:
+        tokenizer = Tokenizer.wrap(hf_tokenizer, size)
+        if tokenizer.size > size:
             raise InputError(
-                f"tokenizer: wanted at most the {size} ids that {name} has states for, got {vocabulary.size}"
+                f"tokenizer: wanted at most the {size} ids that {name} has states for, got {tokenizer.size}"
             )
     role = own_role(transformer.config) if role is None else role
     if objective is None:
         objective = objective_of(
             transformer.config,
             role,
-            PretrainedObjective(*vocabulary.frame),
-            vocabulary.special,
+            PretrainedObjective(*tokenizer.frame),
+            tokenizer.special,
             getattr(
                 getattr(transformer, "generation_config", None), "decoder_start_token_id", None
             ),
@@ -259,10 +259,10 @@ def assemble(
             f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})"
         )
     network = Network(transformer, role)
-    check_answers(network, objective, vocabulary.special)
+    check_answers(network, objective, tokenizer.special)
     if objective.role == "decoder":
-        check_causal(network, vocabulary.special)
-    return network, vocabulary, objective
+        check_causal(network, tokenizer.special)
+    return network, tokenizer, objective
 
 
 def _known_types() -> set[str]:

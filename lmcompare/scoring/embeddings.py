@@ -27,7 +27,7 @@ def embed(
     Raises:
         InputError: a text that the context does not hold, no such layer, no such pooling, or what is no list of texts.
     """
-    rows = asking.ids_of(model.vocabulary.encode_batch(several(texts, "texts")))
+    rows = asking.ids_of(model.tokenizer.encode_batch(several(texts, "texts")))
     return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
 
 
@@ -39,11 +39,11 @@ def embed_tokens(
     Words are those of ``vocabulary.Pieces``; an empty text has none. ``layer`` and errors are those of ``embed``.
     """
     texts = several(texts, "texts")
-    pieces = model.vocabulary.pieces(texts)
+    pieces = model.tokenizer.pieces(texts)
     examples = _read(model, [piece.ids for piece in pieces])
     found: list[WordStates | None] = [None] * len(texts)
     for group, batch in asking.reading(
-        model.network, model.vocabulary.special, examples, model.batch_tokens
+        model.network, model.tokenizer.special, examples, model.batch_tokens
     ):
         states = model.network.states(batch, layer).float().cpu().numpy()
         for i, row in zip(group, states, strict=True):
@@ -61,7 +61,7 @@ def pool_rows(
         for pooling in poolings
     }
     for group, batch in asking.reading(
-        model.network, model.vocabulary.special, examples, model.batch_tokens
+        model.network, model.tokenizer.special, examples, model.batch_tokens
     ):
         states = model.network.states(batch, layer)
         for pooling in poolings:
@@ -72,7 +72,7 @@ def pool_rows(
 
 
 def _read(model: Model, rows: Sequence[Ids]) -> list[Example]:
-    special = model.vocabulary.special
+    special = model.tokenizer.special
     return [
         fitting(model.objective.encoding_example(row, special), model.context, f"texts[{i}]")
         for i, row in enumerate(rows)

@@ -81,7 +81,7 @@ def log_likelihood(
     if empty:
         raise InputError(f"completions[{empty[0]}]: wanted a text, got an empty one")
     together, words = model.objective.role != "encoder-decoder", method in PSEUDO[1:]
-    pairs = pairs_of(model.vocabulary, prompts, completions, together=together, words=words)
+    pairs = pairs_of(model.tokenizer, prompts, completions, together=together, words=words)
     bare = [i for i, pair in enumerate(pairs) if not len(pair.completion)]
     if bare:
         raise InputError(
@@ -210,11 +210,11 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     """
     if problems := not_whole("seed", seed, 0):
         raise InputError(*problems)
-    special = model.vocabulary.special
+    special = model.tokenizer.special
     end = [] if isinstance(model.objective, FRAMED) else [special.eos]
     rows = [
         np.array([*ids, *end], dtype=np.int64)
-        for ids in model.vocabulary.encode_batch(several(texts, "texts"))
+        for ids in model.tokenizer.encode_batch(several(texts, "texts"))
     ]
     examples = [
         fitting(
@@ -254,7 +254,7 @@ def _score(
     return asking.score(
         model.network,
         model.objective,
-        model.vocabulary.special,
+        model.tokenizer.special,
         pairs,
         batch_tokens=model.batch_tokens,
         method=method,
@@ -267,14 +267,14 @@ def _rolling(
     model: Model, texts: Sequence[str], stride: int | None, method: Method | None
 ) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
     """Return the tokens of each text and their nats, in windows over texts longer than the context."""
-    pieces = model.vocabulary.said.pieces(texts)
+    pieces = model.tokenizer.said.pieces(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:
         raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")
     fits = room(model)
     windows = [fits.windows(len(piece.ids), stride) for piece in pieces]
     long = [i for i, several in enumerate(windows) if len(several) > 1]
-    if long and model.vocabulary.said is not model.vocabulary:
+    if long and model.tokenizer.said is not model.tokenizer:
         raise InputError(
             f"texts[{long[0]}]: wanted at most {fits.completion} tokens, got {len(pieces[long[0]].ids)}: a translator "
             "reads in another vocabulary than it writes in, so that no window can be its prompt"

@@ -19,7 +19,7 @@ class Model(Protocol):
     """What a verb reads of a model; see ``model.LanguageModel``."""
 
     network: Network
-    vocabulary: Tokenizer
+    tokenizer: Tokenizer
     objective: Objective
     batch_tokens: int
     context: int | None
@@ -64,9 +64,9 @@ def _short(given: object) -> str:
 
 def room(model: Model) -> ContextLimits:
     """Return how many tokens of text fit into the context."""
-    return ContextLimits.of(model.objective, model.vocabulary.special, model.context)
+    return ContextLimits.of(model.objective, model.tokenizer.special, model.context)
 
 
 def ask(model: Model, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
     """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours."""
-    return asking.ask(model.network, model.vocabulary.special, examples, model.batch_tokens)
+    return asking.ask(model.network, model.tokenizer.special, examples, model.batch_tokens)

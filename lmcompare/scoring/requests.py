@@ -31,7 +31,7 @@ class TokenizedPair:
 
 
 def pairs_of(
-    vocabulary: Tokenizer,
+    tokenizer: Tokenizer,
     prompts: Sequence[str],
     completions: Sequence[str],
     *,
@@ -46,7 +46,7 @@ def pairs_of(
     encoder-decoder reads two texts: always apart, a translator's completion by its target side.
 
     Args:
-        vocabulary: cuts texts.
+        tokenizer: cuts texts.
         prompts: one text a pair; it may be empty.
         completions: one text a pair.
         together: see above.
@@ -58,21 +58,21 @@ def pairs_of(
         for prompt, kept, text in zip(prompts, bare, completions, strict=True)
     ]
     once = list(dict.fromkeys(bare))  # several completions often share a prompt
-    known = dict(zip(once, vocabulary.encode_batch(once), strict=True))
+    known = dict(zip(once, tokenizer.encode_batch(once), strict=True))
     wholes = [kept + text for kept, text in zip(bare, moved, strict=True)] if together else moved
-    vocabulary = vocabulary if together else vocabulary.said
+    tokenizer = tokenizer if together else tokenizer.said
     if words:
-        pieces = vocabulary.pieces(wholes)
+        pieces = tokenizer.pieces(wholes)
         ids, numbers = [piece.ids.tolist() for piece in pieces], [piece.words for piece in pieces]
     else:
-        ids = vocabulary.encode_batch(wholes)
+        ids = tokenizer.encode_batch(wholes)
         numbers = [np.arange(len(row)) for row in ids]
     found = []
     for prompt, row, number, text in zip(bare, ids, numbers, moved, strict=True):
         head = known[prompt]
         cut = len(head) if together else 0
         if cut and (len(row) <= cut or row[:cut] != head):
-            (piece,) = vocabulary.pieces([text])
+            (piece,) = tokenizer.pieces([text])
             found.append(TokenizedPair(np.array(head, dtype=np.int64), piece.ids, piece.words))
         else:
             both = np.array(head + row[cut:], dtype=np.int64)

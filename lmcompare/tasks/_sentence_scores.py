@@ -52,7 +52,7 @@ def score_sentences(bench: Bench, texts: Sequence[str]) -> SentenceScores:
     likelihood[asked] = _sums(model, given)
     bench.progress({"done": 1, "total": 2, "stage": "word by word"})
     objective = answering(model.objective)
-    if not reads_right(objective, model.vocabulary.special):
+    if not reads_right(objective, model.tokenizer.special):
         return SentenceScores(likelihood, likelihood, LIKELIHOOD)
     if objective.role == "encoder" and not getattr(objective, "shifted", False):
         best[asked] = _sums(model, given, "pll-word-l2r")
@@ -75,7 +75,7 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
     found = np.zeros(len(texts))
     for first in range(0, len(texts), _AT_ONCE):
         gaps, owners = [], []
-        for i, piece in enumerate(model.vocabulary.pieces(texts[first : first + _AT_ONCE])):
+        for i, piece in enumerate(model.tokenizer.pieces(texts[first : first + _AT_ONCE])):
             for word in np.unique(piece.words):
                 (places,) = np.nonzero(piece.words == word)
                 start, end = int(places[0]), int(places[-1]) + 1

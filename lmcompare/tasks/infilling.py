@@ -137,7 +137,7 @@ class Infilling:
             )
         model, questions = bench.model, self.questions(bench)
         gaps = [question.gap for question in questions]
-        both = reads_right(model.objective, model.vocabulary.special)
+        both = reads_right(model.objective, model.tokenizer.special)
         bench.progress({"done": 0, "total": 3, "stage": "choice"})
         outcomes = _chosen(
             questions, [nats.sum() for nats in model.score_gaps(_filled(questions), whole=True)]

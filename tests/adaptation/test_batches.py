@@ -15,9 +15,7 @@ from lmcompare.tasks.base import TokenizedSplit
 
 
 def reader(kind, special):
-    return SimpleNamespace(
-        objective=OBJECTIVES[kind](), vocabulary=SimpleNamespace(special=special)
-    )
+    return SimpleNamespace(objective=OBJECTIVES[kind](), tokenizer=SimpleNamespace(special=special))
 
 
 def test_where_the_text_begins_in_what_is_read():

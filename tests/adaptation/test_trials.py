@@ -28,15 +28,15 @@ from lmcompare.training.loop import optimizer_for
 
 
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
-def model(request, vocabulary, small):
+def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
     return LanguageModel(
-        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
 
 
 @pytest.fixture(scope="module")
-def parts(vocabulary):
+def parts(tokenizer):
     """Sentences whose label is whether 'good' or 'bad' stands in them, at a random place."""
     rng = np.random.default_rng(0)
     found = []
@@ -47,7 +47,7 @@ def parts(vocabulary):
             words = rng.choice(["film", "the", "story", "an", "actor"], rng.integers(2, 7)).tolist()
             words.insert(rng.integers(len(words)), ["bad", "good"][label])
             texts.append(" ".join(words))
-        found.append(ProbeTexts([np.array(row) for row in vocabulary.encode_batch(texts)], labels))
+        found.append(ProbeTexts([np.array(row) for row in tokenizer.encode_batch(texts)], labels))
     return found
 
 
@@ -79,7 +79,7 @@ def test_learns_chooses_on_validation_and_leaves_the_model_as_it_was(model, part
 
 def written_out(model, train, validation, test, rate, pooling, adaptation, seed):
     """One trial of classification, plainly: what `finetune` must do to the last bit."""
-    special = model.vocabulary.special
+    special = model.tokenizer.special
     torch.manual_seed(seed)
     network = copy.deepcopy(model.network)
     dropout, head = nn.Dropout(0.1), nn.Linear(network.width, 2)
@@ -182,7 +182,7 @@ def test_probe_and_lora_train_few_weights_and_learn(model, parts, method):
 
 
 @pytest.fixture(scope="module")
-def tagged(vocabulary):
+def tagged(tokenizer):
     """Words of one to three tokens; a word's tag is whether it is 'good', or stands after it, or neither."""
     rng = np.random.default_rng(1)
     found = {}
@@ -190,7 +190,7 @@ def tagged(vocabulary):
         rows, wanted, marks = [], [], []
         for _ in range(count):
             words = rng.choice(["good", "film", "story", "xyz"], rng.integers(3, 7)).tolist()
-            pieces = [np.array(vocabulary.encode(" " + word)) for word in words]
+            pieces = [np.array(tokenizer.encode(" " + word)) for word in words]
             rows.append((np.concatenate(pieces),))
             marks.append(np.repeat(np.arange(len(words)), [len(piece) for piece in pieces]))
             before = ["", *words]
@@ -253,7 +253,7 @@ def test_a_trial_that_does_not_get_better_ends(model, tagged):
         assert adapted.chosen["epoch"] == 1
 
 
-def test_a_pair_head_learns_how_many_words_are_shared(model, vocabulary):
+def test_a_pair_head_learns_how_many_words_are_shared(model, tokenizer):
     rng = np.random.default_rng(2)
     parts = {}
     for name, count in zip(NAMES, (300, 60, 60), strict=True):
@@ -263,7 +263,7 @@ def test_a_pair_head_learns_how_many_words_are_shared(model, vocabulary):
             texts = [
                 f"the {word} {rng.choice(['film', 'story', 'actor'])}" for word in (one, other)
             ]
-            rows.append(tuple(np.array(row) for row in vocabulary.encode_batch(texts)))
+            rows.append(tuple(np.array(row) for row in tokenizer.encode_batch(texts)))
             wanted.append(float(one == other))
         parts[name] = TokenizedSplit(rows, wanted)
     menu = {pooling: PairHead(pooling) for pooling in ("mean", "last")}
@@ -276,7 +276,7 @@ def test_a_pair_head_learns_how_many_words_are_shared(model, vocabulary):
     assert len(adapted.trials) == 3
 
 
-def spans(vocabulary, count, seed):
+def spans(tokenizer, count, seed):
     """The answer is the word after 'good', in the second part of the text; now and then it is not there."""
     rng = np.random.default_rng(seed)
     rows, wanted, marks = [], [], []
@@ -285,7 +285,7 @@ def spans(vocabulary, count, seed):
         place = int(rng.integers(0, 5))
         if there := rng.random() < 0.8:
             words[place] = "good"
-        pieces = [np.array(vocabulary.encode(" " + word)) for word in ["who", *words]]
+        pieces = [np.array(tokenizer.encode(" " + word)) for word in ["who", *words]]
         ends = np.cumsum([len(piece) for piece in pieces])
         rows.append((np.concatenate(pieces),))
         marks.append(np.repeat([0, *[1] * 6], [len(piece) for piece in pieces]))
@@ -305,9 +305,9 @@ def exact(part):
     return score
 
 
-def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, vocabulary):
+def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, tokenizer):
     parts = {
-        name: spans(vocabulary, count, i)
+        name: spans(tokenizer, count, i)
         for i, (name, count) in enumerate(zip(NAMES, (300, 60, 60), strict=True))
     }
     adapted = adapt(

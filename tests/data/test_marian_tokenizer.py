@@ -77,26 +77,26 @@ def folder(request, tmp_path_factory):
 
 
 def test_ids_are_those_of_the_tokenizer(folder):
-    vocabulary = lmcompare.load(folder).vocabulary
-    tokenizer = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
-    assert vocabulary.encode_batch(TEXTS) == [
-        tokenizer(text, add_special_tokens=False).input_ids for text in TEXTS
+    tokenizer = lmcompare.load(folder).tokenizer
+    theirs = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
+    assert tokenizer.encode_batch(TEXTS) == [
+        theirs(text, add_special_tokens=False).input_ids for text in TEXTS
     ]
-    assert vocabulary.said.encode_batch(TEXTS) == [
-        tokenizer(text_target=text, add_special_tokens=False).input_ids for text in TEXTS
+    assert tokenizer.said.encode_batch(TEXTS) == [
+        theirs(text_target=text, add_special_tokens=False).input_ids for text in TEXTS
     ]
-    assert vocabulary.encode(TEXTS[0]) != vocabulary.said.encode(TEXTS[0])
-    assert vocabulary.decode(vocabulary.encode(TEXTS[0])) == TEXTS[0]
-    assert vocabulary.said.decode(vocabulary.said.encode(TEXTS[0])) == TEXTS[0]
-    again = pickle.loads(pickle.dumps(vocabulary))
-    assert again.fingerprint == vocabulary.fingerprint != vocabulary.said.fingerprint
+    assert tokenizer.encode(TEXTS[0]) != tokenizer.said.encode(TEXTS[0])
+    assert tokenizer.decode(tokenizer.encode(TEXTS[0])) == TEXTS[0]
+    assert tokenizer.said.decode(tokenizer.said.encode(TEXTS[0])) == TEXTS[0]
+    again = pickle.loads(pickle.dumps(tokenizer))
+    assert again.fingerprint == tokenizer.fingerprint != tokenizer.said.fingerprint
 
 
 def test_pieces_cover_the_text(folder):
-    vocabulary = lmcompare.load(folder).vocabulary
-    for text, piece in zip(TEXTS, vocabulary.pieces(TEXTS), strict=True):
+    tokenizer = lmcompare.load(folder).tokenizer
+    for text, piece in zip(TEXTS, tokenizer.pieces(TEXTS), strict=True):
         assert "".join(text[start:end] for start, end in piece.spans) == text.replace(" ", "")
-    (piece,) = vocabulary.pieces([TEXTS[0]])
+    (piece,) = tokenizer.pieces([TEXTS[0]])
     assert piece.words[-1] == 5 and (np.diff(piece.words) >= 0).all()
 
 
@@ -127,13 +127,13 @@ def test_log_likelihood_equals_plain_transformers(folder):
 def test_generation_says_text_of_the_target_side(folder):
     model = lmcompare.load(folder)
     made = model.generate(["the film was good", "a story"], length=6, temperature=0)
-    ordinary = model.vocabulary.special.ordinary
+    ordinary = model.tokenizer.special.ordinary
     assert all(np.isin(row, ordinary).all() and len(row) == 6 for row in made.decoded.tokens)
     plain, tokenizer = (
         MarianMTModel.from_pretrained(folder).eval(),
         AutoTokenizer.from_pretrained(folder),
     )
-    ban = sorted(set(range(model.vocabulary.size)) - set(ordinary.tolist()))
+    ban = sorted(set(range(model.tokenizer.size)) - set(ordinary.tolist()))
     plain.generation_config.forced_eos_token_id = None
     output = plain.generate(
         **tokenizer("the film was good", return_tensors="pt"), num_beams=1, do_sample=False, max_new_tokens=6,
@@ -159,8 +159,8 @@ def test_texts_longer_than_the_context_are_refused(folder):
         model.log_likelihood([long], ["film"])
     # Cut, it is read from its end: 7 tokens, and eos.
     (cut,) = model.log_likelihood([long.rstrip()], ["film"], cut=True)
-    end = np.array(model.vocabulary.encode(long.rstrip())[-7:])
-    (tokens,) = model.score_tokens([(end, np.array(model.vocabulary.said.encode("film")))])
+    end = np.array(model.tokenizer.encode(long.rstrip())[-7:])
+    (tokens,) = model.score_tokens([(end, np.array(model.tokenizer.said.encode("film")))])
     assert cut.tokens == pytest.approx(tokens, abs=1e-5)
 
 
@@ -186,10 +186,10 @@ def test_without_sentencepiece(folder, monkeypatch):
 
 def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
     model = lmcompare.load(folder)
-    shared = SimpleNamespace(vocabulary=SimpleNamespace(fingerprint="another"))
+    shared = SimpleNamespace(tokenizer=SimpleNamespace(fingerprint="another"))
     tools = Harness(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
     (prompt,), (answer,) = tools.encode(TEXTS[:1]), tools.encode(TEXTS[:1], said=True)
-    assert prompt.tolist() == model.vocabulary.encode(TEXTS[0]) != answer.tolist()
+    assert prompt.tolist() == model.tokenizer.encode(TEXTS[0]) != answer.tolist()
     assert tools.decode([prompt]) == tools.decode([answer], said=True) == [TEXTS[0]]
     assert tools.byte_length(answer) == len(TEXTS[0].encode())
     orders = list(permutations(["film", "was", "the", "good", "a"]))[:40]
@@ -219,6 +219,6 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
     texts = {row["prompt"]: row["answer"] for row in items}
     for part in seen.values():
         for read, said in part:
-            assert said.tolist() == model.vocabulary.said.encode(
-                texts[model.vocabulary.decode(read.tolist()).strip()]
+            assert said.tolist() == model.tokenizer.said.encode(
+                texts[model.tokenizer.decode(read.tolist()).strip()]
             )

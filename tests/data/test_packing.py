@@ -12,7 +12,7 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.data import Corpus, build_corpus
 from lmcompare.data.packing import build_blocks
-from lmcompare.data.tokenizer import Tokenizer, build_vocabulary
+from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
 
 SETTINGS = settings.TokenizerSettings(size=400, sentinels=8)
 TEXTS = tuple(
@@ -40,12 +40,10 @@ def corpus_of(texts: tuple[str, ...], cache: Path) -> Corpus:
 
 def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
-    vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
+    tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
+    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     for name in ("train", "validation", "test"):
-        stream = [
-            i for text in getattr(corpus, name)["text"] for i in [*vocabulary.encode(text), 2]
-        ]
+        stream = [i for text in getattr(corpus, name)["text"] for i in [*tokenizer.encode(text), 2]]
         rows = getattr(blocks, name)["tokens"][:]
         assert {len(row) for row in rows} == {16}
         assert [i for row in rows for i in row] == stream[: len(rows) * 16]
@@ -60,14 +58,14 @@ def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
 
 def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
-    vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
+    tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
+    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     train = np.array(blocks.train["tokens"][:]).ravel()
-    assert blocks.unigram.shape == (vocabulary.size,) and np.exp(
+    assert blocks.unigram.shape == (tokenizer.size,) and np.exp(
         blocks.unigram
     ).sum() == pytest.approx(1.0)
     assert blocks.unigram[2] == pytest.approx(
-        np.log(((train == 2).sum() + 1) / (len(train) + vocabulary.size))
+        np.log(((train == 2).sum() + 1) / (len(train) + tokenizer.size))
     )
     validation = np.array(blocks.validation["tokens"][:]).ravel()
     assert blocks.counts["unigram_nats_per_token"] == pytest.approx(
@@ -77,12 +75,12 @@ def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
 
 def test_the_second_call_tokenises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
-    vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
-    first = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path)
+    tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
+    first = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     monkeypatch.setattr(Tokenizer, "encode_batch", None)
     monkeypatch.setattr(Tokenizer, "train", None)
-    again = build_vocabulary(corpus_of(TEXTS, tmp_path), SETTINGS, tmp_path)
-    assert again.fingerprint == vocabulary.fingerprint
+    again = build_tokenizer(corpus_of(TEXTS, tmp_path), SETTINGS, tmp_path)
+    assert again.fingerprint == tokenizer.fingerprint
     second = build_blocks(
         corpus, again, settings.SequenceSettings(length=16, documents="isolated"), tmp_path
     )
@@ -102,7 +100,7 @@ def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) ->
         after.fingerprint != before.fingerprint
         and {*after.test["document"], *after.validation["document"]} == held
     )
-    fitted = [build_vocabulary(corpus, SETTINGS, tmp_path) for corpus in (before, after)]
+    fitted = [build_tokenizer(corpus, SETTINGS, tmp_path) for corpus in (before, after)]
     assert fitted[0].fingerprint == fitted[1].fingerprint
     blocks = [
         build_blocks(c, fitted[0], settings.SequenceSettings(length=16), tmp_path)
@@ -115,16 +113,16 @@ def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) ->
 
 def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
     corpus = corpus_of(tuple(f"text number {i}" for i in range(40)), tmp_path)
-    vocabulary = build_vocabulary(corpus, SETTINGS, tmp_path)
+    tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
     with pytest.raises(
         InputError,
         match="the validation split has .* fewer than one block of 40; .* corpus.validation",
     ):
-        build_blocks(corpus, vocabulary, settings.SequenceSettings(length=40), tmp_path)
+        build_blocks(corpus, tokenizer, settings.SequenceSettings(length=40), tmp_path)
 
 
 def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
-    vocabulary = Tokenizer.train(["The cat sat on the mat."] * 5, SETTINGS)
+    tokenizer = Tokenizer.train(["The cat sat on the mat."] * 5, SETTINGS)
 
     def peak(count: int) -> int:
         # Of one length, so that a batch of a thousand is as large in the one as in the other.
@@ -133,9 +131,7 @@ def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            blocks = build_blocks(
-                corpus, vocabulary, settings.SequenceSettings(length=16), tmp_path
-            )
+            blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
             assert blocks.counts["train_tokens"] > 50 * count
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:

@@ -10,7 +10,7 @@ import pytest
 from lmcompare.core import settings
 from lmcompare.data import SOURCES, build_corpus, build_item_splits, build_labeled_splits
 from lmcompare.data.packing import build_blocks
-from lmcompare.data.tokenizer import build_vocabulary
+from lmcompare.data.tokenizer import build_tokenizer
 
 DATA = Path(os.environ.get("LMCOMPARE_DATA") or "/nowhere")
 pytestmark = pytest.mark.skipif(
@@ -25,12 +25,12 @@ def test_shakespeare_comes_back_from_its_blocks(tmp_path):
     corpus = build_corpus(
         settings.CorpusSettings(source=source, validation=0.05, test=0.05), tmp_path
     )
-    vocabulary = build_vocabulary(corpus, settings.TokenizerSettings(size=1024), tmp_path)
-    blocks = build_blocks(corpus, vocabulary, settings.SequenceSettings(length=64), tmp_path)
+    tokenizer = build_tokenizer(corpus, settings.TokenizerSettings(size=1024), tmp_path)
+    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
     assert corpus.counts["documents"] > 7000
     stream = np.concatenate(blocks.validation[:]["tokens"])
-    texts = np.split(stream, np.flatnonzero(stream == vocabulary.special.eos) + 1)[:-1]
-    assert [vocabulary.decode(text) for text in texts] == corpus.validation[: len(texts)]["text"]
+    texts = np.split(stream, np.flatnonzero(stream == tokenizer.special.eos) + 1)[:-1]
+    assert [tokenizer.decode(text) for text in texts] == corpus.validation[: len(texts)]["text"]
 
 
 def test_chinese_reviews_are_cleaned_and_split_without_overlap():

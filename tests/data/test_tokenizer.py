@@ -34,11 +34,11 @@ def test_special_ids_are_where_they_should_be() -> None:
     special = OURS.special
     assert (special.pad, special.bos, special.eos, special.mask) == (0, 1, 2, 3)
     assert special.sentinels == tuple(range(4, 12))
-    assert OURS.tokenizer.convert_ids_to_tokens([0, 1, 2, 3, 4, 11]) == [
+    assert OURS.hf_tokenizer.convert_ids_to_tokens([0, 1, 2, 3, 4, 11]) == [
         "<pad>", "<bos>", "<eos>", "<mask>", "<extra_id_0>", "<extra_id_7>"
     ]  # fmt: skip
     assert special.ordinary.tolist() == list(range(12, OURS.size))
-    assert OURS.size == len(special.word_starts) == len(OURS.tokenizer) <= 400
+    assert OURS.size == len(special.word_starts) == len(OURS.hf_tokenizer) <= 400
     assert special.is_special(np.array([0, 11, 12])).tolist() == [True, True, False]
 
 

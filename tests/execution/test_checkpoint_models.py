@@ -121,7 +121,7 @@ def test_a_checkpoint_is_asked_the_same_text_in_its_own_tokens(place, arm):
     bits, sizes = values(records, "bits"), values(records, "bytes")
     assert len(bits) == run.notes["passages"] == 6 - run.notes["left_out"] > 0
     assert all(sizes[item] == values(others, "bytes")[item] for item in bits)
-    decode, model = place.data.vocabulary.decode, load(place.folder / arm)
+    decode, model = place.data.tokenizer.decode, load(place.folder / arm)
     for item, value in bits.items():
         prefix, suffix = (
             decode(part.tolist()) for part in (passages[item].prefix, passages[item].suffix)
@@ -154,14 +154,14 @@ def test_what_a_checkpoint_says_is_judged_in_the_shared_tokens(place):
     run, records = work(place, "gpt2", "continuing")
     bench, model = tools(place, load(place.folder / "gpt2")), load(place.folder / "gpt2")
     passages = Continuation(**_settings(place)).passages(bench)
-    decode = place.data.vocabulary.decode
-    prompts = [np.array(model.vocabulary.encode(decode(p.prefix.tolist()))) for p in passages]
+    decode = place.data.tokenizer.decode
+    prompts = [np.array(model.tokenizer.encode(decode(p.prefix.tolist()))) for p in passages]
     texts = [
-        model.vocabulary.decode(row.tolist())
+        model.tokenizer.decode(row.tolist())
         for row in model.decode(prompts, length=4, seed=1).tokens
     ]
     for passage, text in zip(passages, texts, strict=True):
-        row = np.array(place.data.vocabulary.encode(text)[:4])
+        row = np.array(place.data.tokenizer.encode(text)[:4])
         scores = bench.judge().log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
         assert values(records, "judge_bits")[passage.id] == pytest.approx(-scores.sum() / np.log(2))
         assert values(records, "judge_bytes")[passage.id] == bench.byte_length(row, shared=True)
@@ -173,7 +173,7 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     bench = tools(place, model)
     assert not bench.foreign and "left_out" not in run.notes and "checkpoint" not in run.notes
     rows = [
-        np.array(row) for row in place.data.vocabulary.encode_batch(place.data.corpus.test["text"])
+        np.array(row) for row in place.data.tokenizer.encode_batch(place.data.corpus.test["text"])
     ]
     for ours, theirs in zip(bench.encode(place.data.corpus.test["text"]), rows, strict=True):
         assert np.array_equal(ours, theirs)

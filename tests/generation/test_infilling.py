@@ -23,13 +23,13 @@ NOTES = "今天天气很[MASK]，适合出去玩"
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def model(request, small, vocabulary):
+def model(request, small, tokenizer):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, vocabulary.special, seed=1)
+    network = networks.build(small, objective.role, tokenizer.special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
-    return network, objective, vocabulary
+    return network, objective, tokenizer
 
 
 def log_p(network, inputs, targets, decoder=None, attention="full"):
@@ -84,9 +84,9 @@ def test_exactly_the_holes_are_filled(model, temperature):
 
 def test_the_score_is_that_of_plain_questions(model):
     """One mask in the middle: log p of the token found, by one question written out by hand."""
-    network, objective, vocabulary = model
-    special = vocabulary.special
-    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    network, objective, tokenizer = model
+    special = tokenizer.special
+    left, right = tokenizer.encode("the film"), tokenizer.encode(" was good")
     filled = infill(*model, "the film <mask> was good")
     (token,) = filled.tokens[0].tolist()
     none, s0 = IGNORE, special.sentinels[0]
@@ -207,24 +207,24 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
         assert [len(row) for row in found.tokens] == expected
 
 
-def test_a_translator_is_not_asked_to_fill(small, vocabulary):
-    network = networks.build(small, "encoder-decoder", vocabulary.special, seed=1)
-    translator = PretrainedSeq2Seq(PretrainedObjective(), (vocabulary.special.bos,))
+def test_a_translator_is_not_asked_to_fill(small, tokenizer):
+    network = networks.build(small, "encoder-decoder", tokenizer.special, seed=1)
+    translator = PretrainedSeq2Seq(PretrainedObjective(), (tokenizer.special.bos,))
     with pytest.raises(
         InputError, match="learnt to fill holes .* got a translator .* `rank` compares"
     ):
-        infill(network, translator, vocabulary, NOTES)
-    assert infill(network, replace(translator, fills=True), vocabulary, NOTES).exactness == "exact"
+        infill(network, translator, tokenizer, NOTES)
+    assert infill(network, replace(translator, fills=True), tokenizer, NOTES).exactness == "exact"
 
 
-def test_a_shifted_objective_is_asked_where_it_answers(small, vocabulary):
+def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
     """At the token before the mask: by hand, in plain questions; as a part of a mixture, too."""
-    objective, special = OBJECTIVES["masked"](shifted=True), vocabulary.special
+    objective, special = OBJECTIVES["masked"](shifted=True), tokenizer.special
     network = networks.build(small, "encoder", special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
-    left, right = vocabulary.encode("the film"), vocabulary.encode(" was good")
+    left, right = tokenizer.encode("the film"), tokenizer.encode(" was good")
     inputs = [special.bos, *left, special.mask, *right, special.eos]
     place = len(left)
 
@@ -242,11 +242,11 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, vocabulary):
         objective,
         parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"}),
     ):
-        filled = infill(network, asked, vocabulary, "the film <mask> was good")
+        filled = infill(network, asked, tokenizer, "the film <mask> was good")
         assert filled.tokens[0].tolist() == [best]
         assert filled.score == pytest.approx(nats(best) - float(log_z), abs=1e-4)
-    chosen = infill(network, objective, vocabulary, "the film <hole> was good", choices=["bad"])
-    two = vocabulary.encode(" bad")
+    chosen = infill(network, objective, tokenizer, "the film <hole> was good", choices=["bad"])
+    two = tokenizer.encode(" bad")
     expected, read = 0.0, [special.bos, *left, *[special.mask] * len(two), *right, special.eos]
     for t, token in enumerate(two):
         expected += nats(token, list(read), place + t)

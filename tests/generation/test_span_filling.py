@@ -16,22 +16,22 @@ def ids(*values):
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def model(request, small, vocabulary):
+def model(request, small, tokenizer):
     objective = OBJECTIVES[request.param]()
     return LanguageModel(
-        networks.build(small, objective.role, vocabulary.special, seed=1), vocabulary, objective
+        networks.build(small, objective.role, tokenizer.special, seed=1), tokenizer, objective
     )
 
 
-def gaps_of(vocabulary, texts, start=2, size=3):
-    rows = [np.array(vocabulary.encode(text), dtype=np.int64) for text in texts]
+def gaps_of(tokenizer, texts, start=2, size=3):
+    rows = [np.array(tokenizer.encode(text), dtype=np.int64) for text in texts]
     return [
         SpanRequest(row[:start], row[start : start + size], row[start + size :]) for row in rows
     ]
 
 
 def test_no_score_depends_on_its_neighbours(model, sentences):
-    gaps = gaps_of(model.vocabulary, [*sentences[:2], "the film was good and it was long"])
+    gaps = gaps_of(model.tokenizer, [*sentences[:2], "the film was good and it was long"])
     for whole in (False, True):
         together = model.score_gaps(gaps, whole=whole)
         for gap, nats in zip(gaps, together, strict=True):
@@ -41,9 +41,9 @@ def test_no_score_depends_on_its_neighbours(model, sentences):
 
 
 def test_the_best_fill_is_as_long_as_the_gap_and_its_first_token_is_the_likeliest(model, sentences):
-    contexts = [(gap.left, gap.right) for gap in gaps_of(model.vocabulary, sentences[:2], size=1)]
+    contexts = [(gap.left, gap.right) for gap in gaps_of(model.tokenizer, sentences[:2], size=1)]
     filled = model.fill_gaps(contexts, length=1)
-    ordinary = model.vocabulary.special.ordinary
+    ordinary = model.tokenizer.special.ordinary
     left, right = contexts[0]
     nats = [
         float(row.sum())
@@ -59,15 +59,15 @@ def test_the_best_fill_is_as_long_as_the_gap_and_its_first_token_is_the_likelies
 
 
 @pytest.mark.parametrize("kind", ["masked", "seq2seq", "causal"])
-def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, vocabulary):
+def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, tokenizer):
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, vocabulary.special, seed=2)
-    model = LanguageModel(network, vocabulary, objective)
+    network = networks.build(small, objective.role, tokenizer.special, seed=2)
+    model = LanguageModel(network, tokenizer, objective)
     words = [
-        word for word in (" good", " bad", " dull", " long") if len(vocabulary.encode(word)) == 1
+        word for word in (" good", " bad", " dull", " long") if len(tokenizer.encode(word)) == 1
     ]
-    left, right = (ids(*vocabulary.encode(text)) for text in ("the film was", " and never dull"))
-    spans = [ids(*vocabulary.encode(word)) for word in words]
+    left, right = (ids(*tokenizer.encode(text)) for text in ("the film was", " and never dull"))
+    spans = [ids(*tokenizer.encode(word)) for word in words]
     nats = [
         float(row.sum())
         for row in model.score_gaps([SpanRequest(left, span, right) for span in spans], whole=True)
@@ -77,17 +77,15 @@ def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, vocabul
         assert found.tokens[0].tolist() == spans[int(np.argmax(nats))].tolist()
         assert found.score == pytest.approx(max(nats), abs=1e-4)
     else:  # infill ends the text that is read with eos, which a gap in the middle of a text does not have
-        ended = [
-            SpanRequest(left, span, np.append(right, vocabulary.special.eos)) for span in spans
-        ]
+        ended = [SpanRequest(left, span, np.append(right, tokenizer.special.eos)) for span in spans]
         assert found.score == pytest.approx(
             max(row.sum() for row in model.score_gaps(ended)), abs=1e-4
         )
 
 
-def test_word_by_word_a_masked_model_is_asked_as_by_pll_word_l2r(small, vocabulary, sentences):
+def test_word_by_word_a_masked_model_is_asked_as_by_pll_word_l2r(small, tokenizer, sentences):
     model = LanguageModel(
-        networks.build(small, "encoder", vocabulary.special, seed=1), vocabulary, Masked()
+        networks.build(small, "encoder", tokenizer.special, seed=1), tokenizer, Masked()
     )
     texts = [*sentences[:2], "unfilmable, playerless and heartwarming"]
     theirs = [one.sum for one in model.log_likelihood([""] * 3, texts, method="pll-word-l2r")]

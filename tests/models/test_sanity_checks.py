@@ -32,22 +32,22 @@ SIZES = {
 
 
 @pytest.fixture
-def made(vocabulary):
+def made(tokenizer):
     """Return the maker of a random network whose weights are large, so that contexts matter."""
 
     def make(cls, config, **sizes):
-        ids = {"pad_token_id": vocabulary.special.pad, "bos_token_id": vocabulary.special.bos}
+        ids = {"pad_token_id": tokenizer.special.pad, "bos_token_id": tokenizer.special.bos}
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = cls(
                 config(
-                    vocab_size=vocabulary.size, eos_token_id=vocabulary.special.eos, **ids, **sizes
+                    vocab_size=tokenizer.size, eos_token_id=tokenizer.special.eos, **ids, **sizes
                 )
             )
             for parameter in model.parameters():
                 if parameter.dim() > 1:
                     torch.nn.init.normal_(parameter, std=0.15)
-        return model.eval(), vocabulary.tokenizer
+        return model.eval(), tokenizer.hf_tokenizer
 
     return make
 
@@ -126,5 +126,5 @@ def test_a_context_of_one_token_is_no_crash(made):
 def test_positions_that_are_counted_from_padding_shorten_the_context(made):
     sizes = SIZES | {"max_position_embeddings": 34}
     model = lmcompare.wrap(*made(Data2VecTextForMaskedLM, Data2VecTextConfig, **sizes))
-    assert model.context == 34 - (model.vocabulary.special.pad + 1)
+    assert model.context == 34 - (model.tokenizer.special.pad + 1)
     assert model.bits_per_byte(["the film was a good " * 20]).bits[0] > 0

@@ -136,8 +136,8 @@ def test_a_batch_of_one_is_a_batch_of_many(model):
 
 def test_every_next_token_has_a_share_of_one(model):
     """Conditionals are over all ids that the network has, and add up."""
-    prompt = np.array(model.vocabulary.encode("the film"))
-    pairs = [(prompt, np.array([token])) for token in range(model.vocabulary.size)]
+    prompt = np.array(model.tokenizer.encode("the film"))
+    pairs = [(prompt, np.array([token])) for token in range(model.tokenizer.size)]
     model.batch_tokens = 2**16
     assert np.exp(np.concatenate(model.score_tokens(pairs))).sum() == pytest.approx(1, abs=1e-4)
 
@@ -178,14 +178,14 @@ def test_decoding_with_cache_is_that_without(family, model):
     """Unequal prompts in one batch, so that padding and positions count, too."""
     prompts = [
         np.array(ids)
-        for ids in model.vocabulary.encode_batch(["the film was", "an actor who never lost heart"])
+        for ids in model.tokenizer.encode_batch(["the film was", "an actor who never lost heart"])
     ]
     cached, plain = (
         left_to_right(
             model.network,
             model.objective,
             prompts,
-            model.vocabulary.special,
+            model.tokenizer.special,
             length=8,
             temperature=0,
             cache=cache,

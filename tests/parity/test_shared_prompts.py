@@ -26,8 +26,8 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     if family in STATEFUL:
         return
     assert sharing.branches(model.network), "asked once, here, so that it is not counted"
-    tokens = np.tile(model.vocabulary.encode(PROMPT), 2)[:45]
-    pairs = [(tokens, np.array(model.vocabulary.encode(choice))) for choice in CHOICES]
+    tokens = np.tile(model.tokenizer.encode(PROMPT), 2)[:45]
+    pairs = [(tokens, np.array(model.tokenizer.encode(choice))) for choice in CHOICES]
     read = []
     model.network.transformer.base_model.register_forward_pre_hook(
         lambda _, args, given: read.append((*args, given.get("input_ids"))[0].shape),
@@ -38,7 +38,7 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     # A short one is the trunk of one row.
     short = [(tokens[:12], completion) for _, completion in pairs]
     row = model.score_tokens(short)
-    framed = len(model.objective.generation_prompt(tokens[:12], 1, model.vocabulary.special).inputs)
+    framed = len(model.objective.generation_prompt(tokens[:12], 1, model.tokenizer.special).inputs)
     assert read[2] == (1, framed - 1 + sum(len(completion) for _, completion in short))
     for name in ("LEAST", "TRUNK"):
         monkeypatch.setattr(sharing, name, 10_000)

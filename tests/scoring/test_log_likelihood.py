@@ -23,10 +23,10 @@ TEXTS = ["the film was good.", "an actor who played it well"]
 
 
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
-def model(request, vocabulary, small):
+def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, vocabulary.special, seed=1)
-    return LanguageModel(network, vocabulary, objective)
+    network = networks.build(small, objective.role, tokenizer.special, seed=1)
+    return LanguageModel(network, tokenizer, objective)
 
 
 def test_rank(model):
@@ -73,10 +73,10 @@ def test_a_text_longer_than_the_context(model):
 
 
 def test_loss_is_that_of_training(model):
-    special = model.vocabulary.special
+    special = model.tokenizer.special
     examples = [
         learn_block(
-            model.objective, np.array([*model.vocabulary.encode(text), special.eos]), special,
+            model.objective, np.array([*model.tokenizer.encode(text), special.eos]), special,
             np.random.default_rng([3, i]), isolated=False,
         )
         for i, text in enumerate(TEXTS)
@@ -104,13 +104,13 @@ def test_layers(model):
 def test_words_have_the_mean_of_their_tokens(model):
     (words,) = model.embed_tokens(["the film"])
     assert words.words == ["the", "film"] and words.spans.tolist() == [[0, 3], [4, 8]]
-    ids = np.array(model.vocabulary.encode("the film"))
+    ids = np.array(model.tokenizer.encode("the film"))
     assert len(ids) == 2
-    example = model.objective.encoding_example(ids, model.vocabulary.special)
+    example = model.objective.encoding_example(ids, model.tokenizer.special)
     with evaluating(model.network):
         states = model.network.states(BatchTensors.of(collate([example], 0)))[0]
     head = example.inputs.tolist().index(ids[0])
-    (pieces,) = model.vocabulary.pieces(["the film"])
+    (pieces,) = model.tokenizer.pieces(["the film"])
     for number in (0, 1):
         own = states[head + np.flatnonzero(pieces.words == number)]
         torch.testing.assert_close(
@@ -172,7 +172,7 @@ def test_a_text_that_the_context_does_not_hold(checkpoint):
 
 
 def test_what_just_fits_is_read(checkpoint):
-    special, read = checkpoint.vocabulary.special, checkpoint.objective.encoding_example
+    special, read = checkpoint.tokenizer.special, checkpoint.objective.encoding_example
     most = checkpoint.context - len(read(special.ordinary[:1], special).inputs) + 1
     row = np.resize(special.ordinary, most + 1)
     assert checkpoint.pool_rows([row[:most]], poolings=["mean"])["mean"].shape == (1, 32)

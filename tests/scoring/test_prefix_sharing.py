@@ -190,9 +190,9 @@ def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
         assert one.tolist() == other.tolist()
 
 
-def test_rank_and_log_likelihood_share(vocabulary, small, monkeypatch):
-    network = networks.build(small, "decoder", vocabulary.special, seed=1)
-    model = LanguageModel(network, vocabulary, OBJECTIVES["causal"]())
+def test_rank_and_log_likelihood_share(tokenizer, small, monkeypatch):
+    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    model = LanguageModel(network, tokenizer, OBJECTIVES["causal"]())
     prompt = "the film was a good story with an actor who played it well and never lost heart " * 4
     choices = [" good", " unbelievably long", " bad, 😀"]
     seen = watched(network)

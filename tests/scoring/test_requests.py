@@ -85,9 +85,9 @@ def test_what_does_not_fit_is_refused_or_cut():
         room.check([TokenizedPair(np.arange(0), np.arange(6), np.arange(6))], cut=True)
 
 
-def test_white_space_goes_to_the_completion_and_seams_are_kept(vocabulary):
+def test_white_space_goes_to_the_completion_and_seams_are_kept(tokenizer):
     (one, other, cut) = pairs_of(
-        vocabulary,
+        tokenizer,
         ["the film ", "the film", "the fi"],
         ["was", " was", "lm"],
         together=True,
@@ -97,7 +97,7 @@ def test_white_space_goes_to_the_completion_and_seams_are_kept(vocabulary):
         one.prompt.tolist() == other.prompt.tolist()
         and one.completion.tolist() == other.completion.tolist()
     )
-    assert vocabulary.decode(cut.prompt) == "the fi" and vocabulary.decode(cut.completion) == "lm"
+    assert tokenizer.decode(cut.prompt) == "the fi" and tokenizer.decode(cut.completion) == "lm"
 
 
 def test_batches_hold_so_many_positions():
@@ -122,9 +122,9 @@ def test_words_of_a_text():
     ]  # fmt: skip
 
 
-def test_pieces(vocabulary):
-    (pieces,) = vocabulary.pieces(["the  film, 今天 😀"])
+def test_pieces(tokenizer):
+    (pieces,) = tokenizer.pieces(["the  film, 今天 😀"])
     text = "the  film, 今天 😀"
-    assert pieces.ids.tolist() == vocabulary.encode(text)
+    assert pieces.ids.tolist() == tokenizer.encode(text)
     words = [text[start:end] for start, end in word_spans(pieces) if end > start]
     assert words == ["the", "film", ",", "今", "天", "😀"]

@@ -60,8 +60,8 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, vocabulary, model=None, context=128):
-    return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
+def bench(cls, tokenizer, model=None, context=128):
+    return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
 def whole(outcomes, model="", split="test"):
@@ -72,8 +72,8 @@ def whole(outcomes, model="", split="test"):
 
 @pytest.mark.parametrize("unanswered", [False, True])
 @pytest.mark.parametrize("context", [128, 40])
-def test_a_perfect_answerer_scores_the_maximum_also_in_windows(vocabulary, context, unanswered):
-    one = bench(Perfect, vocabulary, context=context)
+def test_a_perfect_answerer_scores_the_maximum_also_in_windows(tokenizer, context, unanswered):
+    one = bench(Perfect, tokenizer, context=context)
     task = Extraction(Toy(unanswered=unanswered))
     found = task.measure(one)
     assert whole(found.outcomes) == {"f1": 1.0, "exact_match": 1.0}
@@ -93,8 +93,8 @@ def test_no_document_is_in_two_splits():
     assert sum(map(len, documents)) == len(set.union(*documents)) == 20
 
 
-def test_controls_score_their_chance_level(vocabulary):
-    outcomes = Extraction(Toy(size=240)).control(bench(Harness, vocabulary)).outcomes
+def test_controls_score_their_chance_level(tokenizer):
+    outcomes = Extraction(Toy(size=240)).control(bench(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"random span", "sentence nearest to the question"}
     assert whole(outcomes, "random span")["exact_match"] < 0.3
     assert 0 < whole(outcomes, "random span")["f1"] < 0.4
@@ -140,10 +140,10 @@ def test_describes_itself_in_one_line():
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_answers_and_test_items_decide_nothing(kind, vocabulary, small):
+def test_each_objective_answers_and_test_items_decide_nothing(kind, tokenizer, small):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
-        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
     adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=8)
     found = []
@@ -155,7 +155,7 @@ def test_each_objective_answers_and_test_items_decide_nothing(kind, vocabulary, 
                 {"context": "Nothing of the kind is here.", "answers": ["here"], "starts": [23]}
             )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, vocabulary, model, context=64)))
+        found.append(task.measure(bench(Harness, tokenizer, model, context=64)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"

@@ -17,7 +17,7 @@ MASKED = SimpleNamespace(role="encoder", kind="masked", exactness="chain")
 class Model:
     """Gives the true spans ``true`` nats a token and all others ``other``; writes what ``write`` says."""
 
-    vocabulary = SimpleNamespace(special=SPECIAL)
+    tokenizer = SimpleNamespace(special=SPECIAL)
 
     def __init__(self, task, objective=MASKED, true=-1.0, other=-2.0, writes=lambda span: span):
         self.task, self.objective, self.values, self.writes = task, objective, (true, other), writes

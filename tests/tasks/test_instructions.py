@@ -255,7 +255,7 @@ def test_describes_itself_in_one_line():
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, vocabulary, small):
+def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, tokenizer, small):
     from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models import network as networks
@@ -265,12 +265,12 @@ def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, 
     story = InstructionTask(Toy(lambda i: "bad", 400, 60), template="The story {prompt}: ")
     unseen = InstructionTask(Toy(lambda i: "dull", 700, 10), template="The actor {prompt}: ")
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, vocabulary.special, 1)
-    model = FACES[objective.role](network, vocabulary, objective)
+    network = networks.build(small, objective.role, tokenizer.special, 1)
+    model = FACES[objective.role](network, tokenizer, objective)
     adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch=8)
     one = Instructions({"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation)
     found = one.measure(
-        Harness(SimpleNamespace(vocabulary=vocabulary), model, 1, 64, 0, lambda event: None)
+        Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)
     )
     values = whole(found.outcomes)
     assert values["exact_match_tuned"] > 0.8

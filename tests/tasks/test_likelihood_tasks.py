@@ -21,15 +21,15 @@ KINDS = ["causal", "masked", "seq2seq"]
 
 
 @pytest.fixture(scope="module")
-def tools(sentences, small, vocabulary):
+def tools(sentences, small, tokenizer):
     """Make the tools of one objective's network, or of a control."""
-    rows = [[*vocabulary.encode(text), vocabulary.special.eos] for text in sentences[:200]]
+    rows = [[*tokenizer.encode(text), tokenizer.special.eos] for text in sentences[:200]]
     stream = np.concatenate(rows)
-    counts = np.bincount(stream, minlength=vocabulary.size) + 1.0
+    counts = np.bincount(stream, minlength=tokenizer.size) + 1.0
     train = Dataset.from_dict({"tokens": stream[: len(stream) // 16 * 16].reshape(-1, 16).tolist()})
     documents = [{"document": f"d{n}", "text": text} for n, text in enumerate(sentences[200:230])]
     data = SimpleNamespace(
-        vocabulary=vocabulary,
+        tokenizer=tokenizer,
         corpus=SimpleNamespace(test=documents),
         blocks=SimpleNamespace(unigram=np.log(counts / counts.sum()), train=train),
     )
@@ -38,8 +38,8 @@ def tools(sentences, small, vocabulary):
         model = None
         if kind is not None:
             objective = OBJECTIVES[kind]()
-            network = networks.build(small, objective.role, vocabulary.special, seed=3)
-            model = LanguageModel(network, vocabulary, objective)
+            network = networks.build(small, objective.role, tokenizer.special, seed=3)
+            model = LanguageModel(network, tokenizer, objective)
         return Harness(data, model, seed=1, context=64, budget=1000, progress=lambda event: None)
 
     return made

@@ -41,7 +41,7 @@ class Model:
     """Scores a sentence by a function of its text."""
 
     objective = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
-    vocabulary = SimpleNamespace(special=SimpleNamespace(mask=-1))
+    tokenizer = SimpleNamespace(special=SimpleNamespace(mask=-1))
 
     def __init__(self, value):
         self.value = value

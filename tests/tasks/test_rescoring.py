@@ -40,7 +40,7 @@ class Toy:
 
 class Model:
     objective = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
-    vocabulary = SimpleNamespace(special=SimpleNamespace(mask=-1))
+    tokenizer = SimpleNamespace(special=SimpleNamespace(mask=-1))
 
     def __init__(self, value):
         self.value = value

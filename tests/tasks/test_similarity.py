@@ -59,8 +59,8 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, vocabulary, model=None, context=64):
-    return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
+def bench(cls, tokenizer, model=None, context=64):
+    return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
 def whole(outcomes, model="", split="test"):
@@ -73,8 +73,8 @@ def items(outcomes, model=""):
     return [o.value for o in outcomes if o.item and o.model == model]
 
 
-def test_a_perfect_answerer_scores_the_maximum(vocabulary):
-    one = bench(Perfect, vocabulary)
+def test_a_perfect_answerer_scores_the_maximum(tokenizer):
+    one = bench(Perfect, tokenizer)
     found = Similarity(Toy(), route="regression").measure(one)
     assert whole(found.outcomes) == {"spearman": pytest.approx(1), "pearson": pytest.approx(1)}
     assert whole(found.outcomes, split="validation") == {"spearman": pytest.approx(1)}
@@ -84,8 +84,8 @@ def test_a_perfect_answerer_scores_the_maximum(vocabulary):
     assert (np.mean(wanted), np.std(wanted)) == (pytest.approx(0), pytest.approx(1))
 
 
-def test_controls_by_shared_words_and_by_length(vocabulary):
-    outcomes = Similarity(Toy()).control(bench(Harness, vocabulary)).outcomes
+def test_controls_by_shared_words_and_by_length(tokenizer):
+    outcomes = Similarity(Toy()).control(bench(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"TF-IDF cosine", "difference in length"}
     assert whole(outcomes, "TF-IDF cosine")["spearman"] > 0.8
     for arm in ("TF-IDF cosine", "difference in length"):
@@ -143,8 +143,8 @@ def test_a_score_that_is_no_number_is_said():
         Similarity(Same()).data()
 
 
-def test_text_beyond_the_context_is_cut_and_counted(vocabulary):
-    one = bench(Perfect, vocabulary, context=6)
+def test_text_beyond_the_context_is_cut_and_counted(tokenizer):
+    one = bench(Perfect, tokenizer, context=6)
     assert Similarity(Toy(), route="regression").measure(one).notes["truncated"] == 240
     assert all(len(row) == 4 for pair in one.parts["train"].rows for row in pair)
 
@@ -155,10 +155,10 @@ def test_describes_itself_in_one_line():
 
 @pytest.mark.parametrize("route", ["cosine", "regression"])
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route, vocabulary, small):
+def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route, tokenizer, small):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
-        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
     adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
     found = []
@@ -170,7 +170,7 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
                 {"first": entry.fields["second"], "score": -float(entry.fields["score"])}
             )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, vocabulary, model)))
+        found.append(task.measure(bench(Harness, tokenizer, model)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
     assert found[0].notes["chosen"] == found[1].notes["chosen"]
     assert len({trial["pooling"] for trial in found[0].notes["trials"]}) == 3

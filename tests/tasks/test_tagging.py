@@ -57,8 +57,8 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, vocabulary, model=None, context=64):
-    return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, context, 0, lambda event: None)
+def bench(cls, tokenizer, model=None, context=64):
+    return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
 def whole(outcomes, model="", split="test"):
@@ -76,9 +76,9 @@ def ratio(outcomes, task, metric, model=""):
     return sums[above] / sums[below]
 
 
-def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
+def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(tokenizer):
     for context in (64, 10):
-        one = bench(Perfect, vocabulary, context=context)
+        one = bench(Perfect, tokenizer, context=context)
         found = Tagging(Toy()).measure(one)
         assert set(whole(found.outcomes).values()) == {1.0}
         assert whole(found.outcomes, split="validation") == {"f1": 1.0}
@@ -89,17 +89,17 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(vocabulary):
     assert found.costs == {"seconds": 2.0, "weights_trained": 3.0}
 
 
-def test_the_metrics_are_ratios_of_the_sums_over_items(vocabulary):
+def test_the_metrics_are_ratios_of_the_sums_over_items(tokenizer):
     task = Tagging(Toy(tag="O"))
-    outcomes = task.control(bench(Harness, vocabulary)).outcomes
+    outcomes = task.control(bench(Harness, tokenizer)).outcomes
     arm = "most frequent tag of each word"
     for metric in ("f1", "accuracy"):
         assert ratio(outcomes, task, metric, arm) == pytest.approx(whole(outcomes, arm)[metric])
 
 
-def test_controls_score_their_chance_level(vocabulary):
+def test_controls_score_their_chance_level(tokenizer):
     task = Tagging(Toy())
-    outcomes = task.control(bench(Harness, vocabulary)).outcomes
+    outcomes = task.control(bench(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(outcomes, "tag O throughout")
     tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
@@ -108,20 +108,20 @@ def test_controls_score_their_chance_level(vocabulary):
     assert whole(outcomes, "most frequent tag of each word")["f1"] == 1  # no word has two tags here
 
 
-def test_words_are_scored_by_accuracy(vocabulary):
+def test_words_are_scored_by_accuracy(tokenizer):
     task = Tagging(Toy(), scheme="words")
     assert (task.primary_metric, Tagging(Toy()).primary_metric) == ("accuracy", "f1")
-    found = task.measure(bench(Perfect, vocabulary))
+    found = task.measure(bench(Perfect, tokenizer))
     assert whole(found.outcomes) == dict.fromkeys(
         ("accuracy", *(f"accuracy/tag/{t}" for t in "O B-PER I-PER".split())), 1.0
     )
-    controls = task.control(bench(Harness, vocabulary)).outcomes
+    controls = task.control(bench(Harness, tokenizer)).outcomes
     assert {o.model for o in controls} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(controls, "tag O throughout")
     assert [constant[f"accuracy/tag/{tag}"] for tag in ("O", "B-PER", "I-PER")] == [1, 0, 0]
 
 
-def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
+def test_a_tag_that_no_training_item_has_is_an_error_and_counted(tokenizer):
     tested = {entry.id for entry in Tagging(Toy()).data().test}
 
     @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
                 }
 
     task = Tagging(Late())
-    found = task.measure(bench(Perfect, vocabulary))
+    found = task.measure(bench(Perfect, tokenizer))
     assert (
         found.notes["unseen_tags"] == {"B-NEW": 6} and found.notes["test_words_of_unseen_tags"] == 6
     )
@@ -143,7 +143,7 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(vocabulary):
     assert 0 < whole(found.outcomes)["accuracy"] < 1
 
 
-def test_what_is_not_tagged_right_is_said(vocabulary):
+def test_what_is_not_tagged_right_is_said(tokenizer):
     @dataclass(frozen=True)
     class Short(Toy):
         def rows(self):
@@ -174,10 +174,10 @@ def test_describes_itself_in_one_line():
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_tags_and_test_items_decide_nothing(kind, vocabulary, small):
+def test_each_objective_tags_and_test_items_decide_nothing(kind, tokenizer, small):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
-        networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
     adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=6, batch=8)
     found = []
@@ -188,7 +188,7 @@ def test_each_objective_tags_and_test_items_decide_nothing(kind, vocabulary, sma
             entry.fields["tags"] = ["O"] * len(entry.fields["tags"])
             entry.fields["tokens"] = entry.fields["tokens"][::-1]
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, vocabulary, model)))
+        found.append(task.measure(bench(Harness, tokenizer, model)))
     assert found[0].notes["trials"] == found[1].notes["trials"]
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"

@@ -309,17 +309,17 @@ def test_settings_of_shots_that_cannot_be():
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_answers_as_it_is(kind, vocabulary, small):
+def test_each_objective_answers_as_it_is(kind, tokenizer, small):
     from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, vocabulary.special, 1)
+    network = networks.build(small, objective.role, tokenizer.special, 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    model = FACES[objective.role](network, vocabulary, objective)
-    bench = Harness(SimpleNamespace(vocabulary=vocabulary), model, 1, 128, 0, lambda event: None)
+    model = FACES[objective.role](network, tokenizer, objective)
+    bench = Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 128, 0, lambda event: None)
     found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(bench)
     values = whole(found.outcomes)
     assert values["chrf"] < 30 and values["bits_per_byte"] > 1

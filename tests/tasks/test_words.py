@@ -18,10 +18,10 @@ def test_a_word_is_written_as_a_text_goes_on_with_it():
     assert spaced([]) == []
 
 
-def test_the_tokens_are_those_of_the_text_that_the_network_was_trained_on(vocabulary):
+def test_the_tokens_are_those_of_the_text_that_the_network_was_trained_on(tokenizer):
     words = "the film was good , but long .".split()
-    pieces = [piece for word in spaced(words) for piece in vocabulary.encode(word)]
-    assert pieces == vocabulary.encode(" ".join(words))
+    pieces = [piece for word in spaced(words) for piece in tokenizer.encode(word)]
+    assert pieces == tokenizer.encode(" ".join(words))
 
 
 def test_rows_hold_whole_words():

@@ -102,29 +102,29 @@ def panels(text: str, models: Sequence[Path], kinds: Sequence[str], seed: int = 
     if models:
         for folder in models:
             model = load(folder)
-            objective, vocabulary = model.objective, model.vocabulary
+            objective, tokenizer = model.objective, model.tokenizer
             found.append(
                 _panel(
                     folder.name or str(folder),
                     model.network,
                     objective,
-                    vocabulary,
+                    tokenizer,
                     typed,
                     seed,
                     True,
                 )
             )
         return found
-    vocabulary = word_vocabulary(" ".join(typed.parts))
+    tokenizer = word_tokenizer(" ".join(typed.parts))
     for kind in kinds:
         objective = _fresh(kind)
         small = settings.NetworkSettings(width=64, layers=2, heads=2)
-        network = networks.build(small, objective.role, vocabulary.special, seed=seed + 1)
-        found.append(_panel(kind, network, objective, vocabulary, typed, seed, False))
+        network = networks.build(small, objective.role, tokenizer.special, seed=seed + 1)
+        found.append(_panel(kind, network, objective, tokenizer, typed, seed, False))
     return found
 
 
-def word_vocabulary(text: str) -> Tokenizer:
+def word_tokenizer(text: str) -> Tokenizer:
     """Return a vocabulary of the words of a text (of its characters, where words have no spaces between them)."""
     import tokenizers
     from tokenizers import AddedToken, Regex, models, pre_tokenizers
@@ -175,13 +175,13 @@ def _panel(
     name: str,
     network: Network,
     objective: Objective,
-    vocabulary: Tokenizer,
+    tokenizer: Tokenizer,
     typed: TypedTemplate,
     seed: int,
     trained: bool,
 ) -> Panel:
-    special = vocabulary.special
-    tokens, holes = _tokens(typed, vocabulary)
+    special = tokenizer.special
+    tokens, holes = _tokens(typed, tokenizer)
     if not 1 < len(tokens) <= MOST:
         raise InputError(f"text: wanted 2 to {MOST} tokens for {name}, got {len(tokens)}")
     example = _asked_at(objective, tokens, holes, special) if len(holes) else None
@@ -206,10 +206,10 @@ def _panel(
     rows, left = [], iter(losses)
     for token, target in zip(read, example.targets, strict=True):
         nats = next(left) if target != IGNORE else None
-        shown = None if target == IGNORE else _shown(target, vocabulary, unknown)
+        shown = None if target == IGNORE else _shown(target, tokenizer, unknown)
         rows.append(
             PanelRow(
-                _shown(token, vocabulary, unknown),
+                _shown(token, tokenizer, unknown),
                 not special.is_special(np.array([token]))[0],
                 shown,
                 None if shown == _UNKNOWN and unknown is not None else nats,
@@ -219,7 +219,7 @@ def _panel(
     if example.decoder_inputs is not None:
         inside = ~special.is_special(example.inputs)
         encoder = [
-            PanelRow(_shown(t, vocabulary, unknown), bool(b))
+            PanelRow(_shown(t, tokenizer, unknown), bool(b))
             for t, b in zip(example.inputs, inside, strict=True)
         ]
     notes = _notes(network, example, seen, special, fixed, unknown is not None)
@@ -227,10 +227,10 @@ def _panel(
     return Panel(name, objective.role, told, trained, rows, encoder, seen, notes)
 
 
-def _tokens(typed: TypedTemplate, vocabulary: Tokenizer) -> tuple[Ids, Ids]:
+def _tokens(typed: TypedTemplate, tokenizer: Tokenizer) -> tuple[Ids, Ids]:
     """Return the text as ids, an unknown one in each hole, and where those stand."""
-    unknown = (vocabulary.encode(_UNKNOWN) or [int(vocabulary.special.ordinary[0])])[-1]
-    holes = typed.ids(vocabulary)
+    unknown = (tokenizer.encode(_UNKNOWN) or [int(tokenizer.special.ordinary[0])])[-1]
+    holes = typed.ids(tokenizer)
     fills = [np.full(size or 1, unknown, dtype=np.int64) for size in holes.sizes]
     return holes.filled(fills), holes.places(fills)
 
@@ -283,17 +283,17 @@ def _asked_at(
     return Example(inputs, targets.astype(np.int64), decoder.astype(np.int64))
 
 
-def _shown(token: int, vocabulary: Tokenizer, unknown: int | None) -> str:
+def _shown(token: int, tokenizer: Tokenizer, unknown: int | None) -> str:
     """Return a token as people read it: a space in it as '␣', bytes that are no character by their numbers."""
     if token == unknown:
         return _UNKNOWN
-    special = vocabulary.special
+    special = tokenizer.special
     if token in special.sentinels:
         return f"<{special.sentinels.index(token)}>"
-    spelt = str(vocabulary.tokenizer.convert_ids_to_tokens(int(token)))
+    spelt = str(tokenizer.hf_tokenizer.convert_ids_to_tokens(int(token)))
     if special.is_special(np.array([token]))[0]:
         return spelt
-    said = vocabulary.decode([int(token)])
+    said = tokenizer.decode([int(token)])
     if "\ufffd" in said or not said:
         return spelt
     return (

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from lmcompare.cli.inspect.figure import FontMetrics, draw
-from lmcompare.cli.inspect.panels import panels, word_vocabulary
+from lmcompare.cli.inspect.panels import panels, word_tokenizer
 from lmcompare.cli.inspect.patterns import pattern
 from lmcompare.cli.inspect.terminal import show
 from lmcompare.cli.main import main
@@ -72,9 +72,9 @@ def test_drawn_holes_follow_the_seed():
 
 
 def test_words_and_characters():
-    vocabulary = word_vocabulary("It's good, 很好!")
-    ids = vocabulary.encode("It's good, 很好!")
-    assert [vocabulary.tokenizer.convert_ids_to_tokens(i) for i in ids] == [
+    tokenizer = word_tokenizer("It's good, 很好!")
+    ids = tokenizer.encode("It's good, 很好!")
+    assert [tokenizer.hf_tokenizer.convert_ids_to_tokens(i) for i in ids] == [
         "It's",
         "good",
         ",",
@@ -143,26 +143,26 @@ def test_errors_for_people(said, tmp_path):
     assert "none" in error
 
 
-def test_a_model_that_was_saved(said, tmp_path, vocabulary, small):
+def test_a_model_that_was_saved(said, tmp_path, tokenizer, small):
     from lmcompare.language_model import MaskedLM
     from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
-    network = networks.build(small, "encoder", vocabulary.special, seed=1)
-    MaskedLM(network, vocabulary, OBJECTIVES["masked"]()).save_pretrained(tmp_path / "mine")
+    network = networks.build(small, "encoder", tokenizer.special, seed=1)
+    MaskedLM(network, tokenizer, OBJECTIVES["masked"]()).save_pretrained(tmp_path / "mine")
     out, _, code = said("the film was [MASK] .", "--model", str(tmp_path / "mine"), "--json")
     (panel,) = json.loads(out)["panels"]
     assert (code, panel["name"], panel["trained"]) == (0, "mine", True)
     assert [row["asked"] for row in panel["rows"] if row["asked"]] == ["?"]
 
 
-def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, vocabulary, small):
+def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, tokenizer, small):
     from lmcompare.language_model import MaskedLM
     from lmcompare.models import network as networks
     from lmcompare.objectives import OBJECTIVES
 
-    network = networks.build(small, "encoder", vocabulary.special, seed=1)
-    MaskedLM(network, vocabulary, OBJECTIVES["masked"](shifted=True)).save_pretrained(tmp_path)
+    network = networks.build(small, "encoder", tokenizer.special, seed=1)
+    MaskedLM(network, tokenizer, OBJECTIVES["masked"](shifted=True)).save_pretrained(tmp_path)
     (panel,) = panels("the film was [MASK] .", [tmp_path], [])
     mask = [row.reads for row in panel.rows].index("<mask>")
     assert asked(panel) == [(mask - 1, "?")] and panel.rows[0].reads == "<bos>"

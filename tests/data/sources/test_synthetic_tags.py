@@ -19,8 +19,8 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.tagging import Tagging
 
 
-def bench(cls, vocabulary, model=None):
-    return cls(SimpleNamespace(vocabulary=vocabulary), model, 1, 64, 0, lambda event: None)
+def bench(cls, tokenizer, model=None):
+    return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)
 
 
 def accuracy(found, model=""):
@@ -106,7 +106,7 @@ def test_a_neighbour_beyond_the_sentence_is_refused():
     assert "tasks.t.source.distance: wanted less than length (3), got 3" in caught.value.problems
 
 
-def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(vocabulary):
+def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(tokenizer):
     class Perfect(Harness):
         def adapt(self, head, parts, adaptation, score, *, by, outputs):
             found = {
@@ -124,16 +124,16 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(v
 
     for side in ("left", "right"):
         task = Tagging(SyntheticTags(side), scheme="words")
-        assert accuracy(task.measure(bench(Perfect, vocabulary))) == 1
+        assert accuracy(task.measure(bench(Perfect, tokenizer))) == 1
         # One of four classes, where there is a neighbour: 11 words of 12.
-        control = task.control(bench(Harness, vocabulary))
+        control = task.control(bench(Harness, tokenizer))
         assert accuracy(control, "most frequent tag of each word") == pytest.approx(
             11 / 12 / 4, abs=0.03
         )
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, vocabulary, small):
+def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, tokenizer, small):
     """From random weights: what sees the right side reads it off, what does not is at chance there."""
     objective = OBJECTIVES[kind]()
     found = {}
@@ -143,7 +143,7 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, vocab
         )
         for side in ("left", "right"):
             model = LanguageModel(
-                networks.build(small, objective.role, vocabulary.special, 1), vocabulary, objective
+                networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
             )
             task = Tagging(
                 SyntheticTags(side, items=300, words=8, length=5),
@@ -151,7 +151,7 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, vocab
                 test=0.3,
                 adaptation=adaptation,
             )
-            found[attention, side] = accuracy(task.measure(bench(Harness, vocabulary, model)))
+            found[attention, side] = accuracy(task.measure(bench(Harness, tokenizer, model)))
     chance = 1 / 5 + 4 / 5 / 4  # the last word's tag is known, of the others one of four
     blind = found.pop(("causal", "right"))
     assert blind < chance + 0.15 < 0.85 < min(found.values()), (blind, found)
