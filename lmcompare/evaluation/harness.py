@@ -41,7 +41,7 @@ class Experiment(Protocol):
 
     name: str
     corpus: settings.CorpusSettings
-    tokenizer: settings.TokenizerSettings
+    vocabulary: settings.TokenizerSettings
     blocks: settings.SequenceSettings
     training: settings.TrainingSettings
     models: Any

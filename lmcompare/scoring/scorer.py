@@ -69,7 +69,7 @@ def ask(
 
 
 def groups(
-    examples: Sequence[Example], batch_tokens: int, tokenizer: int = 0, most: int = LOGITS["cpu"]
+    examples: Sequence[Example], batch_tokens: int, vocabulary: int = 0, most: int = LOGITS["cpu"]
 ) -> list[list[int]]:
     """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and ``most`` logits.
 
@@ -81,7 +81,7 @@ def groups(
     lengths = [
         len(e.inputs) + (0 if e.decoder_inputs is None else len(e.decoder_inputs)) for e in examples
     ]
-    wanted = [int((e.targets != IGNORE).sum()) * tokenizer for e in examples]
+    wanted = [int((e.targets != IGNORE).sum()) * vocabulary for e in examples]
     found: list[list[int]] = []
     logits = 0
     for i in sorted(range(len(examples)), key=lengths.__getitem__):
