@@ -26,7 +26,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from lmcompare.core import settings
 from lmcompare.core.example import SpecialTokens
-from lmcompare.execution.machine import ALLOCATOR, room_for, worker_environment
+from lmcompare.execution.machine import ALLOCATOR, default_workers, worker_environment
 from lmcompare.models import network as networks
 from lmcompare.models.network import BatchTensors
 from lmcompare.objectives import OBJECTIVES
@@ -222,7 +222,7 @@ def contest(
 
 def ways(device: str, compiling: bool = False) -> dict[str, LoopVariant]:
     """Return the lines of the table by name; ``compiling`` adds our loop with ``training.compile``."""
-    workers = room_for(device)
+    workers = default_workers(device)
     found = {
         "plain": LoopVariant("plain", {}),
         "plain, allocator set": LoopVariant("plain", ALLOCATOR),

@@ -96,20 +96,19 @@ def run(
     ] = None,
 ) -> None:
     """Do all cells of an experiment and write its report."""
-    from lmcompare.execution import run as running
+    from lmcompare.execution import run as execution
+    from lmcompare.execution.cells import WorkOptions
     from lmcompare.experiments.experiment import load
 
     experiment = load(file, sets or (), quick)
     folder = output or default_output(file, experiment.name, quick)
     again = _command(file, sets or [], quick, device, output, track or [], workers)
     try:
-        report = running.run(
+        report = execution.run(
             experiment,
             folder,
+            WorkOptions(device=device, trackers=tuple(track or ()), fresh=not resume),
             workers=workers,
-            device=device,
-            trackers=track or (),
-            fresh=not resume,
             header=f"# As `{again}` resolved it (lmcompare {__version__}).\n",
         )
     except KeyboardInterrupt as error:
@@ -122,14 +121,14 @@ def run(
 def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     """Check an experiment without doing anything: its settings and that its sources are there."""
     from lmcompare.execution import cells
-    from lmcompare.execution.plan import plan, to_download
+    from lmcompare.execution.plan import pending_downloads, plan
     from lmcompare.experiments.experiment import load
     from lmcompare.experiments.matching import lines
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
     done = sum(
-        cells.load(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells
+        cells.load_cell(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells
     )
     numbers = {
         "model": len(experiment.models),
@@ -144,7 +143,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     )
     for line in [
         *(lines(experiment, experiment.match) if experiment.match else ()),
-        *to_download(experiment),
+        *pending_downloads(experiment),
     ]:
         typer.echo(line)
 

@@ -6,38 +6,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from lmcompare.core.errors import InputError, LmcompareError
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One piece of work, done once and kept under its key.
-
-    Attributes:
-        name: 'prepare', 'pretrain/<model>/<seed>', '<task>/<model>/<seed>/<condition>' or '<task>/control'.
-        kind: which of the four.
-        model: '' if the cell belongs to none.
-        seed: 0 if the cell has none.
-        task: '' if the cell belongs to none.
-        condition: 'pretrained', 'scratch', 'control' or ''.
-        needs: names of the cells that must be finished before.
-        key: content hash of all that decides the result.
-    """
-
-    name: str
-    kind: Literal["prepare", "pretrain", "task", "control"]
-    model: str
-    seed: int
-    task: str
-    condition: str
-    needs: tuple[str, ...]
-    key: str
 
 
 @dataclass(frozen=True)

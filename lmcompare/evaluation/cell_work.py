@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,8 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__
-from lmcompare.core.records import Cell, Record, Run
+from lmcompare.core.cells import Cell, CellContext
+from lmcompare.core.records import Record, Run
 from lmcompare.core.settings import GATE, PRETRAINING, plain
 from lmcompare.data.sources._files import filled
 from lmcompare.evaluation.harness import Experiment, Harness
@@ -24,7 +25,7 @@ from lmcompare.models.checkpoint_files import downloaded, fingerprint, is_local
 from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.budget import peak_memory, reset_peak_memory
-from lmcompare.training.loop import Progress, train
+from lmcompare.training.loop import train
 
 LIBRARIES = (
     "accelerate",
@@ -36,29 +37,6 @@ LIBRARIES = (
     "torch",
     "transformers",
 )
-
-
-@dataclass(frozen=True)
-class CellContext:
-    """Where a cell does its work.
-
-    Attributes:
-        cache: root of the cache.
-        folders: of the finished cells that this one needs, by name.
-        folder: where this cell puts weights and checkpoints.
-        device: 'cpu', 'cuda', or None for the best there is.
-        progress: is told {"done", "total", "stage", "loss", "tokens_per_second"}.
-        trackers: names that accelerate knows.
-        workers: processes that work side by side on this machine.
-    """
-
-    cache: Path
-    folders: dict[str, Path]
-    folder: Path
-    device: str | None = None
-    progress: Progress = lambda event: None
-    trackers: tuple[str, ...] = ()
-    workers: int = 1
 
 
 def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run, list[Record]]:

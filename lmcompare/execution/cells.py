@@ -1,4 +1,4 @@
-"""One cell of an experiment: what it is, where it lies when it is finished, and how it is done."""
+"""A cell's job, its folder in the cache, and doing it exactly once."""
 
 import errno
 import json
@@ -14,84 +14,82 @@ from typing import Any, Literal
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from lmcompare.core.cells import Cell, CellContext, Progress
 from lmcompare.core.errors import InputError, LmcompareError
-from lmcompare.core.records import Cell as Cell
 from lmcompare.core.records import Run, read_records, read_runs, to_frame, write_records, write_runs
 from lmcompare.experiments.experiment import Experiment
 
 PERFORM = "lmcompare.evaluation.cell_work:perform"
-"""What does the work of a cell; its module also has the Place that it is given."""
-SMALLER = "lower training.batch, raise training.accumulation, or run with --workers 1"
-"""What helps against too little memory."""
+"""'module:function' that does the work of a cell: (experiment, cell, context) -> run, records."""
+LESS_MEMORY = (
+    "lower training.batch_size, raise training.gradient_accumulation_steps, or run with --workers 1"
+)
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """How the cells of a run are done; the same for all of them."""
+
+    device: str | None = None
+    """'cpu', 'cuda', 'mps', 'xpu'; None: the best there is"""
+    trackers: tuple[str, ...] = ()
+    """names of trackers that accelerate knows"""
+    fresh: bool = False
+    """do cells again even if they are done"""
+    perform: str = PERFORM
+    workers: int = 1
+    """processes that work side by side on this machine"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A cell, and what a worker must be told to do it. All of it can be said in JSON.
-
-    Attributes:
-        cell: what to do.
-        experiment: as ``Experiment.resolved`` says it.
-        cache: root of the cache.
-        folders: of the finished cells that it needs, by name.
-        device: as in ``run``.
-        trackers: as in ``run``.
-        workers: how many work side by side.
-        fresh: do it even if it is done.
-        perform: as in ``run``.
-    """
+    """A cell and everything that a worker needs to do it; serializable as one line of JSON."""
 
     cell: Cell
     experiment: dict[str, Any]
+    """as `Experiment.resolved` returns it"""
     cache: str
     folders: dict[str, str]
-    device: str | None = None
-    trackers: tuple[str, ...] = ()
-    workers: int = 1
-    fresh: bool = False
-    perform: str = PERFORM
+    """folders of the finished cells that this one needs, by name"""
+    options: WorkOptions = WorkOptions()
 
     def to_json(self) -> str:
-        """Return one line that ``from_json`` reads back."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Job":
-        """Read what ``to_json`` said."""
-        said = json.loads(line)
-        cell = Cell(**{**said["cell"], "needs": tuple(said["cell"]["needs"])})
-        return cls(**{**said, "cell": cell, "trackers": tuple(said["trackers"])})
+        fields = json.loads(line)
+        cell = fields["cell"] | {"needs": tuple(fields["cell"]["needs"])}
+        options = fields["options"] | {"trackers": tuple(fields["options"]["trackers"])}
+        return cls(**fields | {"cell": Cell(**cell), "options": WorkOptions(**options)})
 
 
 def cache_root() -> Path:
-    """Return where data, weights and finished cells are kept: $LMCOMPARE_CACHE, else ~/.cache/lmcompare."""
-    return (
-        Path(os.environ.get("LMCOMPARE_CACHE") or Path.home() / ".cache" / "lmcompare")
-        .expanduser()
-        .absolute()
-    )
+    """Return where data, weights and cells are kept: $LMCOMPARE_CACHE, else ~/.cache/lmcompare."""
+    root = os.environ.get("LMCOMPARE_CACHE") or Path.home() / ".cache" / "lmcompare"
+    return Path(root).expanduser().absolute()
 
 
-def home(cache: Path, cell: Cell) -> Path:
-    """Return the folder of a finished cell: ``run.json``, ``records.parquet`` and what the work left there."""
+def cell_folder(cache: Path, cell: Cell) -> Path:
+    """Return the folder of a finished cell: ``run.json``, ``records.parquet``, maybe weights."""
     return cache / "cells" / cell.key
 
 
-def load(cache: Path, cell: Cell, experiment: str) -> tuple[Run, pd.DataFrame] | None:
-    """Return what a finished cell found, under the names that this experiment has for it; None if it is not done."""
+def load_cell(cache: Path, cell: Cell, experiment: str) -> tuple[Run, pd.DataFrame] | None:
+    """Return the results of a finished cell under this experiment's names; None if there are none.
+
+    Experiments share cells, whatever names they give to models and tasks.
+    """
     try:
-        (run,) = read_runs(home(cache, cell) / "run.json")
-        frame = read_records(home(cache, cell) / "records.parquet")
+        (run,) = read_runs(cell_folder(cache, cell) / "run.json")
+        records = read_records(cell_folder(cache, cell) / "records.parquet")
     except (InputError, ValueError):
         return None
-    names = (
-        {"model": cell.model, "task": cell.task}
-        if cell.kind == "task"
-        else {"model": cell.model}
-        if cell.model
-        else {}
-    )
-    names |= {"task": cell.task} if cell.kind == "control" else {}
+    names: dict[str, Any] = {"experiment": experiment}
+    if cell.model:
+        names["model"] = cell.model
+    if cell.task:
+        names["task"] = cell.task
     run = replace(
         run,
         experiment=experiment,
@@ -101,33 +99,37 @@ def load(cache: Path, cell: Cell, experiment: str) -> tuple[Run, pd.DataFrame] |
         seed=cell.seed,
         task=cell.task,
     )
-    return run, frame.assign(experiment=experiment, **names)
+    return run, records.assign(**names)
 
 
-def do(
+def run_cell(
     job: Job,
     experiment: Experiment,
-    progress: Callable[[dict[str, Any]], None],
+    progress: Progress,
     *,
     wait: bool = False,
-    together: Callable[[], None] | None = None,
+    barrier: Callable[[], None] | None = None,
 ) -> Literal["done", "busy"]:
     """Do one cell, unless it is done.
 
-    Unfinished work (weights, a checkpoint) lies in ``cells/<key>.partial``, whence the next run goes on; the folder is
-    renamed when the cell is finished, so that what is there is whole.
+    Unfinished work (weights, a checkpoint) lies in ``cells/<key>.partial``, from where the next run
+    resumes; the folder is renamed when the cell is finished, so what has its final name is whole.
 
     Args:
         job: the cell and its place.
-        experiment: what the job says, read.
-        progress: is told how far the work is.
+        experiment: the parsed ``job.experiment``.
+        progress: receives how far the work is.
         wait: if another run is doing this cell, wait for it; else return 'busy'.
-        together: where several processes do each cell: returns when all have called it. Rank 0 alone writes.
+        barrier: under torchrun, where all processes do each cell together, returns when all have
+            called it. Rank 0 alone locks and writes.
     """
-    final = home(Path(job.cache), job.cell)
+    cache = Path(job.cache)
+    final = cell_folder(cache, job.cell)
     partial = final.with_name(f"{final.name}.partial")
-    main = together is None or os.environ.get("RANK", "0") == "0"
-    meet = together or (lambda: None)
+    main = barrier is None or os.environ.get("RANK", "0") == "0"
+    synchronize = barrier or (lambda: None)
+
+    # One process in the world works on a cell.
     final.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{final}.lock")
     if main:
@@ -139,47 +141,51 @@ def do(
             progress({"done": 0.0, "total": 1.0, "stage": "waiting for another run"})
             lock.acquire()
     try:
-        meet()
-        if not job.fresh and load(Path(job.cache), job.cell, "") is not None:
+        synchronize()
+        if not job.options.fresh and load_cell(cache, job.cell, "") is not None:
             return "done"
-        if job.fresh and main:
+
+        # Resume from the checkpoint of an interrupted run, if there is one.
+        if job.options.fresh and main:
             shutil.rmtree(partial, ignore_errors=True)
-        meet()
+        synchronize()
         partial.mkdir(exist_ok=True)
         if main:
-            _recover(partial / "checkpoint")
-        meet()
-        module, _, function = job.perform.partition(":")
-        work = import_module(module)
-        place = work.Place(
-            cache=Path(job.cache),
+            _adopt_newer_checkpoint(partial / "checkpoint")
+        synchronize()
+
+        module, _, function = job.options.perform.partition(":")
+        context = CellContext(
+            cache=cache,
             folders={name: Path(folder) for name, folder in job.folders.items()},
             folder=partial,
-            device=job.device,
+            device=job.options.device,
             progress=progress,
-            trackers=job.trackers,
-            workers=job.workers,
+            trackers=job.options.trackers,
+            workers=job.options.workers,
         )
-        run, records = getattr(work, function)(experiment, job.cell, place)
-        meet()
+        run, records = getattr(import_module(module), function)(experiment, job.cell, context)
+        synchronize()
+
+        # Publish the results: the rename is what makes the cell finished.
         if main:
             write_records(partial / "records.parquet", to_frame(records))
             write_runs(partial / "run.json", [run])
             shutil.rmtree(partial / "checkpoint", ignore_errors=True)
             if final.exists():
-                old = final.with_name(f"{final.name}.old")
-                shutil.rmtree(old, ignore_errors=True)
-                final.rename(old)
-                shutil.rmtree(old, ignore_errors=True)
+                previous = final.with_name(f"{final.name}.old")
+                shutil.rmtree(previous, ignore_errors=True)
+                final.rename(previous)
+                shutil.rmtree(previous, ignore_errors=True)
             partial.rename(final)
-        meet()
+        synchronize()
         return "done"
     finally:
         lock.release()
 
 
-def _recover(checkpoint: Path) -> None:
-    """Take up a checkpoint that was written whole, but not yet put in the place of the one before it."""
+def _adopt_newer_checkpoint(checkpoint: Path) -> None:
+    """Use a checkpoint that was written whole, but not yet renamed over the one before it."""
     newer = checkpoint.with_name(f"{checkpoint.name}.new")
     if (newer / "meter.json").is_file():
         shutil.rmtree(checkpoint, ignore_errors=True)
@@ -187,23 +193,20 @@ def _recover(checkpoint: Path) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return what to say of a cell that failed, and the exit code. What nobody foresaw keeps its traceback."""
+    """Return the message for a failed cell and the exit code; an unforeseen error keeps its traceback."""
     if isinstance(error, LmcompareError):
         return str(error), error.exit_code
     if is_disk_full(error):
-        return (
-            "the disk is full; free some space, or set LMCOMPARE_CACHE to a folder on another disk",
-            1,
-        )
+        return "the disk is full; free some space, or set LMCOMPARE_CACHE to another disk", 1
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{error.filename or 'a file'}: cannot be written or read ({error.strerror})", 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"out of memory; {SMALLER}", 1
+        return f"out of memory; {LESS_MEMORY}", 1
     return "".join(traceback.format_exception(error)).rstrip(), 1
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error of the system or of a library means that."""
+    """Return whether an error of the system, or of a library that hides its number, means that."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return not isinstance(error, LmcompareError) and "No space left on device" in str(error)

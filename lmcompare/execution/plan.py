@@ -1,192 +1,137 @@
-"""The cells of an experiment, in order, and their keys."""
+"""The cells of an experiment, in order: what needs what, and what each key hashes."""
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
-from functools import cache as once
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.cells import Cell
+from lmcompare.core.errors import InputError
 from lmcompare.core.settings import ModelSettings, plain
 from lmcompare.data.sources._files import filled
-from lmcompare.execution.cells import Cell
+from lmcompare.execution.cell_keys import cell_key
+from lmcompare.execution.source_checks import missing_columns, missing_labels, parts_with_source
 from lmcompare.experiments.experiment import Experiment
 from lmcompare.models.checkpoint_files import check, check_name, downloaded, fingerprint, is_local
 
-OUTSIDE = frozenset(
-    "statistics report experiments execution cli benchmarks __main__ __init__".split()
-)
-"""Rooms (files and folders of the package) that decide no cell's result: a change there repeats no work."""
-ROWS = 100_000
-"""Rows of a source that are read for a label that is not among the first, before a run."""
-
 
 def plan(experiment: Experiment) -> list[Cell]:
-    """Return all cells in the order in which they are best done; whatever a cell needs comes before it.
+    """Return all cells, each after those that it needs.
 
-    The key of a cell hashes the settings that decide its result, the content of its sources, the keys of the cells
-    that it needs, the source files that compute, and the versions of torch and transformers. The names of the
-    experiment and of its models are not in it: experiments share cells. A model that is a checkpoint has no pretraining;
-    its key has the hash of its files or, of the hub, its name and revision.
+    A key hashes the settings that decide the cell's result, the content of its sources, the keys of
+    the cells that it needs, and the code that it depends on (``cell_keys``). Names of experiments
+    and models are not in it, so experiments share cells. A model that is a checkpoint has no
+    pretrain cell: its files' hash (or its name and revision on the hub) is in the keys of its tasks.
 
     Raises:
         InputError: sources or checkpoints are missing or cannot be read: all of them at once.
     """
-    cells: list[Cell] = []
-
-    def add(kind: Any, name: str, decides: Any, needs: Sequence[Cell], **said: Any) -> Cell:
-        code = [_code(), *(version_of(library) for library in ("torch", "transformers"))]
-        text = json.dumps([kind, decides, [need.key for need in needs], code], sort_keys=True)
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
-        names: dict[str, Any] = {"model": "", "seed": 0, "task": "", "condition": ""} | said
-        cells.append(
-            Cell(name=name, kind=kind, needs=tuple(need.name for need in needs), key=key, **names)
-        )
-        return cells[-1]
-
-    parts = {
-        "corpus": experiment.corpus,
-        **{f"tasks.{name}": task for name, task in experiment.tasks.items()},
-    }
-    contents: dict[str, Any] = {}
     problems: list[str] = []
-    for path, part in parts.items():
-        before = len(problems)
-        content = _content(part, path, problems)
-        if len(problems) == before:
-            contents[path] = content
-            for where, asked in _reading(path, part) if path != "corpus" else ():
-                problems += _without_column(where, asked) or _without_label(where, asked)
-    ready: dict[str, Any] = {}
-    for model, side in experiment.models.items():
-        if side.checkpoint is not None:
-            ready[model] = _checkpoint(side, f"models.{model}", problems)
+    corpus = _content(experiment.corpus, "corpus", problems)
+    tasks = {
+        name: _checked_content(task, f"tasks.{name}", problems)
+        for name, task in experiment.tasks.items()
+    }
+    checkpoints = {
+        name: _checkpoint(model, f"models.{name}.checkpoint", problems)
+        for name, model in experiment.models.items()
+        if model.checkpoint is not None
+    }
     if problems:
         raise InputError(*problems)
-    shared = {"corpus": contents["corpus"], "vocabulary": plain(experiment.vocabulary)}
-    prepare = add("prepare", "prepare", shared | {"blocks": plain(experiment.blocks)}, [])
-    tasks = {name: contents[f"tasks.{name}"] for name in experiment.tasks}
-    for task in tasks:
+
+    cells: list[Cell] = []
+
+    def add(
+        kind: Any, name: str, settings: Any, needs: Sequence[Cell], parts: Any, **belongs: Any
+    ) -> Cell:
+        key = cell_key(kind, settings, [cell.key for cell in needs], parts)
+        names: dict[str, Any] = {"model": "", "seed": 0, "task": "", "condition": ""} | belongs
+        needed = tuple(cell.name for cell in needs)
+        cells.append(Cell(name=name, kind=kind, needs=needed, key=key, **names))
+        return cells[-1]
+
+    # The data that all share, and the controls.
+    shared = {
+        "corpus": corpus,
+        "vocabulary": plain(experiment.vocabulary),
+        "blocks": plain(experiment.blocks),
+    }
+    prepare = add("prepare", "prepare", shared, [], [experiment.corpus])
+    for name, task in experiment.tasks.items():
         # The n-gram controls read as many tokens as each network.
-        decides = {"task": tasks[task], "tokens": experiment.training.tokens}
-        add("control", f"{task}/control", decides, [prepare], task=task, condition="control")
+        settings = {"task": tasks[name], "tokens": experiment.training.tokens}
+        parts = [experiment.corpus, task]
+        add(
+            "control", f"{name}/control", settings, [prepare], parts, task=name, condition="control"
+        )
+
+    # For each seed every network, then every task on it.
     for seed in experiment.seeds:
-        trained = {}
-        networks = {
-            model: {"checkpoint": ready[model], "seed": seed}
-            if model in ready
-            else {
-                "objective": _content(side.objective),
-                "network": plain(experiment.network_of(model)),
+        networks: dict[str, Any] = {}
+        pretrained: dict[str, Cell] = {}
+        for name, model in experiment.models.items():
+            if name in checkpoints:
+                networks[name] = {"checkpoint": checkpoints[name], "seed": seed}
+                continue
+            networks[name] = {
+                "objective": _content(model.objective),
+                "network": plain(experiment.network_of(name)),
                 "seed": seed,
             }
-            for model, side in experiment.models.items()
-        }
-        for model, network in networks.items():
-            if model in ready:
-                continue
-            training = plain(experiment.training_of(model))
+            training = plain(experiment.training_of(name))
             del training["checkpoint_minutes"]
-            decides = network | {"training": training}
-            trained[model] = add(
-                "pretrain", f"pretrain/{model}/{seed}", decides, [prepare], model=model, seed=seed
+            settings = networks[name] | {"training": training}
+            parts = [experiment.corpus]
+            cell = f"pretrain/{name}/{seed}"
+            pretrained[name] = add(
+                "pretrain", cell, settings, [prepare], parts, model=name, seed=seed
             )
-        for task, settings in tasks.items():
-            for model, network in networks.items():
-                if task not in experiment.tasks_of(model):
+        for task_name, task in experiment.tasks.items():
+            parts = [experiment.corpus, task]
+            for name, network in networks.items():
+                if task_name not in experiment.tasks_of(name):
                     continue
-                for condition in experiment.tasks[task].conditions:
-                    needs = (
-                        [prepare, trained[model]]
-                        if condition == "pretrained" and model in trained
-                        else [prepare]
-                    )
-                    name = f"{task}/{model}/{seed}/{condition}"
-                    decides = network | {"task": settings, "condition": condition}
-                    add(
-                        "task",
-                        name,
-                        decides,
-                        needs,
-                        model=model,
-                        seed=seed,
-                        task=task,
-                        condition=condition,
-                    )
+                for condition in task.conditions:
+                    needs = [prepare]
+                    if condition == "pretrained" and name in pretrained:
+                        needs.append(pretrained[name])
+                    settings = network | {"task": tasks[task_name], "condition": condition}
+                    belongs = {
+                        "model": name,
+                        "seed": seed,
+                        "task": task_name,
+                        "condition": condition,
+                    }
+                    cell = f"{task_name}/{name}/{seed}/{condition}"
+                    add("task", cell, settings, needs, parts, **belongs)
     return cells
 
 
-def _without_column(path: str, task: Any) -> list[str]:
-    """Return which columns that a task names are not in the first row of its source."""
-    try:
-        row = next(iter(task.source.rows()), None) if task.columns else None
-    except InputError as error:
-        return [f"{path}.source: {problem}" for problem in error.problems]
-    return [
-        f"{path}.{key}: the source has no column {name!r}{nearest(name, row)}"
-        for key, name in ((key, getattr(task, key)) for key in task.columns)
-        if row is not None and name not in row
-    ]
-
-
-def _without_label(path: str, task: Any) -> list[str]:
-    """Return which keys of ``words`` are no label of the source: it is read until each has been seen."""
-    missing, column = (
-        dict.fromkeys(getattr(task, "words", ())),
-        getattr(task, task.columns[-1]) if task.columns else "",
-    )
-    if not missing:
-        return []
-    known: set[str] = set()
-    try:
-        for number, row in enumerate(task.source.rows()):
-            if number == ROWS or not missing:
-                return []
-            for label in {
-                str(one).strip() for one in _listed(row.get(column)) if one is not None
-            } - known:
-                known.add(label)
-                missing.pop(label, None)
-    except InputError as error:
-        return [f"{path}.source: {problem}" for problem in error.problems]
-    return [
-        f"{path}.words.{label}: no such label in column {column!r}{nearest(label, known)}"
-        for label in missing
-    ]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _reading(path: str, part: Any) -> list[tuple[str, Any]]:
-    """Return what has a source, with its path: the part itself, and what its ``sections`` hold."""
-    own = [(path, part)] if "source" in {field.name for field in fields(part)} else []
-    inner = [
-        (f"{path}.{key}.{n}", one)
-        for key in getattr(type(part), "sections", ())
-        for n, one in getattr(part, key).items()
-    ]
-    return own + inner
+def _checked_content(task: Any, path: str, problems: list[str]) -> Any:
+    """Return ``_content`` of a task, and check what it names of a source that can be read."""
+    before = len(problems)
+    content = _content(task, path, problems)
+    if len(problems) == before:
+        for where, part in parts_with_source(path, task):
+            problems += missing_columns(where, part) or missing_labels(where, part)
+    return content
 
 
 def _content(part: Any, path: str = "", problems: list[str] | None = None) -> Any:
-    """Return the settings of a part with each source replaced by its fingerprint, and the code of a plug-in.
+    """Return settings with each source replaced by its fingerprint, and the code of a plug-in.
 
-    Of sources that cannot be read the problems are added to the list.
+    Problems with sources are added to the list; without one they are raised.
     """
-    said = plain(part)
-    for where, one in _reading(path, part):
-        place = said
+    settings = plain(part)
+    for where, inner in parts_with_source(path, part):
+        place = settings
         for key in where.removeprefix(path).split(".", 2)[1:]:
             place = place[key]
         try:
-            place["source"] = one.source.fingerprint()
+            place["source"] = inner.source.fingerprint()
         except InputError as error:
             if problems is None:
                 raise
@@ -194,67 +139,48 @@ def _content(part: Any, path: str = "", problems: list[str] | None = None) -> An
     module = type(part).__module__
     if not module.startswith("lmcompare."):
         file = getattr(sys.modules.get(module), "__file__", None)
-        said["code"] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else module
-    return said
+        settings["code"] = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else module
+    return settings
 
 
-def _checkpoint(side: ModelSettings, path: str, problems: list[str]) -> Any:
-    """Return what decides the answers of a model that is a checkpoint, or None and say what is wrong with it."""
+def _checkpoint(model: ModelSettings, path: str, problems: list[str]) -> Any:
+    """Return what identifies a checkpoint's content, or None and add what is wrong with it."""
     try:
-        name = filled(str(side.checkpoint))
-        if not is_local(name):
-            check_name(name)
-            folder = downloaded(name, side.revision)
-        elif side.revision is not None:
-            problems.append(f"{path}.revision: wanted none beside a folder, got {side.revision!r}")
-            return None
+        name = filled(str(model.checkpoint))
+        if is_local(name):
+            if model.revision is not None:
+                revision = path.replace("checkpoint", "revision")
+                problems.append(f"{revision}: wanted none beside a folder, got {model.revision!r}")
+                return None
+            folder: Path | None = Path(name)
         else:
-            folder = Path(name)
+            check_name(name)
+            folder = downloaded(name, model.revision)
         if folder is not None and not check(folder):
-            from lmcompare.models.checkpoints import (
-                check_type,  # transformers: only where the name of the class says nothing
-            )
+            # The name of the class does not tell, so transformers must: slow to import.
+            from lmcompare.models.checkpoints import check_type
 
             check_type(folder)
     except InputError as error:
-        problems += [f"{path}.checkpoint: {problem}" for problem in error.problems]
+        problems += [f"{path}: {problem}" for problem in error.problems]
         return None
-    return (
-        fingerprint(folder)
-        if folder and is_local(name)
-        else {"name": name, "revision": side.revision or "main"}
-    )
+    if folder and is_local(name):
+        return fingerprint(folder)
+    return {"name": name, "revision": model.revision or "main"}
 
 
-def to_download(experiment: Experiment) -> list[str]:
-    """Say which checkpoints a run must fetch from the hub first; nothing is fetched, and the hub is not asked."""
-    said = []
-    for model, side in experiment.models.items():
-        name = side.checkpoint and filled(side.checkpoint)
-        if name is not None and not is_local(name) and downloaded(name, side.revision) is None:
-            how = "which needs the network"
-            if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-                how += ", and HF_HUB_OFFLINE is set: unset it, or download the checkpoint before"
-            said.append(
-                f"models.{model}.checkpoint: {name} is not on this machine; a run fetches it from the hub, {how}"
-            )
-    return said
-
-
-@once
-def _code() -> str:
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        inside = path.relative_to(root)
-        if inside.parts[0].removesuffix(".py") not in OUTSIDE:
-            digest.update(f"{inside.as_posix()}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def version_of(library: str) -> str:
-    """Return the version of an installed library without importing it, or 'absent'."""
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return "absent"
+def pending_downloads(experiment: Experiment) -> list[str]:
+    """Return a line for each checkpoint that a run must fetch from the hub; touches no network."""
+    lines = []
+    for model, settings in experiment.models.items():
+        name = settings.checkpoint and filled(settings.checkpoint)
+        if name is None or is_local(name) or downloaded(name, settings.revision) is not None:
+            continue
+        needs = "which needs the network"
+        if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+            needs += ", and HF_HUB_OFFLINE is set: unset it, or download the checkpoint before"
+        lines.append(
+            f"models.{model}.checkpoint: {name} is not on this machine; a run fetches it from the "
+            f"hub, {needs}"
+        )
+    return lines

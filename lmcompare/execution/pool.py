@@ -1,4 +1,4 @@
-"""Workers, and the cells that are left for them."""
+"""Local worker processes, and handing them the cells that are ready."""
 
 import json
 import os
@@ -9,24 +9,26 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from lmcompare.execution.cells import SMALLER, Cell, Job, home
+from lmcompare.core.cells import Cell
+from lmcompare.execution.cells import LESS_MEMORY, Job, WorkOptions
 from lmcompare.execution.machine import worker_environment
 from lmcompare.execution.progress import ProgressDisplay
-from lmcompare.execution.state import RunState, needed
+from lmcompare.execution.state import RunState
 
-PATIENCE = 120.0
-"""Seconds that a stopped worker has for its checkpoint."""
+CHECKPOINT_SECONDS = 120.0
+"""Time that an interrupted worker has to save its checkpoint."""
 
 
 class Worker:
-    """A process that does one cell after the other; what it says goes into a queue."""
+    """A process that does one cell after the other; its events go into a queue."""
 
     def __init__(
         self, log: Path, environment: dict[str, str], events: "queue.Queue[Any]", perform: str
-    ):
+    ) -> None:
         self.cell: Cell | None = None
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +52,8 @@ class Worker:
         self.process.wait()
         events.put((self, {"event": "gone"}))
 
-    def give(self, job: Job) -> None:
-        """Hand over a job; if the process is gone, its 'gone' event says so."""
+    def submit(self, job: Job) -> None:
+        """Hand over a job; if the process is gone, its 'gone' event reports that."""
         self.cell = job.cell
         with suppress(BrokenPipeError):
             stdin: IO[bytes] = self.process.stdin  # type: ignore[assignment]
@@ -59,46 +61,48 @@ class Worker:
             stdin.flush()
 
     def close(self) -> None:
-        """Tell the process that there is no more."""
+        """Close its stdin: there are no more jobs."""
         with suppress(BrokenPipeError):
             self.process.stdin.close()  # type: ignore[union-attr]
 
-    def death(self) -> str:
-        """Return what to say of a process that went without a word."""
+    def cause_of_death(self) -> str:
+        """Return the message for a process that ended without reporting an event."""
         code = self.process.returncode
         if code == -signal.SIGKILL:
-            return f"its process was killed, most likely because the machine ran out of memory; {SMALLER}"
+            return (
+                "its process was killed, most likely because the machine ran out of memory; "
+                f"{LESS_MEMORY}"
+            )
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
         return "\n".join([f"its process ended {how}; see {self.log}", *last])
 
 
 class WorkerPool:
-    """Workers and the cells that are left for them."""
+    """Workers side by side on this machine."""
 
     def __init__(
-        self, state: RunState, display: ProgressDisplay, size: int, work: dict[str, Any]
+        self, state: RunState, display: ProgressDisplay, size: int, options: WorkOptions
     ) -> None:
         self.state, self.display, self.size = state, display, size
-        self.work = work | {"workers": size}
-        self.said = state.experiment.resolved()
+        self.options = replace(options, workers=size)
         self.events: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
         self.workers: list[Worker] = []
-        self.later: dict[str, float] = {}
-        self.environment = worker_environment(size, work["device"])
+        self.retry_at: dict[str, float] = {}
+        self.environment = worker_environment(size, options.device)
 
-    def drain(self) -> None:
+    def run(self) -> None:
         """Do all cells that can be done."""
         try:
             while len(self.workers) < self.size:
-                self._hire()
+                self._start_worker()
             while self.state.left:
-                self._deal()
+                self._assign()
                 with suppress(queue.Empty):
-                    self._hear(*self.events.get(timeout=0.2))
+                    self._on_event(*self.events.get(timeout=0.2))
                 self.display.tick()
         except KeyboardInterrupt:
-            self._stop()
+            self._interrupt()
             raise
         finally:
             for worker in self.workers:
@@ -109,33 +113,29 @@ class WorkerPool:
                 worker.process.kill()
                 worker.listener.join(timeout=1)
 
-    def _hire(self) -> Worker:
+    def _start_worker(self) -> Worker:
         name = f"{self.state.experiment.name}-{os.getpid()}-{len(self.workers) + 1}.log"
         log = self.state.cache / "logs" / name
-        self.workers.append(Worker(log, self.environment, self.events, self.work["perform"]))
+        self.workers.append(Worker(log, self.environment, self.events, self.options.perform))
         return self.workers[-1]
 
-    def _deal(self) -> None:
+    def _assign(self) -> None:
         """Give each free worker the first cell that is ready."""
-        busy = {worker.cell.name for worker in self.workers if worker.cell}
+        running = {worker.cell.name for worker in self.workers if worker.cell}
         for cell in self.state.left:
-            if cell.name in busy or self.later.get(cell.name, 0) > time.monotonic():
+            if cell.name in running or self.retry_at.get(cell.name, 0) > time.monotonic():
                 continue
             if any(need not in self.state.done for need in cell.needs):
                 continue
             worker = next((worker for worker in self.workers if worker.cell is None), None)
             if worker is None and len(self.workers) < self.size:
-                worker = self._hire()
+                worker = self._start_worker()
             if worker is None:
                 return
-            folders = {
-                name: str(home(self.state.cache, other))
-                for name, other in needed(self.state, cell).items()
-            }
-            worker.give(Job(cell, self.said, str(self.state.cache), folders, **self.work))
+            worker.submit(self.state.job(cell, self.options))
             self.display.start(cell)
 
-    def _hear(self, worker: Worker, event: dict[str, Any]) -> None:
+    def _on_event(self, worker: Worker, event: dict[str, Any]) -> None:
         cell, kind = worker.cell, event["event"]
         if kind == "gone":
             self.workers.remove(worker)
@@ -149,26 +149,26 @@ class WorkerPool:
         if kind == "done":
             self.state.finish(cell)
         elif kind == "busy":
-            self.later[cell.name] = time.monotonic() + 1
+            self.retry_at[cell.name] = time.monotonic() + 1
         elif kind == "failed":
             self.state.failed[cell.name] = (event["message"], event["exit_code"])
         elif kind == "stopped":
             self.state.failed[cell.name] = ("its process was interrupted", 1)
         else:
-            self.state.failed[cell.name] = (worker.death(), 1)
+            self.state.failed[cell.name] = (worker.cause_of_death(), 1)
         self.display.end(cell, busy=kind == "busy")
 
-    def _stop(self) -> None:
-        """Interrupt the workers and give them time for their checkpoints; a second Ctrl-C gives them none."""
-        self.display.say(
+    def _interrupt(self) -> None:
+        """Let the workers save their checkpoints; a second Ctrl-C kills them at once."""
+        self.display.print(
             "stopping: what is running saves a checkpoint (Ctrl-C once more stops at once)"
         )
-        end = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + CHECKPOINT_SECONDS
         try:
             for worker in self.workers:
                 worker.process.send_signal(signal.SIGINT)
             for worker in self.workers:
-                worker.process.wait(timeout=max(0.1, end - time.monotonic()))
+                worker.process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except (KeyboardInterrupt, subprocess.TimeoutExpired):
             for worker in self.workers:
                 worker.process.kill()

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees of a run."""
+"""The progress of a run at the terminal: bars, or a line now and then; and the time left."""
 
 import sys
 import time
@@ -8,74 +8,87 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from lmcompare.execution.cells import Cell
+from lmcompare.core.cells import Cell
 from lmcompare.execution.state import RunState
 
 
 @dataclass
-class StallWatch:
-    """A cell that runs: since when this stage of it runs, from where, and how far it is."""
+class CellProgress:
+    """How far a running cell is."""
 
-    began: float
+    started: float
     stage: str = "starting"
-    since: float = 0.0
-    first: float = 0.0
+    stage_started: float = 0.0
+    first_share: float = 0.0
+    """share of the work that was done when the stage began"""
     share: float = 0.0
     loss: float | None = None
-    speed: float | None = None
+    tokens_per_second: float | None = None
+
+    def update(self, event: dict[str, Any]) -> None:
+        share = min(1.0, event["done"] / event["total"]) if event.get("total") else 0.0
+        stage = event.get("stage", self.stage)
+        if stage != self.stage or share < self.share:
+            self.stage, self.stage_started, self.first_share = stage, time.monotonic(), share
+        self.share, self.loss = share, event.get("loss")
+        self.tokens_per_second = event.get("tokens_per_second")
 
     @property
-    def left(self) -> float | None:
-        """Seconds that the stage still takes, at the pace so far."""
-        gone = self.share - self.first
-        return (time.monotonic() - self.since) * (1 - self.share) / gone if gone > 0.01 else None
+    def seconds_left(self) -> float | None:
+        """Seconds that the stage still takes, at its pace so far."""
+        progress = self.share - self.first_share
+        if progress <= 0.01:
+            return None
+        return (time.monotonic() - self.stage_started) * (1 - self.share) / progress
 
     def __str__(self) -> str:
         parts = [self.stage]
-        parts += [] if self.loss is None else [f"loss {self.loss:.3f}"]
-        parts += [] if self.speed is None else [f"{self.speed:,.0f} tokens/s"]
-        parts += [] if self.left is None else [f"{clock(self.left)} left"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.3f}")
+        if self.tokens_per_second is not None:
+            parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
+        if self.seconds_left is not None:
+            parts.append(f"{clock(self.seconds_left)} left")
         return " · ".join(parts)
 
 
 class ProgressDisplay:
-    """One bar for each running cell and one for the whole run; where there is no terminal, a line now and then."""
+    """One bar for each running cell and one for the run; without a terminal, lines now and then."""
 
     def __init__(self, state: RunState, quiet: bool = False, every: float = 30.0) -> None:
         self.state, self.quiet, self.every = state, quiet, every
-        self.running: dict[str, StallWatch] = {}
+        self.running: dict[str, CellProgress] = {}
         self.cells = {cell.name: cell for cell in state.cells}
-        self.seconds: dict[tuple[str, str, str], list[float]] = {}
+        self.durations: dict[tuple[str, str, str], list[float]] = {}
         for run, _ in state.done.values():
-            self._learn(self.cells[run.cell], run.costs.get("seconds", 0.0))
+            self._record_duration(self.cells[run.cell], run.costs.get("seconds", 0.0))
         self.bars: dict[str, TaskID] = {}
         self.live: Progress | None = None
-        self.said = time.monotonic()
+        self.printed_at = time.monotonic()
         if not quiet and sys.stdout.isatty():
-            columns = (
+            self.live = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=20),
                 TextColumn("{task.percentage:>3.0f}%"),
+                TextColumn("{task.fields[status]}"),
+                console=Console(),
+                refresh_per_second=4,
             )
-            self.live = Progress(
-                *columns, TextColumn("{task.fields[said]}"), console=Console(), refresh_per_second=4
-            )
-            self.bars[""] = self.live.add_task(
-                state.experiment.name, total=len(state.cells), said=""
-            )
+            name, total = state.experiment.name, len(state.cells)
+            self.bars[""] = self.live.add_task(name, total=total, status="")
 
     def __enter__(self) -> "ProgressDisplay":
         if self.live:
             self.live.start()
         if self.state.done:
-            self.say(f"{len(self.state.done)} of {len(self.state.cells)} cells are done already")
+            self.print(f"{len(self.state.done)} of {len(self.state.cells)} cells are done already")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.live:
             self.live.stop()
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print a line, above the bars if there are any."""
         if self.live:
             self.live.console.print(line, markup=False, highlight=False)
@@ -83,90 +96,79 @@ class ProgressDisplay:
             print(line, flush=True)
 
     def start(self, cell: Cell) -> None:
-        """A cell begins."""
         now = time.monotonic()
-        self.running[cell.name] = StallWatch(now, since=now)
+        self.running[cell.name] = CellProgress(now, stage_started=now)
         if self.live:
-            self.bars[cell.name] = self.live.add_task(f"  {cell.name}", total=1.0, said="starting")
+            bar = self.live.add_task(f"  {cell.name}", total=1.0, status="starting")
+            self.bars[cell.name] = bar
 
     def update(self, cell: Cell, event: dict[str, Any]) -> None:
-        """A cell says how far it is."""
-        watch = self.running[cell.name]
-        share = min(1.0, event["done"] / event["total"]) if event.get("total") else 0.0
-        if event.get("stage", watch.stage) != watch.stage or share < watch.share:
-            watch.stage, watch.since, watch.first = (
-                event.get("stage", watch.stage),
-                time.monotonic(),
-                share,
-            )
-        watch.share, watch.loss, watch.speed = (
-            share,
-            event.get("loss"),
-            event.get("tokens_per_second"),
-        )
+        self.running[cell.name].update(event)
         self.tick()
 
     def tick(self) -> None:
-        """Show where things stand, if it is time."""
+        """Redraw; without a terminal, print where things stand if the last time is long ago."""
         if self.live:
-            for name, watch in self.running.items():
-                self.live.update(self.bars[name], completed=watch.share, said=str(watch))
-            self.live.update(self.bars[""], completed=self._share(), said=self._whole())
-        elif not self.quiet and time.monotonic() - self.said > self.every:
-            self.said = time.monotonic()
-            for name, watch in self.running.items():
-                self.say(f"{name}  {watch.share:.0%}  {watch}")
-            self.say(
-                f"{self.state.experiment.name}  {self._share() / len(self.cells):.0%}  {self._whole()}"
-            )
+            for name, progress in self.running.items():
+                self.live.update(self.bars[name], completed=progress.share, status=str(progress))
+            self.live.update(self.bars[""], completed=self._cells_done(), status=self._summary())
+        elif not self.quiet and time.monotonic() - self.printed_at > self.every:
+            self.printed_at = time.monotonic()
+            for name, progress in self.running.items():
+                self.print(f"{name}  {progress.share:.0%}  {progress}")
+            share = self._cells_done() / len(self.cells)
+            self.print(f"{self.state.experiment.name}  {share:.0%}  {self._summary()}")
 
     def end(self, cell: Cell, busy: bool = False) -> None:
         """A cell is done, has failed, or is being done by another run."""
-        took = time.monotonic() - self.running.pop(cell.name).began
+        seconds = time.monotonic() - self.running.pop(cell.name).started
         if self.live:
             self.live.remove_task(self.bars.pop(cell.name))
         if busy:
             return
         if cell.name in self.state.failed:
-            self.say(f"failed  {cell.name}  {self.state.failed[cell.name][0].splitlines()[0]}")
+            message = self.state.failed[cell.name][0].splitlines()[0]
+            self.print(f"failed  {cell.name}  {message}")
         else:
-            self._learn(cell, took)
-            self.say(f"done  {cell.name}  in {clock(took)}  ({self._whole()})")
+            self._record_duration(cell, seconds)
+            self.print(f"done  {cell.name}  in {clock(seconds)}  ({self._summary()})")
 
-    def _learn(self, cell: Cell, seconds: float) -> None:
+    def _record_duration(self, cell: Cell, seconds: float) -> None:
         if seconds:
-            self.seconds.setdefault((cell.kind, cell.task, cell.condition), []).append(seconds)
+            self.durations.setdefault(_group(cell), []).append(seconds)
 
-    def _share(self) -> float:
-        return len(self.state.done) + sum(watch.share for watch in self.running.values())
+    def _cells_done(self) -> float:
+        return len(self.state.done) + sum(progress.share for progress in self.running.values())
 
-    def _whole(self) -> str:
-        said = f"{len(self.state.done)} of {len(self.cells)} cells"
-        left = self._left()
-        return f"{said} · about {clock(left)} left" if left else said
+    def _summary(self) -> str:
+        cells = f"{len(self.state.done)} of {len(self.cells)} cells"
+        left = self._seconds_left()
+        return f"{cells} · about {clock(left)} left" if left else cells
 
-    def _left(self) -> float | None:
-        """Seconds for the whole run: each cell takes what others of its kind took; None until there is one to go by."""
-        known = {group: sum(all_took) / len(all_took) for group, all_took in self.seconds.items()}
-        for name, watch in self.running.items():
-            cell = self.cells[name]
-            if watch.left is not None:
-                known.setdefault(
-                    (cell.kind, cell.task, cell.condition),
-                    time.monotonic() - watch.began + watch.left,
-                )
-        if not known or not self.state.left:
+    def _seconds_left(self) -> float | None:
+        """Estimate the rest of the run: a cell takes the mean of its group, or of all groups."""
+        means = {group: sum(times) / len(times) for group, times in self.durations.items()}
+        now = time.monotonic()
+        for name, progress in self.running.items():
+            if progress.seconds_left is not None:
+                estimate = now - progress.started + progress.seconds_left
+                means.setdefault(_group(self.cells[name]), estimate)
+        if not means or not self.state.left:
             return None
-        other = sum(known.values()) / len(known)
+        overall = sum(means.values()) / len(means)
         total = 0.0
         for cell in self.state.left:
-            takes = known.get((cell.kind, cell.task, cell.condition), other)
-            watching = self.running.get(cell.name)
-            if watching:
-                gone = time.monotonic() - watching.began
-                takes = watching.left if watching.left is not None else max(0.0, takes - gone)
-            total += takes
+            seconds = means.get(_group(cell), overall)
+            if running := self.running.get(cell.name):
+                rest = max(0.0, seconds - (now - running.started))
+                seconds = rest if running.seconds_left is None else running.seconds_left
+            total += seconds
         return total / max(1, min(len(self.running), len(self.state.left)))
+
+
+def _group(cell: Cell) -> tuple[str, str, str]:
+    """Return what cells that take about equally long have in common."""
+    return (cell.kind, cell.task, cell.condition)
 
 
 def clock(seconds: float) -> str:
@@ -176,8 +178,6 @@ def clock(seconds: float) -> str:
     ('1:03', '1:01:03')
     """
     minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-        if minutes >= 60
-        else f"{minutes}:{rest:02d}"
-    )
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

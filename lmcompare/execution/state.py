@@ -1,34 +1,39 @@
-"""How far a run is: what is done, what failed, what is left; and the rows in its folder."""
+"""The state of a run: which cells are done, failed or left; and the rows in its folder of results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from filelock import FileLock
 
+from lmcompare.core.cells import Cell
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import Run, to_frame, write_atomically, write_records, write_runs
-from lmcompare.execution.cells import Cell, home, load
+from lmcompare.execution.cells import Job, WorkOptions, cell_folder, load_cell
 from lmcompare.experiments.experiment import Experiment
 
 
 @dataclass
 class RunState:
-    """What is done, what failed, what is left."""
+    """Which cells are done, failed or left."""
 
     experiment: Experiment
     output: Path
     cache: Path
     header: str
+    """comment lines at the head of experiment.yaml"""
     cells: list[Cell]
     done: dict[str, tuple[Run, pd.DataFrame]]
-    failed: dict[str, tuple[str, int]]
+    failed: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """message and exit code, by cell"""
 
     @property
     def left(self) -> list[Cell]:
-        """The cells that may still be done."""
+        """The cells that may still be done: none that needs a failed one."""
         lost = set(self.failed)
         left = []
         for cell in self.cells:
@@ -38,73 +43,81 @@ class RunState:
                 left.append(cell)
         return left
 
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return self.experiment.resolved()
+
+    def job(self, cell: Cell, options: WorkOptions) -> Job:
+        """Return the job of a cell whose needs are done."""
+        folders = {
+            other.name: str(cell_folder(self.cache, other))
+            for other in self.cells
+            if other.name in cell.needs
+        }
+        return Job(cell, self._settings, str(self.cache), folders, options)
+
     def finish(self, cell: Cell) -> None:
-        """Take up a finished cell and write the rows of all finished ones."""
-        found = load(self.cache, cell, self.experiment.name)
-        if found is None:
-            self.failed[cell.name] = (
-                "finished, but what it wrote cannot be read; run it once more",
-                1,
-            )
+        """Load the results of a finished cell and write the rows of all finished ones."""
+        results = load_cell(self.cache, cell, self.experiment.name)
+        if results is None:
+            message = "finished, but what it wrote cannot be read; run it once more"
+            self.failed[cell.name] = (message, 1)
             return
-        self.done[cell.name] = found
+        self.done[cell.name] = results
         self.write()
 
     def write(self) -> None:
-        """Write the three files that the report is made from, together: a reader that locks sees them agree."""
+        """Write the three files that the report is made from, under one lock."""
         frames = [frame for _, frame in self.done.values() if len(frame)]
+        records = pd.concat(frames) if frames else to_frame([])
         with locked(self.output):
-            write_atomically(
-                self.output / "experiment.yaml", (self.header + self.experiment.dump()).encode()
-            )
+            settings = self.header + self.experiment.dump()
+            write_atomically(self.output / "experiment.yaml", settings.encode())
             write_runs(self.output / "runs.jsonl", [run for run, _ in self.done.values()])
-            write_records(
-                self.output / "records.parquet", pd.concat(frames) if frames else to_frame([])
-            )
+            write_records(self.output / "records.parquet", records)
             self._link_weights()
 
     def _link_weights(self) -> None:
-        """Let ``weights/<model>-<seed>`` lead to each trained network in the cache, for ``lmcompare.load``."""
+        """Link ``weights/<model>-<seed>`` to each trained network in the cache, for ``load``."""
         for cell in self.cells:
-            weights = home(self.cache, cell) / "weights"
-            if cell.name in self.done and weights.is_dir():
-                link = self.output / "weights" / f"{cell.model}-{cell.seed}"
-                link.parent.mkdir(exist_ok=True)
-                with suppress(
-                    OSError
-                ):  # a file system without links: the cache has the weights all the same
-                    link.unlink(missing_ok=True)
-                    link.symlink_to(weights, target_is_directory=True)
+            weights = cell_folder(self.cache, cell) / "weights"
+            if cell.name not in self.done or not weights.is_dir():
+                continue
+            link = self.output / "weights" / f"{cell.model}-{cell.seed}"
+            link.parent.mkdir(exist_ok=True)
+            with suppress(OSError):  # a file system without links: the cache has the weights
+                link.unlink(missing_ok=True)
+                link.symlink_to(weights, target_is_directory=True)
 
-    def verdict(self) -> None:
-        """Raise what a person must know if a cell failed."""
+    def raise_failures(self) -> None:
+        """Raise one error that names every failed cell and what was lost with it.
+
+        Raises:
+            InputError: the user's input is to blame for all of them.
+            LmcompareError: otherwise.
+        """
         if not self.failed:
             return
-        said = [f"{name}: {message}" for name, (message, _) in self.failed.items()]
+        lines = [f"{name}: {message}" for name, (message, _) in self.failed.items()]
         lost = [
             cell.name
             for cell in self.cells
             if cell.name not in self.done and cell.name not in self.failed
         ]
         if lost:
-            said.append(
-                f"{len(lost)} more need {'it' if len(said) == 1 else 'these'}: {', '.join(lost)}"
-            )
-        said.append(
-            f"{len(self.done)} of {len(self.cells)} cells are done and kept; the same command does only the rest"
+            needed = "it" if len(self.failed) == 1 else "these"
+            lines.append(f"{len(lost)} more need {needed}: {', '.join(lost)}")
+        lines.append(
+            f"{len(self.done)} of {len(self.cells)} cells are done and kept; the same command does "
+            "only the rest"
         )
-        kind = InputError if all(code == 2 for _, code in self.failed.values()) else LmcompareError
-        raise kind("\n".join(said))
-
-
-def needed(state: RunState, cell: Cell) -> dict[str, Cell]:
-    """Return the cells that ``cell`` needs, by name."""
-    return {other.name: other for other in state.cells if other.name in cell.needs}
+        users_fault = all(code == InputError.exit_code for _, code in self.failed.values())
+        raise (InputError if users_fault else LmcompareError)("\n".join(lines))
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder of results, so that two runs write into it one after the other."""
+    """Lock a folder of results, so that two runs write into it one after the other."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")

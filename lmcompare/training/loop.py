@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from lmcompare.core import settings
+from lmcompare.core.cells import Progress
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.example import SpecialTokens
 from lmcompare.models.batch_tensors import BatchTensors
@@ -22,8 +23,6 @@ from lmcompare.objectives import Objective
 from lmcompare.training.batches import TrainingBatches, ValidationBatches, first_rows
 from lmcompare.training.budget import BudgetMeter, peak_memory, reset_peak_memory
 from lmcompare.training.checkpointing import agreed, interruptible, save_checkpoint
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)

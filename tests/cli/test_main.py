@@ -24,27 +24,26 @@ quick: {training.tokens: 5000}
 
 WORK = """
 import time
-from types import SimpleNamespace as Place
 from lmcompare.core.records import Run
 
-def perform(experiment, cell, place):
-    with open(place.cache / "log.txt", "a") as file:
+def perform(experiment, cell, context):
+    with open(context.cache / "log.txt", "a") as file:
         file.write(cell.name + " " + str(experiment.training.tokens) + chr(10))
-    if cell.kind == "pretrain" and not (place.cache / "quickly").exists():
+    if cell.kind == "pretrain" and not (context.cache / "quickly").exists():
         time.sleep(60)
     return Run(experiment.name, cell.name, cell.key, "", 0, "", "", {}), []
 """
 
 SCRIPT = """
 import functools
-from lmcompare.execution import run as running
+from lmcompare.execution import cells, run as execution
 from lmcompare.cli.main import main
 def report(output):
     path = output / "report.md"
     path.write_text("# small" + chr(10) + "The answer." + chr(10) + "![figure](x.png)" + chr(10) + "more")
     return path
-running.write_report = report
-running.run = functools.partial(running.run, perform="dummy_cli:perform")
+execution.write_report = report
+cells.WorkOptions = functools.partial(cells.WorkOptions, perform="dummy_cli:perform")
 main()
 """
 

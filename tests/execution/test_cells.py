@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.core.errors import LmcompareError
-from lmcompare.execution.cells import Job, _recover, explain
+from lmcompare.execution.cells import Job, WorkOptions, _adopt_newer_checkpoint, explain
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import Experiment
 
@@ -21,7 +21,7 @@ def test_a_job_can_be_said_in_one_line(make: Make) -> None:
         experiment.resolved(),
         "cache",
         {"prepare": "there"},
-        trackers=("tensorboard",),
+        WorkOptions(trackers=("tensorboard",)),
     )
     assert Job.from_json(job.to_json()) == job
     assert "\n" not in job.to_json()
@@ -30,7 +30,7 @@ def test_a_job_can_be_said_in_one_line(make: Make) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "out of memory; lower training.batch"),
+        (MemoryError(), "out of memory; lower training.batch_size"),
         (RuntimeError("write failed: No space left on device"), "the disk is full"),
         (LmcompareError("plain"), "plain"),
         (
@@ -53,5 +53,5 @@ def test_a_checkpoint_that_a_crash_left_beside_its_place_is_taken_up(
     (tmp_path / "checkpoint.new").mkdir()
     if whole:  # what is written last
         (tmp_path / "checkpoint.new" / "meter.json").write_text("new")
-    _recover(tmp_path / "checkpoint")
+    _adopt_newer_checkpoint(tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint" / "meter.json").read_text() == ("new" if whole else "old")

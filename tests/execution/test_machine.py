@@ -3,11 +3,11 @@
 import pytest
 
 from lmcompare.execution import machine
-from lmcompare.execution.machine import cores, worker_environment
+from lmcompare.execution.machine import cpu_count, worker_environment
 
 
 def test_a_worker_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("MALLOC_TOP_PAD_", raising=False)
     assert worker_environment(2, "cpu")["OMP_NUM_THREADS"] == "4"
@@ -23,4 +23,4 @@ def test_a_worker_has_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(machine.platform, "libc_ver", lambda: ("", ""))
     monkeypatch.delenv("MALLOC_TOP_PAD_")
     assert "MALLOC_TOP_PAD_" not in worker_environment(2, "cpu")
-    assert cores() >= 1
+    assert cpu_count() >= 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.execution import plan as planning
-from lmcompare.execution.plan import plan, to_download
+from lmcompare.execution import source_checks
+from lmcompare.execution.plan import pending_downloads, plan
 from lmcompare.experiments.experiment import Experiment, parse
 
 Make = Callable[..., Experiment]
@@ -145,21 +145,13 @@ def test_what_must_be_downloaded_is_said_and_not_fetched(
         models={"hub": {"checkpoint": "org/tiny-name"}, "fresh": {"objective": "causal"}}
     )
     plan(experiment)
-    (said,) = to_download(experiment)
+    (said,) = pending_downloads(experiment)
     assert said.startswith(
         "models.hub.checkpoint: org/tiny-name is not on this machine; a run fetches it from the hub, which"
     )
     assert "HF_HUB_OFFLINE is set" in said
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    assert to_download(experiment)[0].endswith("which needs the network")
-
-
-def test_the_code_that_computes_is_part_of_the_key(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual = keys(make())
-    monkeypatch.setattr(planning, "_code", lambda: "other code")
-    assert not set(keys(make()).values()) & set(usual.values())
+    assert pending_downloads(experiment)[0].endswith("which needs the network")
 
 
 def test_a_source_that_is_missing_is_said_before_anything_runs(make: Make, tmp_path: Path) -> None:
@@ -205,7 +197,7 @@ def test_labels_are_read_only_until_each_word_has_one(
     task = {"kind": "classification", "source": source, "route": "text", "words": {"2": "odd"}}
     plan(make(tasks={"labels": task}))
     # Of a source with more rows than that nothing is said: the label may still come.
-    monkeypatch.setattr(planning, "ROWS", 2)
+    monkeypatch.setattr(source_checks, "MAX_ROWS", 2)
     plan(make(tasks={"labels": {**task, "words": {"3": "odd"}}}))
 
 

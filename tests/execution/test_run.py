@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,59 +18,47 @@ import yaml
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import read_records, read_runs
 from lmcompare.execution import run as running
-from lmcompare.execution.cells import load
+from lmcompare.execution.cells import WorkOptions, load_cell
 from lmcompare.execution.plan import plan
 from lmcompare.execution.run import run
 from lmcompare.experiments.experiment import Experiment, parse
 
 DUMMY = '''
 import json, os, signal, time
-from dataclasses import dataclass
-from lmcompare.execution.cells import load
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import Record, Run
 
-@dataclass(frozen=True)
-class Place:
-    cache: object
-    folders: dict
-    folder: object
-    device: object
-    progress: object
-    trackers: tuple
-    workers: int
-
-def log(place, line):
-    with open(place.cache / "log.txt", "a") as file:
+def log(context, line):
+    with open(context.cache / "log.txt", "a") as file:
         file.write(line + "\\\\n")
 
-def perform(experiment, cell, place):
+def perform(experiment, cell, context):
     print("noise on stdout")
     plan = json.loads(experiment.description or "{}")
     wanted = plan.get(cell.name, plan.get(cell.kind, ""))
-    assert set(place.folders) == set(cell.needs)
-    assert all((folder / "run.json").is_file() for folder in place.folders.values())
-    log(place, "do " + cell.name)
-    place.progress({"done": 0, "total": 4, "stage": "work", "loss": 3.0, "tokens_per_second": 1000.0})
+    assert set(context.folders) == set(cell.needs)
+    assert all((folder / "run.json").is_file() for folder in context.folders.values())
+    log(context, "do " + cell.name)
+    context.progress({"done": 0, "total": 4, "stage": "work", "loss": 3.0, "tokens_per_second": 1000.0})
     if wanted == "input": raise InputError("corpus.source: empty")
     if wanted == "fail": raise LmcompareError("the loss is NaN")
     if wanted == "bug": raise RuntimeError("nobody foresaw this")
     if wanted == "full": raise OSError(28, "No space left on device")
     if wanted == "die": os.kill(os.getpid(), signal.SIGKILL)
-    if (place.folder / "checkpoint").is_dir(): log(place, "resumed " + cell.name)
+    if (context.folder / "checkpoint").is_dir(): log(context, "resumed " + cell.name)
     if isinstance(wanted, (int, float)):
         try:
-            if wanted > 10: log(place, "waits " + cell.name)
+            if wanted > 10: log(context, "waits " + cell.name)
             for step in range(100):
                 time.sleep(wanted / 100)
-                place.progress({"done": step + 1, "total": 100, "stage": "work", "loss": 3.0, "tokens_per_second": 9.0})
+                context.progress({"done": step + 1, "total": 100, "stage": "work", "loss": 3.0, "tokens_per_second": 9.0})
         except KeyboardInterrupt:
-            (place.folder / "checkpoint").mkdir()
-            log(place, "saved " + cell.name)
+            (context.folder / "checkpoint").mkdir()
+            log(context, "saved " + cell.name)
             raise
-    (place.folder / "weights").write_text(cell.name)
+    (context.folder / "weights").write_text(cell.name)
     names = cell.name, cell.key, cell.model, cell.seed, cell.task, cell.condition
-    run = Run("other name", *names, {}, costs={"workers": float(place.workers)})
+    run = Run("other name", *names, {}, costs={"workers": float(context.workers)})
     names = cell.model or "unigram", cell.seed, cell.task or "pretraining", cell.condition
     return run, [Record("other name", *names, "test", str(item), "bits", item) for item in range(3)]
 '''.replace("\\\\", "\\")  # fmt: skip
@@ -77,17 +66,19 @@ def perform(experiment, cell, place):
 SCRIPT = """
 import sys, json, pathlib
 from lmcompare.execution import run as running
+from lmcompare.execution.cells import WorkOptions
 from lmcompare.experiments.experiment import parse
 running.write_report = lambda output: output / "report.md"
 experiment, output, cache = parse(json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-running.run(experiment, output, cache=cache, workers=2, perform="dummy_work:perform")
+options = WorkOptions(perform="dummy_work:perform")
+running.run(experiment, output, options, cache=cache, workers=2)
 """
 
 Make = Callable[..., Experiment]
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkOptions:
     """The name of a module with dummy work, found here and in workers; the report is left out."""
     folder = tmp_path / "modules"
     folder.mkdir()
@@ -95,7 +86,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "dummy_work", raising=False)
     monkeypatch.setattr(running, "write_report", lambda output: output / "report.md")
-    return "dummy_work:perform"
+    return WorkOptions(perform="dummy_work:perform")
 
 
 def log(cache: Path) -> list[str]:
@@ -108,7 +99,7 @@ ALL = sorted(
 
 
 def test_under_torchrun_all_processes_do_each_cell_together(
-    make: Make, work: str, tmp_path: Path
+    make: Make, work: WorkOptions, tmp_path: Path
 ) -> None:
     script = tmp_path / "modules" / "several.py"
     script.write_text(SCRIPT)
@@ -143,10 +134,10 @@ def test_under_torchrun_all_processes_do_each_cell_together(
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_second_run_does_only_what_is_missing(
-    make: Make, work: str, tmp_path: Path, workers: int
+    make: Make, work: WorkOptions, tmp_path: Path, workers: int
 ) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
-    run(make(), output, cache=cache, workers=workers, perform=work, header="# made by a test\n")
+    run(make(), output, cache=cache, workers=workers, options=work, header="# made by a test\n")
     assert log(cache) == sorted(f"do {name}" for name in ALL)
     runs, records = read_runs(output / "runs.jsonl"), read_records(output / "records.parquet")
     assert [found.cell for found in runs] == sorted(ALL)
@@ -155,23 +146,23 @@ def test_a_second_run_does_only_what_is_missing(
     assert set(records["model"]) == {"causal", "masked", "unigram"}
     text = (output / "experiment.yaml").read_text()
     assert text.startswith("# made by a test\n") and parse(yaml.safe_load(text)) == make()
-    run(make(), output, cache=cache, workers=workers, perform=work)
+    run(make(), output, cache=cache, workers=workers, options=work)
     assert log(cache) == sorted(f"do {name}" for name in ALL)
-    run(make(seeds=(1, 2)), output, cache=cache, workers=workers, perform=work)
+    run(make(seeds=(1, 2)), output, cache=cache, workers=workers, options=work)
     assert len(log(cache)) == len(ALL) + 4
     assert len(read_runs(output / "runs.jsonl")) == len(ALL) + 4
-    run(make(), output, cache=cache, workers=workers, perform=work, fresh=True)
+    run(make(), output, cache=cache, workers=workers, options=replace(work, fresh=True))
     assert len(log(cache)) == 2 * len(ALL) + 4
 
 
 def test_another_experiment_shares_cells_under_its_own_names(
-    make: Make, work: str, tmp_path: Path
+    make: Make, work: WorkOptions, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    run(make(), tmp_path / "one", cache=cache, workers=0, perform=work)
+    run(make(), tmp_path / "one", cache=cache, workers=0, options=work)
     models = {"left to right": {"objective": "causal"}, "masked": {"objective": "masked"}}
     other = make(name="two", models=models, tasks={"go on": "continuation"})
-    run(other, tmp_path / "two", cache=cache, workers=0, perform=work)
+    run(other, tmp_path / "two", cache=cache, workers=0, options=work)
     assert len(log(cache)) == len(ALL)
     records = read_records(tmp_path / "two" / "records.parquet")
     assert set(records["experiment"]) == {"two"}
@@ -200,7 +191,7 @@ def test_another_experiment_shares_cells_under_its_own_names(
 )
 def test_a_cell_that_fails_loses_no_other(
     make: Make,
-    work: str,
+    work: WorkOptions,
     tmp_path: Path,
     workers: int,
     how: str,
@@ -214,7 +205,7 @@ def test_a_cell_that_fails_loses_no_other(
             output,
             cache=cache,
             workers=workers,
-            perform=work,
+            options=work,
         )
     assert type(caught.value) is kind
     message = str(caught.value)
@@ -223,13 +214,13 @@ def test_a_cell_that_fails_loses_no_other(
     assert "1 more need it: next/masked/1/pretrained" in message
     assert "4 of 6 cells are done and kept" in message
     assert len(read_runs(output / "runs.jsonl")) == 4
-    run(make(), output, cache=cache, workers=workers, perform=work)
+    run(make(), output, cache=cache, workers=workers, options=work)
     assert len(log(cache)) == len(ALL) + 1
     assert len(read_runs(output / "runs.jsonl")) == 6
 
 
 def test_two_runs_at_once_share_the_work_and_one_folder(
-    make: Make, work: str, tmp_path: Path
+    make: Make, work: WorkOptions, tmp_path: Path
 ) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -254,7 +245,7 @@ def test_two_runs_at_once_share_the_work_and_one_folder(
 
 
 def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(
-    make: Make, work: str, tmp_path: Path
+    make: Make, work: WorkOptions, tmp_path: Path
 ) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     said = json.dumps(make(says={"pretrain": 60}).resolved())
@@ -277,7 +268,7 @@ def test_ctrl_c_lets_workers_save_and_the_next_run_goes_on(
         "saved pretrain/masked/1",
     ]
     assert {found.cell for found in read_runs(output / "runs.jsonl")} >= {"prepare"}
-    run(make(), output, cache=cache, workers=2, perform=work)
+    run(make(), output, cache=cache, workers=2, options=work)
     resumed = [line for line in log(cache) if "resumed" in line]
     assert resumed == ["resumed pretrain/causal/1", "resumed pretrain/masked/1"]
     assert not list((cache / "cells").glob("*/checkpoint"))
@@ -290,18 +281,25 @@ def wait_for(what: Callable[[], bool], seconds: float = 300) -> None:
         time.sleep(0.05)
 
 
-def test_a_folder_with_another_experiment_is_refused(make: Make, work: str, tmp_path: Path) -> None:
-    run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
+def test_a_folder_with_another_experiment_is_refused(
+    make: Make, work: WorkOptions, tmp_path: Path
+) -> None:
+    run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, options=work)
     with pytest.raises(
         InputError, match="wanted a folder for the results of 'two', got one with others: it holds"
     ):
-        run(make(name="two"), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
+        run(make(name="two"), tmp_path / "out", cache=tmp_path / "cache", workers=0, options=work)
 
 
 def test_what_the_command_was_given_is_checked(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError) as caught:
-        run(make(), tmp_path / "file", workers=-1, device="gpu", trackers=["tensorbord"])
+        run(
+            make(),
+            tmp_path / "file",
+            WorkOptions(device="gpu", trackers=("tensorbord",)),
+            workers=-1,
+        )
     assert caught.value.problems == [
         f"--output {tmp_path / 'file'}: wanted a folder, got a file",
         "--workers: wanted an integer at least 0, got -1",
@@ -319,13 +317,13 @@ def test_a_device_that_is_not_there_is_said_before_anything_runs(
     with pytest.raises(
         InputError, match=f"--device: {kind} is not there, or this torch was not built for it"
     ):
-        run(make(), tmp_path / "out", device=kind)
-    with pytest.raises(InputError, match="which card it is, say by e.g. CUDA_VISIBLE_DEVICES=1"):
-        run(make(), tmp_path / "out", device="cuda:1")
+        run(make(), tmp_path / "out", WorkOptions(device=kind))
+    with pytest.raises(InputError, match="choose the card by e.g. CUDA_VISIBLE_DEVICES=1"):
+        run(make(), tmp_path / "out", WorkOptions(device="cuda:1"))
 
 
 def test_a_cache_on_a_disk_that_is_read_alone(
-    make: Make, work: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Make, work: WorkOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -336,17 +334,17 @@ def test_a_cache_on_a_disk_that_is_read_alone(
         InputError,
         match=r"cache: wanted a cache folder that can be written \(Read-only file system\)",
     ):
-        run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, perform=work)
+        run(make(), tmp_path / "out", cache=tmp_path / "cache", workers=0, options=work)
 
 
 def test_a_finished_cell_that_was_damaged_is_done_again(
-    make: Make, work: str, tmp_path: Path
+    make: Make, work: WorkOptions, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
+    run(make(), tmp_path / "out", cache=cache, workers=0, options=work)
     cell = plan(make())[0]
-    assert load(cache, cell, "small") is not None
+    assert load_cell(cache, cell, "small") is not None
     (cache / "cells" / cell.key / "run.json").write_text("{")
-    assert load(cache, cell, "small") is None
-    run(make(), tmp_path / "out", cache=cache, workers=0, perform=work)
+    assert load_cell(cache, cell, "small") is None
+    run(make(), tmp_path / "out", cache=cache, workers=0, options=work)
     assert log(cache).count("do prepare") == 2

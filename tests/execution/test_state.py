@@ -6,7 +6,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import Run, to_frame
-from lmcompare.execution.cells import home
+from lmcompare.execution.cells import cell_folder
 from lmcompare.execution.plan import plan
 from lmcompare.execution.state import RunState, locked
 
@@ -26,7 +26,7 @@ def test_the_weights_of_a_run_are_found_in_its_folder(make, tmp_path: Path) -> N
     (cell,) = (cell for cell in cells if cell.name == "pretrain/causal/1")
     state = RunState(experiment, tmp_path / "out", cache, "", cells, {}, {})
     for text in ("first", "again"):  # a cell that is done anew has another folder: the link follows
-        weights = home(cache, cell) / "weights"
+        weights = cell_folder(cache, cell) / "weights"
         weights.mkdir(parents=True, exist_ok=True)
         (weights / "config.json").write_text(text)
         state.done[cell.name] = (

@@ -13,24 +13,23 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lmcompare.execution.cells import Job, home
+from lmcompare.execution.cells import Job, WorkOptions, cell_folder
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import parse
 
 WORK = """
 import time
-from types import SimpleNamespace as Place
 from lmcompare.core.records import Run
 
-def perform(experiment, cell, place):
+def perform(experiment, cell, context):
     print("noise")
-    place.progress({"done": 1, "total": 2, "stage": "work"})
+    context.progress({"done": 1, "total": 2, "stage": "work"})
     if experiment.description == "wait":
         try:
-            (place.cache / "began").touch()
+            (context.cache / "began").touch()
             time.sleep(60)
         finally:
-            (place.cache / "saved").touch()
+            (context.cache / "saved").touch()
     if experiment.description == "bug":
         raise ValueError("odd")
     return Run(experiment.name, cell.name, cell.key, "", 0, "", "", {}), []
@@ -68,9 +67,8 @@ def job(tmp_path: Path, description: str = "") -> Job:
     }
     experiment = parse(data | {"description": description})
     cell = plan(experiment)[0]
-    return Job(
-        cell, experiment.resolved(), str(tmp_path / "cache"), {}, perform="dummy_cells:perform"
-    )
+    options = WorkOptions(perform="dummy_cells:perform")
+    return Job(cell, experiment.resolved(), str(tmp_path / "cache"), {}, options)
 
 
 def tell(worker: "subprocess.Popen[str]", job: Job) -> None:
@@ -90,7 +88,7 @@ def test_jobs_come_in_and_events_go_out(worker: "subprocess.Popen[str]", tmp_pat
     tell(worker, one)
     assert hear(worker) == {"event": "progress", "done": 1, "total": 2, "stage": "work"}
     assert hear(worker) == {"event": "done"}
-    assert (home(Path(one.cache), one.cell) / "run.json").is_file()
+    assert (cell_folder(Path(one.cache), one.cell) / "run.json").is_file()
     tell(worker, one)
     assert hear(worker) == {"event": "done"}, "a finished cell is not done again"
     out, error = worker.communicate(timeout=300)
@@ -114,7 +112,7 @@ def test_a_cell_that_another_run_does_is_handed_back(
     worker: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     one = job(tmp_path)
-    folder = home(Path(one.cache), one.cell)
+    folder = cell_folder(Path(one.cache), one.cell)
     folder.parent.mkdir(parents=True)
     with FileLock(f"{folder}.lock"):
         tell(worker, one)
