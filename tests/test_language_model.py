@@ -12,7 +12,6 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.language_model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load
 from lmcompare.models import network as networks
-from lmcompare.models.pooling import pool
 from lmcompare.objectives import OBJECTIVES
 
 FACES = {"causal": CausalLM, "masked": MaskedLM, "seq2seq": Seq2SeqLM}
@@ -183,11 +182,6 @@ def test_generates_text(model):
     texts = model.generate(["the film", "an actor who"], length=5, seed=3)
     assert texts == model.generate(["the film", "an actor who"], length=5, seed=3)
     assert all(isinstance(text, str) for text in texts)
-
-
-def test_docstring_of_pool():
-    states, read = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
-    assert [pool(states, read, how).item() for how in ("mean", "last", "first")] == [2.0, 3.0, 1.0]
 
 
 def test_network_settings_are_checked(tokenizer):

@@ -3,9 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.adaptation.sft_examples import ended, learn_answer, score_answer
+from lmcompare.adaptation.sft_examples import learn_answer, score_answer
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE
 from lmcompare.objectives.bart import Bart
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.glm import GLM
@@ -16,22 +15,6 @@ from lmcompare.objectives.seq2seq import Seq2Seq
 
 WRITERS = [Causal(), Prefix(), Prefix(network="encoder-decoder"), GLM(), Seq2Seq(), Bart()]
 TOKENS = st.lists(st.integers(32, 95), min_size=1, max_size=9).map(np.array)
-
-
-def test_docstrings(special):
-    prompt, answer = np.array([5]), np.array([6, 7])
-    assert ended(answer, 3, special).tolist() == [6, 7, 2]
-    assert ended(answer, 2, special).tolist() == [6, 7]
-    example = learn_answer(Causal(), prompt, answer, 4, special, np.random.default_rng(0))
-    assert (example.inputs.tolist(), example.targets.tolist()) == ([1, 5, 6, 7], [IGNORE, 6, 7, 2])
-    found = [
-        learn_answer(Masked(), prompt, answer, 4, special, np.random.default_rng(i))
-        for i in range(99)
-    ]
-    as_said = [e for e in found if e.inputs.tolist() == [5, 6, 4, 4, 2]]
-    assert as_said
-    assert as_said[0].targets.tolist() == [IGNORE, IGNORE, 7, 2, IGNORE]
-    assert as_said[0].weights.tolist() == [0, 0, 2, 2, 0]
 
 
 @given(prompt=TOKENS, answer=TOKENS, seed=st.integers(0, 99))

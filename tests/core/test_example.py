@@ -5,7 +5,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate, isolate
 
 
-def test_docstring_of_collate():
+def test_examples_are_padded_to_the_longest():
     batch = collate(
         [
             Example(np.array([5, 4, 7]), np.array([-100, 6, -100])),
@@ -23,14 +23,6 @@ def test_prefix_lengths_follow_attention():
     inputs, targets = np.array([5, 6, 7]), np.full(3, IGNORE)
     rows = [Example(inputs, targets, attention=v) for v in ("full", "causal", 2)]
     assert collate(rows, 0).prefix_lengths.tolist() == [3, 0, 2]
-
-
-def test_docstring_of_isolate():
-    one = Example(np.array([1, 5]), np.array([5, 6]), attention="causal")
-    two = Example(np.array([1, 8]), np.array([8, 9]), attention="causal")
-    row = isolate([one, two])
-    assert (row.inputs.tolist(), row.targets.tolist()) == ([1, 5, 1, 8], [5, 6, 8, 9])
-    assert row.segments.tolist() == [0, 0, 1, 1]
 
 
 def test_isolate_refuses_a_prefix():

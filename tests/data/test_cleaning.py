@@ -1,6 +1,4 @@
-import doctest
 import unicodedata
-from types import ModuleType
 
 import hypothesis
 import numpy as np
@@ -8,9 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.data import cache, cleaning
-from lmcompare.data import corpus as build
-from lmcompare.data import deduplication as duplicates
 from lmcompare.data.cleaning import clean, folded
 from lmcompare.data.deduplication import hash64, repeats
 
@@ -18,12 +13,6 @@ ANY = st.text(st.characters(codec=None, exclude_categories=()))
 BREAKS = st.lists(
     st.sampled_from(["<br", " ", "/", ">", "<br />", "\n", "\xa0", "a", "\0", "\ufeff", "\u0301"])
 ).map("".join)
-
-
-@pytest.mark.parametrize("room", [build, cache, cleaning, duplicates])
-def test_the_examples_in_the_docstrings_hold(room: ModuleType) -> None:
-    results = doctest.testmod(room)
-    assert results.attempted and not results.failed
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import doctest
 import json
 import pickle
 import subprocess
@@ -16,7 +15,6 @@ from transformers import PreTrainedTokenizerFast
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.data import word_boundaries as pieces
 from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.data.word_boundaries import word_starts
 
@@ -56,11 +54,6 @@ def test_every_text_comes_back_and_never_turns_special(text: str) -> None:
     assert OURS.decode(ids) == text
     assert OURS.decode([1, *ids, 2, 0, 0, -100, OURS.size]) == text, "what is not text is skipped"
     assert not OURS.special.is_special(np.array(ids, dtype=np.int64)).any()
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    results = doctest.testmod(pieces)
-    assert results.attempted and not results.failed
 
 
 def test_a_batch_is_its_texts_one_by_one() -> None:

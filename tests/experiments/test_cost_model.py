@@ -48,15 +48,6 @@ def one(kind: str, **network: Any) -> ModelSide:
     )
 
 
-def test_docstring() -> None:
-    tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
-    assert parameters(tiny, "decoder", 10) == {
-        "parameters": 760,
-        "parameters_without_embeddings": 680,
-    }
-    assert parameters(tiny, "encoder-decoder", 10)["parameters_without_embeddings"] == 1632
-
-
 @settings_of_hypothesis(max_examples=25)
 @given(
     role=st.sampled_from(sorted(ROLES.values())),

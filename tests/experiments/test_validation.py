@@ -1,10 +1,8 @@
 """What is said of a setting that is wrong."""
 
-import doctest
 from dataclasses import dataclass
 
 from lmcompare.core import settings
-from lmcompare.experiments import validation
 from lmcompare.experiments.validation import check
 
 
@@ -22,11 +20,6 @@ def said(data: object) -> list[str]:
     problems: list[str] = []
     assert check(Lamp, data, "lamp", problems) is None
     return problems
-
-
-def test_the_documented_examples() -> None:
-    result = doctest.testmod(validation)
-    assert result.attempted and not result.failed
 
 
 def test_settings_are_checked() -> None:

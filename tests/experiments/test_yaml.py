@@ -1,12 +1,10 @@
 """YAML 1.2, and files that hold something else."""
 
-import doctest
 from pathlib import Path
 
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.experiments import yaml as yamlfile
 from lmcompare.experiments.experiment import KEYS
 from lmcompare.experiments.yaml import parse_yaml, read_mapping
 
@@ -20,11 +18,6 @@ def problems(path: Path) -> list[str]:
 def written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
-
-
-def test_the_documented_examples() -> None:
-    result = doctest.testmod(yamlfile)
-    assert result.attempted and not result.failed
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,7 @@ def log_p(network, inputs, targets, decoder=None, attention="full"):
         return -network(BatchTensors.of(collate([example], 0))).sum().item()
 
 
-def test_docstrings():
-    assert parse("the film was <mask> [MASK], a <hole>.") == TypedTemplate(
-        parts=["the film was", ", a", "."], spaces=[" ", " "], sizes=[2, None]
-    )
-    assert (
-        TypedTemplate(["the film was", "!"], [" "], [1]).filled([" good"]) == "the film was good!"
-    )
+def test_the_tokenizer_s_own_mask_marks_a_span():
     assert parse("a{M}b", "{M}").sizes == [1]
 
 

@@ -55,8 +55,3 @@ def test_a_masked_token_sees_itself(stacks, special):
         stacks["encoder"], OBJECTIVES["masked"](rate=0.5), np.arange(50, 58), special
     )
     assert seen.own.all()
-
-
-def test_docstring(stacks, special):
-    example = OBJECTIVES["causal"]().encoding_example(np.array([50, 51]), special)
-    assert (visibility(stacks["decoder"], example, special).own == PAST[:4, :4]).all()

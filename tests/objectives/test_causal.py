@@ -5,13 +5,6 @@ from lmcompare.objectives.causal import Causal
 TOKENS = np.array([5, 6, 7])
 
 
-def test_docstring(special):
-    example = Causal().training_example(TOKENS, special, np.random.default_rng(0))
-    assert example.inputs.tolist() == [1, 5, 6]
-    assert example.targets.tolist() == [5, 6, 7]
-    assert example.attention == "causal"
-
-
 def test_score_asks_for_the_completion_alone(special):
     (example,) = Causal().scoring_examples(np.array([5]), np.array([6, 7]), special)
     assert example.inputs.tolist() == [1, 5, 6]

@@ -26,18 +26,6 @@ def fill(example, special):
     ]
 
 
-def test_docstring(special):
-    tokens = np.array([35, 36, 37])
-    found = [
-        GLM(rate=0.34, mean_span=1).training_example(tokens, special, np.random.default_rng(i))
-        for i in range(60)
-    ]
-    one = next(e for e in found if e.inputs[:3].tolist() == [35, 9, 37])
-    assert one.inputs.tolist() == [35, 9, 37, 9, 36]
-    assert one.targets.tolist() == [IGNORE, IGNORE, IGNORE, 36, 2]
-    assert one.attention == 3
-
-
 @given(tokens=BLOCK, seed=st.integers(0, 99), rate=st.floats(0.05, 0.5), mean_span=st.floats(2, 6))
 def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_span):
     example = GLM(rate, mean_span).training_example(tokens, special, np.random.default_rng(seed))

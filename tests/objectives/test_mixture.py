@@ -14,13 +14,6 @@ from lmcompare.objectives.seq2seq import Seq2Seq
 TOKENS = np.arange(40, 60)
 
 
-def test_docstring(special):
-    mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), answer="masked")
-    assert (mixture.role, mixture.exactness, mixture.family) == ("encoder", "chain", "mixed")
-    assert round(mixture.share, 4) == 0.7875
-    assert mixture.part("causal") == Causal()
-
-
 def test_a_part_asks_as_often_as_its_weight_says(special):
     mixture = Mixture((Part(Causal(), weight=3), Part(Masked())))
     rng = np.random.default_rng(0)

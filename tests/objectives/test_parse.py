@@ -6,7 +6,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import plain
-from lmcompare.objectives import OBJECTIVES, parse, with_parts
+from lmcompare.objectives import OBJECTIVES, parse
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
@@ -23,16 +23,6 @@ NESTED = Schedule(
 @pytest.mark.parametrize("objective", [NESTED, Causal(), Masked(0.3, shifted=True)])
 def test_there_and_back(objective):
     assert parse(json.loads(json.dumps(plain(objective)))) == objective
-
-
-def test_docstrings():
-    assert plain(Masked(rate=0.3, masked=1.0, random=0.0)) == {
-        "kind": "masked", "rate": 0.3, "masked": 1.0, "random": 0.0, "whole_word": False, "shifted": False
-    }  # fmt: skip
-    resolved = with_parts(
-        {"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}"
-    )
-    assert resolved == {"parts": [{"objective": "objective.parts.0.objective = causal"}]}
 
 
 @pytest.mark.parametrize("kind", [k for k in OBJECTIVES if k not in ("mixture", "schedule")])

@@ -15,20 +15,6 @@ def drawn(objective, special, tokens=TOKENS, times=50):
     ]
 
 
-def test_docstring(special):
-    found = drawn(Prefix(), special)
-    one = next(e for e in found if e.attention == 2)
-    assert one.inputs.tolist() == [1, 5, 6]
-    assert one.targets.tolist() == [-100, 6, 7]
-    assert {e.attention for e in found} == {2, 3}
-    two = next(e for e in drawn(Prefix(network="encoder-decoder"), special) if len(e.inputs) == 2)
-    assert (two.inputs.tolist(), two.decoder_inputs.tolist(), two.targets.tolist()) == (
-        [1, 5],
-        [1, 6],
-        [6, 7],
-    )
-
-
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
     rng = np.random.default_rng

@@ -12,18 +12,6 @@ from lmcompare.objectives.seq2seq import Seq2Seq
 TOKENS = np.arange(40, 60)
 
 
-def test_docstring():
-    schedule = Schedule((Stage(Causal(), share=0.25), Stage(Masked())))
-    rng = np.random.default_rng(0)
-    assert [schedule.pick(rng, p).kind for p in (0.0, 0.24, 0.25, 1.0)] == [
-        "causal",
-        "causal",
-        "masked",
-        "masked",
-    ]
-    assert (schedule.role, schedule.family, schedule.share) == ("encoder", "mixed", 0.3625)
-
-
 def test_a_stage_has_its_share_of_the_steps():
     schedule = Schedule((Stage(Causal(), 0.1), Stage(Masked(), 0.2), Stage(Causal(), 0.7)))
     picked = [schedule.pick(np.random.default_rng(0), step / 10).kind for step in range(10)]

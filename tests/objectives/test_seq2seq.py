@@ -24,18 +24,14 @@ def fill(inputs, targets, special):
     ]
 
 
-def test_docstring(special):
+def test_a_text_may_begin_or_end_with_a_masked_span(special):
     tokens = np.array([35, 36, 37])
     found = [
         Seq2Seq(rate=0.34, mean_span=1).training_example(tokens, special, np.random.default_rng(i))
         for i in range(60)
     ]
-    middle = [e for e in found if e.inputs.tolist() == [35, 9, 37]]
-    assert middle
-    assert middle[0].decoder_inputs.tolist() == [1, 9, 36]
-    assert middle[0].targets.tolist() == [9, 36, 2]
-    assert any(e.inputs.tolist() == [9, 36, 37] for e in found), "a text may begin with a hole"
-    assert any(e.inputs.tolist() == [35, 36, 9] for e in found), "a text may end with a hole"
+    assert any(e.inputs.tolist() == [9, 36, 37] for e in found)
+    assert any(e.inputs.tolist() == [35, 36, 9] for e in found)
 
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), rate=st.floats(0.05, 0.5), mean_span=st.floats(2, 6))

@@ -11,20 +11,6 @@ from lmcompare.scoring.requests import ContextLimits, TokenizedPair, ask_pair, p
 from lmcompare.scoring.scorer import groups
 
 
-def test_docstring_of_ask_pair(special):
-    pair = TokenizedPair(np.array([5]), np.array([6, 7]), np.array([0, 0]))
-    found = {
-        method: [one.example.inputs.tolist() for one in ask_pair(Masked(), pair, special, method)]
-        for method in ("chain", "pll", "pll-word-l2r", "pll-whole-word")
-    }
-    assert found == {
-        "chain": [[5, 4, 4], [5, 6, 4]],
-        "pll": [[5, 4, 7], [5, 6, 4]],
-        "pll-word-l2r": [[5, 4, 4], [5, 6, 4]],
-        "pll-whole-word": [[5, 4, 4]],
-    }
-
-
 def test_each_draw_of_the_bound_has_the_weight_of_its_masks(special):
     pair = TokenizedPair(np.array([5]), np.array([36, 37, 38]), np.arange(3))
     asked = list(ask_pair(Masked(), pair, special, "bound", draws=6))

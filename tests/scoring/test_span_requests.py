@@ -12,7 +12,6 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
-from lmcompare.objectives.seq2seq import Seq2Seq
 from lmcompare.scoring.span_requests import SpanRequest, ask_gap, ask_whole, reads_right
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
@@ -21,22 +20,6 @@ GAP = SpanRequest(np.array([40, 41]), np.array([42, 43, 44]), np.array([45, 46])
 
 def ids(*values):
     return np.array(values, dtype=np.int64)
-
-
-def test_docstring(special):
-    gap = SpanRequest(ids(5), ids(6, 7), ids(8))
-    assert [one.inputs.tolist() for one in ask_gap(Masked(), gap, special)] == [
-        [5, 4, 4, 8],
-        [5, 6, 4, 8],
-    ]
-    (one,) = ask_gap(Seq2Seq(), gap, special)
-    assert (one.inputs.tolist(), one.decoder_inputs.tolist()) == ([5, 9, 8], [1, 9, 6])
-    assert one.targets.tolist() == [-100, 6, 7]
-    assert [reads_right(objective, special) for objective in (Causal(), Masked(), Seq2Seq())] == [
-        False,
-        True,
-        True,
-    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)

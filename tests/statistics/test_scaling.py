@@ -1,11 +1,10 @@
-import doctest
 import math
 
 import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics import crossing, power_law, scaling, shares
+from lmcompare.statistics import crossing, power_law, shares
 
 SCALES = np.repeat([1e6, 3e6, 1e7, 3e7], 3)
 
@@ -13,11 +12,6 @@ SCALES = np.repeat([1e6, 3e6, 1e7, 3e7], 3)
 def planted(rng, exponent, level=8.0, noise=0.01):
     """Three seeds at each of four scales."""
     return level * SCALES**exponent * np.exp(noise * rng.standard_normal(len(SCALES)))
-
-
-def test_the_documented_examples():
-    result = doctest.testmod(scaling)
-    assert result.attempted >= 5 and result.failed == 0
 
 
 def test_a_planted_exponent_lies_in_its_interval_as_often_as_it_should():

@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,15 +13,8 @@ from lmcompare.statistics import (
     minimum_detectable_effect,
     probability_of_improvement,
     sign_flip,
-    significance,
     wilson,
 )
-
-
-def test_the_documented_examples():
-    result = doctest.testmod(significance)
-    assert result.attempted >= 8
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize(  # Newcombe 1998, table I, method 3

@@ -12,11 +12,6 @@ BENCH = SimpleNamespace(
 )
 
 
-def test_docstrings():
-    assert fields_of("{question} {{given}} {prompt}") == ["question", "prompt"]
-    assert length_for([np.zeros(n, dtype=np.int64) for n in (1, 2, 3)], 128) == 4
-
-
 @pytest.mark.parametrize("template", ["{", "{}", "{a.b}", "{a:>3}", "{a!r}", "{0}"])
 def test_a_template_holds_names_alone(template):
     with pytest.raises(InputError, match="template: "):

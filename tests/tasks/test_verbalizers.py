@@ -74,9 +74,8 @@ def accuracy(found):
     return value
 
 
-def test_docstring():
+def test_the_prompt_ends_before_the_label():
     worded = Verbalizer.of("{text} It was {label}.", {"pos": "good"}, ("neg", "pos"))
-    assert worded.completions == [" neg.", " good."]
     assert worded.prompt("So.") == "So. It was"
 
 

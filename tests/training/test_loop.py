@@ -29,7 +29,6 @@ from lmcompare.training.loop import (
     ValidationBatches,
     mean_loss,
     optimizer_for,
-    schedule,
     train,
 )
 
@@ -437,11 +436,6 @@ def test_trains_in_a_thread_too(blocks, special, small, tmp_path):
     thread.start()
     thread.join()
     assert done
-
-
-def test_docstring_of_schedule():
-    factor = schedule(settings.TrainingSettings(warmup=0.5, decay="linear"), steps=4)
-    assert [round(factor(step), 2) for step in range(4)] == [0.5, 1.0, 1.0, 0.55]
 
 
 def test_tensorboard_is_told(blocks, special, small, tmp_path):

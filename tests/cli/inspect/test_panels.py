@@ -54,7 +54,7 @@ def test_what_was_measured(notes):
     assert pattern(notes["glm"].seen.own) == "the first 13, and itself and what came before"
 
 
-def test_docstring_of_pattern():
+def test_a_pattern_of_attention_in_words():
     past = np.tril(np.ones((3, 3), dtype=bool))
     assert (pattern(past), pattern(np.ones((3, 4), dtype=bool))) == (
         "itself and what came before",

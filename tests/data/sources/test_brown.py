@@ -1,12 +1,9 @@
-import doctest
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.data.sources import _tagged as tagged
-from lmcompare.data.sources import brown
 from lmcompare.data.sources.brown import Brown
 
 
@@ -17,12 +14,6 @@ def corpus(folder: Path, words: str = "\n\n\tThe/at ratio/nn-tl 1/2/cd\r\n\n") -
     (folder / "ca01").write_text(words)
     (folder / "README").write_text("no/t a/document")
     return folder
-
-
-def test_the_examples_in_the_docstrings_hold() -> None:
-    for room in (brown, tagged):
-        results = doctest.testmod(room)
-        assert results.attempted and not results.failed
 
 
 def test_a_folder_and_an_archive_give_the_same_rows(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Sentences whose tags are a function of one neighbour, and of nothing else."""
 
-import doctest
 from collections import Counter
 from types import SimpleNamespace
 
@@ -9,7 +8,6 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.data.sources import synthetic_tags
 from lmcompare.data.sources.synthetic_tags import CLASSES, EDGE, SyntheticTags
 from lmcompare.evaluation.cell_work import Harness
 from lmcompare.experiments.experiment import parse
@@ -30,11 +28,6 @@ def accuracy(found, model=""):
         if o.metric == "accuracy" and o.split == "test" and o.model == model
     )
     return value
-
-
-def test_the_examples_in_the_docstrings_hold():
-    results = doctest.testmod(synthetic_tags)
-    assert results.attempted and not results.failed
 
 
 @pytest.mark.parametrize("distance", [1, 2, 11])

@@ -3,13 +3,9 @@ from dataclasses import replace
 import pandas as pd
 
 from lmcompare.report.markdown import Table
-from lmcompare.report.sections.base import Section, fold
+from lmcompare.report.sections.base import Section
 
 TABLE = Table("t", ["a"], [["1"]], pd.DataFrame({"a": [1]}))
-
-
-def test_docstring() -> None:
-    assert fold("More", "text", "") == "<details>\n<summary>More</summary>\n\ntext\n\n</details>"
 
 
 def test_what_is_folded_is_all_or_the_table() -> None:
