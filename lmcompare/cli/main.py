@@ -1,4 +1,4 @@
-"""The command: thin, and quick to answer; what a subcommand needs is imported when it runs."""
+"""The ``lmcompare`` command; what a subcommand needs is imported when it runs, for a quick start."""
 
 import json
 import os
@@ -40,13 +40,13 @@ Quick = Annotated[bool, typer.Option("--quick", help="Apply what the file says u
 
 
 class UserInterrupt(LmcompareError):
-    """The person at the terminal stopped the run."""
+    """The user stopped the run with Ctrl-C."""
 
     exit_code = 130
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"lmcompare {__version__}")
         raise typer.Exit
 
@@ -95,31 +95,33 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Do all cells of an experiment and write its report."""
+    """Run an experiment (only what is not done yet) and write its report."""
     from lmcompare.execution import run as execution
     from lmcompare.execution.cells import WorkOptions
     from lmcompare.experiments.experiment import load
 
     experiment = load(file, sets or (), quick)
     folder = output or default_output(file, experiment.name, quick)
-    again = _command(file, sets or [], quick, device, output, track or [], workers)
+    resume_command = _resume_command(file, sets or [], quick, device, output, track or [], workers)
     try:
         report = execution.run(
             experiment,
             folder,
             WorkOptions(device=device, trackers=tuple(track or ()), fresh=not resume),
             workers=workers,
-            header=f"# As `{again}` resolved it (lmcompare {__version__}).\n",
+            header=f"# As `{resume_command}` resolved it (lmcompare {__version__}).\n",
         )
     except KeyboardInterrupt as error:
-        raise UserInterrupt(f"stopped; what is done is kept. To go on:\n  {again}") from error
+        raise UserInterrupt(
+            f"stopped; what is done is kept. To resume:\n  {resume_command}"
+        ) from error
     if os.environ.get("RANK", "0") == "0":
         typer.echo(f"\n{first_screen(report)}\n\nThe whole report: {report}")
 
 
 @app.command()
 def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
-    """Check an experiment without doing anything: its settings and that its sources are there."""
+    """Check the settings and sources of an experiment without running it."""
     from lmcompare.execution import cells
     from lmcompare.execution.plan import pending_downloads, plan
     from lmcompare.experiments.experiment import load
@@ -130,17 +132,10 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     done = sum(
         cells.load_cell(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells
     )
-    numbers = {
-        "model": len(experiment.models),
-        "seed": len(experiment.seeds),
-        "task": len(experiment.tasks),
-    }
-    models, seeds, tasks = (
-        f"{number} {noun}{'s' * (number != 1)}" for noun, number in numbers.items()
-    )
-    typer.echo(
-        f"{file}: valid; {models} x {seeds}, {tasks}: {len(all_cells)} cells, {done} of them done"
-    )
+    models = _count(len(experiment.models), "model")
+    seeds, tasks = _count(len(experiment.seeds), "seed"), _count(len(experiment.tasks), "task")
+    total = len(all_cells)
+    typer.echo(f"{file}: valid; {models} x {seeds}, {tasks}: {total} cells, {done} of them done")
     for line in [
         *(lines(experiment, experiment.match) if experiment.match else ()),
         *pending_downloads(experiment),
@@ -163,7 +158,7 @@ def report(
         bool, typer.Option("--parquet", help="Write tables/*.parquet, too: typed numbers.")
     ] = False,
 ) -> None:
-    """Write the report again from the rows of a run alone."""
+    """Rebuild the report of a run from its rows."""
     from lmcompare.execution.run import write_report
 
     if not directory.is_dir():
@@ -188,14 +183,14 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Set two folders of results side by side, as markdown, with paired tests."""
-    from lmcompare.report import compare as compared
+    """Compare two folders of results, as Markdown, with paired tests."""
+    from lmcompare.report import compare as compare_results
 
     wrong = [pair for pair in models or () if not all(pair.partition("="))]
     if wrong:
         raise InputError(*(f"--models {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
-    said = dict(pair.split("=", 1) for pair in models or ())
-    typer.echo(compared(first, second, said), nl=False)
+    pairs = dict(pair.split("=", 1) for pair in models or ())
+    typer.echo(compare_results(first, second, pairs), nl=False)
 
 
 @app.command()
@@ -204,10 +199,10 @@ def summary(
         list[Path], typer.Argument(metavar="DIR...", help="Folders of results.")
     ],
 ) -> None:
-    """Set the tasks of several folders of results under one another, as markdown: task by objective."""
-    from lmcompare.report import summary as summed_up
+    """Tabulate the tasks of several folders of results, as Markdown: task by objective."""
+    from lmcompare.report import summary as summarize
 
-    typer.echo(summed_up(directories), nl=False)
+    typer.echo(summarize(directories), nl=False)
 
 
 @app.command(name="list")
@@ -216,7 +211,7 @@ def list_(
         str, typer.Argument(metavar="objectives|tasks|metrics|sources", show_default=False)
     ],
 ) -> None:
-    """List what an experiment can name, with the settings of each."""
+    """List what an experiment can name, with its settings and their defaults."""
     if kind not in LISTED:
         raise InputError(
             f"list {kind}: wanted objectives, tasks, metrics or sources{nearest(kind, LISTED)}"
@@ -224,8 +219,8 @@ def list_(
     if kind == "metrics":
         from lmcompare import metrics
 
-        for name, said in metrics.describe().items():
-            typer.echo(f"{name}\n    {said}")
+        for name, description in metrics.describe().items():
+            typer.echo(f"{name}\n    {description}")
         return
     from lmcompare.cli.listing import describe
     from lmcompare.data import SOURCES
@@ -243,7 +238,7 @@ def inspect_(
         str,
         typer.Argument(
             metavar="TEXT",
-            help="A short text; [MASK] in it says what is asked.",
+            help="A short text; [MASK] in it marks what is predicted.",
             show_default=False,
         ),
     ],
@@ -257,24 +252,24 @@ def inspect_(
         list[str] | None,
         typer.Option(help="Of the fresh networks; may be repeated. Else: causal, masked, seq2seq."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws what is masked or cut out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of what is masked or corrupted.")] = 0,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a figure, too.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print data instead of a picture.")
     ] = False,
 ) -> None:
-    """Show a text to the objectives: what is read, what is asked, where the loss falls, who sees whom (measured)."""
+    """Show what each objective makes of a text: inputs, targets, loss and measured attention."""
     from lmcompare.cli.inspect.panels import panels
 
-    found = panels(text, model or (), objective or ("causal", "masked", "seq2seq"), seed)
+    shown = panels(text, model or (), objective or ("causal", "masked", "seq2seq"), seed)
     if png is not None:
         from lmcompare.cli.inspect.figure import draw
 
-        draw(found, text, png)
+        draw(shown, text, png)
     if as_json:
         typer.echo(
             json.dumps(
-                {"text": text, "panels": [panel.as_json() for panel in found]}, ensure_ascii=False
+                {"text": text, "panels": [panel.as_json() for panel in shown]}, ensure_ascii=False
             )
         )
         return
@@ -282,9 +277,13 @@ def inspect_(
 
     from lmcompare.cli.inspect.terminal import show
 
-    show(found, text, Console())
+    show(shown, text, Console())
     if png is not None:
         typer.echo(f"The figure: {png}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def default_output(file: Path, name: str, quick: bool) -> Path:
@@ -319,7 +318,7 @@ def first_screen(report: Path, lines: int = 24) -> str:
     return "\n".join(said).strip()
 
 
-def _command(
+def _resume_command(
     file: Path,
     sets: list[str],
     quick: bool,
@@ -328,7 +327,7 @@ def _command(
     track: list[str],
     workers: int | None,
 ) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that resumes a run."""
     words = ["lmcompare", "run", str(file)]
     for change in sets:
         words += ["--set", change]
@@ -341,7 +340,7 @@ def _command(
 
 
 def main() -> None:
-    """Run the command; what a person can act on is said in a message, without a traceback."""
+    """Run the command; an error that a user can act on is a message without a traceback."""
     try:
         app()
     except Exception as error:

@@ -225,7 +225,7 @@ def test_ctrl_c_says_the_command_that_goes_on(file: Path, tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=300)
     again = "lmcompare run experiments/small.yaml --set 'seeds=[1, 2]' --quick --workers 2"
-    assert error == f"lmcompare:\nstopped; what is done is kept. To go on:\n  {again}\n"
+    assert error == f"lmcompare:\nstopped; what is done is kept. To resume:\n  {again}\n"
     assert process.returncode == 130
     (tmp_path / "cache" / "quickly").touch()
     process = command(tmp_path, *words)
