@@ -28,6 +28,7 @@ class Record:
         split: 'validation' or 'test'.
         item: id of the item within its task.
         metric: what was measured ('correct', 'bits', 'bytes', 'accuracy', ...).
+        part: the part of the items that the value is of, '<kind>/<name>' ('class/positive'); '' for all.
         value: the value; its unit is the metric's.
         exactness: for likelihoods: 'exact', 'chain' (exact given the length), 'bound' or 'pseudo'; else ''.
     """
@@ -42,6 +43,109 @@ class Record:
     metric: str
     value: float
     exactness: str = ""
+    part: str = ""
+
+
+STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """Whether pretraining learned to use context: its validation loss against that of a unigram model."""
+
+    __pydantic_config__ = STRICT
+
+    loss: float
+    """nats per target that is text"""
+    unigram_loss: float
+    """nats on the same targets"""
+    required_margin: float
+    """nats by which ``loss`` must be below ``unigram_loss``"""
+
+    @property
+    def margin(self) -> float:
+        """Nats by which the loss is below the unigram loss."""
+        return self.unigram_loss - self.loss
+
+    @property
+    def passed(self) -> bool:
+        """Whether the network has learned to use context."""
+        return self.margin >= self.required_margin
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The settings that were tried on validation items."""
+
+    __pydantic_config__ = STRICT
+
+    tried: list[Json]
+    """the settings of each trial, and its validation score"""
+    chosen: Json
+    """the best of them"""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """A task as the report describes it; see ``tasks.Task``."""
+
+    __pydantic_config__ = STRICT
+
+    kind: str
+    family: str
+    primary_metric: str
+    better: str
+    conditions: tuple[str, ...]
+    smallest_effect: float
+    per_item: dict[str, tuple[str, str]]
+    description: str
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint under test."""
+
+    __pydantic_config__ = STRICT
+
+    architecture: str
+    """name of the transformers class"""
+    vocab_size: int
+    shared_tokenizer: bool
+    """whether it reads the tokens of the experiment's tokenizer"""
+    context: int | None
+    """tokens that it can read at once; None if that is not known"""
+    commit: str | None
+    """on the hub; None for a folder"""
+    parameters: int
+    parameters_without_embeddings: int
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the report says of a cell beside its values."""
+
+    __pydantic_config__ = STRICT
+
+    role: str = ""
+    """of the network: 'decoder', 'encoder' or 'encoder-decoder'; '' where there is none"""
+    convergence: Convergence | None = None
+    """of a pretraining"""
+    checkpoint: CheckpointInfo | None = None
+    """of a cell whose model is a checkpoint"""
+    task: TaskInfo | None = None
+    """of a cell of a task"""
+    trials: Trials | None = None
+    """of a cell that chooses settings on validation items"""
+    procedure: str = ""
+    """how this network is scored or answers, where networks differ in that: a sentence without its period"""
+    counts: Json = field(default_factory=dict)
+    """of documents, items and the like, nested by what they count"""
+    truncated: int | None = None
+    """texts that were cut to fit into the context"""
+    left_out: int | None = None
+    """items that this model has no score of"""
+    details: Json = field(default_factory=dict)
+    """what one task alone has to say; the report lists its numbers"""
 
 
 @dataclass(frozen=True)
@@ -61,10 +165,12 @@ class Run:
         costs: the budget: see ``budget.py``.
         curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss", "split", ...}``.
         samples: generations drawn at random: ``{"prompt", "text", "reference", ...}``.
-        notes: what else the report says of the cell: the gate, the trials, the chosen settings, counts of truncation.
+        notes: what else the report says of the cell.
         versions: of Python and of each library.
         machine: processor, device, threads.
     """
+
+    __pydantic_config__ = STRICT
 
     experiment: str
     cell: str
@@ -78,7 +184,7 @@ class Run:
     costs: dict[str, float] = field(default_factory=dict)
     curve: list[Json] = field(default_factory=list)
     samples: list[Json] = field(default_factory=list)
-    notes: Json = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
 
@@ -127,13 +233,16 @@ def read_runs(path: Path) -> list[Run]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
+    from pydantic import TypeAdapter  # slow to import
+
+    adapter = TypeAdapter(Run)
     runs = []
     with path.open(
         encoding="utf-8", newline="\n"
     ) as lines:  # samples may hold U+2028, where splitlines would cut
         for number, line in enumerate(lines, 1):
             try:
-                runs.append(Run(**json.loads(line)))
+                runs.append(adapter.validate_python(json.loads(line)))
             except (TypeError, ValueError) as error:
                 raise InputError(
                     f"{path}:{number}: not a run of this version of lmcompare ({error})"

@@ -1,7 +1,6 @@
 """Controls that need no network: what a reader should compare every model with."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import normalize
+
+from lmcompare.core.records import Trials
 
 
 def majority(labels: Sequence[int], classes: int, items: int) -> NDArray[np.float64]:
@@ -56,7 +57,7 @@ def tfidf(
     validation: tuple[Sequence[str], Sequence[int]],
     test: Sequence[str],
     strengths: Sequence[float] = (0.3, 1.0, 3.0, 10.0),
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], Trials]:
     """Fit TF-IDF of words and word pairs + logistic regression; the inverse of its penalty is chosen on validation.
 
     Returns:
@@ -72,14 +73,10 @@ def tfidf(
         fitted[strength] = model
     accuracy = {strength: float(model.score(*validation)) for strength, model in fitted.items()}
     best = max(accuracy, key=lambda strength: accuracy[strength])
-    notes = {
-        "trials": [
-            {"C": strength, "validation_accuracy": value} for strength, value in accuracy.items()
-        ]
-    }
+    tried = [{"C": strength, "validation_accuracy": value} for strength, value in accuracy.items()]
     chosen = fitted[best]
     return (
         chosen.predict_proba(test),
         chosen.predict_proba(validation[0]),
-        notes | {"chosen": {"C": best}},
+        Trials(tried, {"C": best}),
     )

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__
 from lmcompare.core.cells import Cell, CellContext
-from lmcompare.core.records import Record, Run
+from lmcompare.core.records import CheckpointInfo, Convergence, Notes, Record, Run, TaskInfo
 from lmcompare.core.settings import GATE, PRETRAINING, plain
 from lmcompare.data.sources._files import filled
 from lmcompare.evaluation.harness import Experiment, Harness
@@ -86,6 +86,7 @@ def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run
             outcome.metric,
             float(outcome.value),
             outcome.exactness,
+            outcome.part,
         )
         for outcome in outcomes
     ]
@@ -96,7 +97,7 @@ def _prepare(
     experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
 ) -> tuple[Run, list[TaskOutcome]]:
     counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.tokenizer.size}
-    return _run(experiment, cell, notes={"counts": counts}), []
+    return _run(experiment, cell, notes=Notes(counts=counts)), []
 
 
 def _pretrain(
@@ -124,16 +125,15 @@ def _pretrain(
         progress=place.progress,
     )
     model.save_pretrained(place.folder / "weights")
-    margin = trained.gate["unigram"] - trained.gate["loss"]
+    convergence = Convergence(trained.gate["loss"], trained.gate["unigram"], GATE)
     costs = {**model.network.parameters_counted(), **trained.costs}
-    notes = {
+    details = {
         "objective": objective.kind,
-        "role": objective.role,
         "family": objective.family,
         "exactness": objective.exactness,
-        "gate": {**trained.gate, "margin": margin, "wanted": GATE, "passed": margin >= GATE},
         "target_share": trained.costs["targets"] / trained.costs["corpus_tokens"],
     }
+    notes = Notes(role=objective.role, convergence=convergence, details=details)
     config = {
         "objective": plain(objective),
         "network": asdict(network_settings),
@@ -145,7 +145,7 @@ def _pretrain(
         "loss": last["loss"],
         "text_loss": last["text_loss"],
         "unigram_loss": last["unigram"],
-        "margin": margin,
+        "margin": convergence.margin,
     }
     values["validation_rise"] = rise
     outcomes = [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
@@ -167,9 +167,8 @@ def _measure(
     tools = Harness(
         data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
     )
-    return _measured(
-        experiment, cell, experiment.tasks[cell.task].measure(tools), {"role": model.objective.role}
-    )
+    measurement = experiment.tasks[cell.task].measure(tools)
+    return _measured(experiment, cell, measurement, role=model.objective.role)
 
 
 def _measure_checkpoint(
@@ -185,17 +184,17 @@ def _measure_checkpoint(
     context = min(experiment.blocks.length, model.context or experiment.blocks.length)
     tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
     hub = None if is_local(name) else downloaded(name, side.revision)
-    notes = {
-        "class": type(model.network.transformer).__name__,
-        "vocabulary": model.tokenizer.size,
-        "shared_vocabulary": not tools.foreign,
-        "context": model.context,
-        "commit": None if hub is None else hub.name,
+    checkpoint = CheckpointInfo(
+        architecture=type(model.network.transformer).__name__,
+        vocab_size=model.tokenizer.size,
+        shared_tokenizer=not tools.foreign,
+        context=model.context,
+        commit=None if hub is None else hub.name,
         **model.network.parameters_counted(),
-    }
+    )
     measurement = experiment.tasks[cell.task].measure(tools)
     run, outcomes = _measured(
-        experiment, cell, measurement, {"role": model.objective.role, "checkpoint": notes}
+        experiment, cell, measurement, role=model.objective.role, checkpoint=checkpoint
     )
     if is_local(name):
         content = {"checkpoint": fingerprint(Path(name))}
@@ -209,30 +208,30 @@ def _control(
     tools = Harness(
         data, None, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
     )
-    return _measured(experiment, cell, experiment.tasks[cell.task].control(tools), {})
+    return _measured(experiment, cell, experiment.tasks[cell.task].control(tools))
 
 
 def _measured(
-    experiment: Experiment, cell: Cell, measurement: Measurement, notes: dict[str, Any]
+    experiment: Experiment, cell: Cell, measurement: Measurement, **notes: Any
 ) -> tuple[Run, list[TaskOutcome]]:
     task = experiment.tasks[cell.task]
-    said = (
-        "kind",
-        "primary_metric",
-        "better",
-        "family",
-        "conditions",
-        "smallest_effect",
-        "per_item",
+    info = TaskInfo(
+        kind=task.kind,
+        family=task.family,
+        primary_metric=task.primary_metric,
+        better=task.better,
+        conditions=task.conditions,
+        smallest_effect=task.smallest_effect,
+        per_item=dict(task.per_item),
+        description=task.describe(),
     )
-    about = {name: getattr(task, name) for name in said}
     run = _run(
         experiment,
         cell,
         costs=measurement.costs,
         samples=measurement.samples,
         fingerprints=measurement.fingerprints,
-        notes={**notes, **measurement.notes, "task": {**about, "description": task.describe()}},
+        notes=replace(measurement.notes, task=info, **notes),
     )
     return run, measurement.outcomes
 

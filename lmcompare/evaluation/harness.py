@@ -23,6 +23,7 @@ from lmcompare.adaptation.sft import GeneratedAnswers, Pairs, answer
 from lmcompare.adaptation.sft_ranking import RankedAnswers, choose
 from lmcompare.core import settings
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Trials
 from lmcompare.data import Corpus, LabeledSplits, build_corpus
 from lmcompare.data.packing import PackedSequences, build_blocks
 from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
@@ -209,9 +210,7 @@ class Harness:
     def _judge(self) -> TrigramModel:
         return TrigramModel.of_rows(self.data.blocks.train, self.data.tokenizer.size)
 
-    def tfidf(
-        self, data: LabeledSplits
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+    def tfidf(self, data: LabeledSplits) -> tuple[NDArray[np.float64], NDArray[np.float64], Trials]:
         """Fit the linear control."""
         pairs = {
             name: (

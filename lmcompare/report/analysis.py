@@ -268,7 +268,7 @@ def analyze(rows: Results, task: TaskResults) -> TaskAnalysis:
     both = [model for model in own if model in scratch]
     gain = {model: pretraining_gain(own[model], scratch[model]) for model in both}
     better, sesoi, most = task.better, smallest_effect(task), metric.largest_difference
-    whole = _others(rows, task)
+    secondary, parts = _others(rows, task)
     found = compare_pairs(
         [(a, b, paired(own[a], own[b], most)) for a, b in combinations(own, 2)],
         better,
@@ -294,24 +294,29 @@ def analyze(rows: Results, task: TaskResults) -> TaskAnalysis:
             better,
             best_first=False,
         ),
-        secondary={metric: part for metric, part in whole.items() if "/" not in metric},
-        parts={metric: part for metric, part in whole.items() if "/" in metric},
+        secondary=secondary,
+        parts=parts,
         judge_scores=_by_judge(rows, task),
         checkpoints=tuple(rows.checkpoints),
     )
 
 
-def _others(rows: Results, task: TaskResults) -> dict[str, pd.DataFrame]:
+def _others(
+    rows: Results, task: TaskResults
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return the records of the metrics beside the primary one; and of the parts of the primary one."""
     frame = rows.records
     whole = frame[(frame["task"] == task.name) & (frame["item"] == "") & (frame["split"] == "test")]
+    whole = whole.sort_values(["model", "condition", "seed"])
+    columns = ["model", "condition", "seed", "value"]
     skipped = {task.primary, "judge_bits_per_byte"}
-    return {
-        str(metric): part.sort_values(["model", "condition", "seed"])[
-            ["model", "condition", "seed", "value"]
-        ]
-        for metric, part in whole.groupby("metric")
+    others = {
+        str(metric): group[columns]
+        for metric, group in whole[whole["part"] == ""].groupby("metric")
         if metric not in skipped
     }
+    parts = whole[(whole["part"] != "") & (whole["metric"] == task.primary)]
+    return others, {str(part): group[columns] for part, group in parts.groupby("part")}
 
 
 def _by_judge(rows: Results, task: TaskResults) -> dict[str, MeasuredModel]:

@@ -289,18 +289,13 @@ class Page:
         }
 
     def _routes(self, found: TaskAnalysis) -> list[str]:
-        """Say how each model was asked, where a task says so in ``notes["route"]``; models asked alike share a line."""
+        """Say how each model is scored, where the notes do; models with the same procedure share a line."""
         said: dict[str, list[str]] = {}
         for model in self.rows.models:
-            notes = [
-                run.notes
-                for run in self.rows.cells(found.task.name, model)
-                if run.notes.get("route")
-            ]
-            if notes and " " in str(
-                notes[0]["route"]
-            ):  # a word of the YAML file is in the description already
-                said.setdefault(str(notes[0]["route"]), []).append(code(model))
+            runs = self.rows.cells(found.task.name, model)
+            procedures = [run.notes.procedure for run in runs if run.notes.procedure]
+            if procedures:
+                said.setdefault(procedures[0], []).append(code(model))
         return [f"{joined(models)}: {escape(route)}." for route, models in said.items()]
 
 

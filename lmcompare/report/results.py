@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.records import Run, read_records, read_runs
+from lmcompare.core.records import CheckpointInfo, Run, read_records, read_runs
 from lmcompare.core.settings import PRETRAINING
 
 PRETRAINED, SCRATCH, CONTROL = "pretrained", "scratch", "control"
@@ -94,33 +94,23 @@ class Results:
 
     def _task(self, name: str) -> TaskResults:
         cells = [run for run in self.runs if run.task == name]
-        notes: dict[str, Any] = {}
+        info = None
         for run in cells:
-            lacking = [
-                key
-                for key in ("primary_metric", "better", "per_item")
-                if key not in (run.notes.get("task") or {})
-            ]
-            if lacking:
-                raise InputError(
-                    f"runs.jsonl: {run.cell}: notes.task: wanted {', '.join(lacking)}, got none"
-                )
-            notes = run.notes["task"]
+            if run.notes.task is None:
+                raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted a mapping, got null")
+            info = run.notes.task
         found = {run.condition for run in cells} - {CONTROL}
-        conditions = notes.get("conditions") or sorted(found) or [PRETRAINED]
+        conditions = (info.conditions if info else ()) or sorted(found) or [PRETRAINED]
         return TaskResults(
             name=name,
             kind=str(self.settings["tasks"][name]["kind"]),
-            primary=str(notes.get("primary_metric", "")),
-            better=str(notes.get("better", "higher")),
-            family=str(notes.get("family", "")),
-            description=str(notes.get("description", "")),
+            primary=info.primary_metric if info else "",
+            better=info.better if info else "higher",
+            family=info.family if info else "",
+            description=info.description if info else "",
             conditions=tuple(str(condition) for condition in conditions if condition != CONTROL),
-            smallest_effect=float(notes.get("smallest_effect") or 0),
-            per_item={
-                str(metric): (above, below)
-                for metric, (above, below) in notes.get("per_item", {}).items()
-            },
+            smallest_effect=info.smallest_effect if info else 0.0,
+            per_item=info.per_item if info else {},
         )
 
     def records_of(self, task: str, metric: str) -> tuple[str, str]:
@@ -135,14 +125,10 @@ class Results:
         ]
         return sorted(cells, key=lambda run: run.seed)
 
-    def checkpoint(self, model: str) -> dict[str, Any]:
+    def checkpoint(self, model: str) -> CheckpointInfo | None:
         """Return what the cells of a model that is a checkpoint say of it: its class, its size, its vocabulary."""
-        said = [
-            run.notes["checkpoint"]
-            for run in self.runs
-            if run.model == model and run.notes.get("checkpoint")
-        ]
-        return said[0] if said else {}
+        runs = (run for run in self.runs if run.model == model)
+        return next((run.notes.checkpoint for run in runs if run.notes.checkpoint), None)
 
     def finished(self, model: str) -> int:
         """Return how many seeds of ``model`` are there: pretrained ones; of a checkpoint, those that a task has."""
@@ -177,21 +163,21 @@ class Results:
         frame = self.records
         split = "validation" if task == PRETRAINING else "test"
         of = (frame["task"] == task) & (frame["model"] == model) & (frame["condition"] == condition)
-        of &= (frame["metric"] == metric) & (frame["split"] == split)
+        of &= (frame["metric"] == metric) & (frame["part"] == "") & (frame["split"] == split)
         return frame.loc[of, ["seed", "item", "value", "exactness"]]
 
     def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
-        """Return the test records called ``<metric>/<kind>/<part>``: model, condition, seed, part, value, exactness."""
+        """Return the test records of ``metric`` on parts '<kind>/<name>': model, condition, seed, part (its name), ..."""
         frame = self.records[(self.records["task"] == task) & (self.records["split"] == "test")]
-        head = f"{metric}/{kind}/"
-        frame = frame[frame["metric"].str.startswith(head) & (frame["item"] == "")]
-        frame = frame.assign(part=frame["metric"].str.removeprefix(head))
+        head = f"{kind}/"
+        frame = frame[(frame["metric"] == metric) & frame["part"].str.startswith(head)]
+        frame = frame.assign(part=frame["part"].str.removeprefix(head))
         return frame[["model", "condition", "seed", "part", "value", "exactness"]]
 
     def converged(self, model: str) -> bool | None:
         """Return whether every finished seed of ``model`` passed the gate; None if no cell says."""
-        gates = [run.notes["gate"] for run in self.pretraining(model) if run.notes.get("gate")]
-        return all(bool(gate["passed"]) for gate in gates) if gates else None
+        checks = [run.notes.convergence for run in self.pretraining(model) if run.notes.convergence]
+        return all(check.passed for check in checks) if checks else None
 
     @cached_property
     def expected_cells(self) -> list[str]:

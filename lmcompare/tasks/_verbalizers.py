@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data import LabeledItem, LabeledSplits
 from lmcompare.tasks._prompts import fields_of, fit
 from lmcompare.tasks.base import Bench
@@ -70,7 +70,7 @@ class VerbalizerScores:
     """
 
     probabilities: NDArray[np.float64]
-    notes: dict[str, Any]
+    notes: Notes
     accuracy: float | None = None
     seconds: float = 0.0
 
@@ -103,7 +103,7 @@ def learn(
             (prompt, options[item.label]) for prompt, item in zip(prompts, items, strict=True)
         ]
     found = bench.choose(pairs, options, adaptation=adaptation)
-    notes = {"trials": found.tuned.trials, "chosen": found.tuned.chosen, "truncated": truncated}
+    notes = Notes(trials=Trials(found.tuned.trials, found.tuned.chosen), truncated=truncated)
     return VerbalizerScores(
         found.probabilities, notes, found.validation_accuracy, found.tuned.seconds
     )
@@ -134,11 +134,13 @@ def rank(bench: Bench, data: LabeledSplits, worded: Verbalizer, shots: int) -> V
     scores = bench.model.log_likelihood(prompts, worded.completions * len(fitted))
     nats = np.array([score.sum for score in scores]).reshape(len(fitted), len(worded.completions))
     likely = np.exp(nats - nats.max(1, keepdims=True))
-    notes = {
-        "truncated": truncated + sum(cut for _, cut in fitted),
-        "shots": [item.id for item in examples],
-        "likelihood": bench.model.objective.exactness,
-    }
+    notes = Notes(
+        truncated=truncated + sum(cut for _, cut in fitted),
+        details={
+            "shots": [item.id for item in examples],
+            "likelihood": bench.model.objective.exactness,
+        },
+    )
     return VerbalizerScores(likely / likely.sum(1, keepdims=True), notes)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lmcompare.core import settings
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data import LabeledSplits
 from lmcompare.data.word_boundaries import TokenOffsets
 
@@ -19,13 +20,13 @@ class TaskOutcome:
     """One value; the fields are those of ``records.Record`` that a task decides.
 
     Attributes:
-        metric: what was measured; ``<metric>/<kind of part>/<part>`` of a part of the items ('accuracy/field/syntax'),
-            which the report shows in a table of its own.
+        metric: what was measured.
         value: in the metric's unit.
         item: id of the test item, or '' for a value of the whole task.
         split: where it was measured.
         exactness: for likelihoods: 'exact', 'chain', 'bound', 'pseudo'.
-        model: name of a control; '' for the arm under test.
+        model: name of a control; '' for the model under test.
+        part: '<kind>/<name>' ('class/positive') of a value of a part of the items; '' for all of them.
     """
 
     metric: str
@@ -34,18 +35,15 @@ class TaskOutcome:
     split: str = "test"
     exactness: str = ""
     model: str = ""
+    part: str = ""
 
 
 @dataclass
 class Measurement:
-    """What a task found: outcomes, what the report should say of them, generations, costs.
-
-    The report prints ``notes["counts"]``, ``notes["trials"]`` with ``notes["chosen"]``, and ``notes["route"]``: one
-    line on how this network was asked, where networks are asked differently.
-    """
+    """What a task measured: outcomes, what the report should say of them, generations, costs."""
 
     outcomes: list[TaskOutcome] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     samples: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
@@ -185,9 +183,7 @@ class Bench(Protocol):
     def trigram(self) -> Any:
         """Return the same model of only as many tokens as each network reads: a control."""
 
-    def tfidf(
-        self, data: LabeledSplits
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, Any]]:
+    def tfidf(self, data: LabeledSplits) -> tuple[NDArray[np.float64], NDArray[np.float64], Trials]:
         """Fit the linear control: see ``baselines.tfidf``."""
 
     def tfidf_cosine(

@@ -1,8 +1,8 @@
 """One label for a text: by the same head on every network, or by words for the labels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data import LabeledItem, LabeledSplits, build_labeled_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks import _verbalizers as label_words
@@ -127,12 +128,9 @@ class Classification:
         adapted = bench.finetune(data, rows, self.adaptation)
         outcomes = list(score(bench, data, adapted.probabilities))
         outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
-        notes = {
-            "trials": adapted.trials,
-            "chosen": adapted.chosen,
-            "truncated": truncated,
-            **_notes(data),
-        }
+        notes = replace(
+            _notes(data), trials=Trials(adapted.trials, adapted.chosen), truncated=truncated
+        )
         return Measurement(
             outcomes,
             notes,
@@ -150,12 +148,12 @@ class Classification:
         outcomes = list(score(bench, data, said.probabilities))
         if said.accuracy is not None:
             outcomes.append(TaskOutcome("accuracy", said.accuracy, split="validation"))
-        notes = {
-            "route": self.route,
+        details = {
+            "labels": list(data.labels),
             "completions": worded.completions,
-            **said.notes,
-            **_notes(data),
+            **said.notes.details,
         }
+        notes = replace(said.notes, counts=data.counts, details=details)
         return Measurement(
             outcomes,
             notes,
@@ -171,10 +169,10 @@ class Classification:
         outcomes.append(_validation(data, bench.majority(data, "validation"), "majority"))
         bench.progress({"done": 1, "total": 2, "stage": "TF-IDF"})
         name = "tf-idf + logistic regression"
-        test, validation, notes = bench.tfidf(data)
+        test, validation, trials = bench.tfidf(data)
         outcomes += [*score(bench, data, test, name), _validation(data, validation, name)]
         return Measurement(
-            outcomes, {**notes, **_notes(data)}, fingerprints={"items": data.fingerprint}
+            outcomes, replace(_notes(data), trials=trials), fingerprints={"items": data.fingerprint}
         )
 
 
@@ -183,7 +181,7 @@ def score(
 ) -> Iterator[TaskOutcome]:
     """Yield 'correct', 'confidence' and 'nll' (nats) of each test item, and the metrics of the split and its classes.
 
-    The confidence is the largest probability; 'accuracy/class/<label>' is the share of a label's items that are right.
+    The confidence is the largest probability; the accuracy of a part 'class/<label>' is the share of a label's items that are right.
     """
     labels = labels_of(data.test)
     answers = probabilities.argmax(1)
@@ -204,11 +202,12 @@ def score(
         "nll": float(nll.mean()),
     }
     right = answers == labels
-    for number, label in enumerate(data.labels):
-        if (labels == number).any():
-            values[f"accuracy/class/{label}"] = right[labels == number].mean()
     for metric, value in values.items():
         yield TaskOutcome(metric, float(value), model=arm)
+    for number, label in enumerate(data.labels):
+        if (labels == number).any():
+            value = float(right[labels == number].mean())
+            yield TaskOutcome("accuracy", value, model=arm, part=f"class/{label}")
 
 
 def labels_of(items: list[LabeledItem]) -> NDArray[np.int64]:
@@ -221,5 +220,5 @@ def _validation(data: LabeledSplits, probabilities: NDArray[np.float64], arm: st
     return TaskOutcome("accuracy", float(right.mean()), split="validation", model=arm)
 
 
-def _notes(data: LabeledSplits) -> dict[str, Any]:
-    return {"labels": list(data.labels), "counts": data.counts}
+def _notes(data: LabeledSplits) -> Notes:
+    return Notes(counts=data.counts, details={"labels": list(data.labels)})

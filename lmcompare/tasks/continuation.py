@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Notes
 from lmcompare.scoring.requests import TokenizedPair
 from lmcompare.tasks import TASKS
 from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
@@ -151,9 +152,8 @@ class Continuation:
             samples.append(
                 {"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real}
             )
-        notes = self._notes(asked) | (
-            {"left_out": len(drawn) - len(asked)} if bench.foreign else {}
-        )
+        left_out = len(drawn) - len(asked) if bench.foreign else None
+        notes = replace(self._notes(asked), left_out=left_out)
         return Measurement(
             outcomes,
             notes,
@@ -195,7 +195,7 @@ class Continuation:
             ]
             for share in (50, 95):
                 value = float(np.percentile(seconds, share))
-                outcomes.append(TaskOutcome(f"latency_p{share}/tokens/{length}", value))
+                outcomes.append(TaskOutcome(f"latency_p{share}", value, part=f"tokens/{length}"))
         return outcomes
 
     def _judge(
@@ -223,8 +223,8 @@ class Continuation:
             TaskOutcome(metric, value, model=arm) for metric, value in values.items()
         ]
 
-    def _notes(self, passages: Sequence[ContinuationItem]) -> dict[str, Any]:
-        return {"passages": len(passages), "wanted": self.items}
+    def _notes(self, passages: Sequence[ContinuationItem]) -> Notes:
+        return Notes(details={"passages": len(passages), "wanted": self.items})
 
 
 @dataclass(frozen=True)
@@ -301,8 +301,9 @@ def _positions(scores: Sequence[Any], exactness: str) -> list[TaskOutcome]:
     bits = -np.stack(scores) / np.log(2)
     outcomes = []
     for places in np.array_split(np.arange(bits.shape[1]), min(8, bits.shape[1])):
-        name = f"bits_per_token/position/{places[0] + 1}-{places[-1] + 1}"
-        outcomes.append(TaskOutcome(name, float(bits[:, places].mean()), exactness=exactness))
+        part = f"position/{places[0] + 1}-{places[-1] + 1}"
+        value = float(bits[:, places].mean())
+        outcomes.append(TaskOutcome("bits_per_token", value, exactness=exactness, part=part))
     return outcomes
 
 

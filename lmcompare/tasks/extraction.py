@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._passages import COLUMNS, PassageWindows, answers_of, cut
@@ -124,14 +125,15 @@ class Extraction:
             *self.score(bench, items.test, said),
             TaskOutcome("f1", adapted.score, split="validation"),
         ]
-        notes: dict[str, Any] = {
-            "trials": adapted.trials,
-            "chosen": adapted.chosen,
-            "counts": items.counts,
-        }
-        notes["windows"] = {split: len(one.part.rows) for split, one in cuts.items()}
-        notes["truncated"] = sum(one.truncated for one in cuts.values())
-        notes["answers_in_no_window"] = sum(one.lost for one in cuts.values())
+        notes = Notes(
+            trials=Trials(adapted.trials, adapted.chosen),
+            counts=items.counts,
+            truncated=sum(one.truncated for one in cuts.values()),
+            details={
+                "windows": {split: len(one.part.rows) for split, one in cuts.items()},
+                "answers_in_no_window": sum(one.lost for one in cuts.values()),
+            },
+        )
         shown = np.random.default_rng([self.seed, 1]).permutation(len(items.test))[:3]
         samples = [
             {
@@ -171,7 +173,7 @@ class Extraction:
                     value = float(np.mean(self._scores(bench, "squad_f1", entries, texts)))
                     outcomes.append(TaskOutcome("f1", value, split=split, model=arm))
         return Measurement(
-            outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint}
+            outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
         )
 
     def score(

@@ -1,8 +1,8 @@
 """A span of a held-out text given what stands on either side of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.scoring.span_requests import SpanRequest, reads_right
 from lmcompare.tasks import TASKS
@@ -167,7 +168,7 @@ class Infilling:
                     "reference": true,
                 }
             )
-        notes = {**self._notes(questions), "route": BOTH if both else LEFT}
+        notes = replace(self._notes(questions), procedure=BOTH if both else LEFT)
         return Measurement(
             outcomes,
             notes,
@@ -197,8 +198,8 @@ class Infilling:
             outcomes, self._notes(questions), fingerprints={"items": _fingerprint(questions)}
         )
 
-    def _notes(self, questions: Sequence[InfillingItem]) -> dict[str, Any]:
-        return {"gaps": len(questions), "wanted": self.items}
+    def _notes(self, questions: Sequence[InfillingItem]) -> Notes:
+        return Notes(details={"gaps": len(questions), "wanted": self.items})
 
 
 def _filled(questions: Sequence[InfillingItem]) -> list[SpanRequest]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import Notes, Trials
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._instruction_mixture import (
     SPLITS,
@@ -188,18 +189,15 @@ class Instructions:
         ]
         long = {split: sum(len(row) >= length for row in rows[split]) for split in SPLITS}
         items = sum(map(len, rows.values()))
-        notes = {
-            "route": f"tuned on {len(data.train):,} items of {len(self.tuned)} tasks; prompts of at most {most} tokens "
+        notes = Notes(
+            procedure=f"tuned on {len(data.train):,} items of {len(self.tuned)} tasks; prompts of at most {most} tokens "
             f"({sum(cut.values()):,} of {items:,} were cut), answers of at most {length} and their end among them "
             f"({sum(long.values()):,} of {items:,} are longer, but judged whole)",
-            "trials": done.tuned.trials,
-            "chosen": done.tuned.chosen,
-            "length": length,
-            "truncated": sum(cut.values()),
-            "prompts_cut": cut,
-            "answers_cut": long,
-            "counts": data.counts,
-        }
+            trials=Trials(done.tuned.trials, done.tuned.chosen),
+            counts=data.counts,
+            truncated=sum(cut.values()),
+            details={"length": length, "prompts_cut": cut, "answers_cut": long},
+        )
         costs = {"seconds": done.tuned.seconds, "generation_seconds": done.seconds}
         return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
@@ -226,7 +224,7 @@ class Instructions:
             one for arm, texts in arms.items() for one in self._score(bench, data.test, texts, arm)
         ]
         return Measurement(
-            outcomes, {"counts": data.counts}, fingerprints={"items": data.fingerprint}
+            outcomes, Notes(counts=data.counts), fingerprints={"items": data.fingerprint}
         )
 
     def _score(
@@ -262,7 +260,10 @@ class Instructions:
         for task, members in tasks.items():
             outcomes.append(
                 TaskOutcome(
-                    f"{name}/task/{task}", float(np.mean([values[i] for i in members])), model=arm
+                    name,
+                    float(np.mean([values[i] for i in members])),
+                    model=arm,
+                    part=f"task/{task}",
                 )
             )
         return outcomes

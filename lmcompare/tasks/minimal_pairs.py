@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
@@ -142,7 +143,7 @@ class MinimalPairs:
             for pair, value in zip(pairs, right, strict=True)
         ]
         outcomes.append(TaskOutcome("accuracy_by_likelihood", float(right.mean())))
-        notes = {"counts": counts, "route": scores.route}
+        notes = Notes(counts=counts, procedure=scores.route)
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(pairs)})
 
     def control(self, bench: Bench) -> Measurement:
@@ -156,7 +157,7 @@ class MinimalPairs:
         }
         outcomes = [one for arm, side in sides.items() for one in _score(bench, pairs, side, arm)]
         return Measurement(
-            outcomes, {"counts": counts}, fingerprints={"items": _fingerprint(pairs)}
+            outcomes, Notes(counts=counts), fingerprints={"items": _fingerprint(pairs)}
         )
 
 
@@ -193,7 +194,7 @@ def _score(
         parts["field", pair.field].append(float(value))
         parts["paradigm", pair.paradigm].append(float(value))
     for (kind, name), values in sorted(parts.items()):
-        yield TaskOutcome(f"accuracy/{kind}/{name}", float(np.mean(values)), model=arm)
+        yield TaskOutcome("accuracy", float(np.mean(values)), model=arm, part=f"{kind}/{name}")
     macro = [np.mean(values) for (kind, _), values in parts.items() if kind == "paradigm"]
     yield TaskOutcome("accuracy", float(right.mean()), model=arm)
     yield TaskOutcome("accuracy_macro", float(np.mean(macro)), model=arm)

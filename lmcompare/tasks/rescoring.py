@@ -1,7 +1,7 @@
 """Which of a speech recogniser's guesses a network would pick: N-best lists, rescored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
@@ -175,7 +176,9 @@ class Rescoring:
             ]
             outcomes.append(TaskOutcome(f"wer{suffix}", tuned.wer, split="validation"))
             chosen[f"wer{suffix}"] = {"weight": tuned.weight, "bonus": tuned.bonus}
-        notes = {"mix": chosen, "route": scores.route, **_notes(validation, test, fits)}
+        notes = replace(
+            _notes(validation, test, fits), procedure=scores.route, details={"mix": chosen}
+        )
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(everyone)})
 
     def control(self, bench: Bench) -> Measurement:
@@ -313,18 +316,14 @@ def _wer(
 
 def _notes(
     validation: Sequence[Utterance], test: Sequence[Utterance], fits: Sequence[bool]
-) -> dict[str, Any]:
+) -> Notes:
     counts = {
         "validation": len(validation),
         "test": len(test),
         "longer than the context": sum(not fit for fit in fits),
     }
-    return {
-        "counts": {
-            "utterances": counts,
-            "guesses": sum(len(one.texts) for one in (*validation, *test)),
-        }
-    }
+    guesses = sum(len(one.texts) for one in (*validation, *test))
+    return Notes(counts={"utterances": counts, "guesses": guesses})
 
 
 def _fingerprint(utterances: Sequence[Utterance]) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, TokenizedSplit, described
@@ -103,21 +104,17 @@ class Similarity:
         for split in SPLITS:
             rows[split], over = self._encoded(bench, getattr(items, split))
             truncated += over
-        notes: dict[str, Any] = {
-            "route": self.route,
-            "counts": items.counts,
-            "truncated": truncated,
-        }
         costs: dict[str, float] = {}
         if self.route == "cosine":
-            said, best, notes["trials"], notes["chosen"] = self._cosine(bench, items, rows)
+            said, best, tried, chosen = self._cosine(bench, items, rows)
         else:
             adapted = self._regression(bench, items, rows)
             said, best = np.concatenate(adapted.answers), adapted.score
-            notes |= {"trials": adapted.trials, "chosen": adapted.chosen}
+            tried, chosen = adapted.trials, adapted.chosen
             costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         outcomes = list(self.score_of(bench, items.test, said))
         outcomes.append(TaskOutcome("spearman", best, split="validation"))
+        notes = Notes(trials=Trials(tried, chosen), counts=items.counts, truncated=truncated)
         return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
@@ -143,7 +140,7 @@ class Similarity:
                     value = correlation(bench, "spearman", values, self._wanted(entries))
                     outcomes.append(TaskOutcome("spearman", value, split=split, model=arm))
         return Measurement(
-            outcomes, {"counts": items.counts}, fingerprints={"items": items.fingerprint}
+            outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
         )
 
     def score_of(

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._words import TokenizedWords, cut
@@ -134,16 +135,18 @@ class Tagging:
         )
         outcomes = list(self.score(bench, items.test, tags("test", adapted.answers)))
         outcomes.append(TaskOutcome(self.primary_metric, adapted.score, split="validation"))
-        notes: dict[str, Any] = {
-            "trials": adapted.trials,
-            "chosen": adapted.chosen,
-            "labels": labels,
-            "counts": items.counts,
-        }
-        notes["truncated"] = sum(one.truncated for one in cuts.values())
-        notes["items_in_several_rows"] = sum(one.divided for one in cuts.values())
-        notes["unseen_tags"] = unseen = self._unseen(items.test, labels)
-        notes["test_words_of_unseen_tags"] = sum(unseen.values())
+        unseen = self._unseen(items.test, labels)
+        notes = Notes(
+            trials=Trials(adapted.trials, adapted.chosen),
+            counts=items.counts,
+            truncated=sum(one.truncated for one in cuts.values()),
+            details={
+                "labels": labels,
+                "items_in_several_rows": sum(one.divided for one in cuts.values()),
+                "unseen_tags": unseen,
+                "test_words_of_unseen_tags": sum(unseen.values()),
+            },
+        )
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
@@ -177,7 +180,8 @@ class Tagging:
                 else:
                     value = self._values(bench, entries, said)[self.primary_metric]
                     outcomes.append(TaskOutcome(self.primary_metric, value, split=split, model=arm))
-        notes = {"counts": items.counts, "unseen_tags": self._unseen(items.test, totals)}
+        unseen = self._unseen(items.test, totals)
+        notes = Notes(counts=items.counts, details={"unseen_tags": unseen})
         return Measurement(outcomes, notes, fingerprints={"items": items.fingerprint})
 
     def score(
@@ -195,10 +199,10 @@ class Tagging:
             for metric, value in counts.items():
                 if metric not in ("said", "wanted"):
                     yield TaskOutcome(metric, value, entry.id, model=arm)
-        for metric, value in (
-            self._values(bench, entries, said) | self._parts(bench, entries, said)
-        ).items():
+        for metric, value in self._values(bench, entries, said).items():
             yield TaskOutcome(metric, value, model=arm)
+        for part, value in self._parts(bench, entries, said).items():
+            yield TaskOutcome(self.primary_metric, value, model=arm, part=part)
 
     def _parts(
         self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
@@ -210,12 +214,12 @@ class Tagging:
             found = bench.metric(
                 "seqeval", predictions=list(said), references=wanted, per_type=True
             )
-            return {f"f1/entity/{kind}": found[f"f1_{kind}"] for kind in sorted(types)}
+            return {f"entity/{kind}": found[f"f1_{kind}"] for kind in sorted(types)}
         right: Counter[str] = Counter()
         for one, other in zip(said, wanted, strict=True):
             right.update(b for a, b in zip(one, other, strict=True) if a == b)
         totals = Counter(tag for tags in wanted for tag in tags)
-        return {f"accuracy/tag/{tag}": right[tag] / count for tag, count in totals.most_common(10)}
+        return {f"tag/{tag}": right[tag] / count for tag, count in totals.most_common(10)}
 
     def _counts(
         self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]

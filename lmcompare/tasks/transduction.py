@@ -11,6 +11,7 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
+from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._few_shot import FewShotExample, FewShotPrompt, answered, show
@@ -213,28 +214,34 @@ class Transduction:
         asked, long = sum(map(len, prompts.values())), sum(answers_cut.values())
         were_cut = f"{sum(cut.values()):,} of {asked + len(shown.ids):,} were cut"
         route = f"prompts of at most {most} tokens ({were_cut}), answers of at most {length}"
-        notes: dict[str, Any] = {
+        details: dict[str, Any] = {
             "length": length,
-            "truncated": sum(cut.values()),
             "prompts_cut": cut,
             "answers_cut": answers_cut,
             "signatures": signatures,
-            "counts": data.counts,
         }
+        trials = None
         costs = {"generation_seconds": done.seconds}
         if done.tuned is None:
             told = f"as it is, after {self.shots} solved items ({shown.answers_cut} of their answers were cut)"
-            notes["route"] = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
-            notes |= {
-                "shots": shown.ids,
+            procedure = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
+            details |= {
+                "shots": list(shown.ids),
                 "answers_cut": {"shots": shown.answers_cut, **answers_cut},
             }
         else:
             told = "are longer: learnt without their end, but judged whole"
-            notes["route"] = f"{route} and their end among them ({long:,} of {asked:,} {told})"
-            notes |= {"trials": done.tuned.trials, "chosen": done.tuned.chosen}
+            procedure = f"{route} and their end among them ({long:,} of {asked:,} {told})"
+            trials = Trials(done.tuned.trials, done.tuned.chosen)
             outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
             costs["seconds"] = done.tuned.seconds
+        notes = Notes(
+            trials=trials,
+            procedure=procedure,
+            counts=data.counts,
+            truncated=sum(cut.values()),
+            details=details,
+        )
         return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
     def control(self, bench: Bench) -> Measurement:
@@ -264,7 +271,7 @@ class Transduction:
         for arm, texts in arms.items():
             found, signatures = self._score(bench, data.test, texts, arm)
             outcomes += found
-        notes = {"signatures": signatures, "counts": data.counts}
+        notes = Notes(counts=data.counts, details={"signatures": signatures})
         return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
 
     def _answers(self, item: TaskItem) -> list[str]:

@@ -9,8 +9,12 @@ from lmcompare.core import records
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import (
     COLUMNS,
+    Convergence,
+    Notes,
     Record,
     Run,
+    TaskInfo,
+    Trials,
     read_records,
     read_runs,
     to_frame,
@@ -32,6 +36,12 @@ CAUSAL = Run(
     "pretrained",
     {},
     curve=[{"loss": 0.1}],
+    notes=Notes(
+        convergence=Convergence(6.5, 6.9, 0.3),
+        task=TaskInfo("x", "x", "f1", "higher", ("pretrained",), 0.1, {"f1": ("hits", "")}, "x"),
+        trials=Trials([{"epoch": 1}], {"epoch": 1}),
+        details={"windows": 3},
+    ),
 )
 ROWS = [
     Record("x", "causal", 1, "labels", "pretrained", "test", str(item), "correct", 1.0)

@@ -12,14 +12,14 @@ def test_tfidf_learns_words_and_chooses_on_validation():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300).tolist()
     texts = [f"the film is {['bad', 'good'][label]} {rng.integers(9)}" for label in labels]
-    test, validation, notes = tfidf(
+    test, validation, trials = tfidf(
         (texts[:200], labels[:200]), (texts[200:250], labels[200:250]), texts[250:]
     )
     assert test.shape == (50, 2)
     assert (test.argmax(1) == labels[250:]).all()
     assert validation.sum(1) == pytest.approx(1)
-    best = max(notes["trials"], key=lambda trial: trial["validation_accuracy"])
-    assert notes["chosen"]["C"] == best["C"]
+    best = max(trials.tried, key=lambda trial: trial["validation_accuracy"])
+    assert trials.chosen["C"] == best["C"]
 
 
 def test_tfidf_finds_words_in_a_script_without_spaces():

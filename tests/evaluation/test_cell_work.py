@@ -103,7 +103,7 @@ def pretrained(small, request):
 def test_prepare_counts_the_data(small):
     (run, records), _ = work(small, cell("prepare", "prepare"))
     assert records == []
-    assert run.notes["counts"]["documents"] == 400
+    assert run.notes.counts["documents"] == 400
     assert set(run.fingerprints) == {"source", "corpus", "vocabulary", "blocks"}
     assert run.machine["device"] == "cpu"
 
@@ -113,9 +113,9 @@ def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
     assert run.costs["corpus_tokens"] == 480
     assert run.costs["workers"] == 3
     assert run.costs["parameters"] > run.costs["parameters_without_embeddings"] > 0
-    gate = run.notes["gate"]
-    assert gate["margin"] == pytest.approx(gate["unigram"] - gate["loss"])
-    assert gate["passed"] is (gate["margin"] >= 0.3)
+    check = run.notes.convergence
+    assert check.margin == pytest.approx(check.unigram_loss - check.loss)
+    assert check.passed is (check.margin >= 0.3)
     assert {record.metric for record in records} == {
         "loss",
         "text_loss",
@@ -135,9 +135,9 @@ def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(sm
         (found, records), _ = work(
             small, cell(name, "task", run.model, 1, "sorting", condition), needs
         )
-        assert found.notes["task"]["primary_metric"] == "accuracy"
+        assert found.notes.task.primary_metric == "accuracy"
         items = [r for r in records if r.metric == "correct"]
-        assert len(items) == found.notes["counts"]["test_items"] > 20
+        assert len(items) == found.notes.counts["test_items"] > 20
         (accuracy,) = (r.value for r in records if r.metric == "accuracy" and r.split == "test")
         assert accuracy == pytest.approx(np.mean([r.value for r in items]))
         assert {r.condition for r in records} == {condition}
@@ -161,9 +161,9 @@ def test_transduction_of_each_model(small, pretrained):
         small, cell(name, "task", run.model, 1, "turning", "pretrained"), folders
     )
     items = [r for r in records if r.metric == "exact_match" and r.item]
-    assert len(items) == found.notes["counts"]["test_items"] > 5
-    assert found.notes["task"]["primary_metric"] == "exact_match"
-    assert found.notes["task"]["per_item"]["bits_per_byte"] == ("bits", "bytes")
+    assert len(items) == found.notes.counts["test_items"] > 5
+    assert found.notes.task.primary_metric == "exact_match"
+    assert found.notes.task.per_item["bits_per_byte"] == ("bits", "bytes")
     assert {r.exactness for r in records if r.metric == "bits"} == {
         "chain" if run.model == "masked" else "exact"
     }
@@ -181,12 +181,10 @@ def test_label_words_of_each_model(small, pretrained, route):
         small, cell(name, "task", run.model, 1, route, "pretrained"), folders
     )
     assert (
-        len([r for r in records if r.metric == "correct"])
-        == found.notes["counts"]["test_items"]
-        == 10
+        len([r for r in records if r.metric == "correct"]) == found.notes.counts["test_items"] == 10
     )
-    assert found.notes["completions"] == [" False", " True"]
-    assert found.notes["truncated"] > 0
+    assert found.notes.details["completions"] == [" False", " True"]
+    assert found.notes.truncated > 0
 
 
 def test_controls_have_their_own_names(small):

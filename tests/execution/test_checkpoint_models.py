@@ -99,15 +99,12 @@ def test_a_checkpoint_is_tuned_and_so_is_its_like_from_scratch(place, arm):
     for condition in ("pretrained", "scratch"):
         run, records = work(place, arm, "sorting", condition)
         found[condition] = [r.value for r in records if r.metric == "nll" and r.item]
-        assert len(found[condition]) == run.notes["counts"]["test_items"]
+        assert len(found[condition]) == run.notes.counts["test_items"]
         assert (
-            run.notes["checkpoint"]["parameters"]
-            > run.notes["checkpoint"]["parameters_without_embeddings"]
-            > 0
+            run.notes.checkpoint.parameters > run.notes.checkpoint.parameters_without_embeddings > 0
         )
         assert (
-            not run.notes["checkpoint"]["shared_vocabulary"]
-            and len(run.fingerprints["checkpoint"]) == 64
+            not run.notes.checkpoint.shared_tokenizer and len(run.fingerprints["checkpoint"]) == 64
         )
         assert run.config == {"checkpoint": str(place.folder / arm), "revision": None}
     assert found["pretrained"] != found["scratch"]
@@ -119,7 +116,7 @@ def test_a_checkpoint_is_asked_the_same_text_in_its_own_tokens(place, arm):
     _, others = work(place, "fresh", "continuing")
     passages = {p.id: p for p in Continuation(**_settings(place)).passages(tools(place, None))}
     bits, sizes = values(records, "bits"), values(records, "bytes")
-    assert len(bits) == run.notes["passages"] == 6 - run.notes["left_out"] > 0
+    assert len(bits) == run.notes.details["passages"] == 6 - run.notes.left_out > 0
     assert all(sizes[item] == values(others, "bytes")[item] for item in bits)
     decode, model = place.data.tokenizer.decode, load(place.folder / arm)
     for item, value in bits.items():
@@ -171,7 +168,7 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     run, records = work(place, "fresh", "continuing")
     model = load(place.folder / "weights")
     bench = tools(place, model)
-    assert not bench.foreign and "left_out" not in run.notes and "checkpoint" not in run.notes
+    assert not bench.foreign and run.notes.left_out is None and run.notes.checkpoint is None
     rows = [
         np.array(row) for row in place.data.tokenizer.encode_batch(place.data.corpus.test["text"])
     ]
@@ -192,7 +189,7 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
 def test_a_network_of_ours_from_disk_says_what_the_fresh_arm_says(place):
     run, records = work(place, "ours", "continuing")
     _, others = work(place, "fresh", "continuing")
-    assert run.notes["checkpoint"]["shared_vocabulary"]
+    assert run.notes.checkpoint.shared_tokenizer
     for metric in ("bits", "bytes", "judge_bits"):
         assert values(records, metric) == values(others, metric)
 
@@ -201,7 +198,7 @@ def test_a_name_of_the_hub_is_read_from_what_was_downloaded(place, monkeypatch):
     monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("touched the network"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(place.folder / "hub"))
     run, records = work(place, "hub", "continuing")
-    assert run.notes["checkpoint"]["commit"] == "a" * 40 and "checkpoint" not in run.fingerprints
+    assert run.notes.checkpoint.commit == "a" * 40 and "checkpoint" not in run.fingerprints
     assert values(records, "bits") == values(work(place, "gpt2", "continuing")[1], "bits")
 
 

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import yaml
 
-from lmcompare.core.records import Record, Run, to_frame, write_records, write_runs
+from lmcompare.core.records import (
+    Convergence,
+    Notes,
+    Record,
+    Run,
+    TaskInfo,
+    Trials,
+    to_frame,
+    write_records,
+    write_runs,
+)
 from lmcompare.report import write
 
 ARMS = {
@@ -34,25 +44,29 @@ ARMS = {
         "bits": 2.36,
     },
 }
-SENTIMENT = {
-    "kind": "classification",
-    "primary_metric": "accuracy",
-    "better": "higher",
-    "family": "understanding",
-    "description": "classification of movie_reviews (rotten_tomatoes) after fine-tuning, chosen on validation",
-    "per_item": {"accuracy": ("correct", ""), "nll": ("nll", "")},
-}
-CONTINUATION = {
-    "kind": "continuation",
-    "primary_metric": "bits_per_byte",
-    "better": "lower",
-    "family": "generation",
-    "description": "the next 32 tokens of held-out reviews after 64 tokens of prefix",
-    "per_item": {
+SENTIMENT = TaskInfo(
+    kind="classification",
+    primary_metric="accuracy",
+    better="higher",
+    family="understanding",
+    conditions=(),
+    smallest_effect=0.0,
+    description="classification of movie_reviews (rotten_tomatoes) after fine-tuning, chosen on validation",
+    per_item={"accuracy": ("correct", ""), "nll": ("nll", "")},
+)
+CONTINUATION = TaskInfo(
+    kind="continuation",
+    primary_metric="bits_per_byte",
+    better="lower",
+    family="generation",
+    conditions=(),
+    smallest_effect=0.0,
+    description="the next 32 tokens of held-out reviews after 64 tokens of prefix",
+    per_item={
         "bits_per_byte": ("bits", "bytes"),
         "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
     },
-}
+)
 TRICKY = "so | `bad` <br /><b>it</b>\n*hurts* & costs $5 or $6 # [x](http://y.z) \\ end"
 
 
@@ -108,7 +122,7 @@ class Synthetic:
         )  # fmt: skip
 
     def record(self, model: str, seed: int, task: str, condition: str, metric: str, values: Any, exactness: str = "",
-               split: str = "test") -> None:  # fmt: skip
+               split: str = "test", part: str = "") -> None:  # fmt: skip
         for item, value in enumerate(values) if np.ndim(values) else [("", values)]:
             name = f"{item:05d}" if item != "" else ""
             self.records.append(
@@ -123,6 +137,7 @@ class Synthetic:
                     metric,
                     float(value),
                     exactness,
+                    part,
                 )
             )
 
@@ -139,7 +154,7 @@ class Synthetic:
             step: str(n) * 64
             for n, step in enumerate(("source", "corpus", "vocabulary", "blocks"), 1)
         }
-        notes = {"counts": counts}
+        notes = Notes(counts=counts)
         self.run(
             "prepare", "", 0, "", "", notes=notes, fingerprints=prints, costs={"seconds": 21.5}
         )
@@ -171,20 +186,12 @@ class Synthetic:
                     }
                 )
         loss = curve[-1]["text_loss"]
-        gate = {
-            "loss": loss,
-            "unigram": unigram,
-            "margin": unigram - loss,
-            "passed": unigram - loss >= 0.3,
-        }
         parameters = {"causal": 1_312_896, "masked": 1_312_896, "seq2seq": 2_363_648}[name]
-        notes = {
-            "objective": name,
-            "role": model["role"],
-            "exactness": model["exactness"],
-            "family": "lm",
-            "gate": gate,
-        }
+        notes = Notes(
+            role=model["role"],
+            convergence=Convergence(loss, unigram, 0.3),
+            details={"objective": name, "exactness": model["exactness"], "family": "lm"},
+        )
         costs = {
             "parameters": parameters,
             "parameters_without_embeddings": parameters - 524_288.0,
@@ -246,13 +253,12 @@ class Synthetic:
             for rate in (3e-4, 1e-3)
         ]
         chosen = {"pooling": "mean", "learning_rate": 1e-3}
-        notes = {
-            "task": SENTIMENT,
-            "trials": trials,
-            "chosen": chosen,
-            "truncated": 3,
-            "labels": ["neg", "pos"],
-        }
+        notes = Notes(
+            task=SENTIMENT,
+            trials=Trials(trials, chosen),
+            truncated=3,
+            details={"labels": ["neg", "pos"]},
+        )
         costs = {"seconds": 31.0, "flops": 2.2e12}
         self.run(
             f"{task}/{model}/{seed}/{condition}",
@@ -300,7 +306,7 @@ class Synthetic:
             for n in range(6)
         ]
         self.run(f"{task}/{name}/{seed}/pretrained", name, seed, task, "pretrained", samples=samples,
-                 notes={"task": CONTINUATION}, costs={"seconds": 40.0, "flops": 5e11})  # fmt: skip
+                 notes=Notes(task=CONTINUATION), costs={"seconds": 40.0, "flops": 5e11})  # fmt: skip
 
     def _controls(self) -> None:
         words = np.log(0.80 / 0.20) + self.hardness + 0.6 * self.luck
@@ -318,7 +324,7 @@ class Synthetic:
             0,
             "sentiment",
             "control",
-            notes={"task": SENTIMENT},
+            notes=Notes(task=SENTIMENT),
             costs={"seconds": 4.0},
         )
         for model, bits in (("unigram", 3.71), ("trigram", 2.83)):
@@ -336,7 +342,7 @@ class Synthetic:
         for metric, value in whole.items():
             self.record("reference text", 0, "continuation", "control", metric, value)
         self.run(
-            "continuation/control", "", 0, "continuation", "control", notes={"task": CONTINUATION}
+            "continuation/control", "", 0, "continuation", "control", notes=Notes(task=CONTINUATION)
         )
 
     def drop(self, *cells: str) -> None:

@@ -1,12 +1,14 @@
 """A report on models that came trained: labelled, without a gate, and never called failed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from lmcompare.core.records import CheckpointInfo
 from lmcompare.report import write
 from lmcompare.report.analysis import analyze
 from lmcompare.report.results import Results, read
@@ -14,6 +16,15 @@ from lmcompare.report.sections.budget import budget, fingerprints
 from lmcompare.report.sections.setup import finished_seeds, stamp
 
 Maker = Callable[..., Any]
+BERT = CheckpointInfo(
+    architecture="BertForMaskedLM",
+    vocab_size=30_522,
+    shared_tokenizer=False,
+    context=512,
+    commit="c0ffee",
+    parameters=110_000_000,
+    parameters_without_embeddings=86_000_000,
+)
 
 
 def ready(made: Any, *names: str) -> Any:
@@ -23,13 +34,13 @@ def ready(made: Any, *names: str) -> Any:
         made.settings["models"][name] = {"checkpoint": f"org/{name}"}
         for run in made.runs:
             if run.model == name:
-                run.notes["role"] = "encoder"
-                run.notes["checkpoint"] = {
-                    "class": "BertForMaskedLM", "vocabulary": 30_522, "shared_vocabulary": False, "context": 512,
-                    "commit": "c0ffee", "parameters": 110_000_000, "parameters_without_embeddings": 86_000_000,
-                }  # fmt: skip
-                run.notes["left_out"] = 3
                 run.fingerprints["checkpoint"] = f"hash of {name}"
+        made.runs = [
+            replace(run, notes=replace(run.notes, role="encoder", checkpoint=BERT, left_out=3))
+            if run.model == name
+            else run
+            for run in made.runs
+        ]
     return made
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import TaskInfo
 from lmcompare.report import compare
 
 
@@ -99,15 +100,9 @@ def test_items_go_by_their_fingerprint(synthetic: Callable[..., Any], tmp_path: 
 
 
 def per_token(first_and_second: Any) -> None:
-    about = {
-        "kind": "x",
-        "primary_metric": "perplexity",
-        "better": "lower",
-        "family": "generation",
-        "per_item": {},
-    }
+    info = TaskInfo("x", "generation", "perplexity", "lower", (), 0.0, {}, "")
     first_and_second.runs = [
-        replace(run, notes={**run.notes, "task": about}) if run.task == "continuation" else run
+        replace(run, notes=replace(run.notes, task=info)) if run.task == "continuation" else run
         for run in first_and_second.runs
     ]
     first_and_second.records = [

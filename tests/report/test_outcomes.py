@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import Notes, TaskInfo
 from lmcompare.report.analysis import analyze, measure
 from lmcompare.report.outcomes import (
     ItemOutcomes,
@@ -18,15 +19,16 @@ from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 
 Maker = Callable[..., Any]
-WER = {
-    "kind": "rescoring",
-    "primary_metric": "wer",
-    "better": "lower",
-    "family": "understanding",
-    "description": "rescoring",
-    "conditions": ["pretrained"],
-    "per_item": {"wer": ("errors", "words")},
-}
+WER = TaskInfo(
+    kind="rescoring",
+    family="understanding",
+    primary_metric="wer",
+    better="lower",
+    conditions=("pretrained",),
+    smallest_effect=0.0,
+    per_item={"wer": ("errors", "words")},
+    description="rescoring",
+)
 
 
 def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = False) -> Results:
@@ -43,11 +45,11 @@ def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = F
             rows.record(model, seed, "hearing", "pretrained", "wer", 0.5 + place)
             if parts:
                 for part in ("speaker/少年", "speaker/a|b"):
-                    rows.record(model, seed, "hearing", "pretrained", f"wer/{part}", 0.25 + place)
-            notes = {
-                "task": WER,
-                "route": "guesses ranked by | likelihood" if model != "masked" else "by PLL",
-            }
+                    rows.record(
+                        model, seed, "hearing", "pretrained", "wer", 0.25 + place, part=part
+                    )
+            procedure = "guesses ranked by | likelihood" if model != "masked" else "by PLL"
+            notes = Notes(task=WER, procedure=procedure)
             rows.run(
                 f"hearing/{model}/{seed}/pretrained",
                 model,
@@ -92,23 +94,16 @@ def test_a_metric_that_the_task_does_not_name_is_its_own_mean(
 def test_rows_that_do_not_say_how_metrics_come_from_items_are_refused(
     synthetic: Maker, tmp_path: Path
 ) -> None:
-    made = synthetic(items=4)
-    made.runs[-1].notes["task"] = {
-        k: v for k, v in made.runs[-1].notes["task"].items() if k != "per_item"
-    }
-    with pytest.raises(
-        InputError, match="continuation/control: notes.task: wanted per_item, got none"
-    ):
-        _ = read(made.write(tmp_path)).tasks
+    path = synthetic(items=4).write(tmp_path) / "runs.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"per_item"', '"items"'), "utf-8")
+    with pytest.raises(InputError, match="(?s)not a run of this version.*notes.task.per_item"):
+        read(path.parent)
 
 
 def test_parts_and_routes_are_shown(synthetic: Maker, tmp_path: Path) -> None:
     rows = heard(synthetic, tmp_path, [4, 2, 5], parts=True)
     found = analyze(rows, rows.tasks[0])
-    assert (
-        set(found.parts) == {"wer/speaker/少年", "wer/speaker/a|b"}
-        and "wer/speaker/少年" not in found.secondary
-    )
+    assert set(found.parts) == {"speaker/少年", "speaker/a|b"} and "wer" not in found.secondary
     page = Page(rows, [found])
     text = page.markdown()
     assert (

@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.records import read_records
+from lmcompare.core.records import Notes, read_records
 from lmcompare.report import write
 
 GOLDEN = Path(__file__).with_name("golden.md")
@@ -247,11 +248,10 @@ def test_cut_texts_are_a_limit_that_is_said(synthetic: Maker, tmp_path: Path) ->
     rows = synthetic(items=40)
     for run in rows.runs:
         if run.task == "sentiment":
-            run.notes["counts"] = {"train_items": 1200, "validation_items": 30, "test_items": 40}
+            run.notes.counts.update(train_items=1200, validation_items=30, test_items=40)
     report = write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
     assert "reads at once was cut: sentiment 3 times in 1,270 items.\n" in report
-    for run in rows.runs:
-        run.notes["truncated"] = 0
+    rows.runs = [replace(run, notes=replace(run.notes, truncated=0)) for run in rows.runs]
     assert "**Truncation**" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
 
 
@@ -260,13 +260,13 @@ def test_tuning_that_ended_while_it_helped_is_a_limit_that_is_said(
 ) -> None:
     rows = synthetic(items=40)
     rows.settings["tasks"]["sentiment"]["adaptation"] = {"epochs": 4}
-    tuned = [run for run in rows.runs if "chosen" in run.notes]
-    for run in tuned:
-        run.notes["chosen"] = run.notes["chosen"] | {"epoch": 4}
+    tuned = [run.notes.trials for run in rows.runs if run.notes.trials]
+    for trials in tuned:
+        trials.chosen["epoch"] = 4
     said = "**Length of tuning**: on sentiment nearly every network was best after its last epoch"
     assert said in write(rows.write(tmp_path / "x")).read_text(encoding="utf-8")
-    for run in tuned[:3]:
-        run.notes["chosen"] = run.notes["chosen"] | {"epoch": 2}
+    for trials in tuned[:3]:
+        trials.chosen["epoch"] = 2
     assert "Length of tuning" not in write(rows.write(tmp_path / "y")).read_text(encoding="utf-8")
 
 
@@ -347,11 +347,8 @@ def test_a_task_that_does_not_say_its_metric_is_an_input_error(
     synthetic: Maker, tmp_path: Path
 ) -> None:
     rows = synthetic(items=4)
-    rows.runs[-1].notes["task"] = {"kind": "continuation"}
-    with pytest.raises(
-        InputError,
-        match="continuation/control: notes.task: wanted primary_metric, better, per_item",
-    ):
+    rows.runs[-1] = replace(rows.runs[-1], notes=Notes())
+    with pytest.raises(InputError, match="continuation/control: notes.task: wanted a mapping"):
         write(rows.write(tmp_path / "x"))
 
 

@@ -61,7 +61,9 @@ class Bench:
 
 def whole(outcomes, model=""):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == "test"
     }
 
 
@@ -94,7 +96,7 @@ def test_the_controls_have_names_of_their_own():
 def test_text_beyond_the_context_is_cut_and_counted():
     bench = Bench()
     found = Classification(Toy()).measure(bench)
-    assert found.notes["truncated"] == 100
+    assert found.notes.truncated == 100
     assert all(len(row) == 14 for rows in bench.rows.values() for row in rows)
 
 

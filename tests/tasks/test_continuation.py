@@ -66,7 +66,11 @@ class Bench:
 
 
 def whole(outcomes, model=""):
-    return {o.metric: o.value for o in outcomes if not o.item and o.model == model}
+    return {
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model
+    }
 
 
 TASK = Continuation(items=5, prefix=8, suffix=4, samples=2)
@@ -199,7 +203,8 @@ def test_a_checkpoint_is_given_the_text_in_its_own_tokens():
     bench = Foreign(p=1 / 4)
     found = TASK.measure(bench)
     sizes = [o.value for o in found.outcomes if o.metric == "bytes"]
-    assert sizes == [4] * 5 and found.notes == {"passages": 5, "wanted": 5, "left_out": 0}
+    assert sizes == [4] * 5 and found.notes.left_out == 0
+    assert found.notes.details == {"passages": 5, "wanted": 5}
     tokens = [len(suffix) for _, suffix in bench.model.asked]
     assert 4 <= min(tokens) <= max(tokens) <= 8
     assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(2 * sum(tokens) / 20)
@@ -216,12 +221,12 @@ def test_a_text_that_its_tokens_do_not_hold_has_no_bits_but_is_continued():
     found = TASK.measure(bench)
     asked = [o.item for o in found.outcomes if o.metric == "bits"]
     assert 0 < len(asked) < 5 and all(int(item) % 2 for item in asked)
-    assert found.notes["left_out"] == 5 - len(asked)
+    assert found.notes.left_out == 5 - len(asked)
     assert len([o for o in found.outcomes if o.metric == "judge_bits"]) == 5
     for row in bench.documents:
         row["text"] = row["text"].upper()
     found = TASK.measure(bench)
-    assert "bits_per_byte" not in whole(found.outcomes) and found.notes["left_out"] == 5
+    assert "bits_per_byte" not in whole(found.outcomes) and found.notes.left_out == 5
 
 
 def test_a_passage_that_is_cut_within_a_character_is_left_out():
@@ -234,7 +239,7 @@ def test_a_passage_that_is_cut_within_a_character_is_left_out():
         for row, text in zip(rows, decode(rows, shared), strict=True)
     ]
     found = TASK.measure(bench)
-    assert first.id not in {o.item for o in found.outcomes} and found.notes["left_out"] == 1
+    assert first.id not in {o.item for o in found.outcomes} and found.notes.left_out == 1
 
 
 def test_a_prefix_that_does_not_fit_loses_its_beginning():

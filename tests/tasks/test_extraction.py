@@ -66,7 +66,9 @@ def bench(cls, tokenizer, model=None, context=128):
 
 def whole(outcomes, model="", split="test"):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == split
     }
 
 
@@ -79,8 +81,8 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_windows(tokenizer, contex
     assert whole(found.outcomes) == {"f1": 1.0, "exact_match": 1.0}
     assert whole(found.outcomes, split="validation") == {"f1": 1.0}
     assert one.options == {"head": "span", "longest": 30}
-    assert (found.notes["windows"]["test"] > len(task.data().test)) == (context == 40)
-    assert found.notes["truncated"] == found.notes["answers_in_no_window"] == 0
+    assert (found.notes.details["windows"]["test"] > len(task.data().test)) == (context == 40)
+    assert found.notes.truncated == found.notes.details["answers_in_no_window"] == 0
     assert len(found.samples) == 3
     assert {o.metric for o in found.outcomes if o.item} == {"overlap", "exact"}
 
@@ -156,8 +158,8 @@ def test_each_objective_answers_and_test_items_decide_nothing(kind, tokenizer, s
             )
         object.__setattr__(task, "data", lambda data=data: data)
         found.append(task.measure(bench(Harness, tokenizer, model, context=64)))
-    assert found[0].notes["trials"] == found[1].notes["trials"]
+    assert found[0].notes.trials.tried == found[1].notes.trials.tried
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"
     )
-    assert {trial["learning_rate"] for trial in found[0].notes["trials"]} == {1e-3}
+    assert {trial["learning_rate"] for trial in found[0].notes.trials.tried} == {1e-3}

@@ -69,7 +69,9 @@ def task(**more):
 
 def whole(outcomes, model=""):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == "test"
     }
 
 
@@ -89,7 +91,7 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
         assert len(items) == number and np.mean(items) == pytest.approx(values[name])
         assert one.per_item[name] == (name, "")
     assert {sample["item"].partition("/")[0] for sample in found.samples} == {"big"}
-    assert found.notes["counts"]["test_items"] == 28
+    assert found.notes.counts["test_items"] == 28
 
 
 def test_a_constant_is_at_chance_and_so_are_the_controls():
@@ -113,7 +115,7 @@ def test_the_networks_read_templates_and_answer_in_words():
         "big" in prompt for split in ("train", "validation") for prompt, _ in bench.pairs[split]
     )
     assert sum("big" in prompt for prompt, _ in bench.pairs["test"]) == 20
-    assert found.notes["route"].startswith("tuned on 64 items of 2 tasks; prompts of at most ")
+    assert found.notes.procedure.startswith("tuned on 64 items of 2 tasks; prompts of at most ")
 
 
 def test_nothing_that_is_tested_is_learnt_from():
@@ -152,7 +154,7 @@ def test_chinese_line_ends_and_empty_answers():
         "好的",
         "不行\r\n啊",
     }
-    assert found.notes["counts"]["empty"] == 14 - 1
+    assert found.notes.counts["empty"] == 14 - 1
     assert len([o for o in found.outcomes if o.metric == "chrf" and o.item]) == 27
 
 
@@ -160,11 +162,11 @@ def test_prompts_beyond_the_context_are_cut_and_counted():
     bench = Bench()
     bench.context = 26
     found = task(tuned={"odd": ODD}).measure(bench)
-    assert found.notes["length"] == 5
-    assert found.notes["prompts_cut"]["test"] == 0
+    assert found.notes.details["length"] == 5
+    assert found.notes.details["prompts_cut"]["test"] == 0
     bench.context = 19
     found = task(tuned={"odd": ODD}).measure(bench)
-    assert found.notes["truncated"] == found.notes["counts"]["train_items"] + 4 + 4 + 20
+    assert found.notes.truncated == found.notes.counts["train_items"] + 4 + 4 + 20
     assert all(len(prompt) <= 19 - 2 - 5 for part in bench.pairs.values() for prompt, _ in part)
 
 

@@ -71,7 +71,11 @@ class Bench:
 
 
 def whole(found, model=""):
-    return {o.metric: o.value for o in found.outcomes if not o.item and o.model == model}
+    return {
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in found.outcomes
+        if not o.item and o.model == model
+    }
 
 
 def knows(text):
@@ -143,7 +147,7 @@ def test_a_network_that_gets_a_sentence_word_by_word_is_asked_so():
     found = MinimalPairs(Toy()).measure(bench)
     assert seen == [None, "pll-word-l2r"]
     assert (whole(found)["accuracy"], whole(found)["accuracy_by_likelihood"]) == (1, 0)
-    assert "Kauf & Ivanova 2023" in found.notes["route"]
+    assert "Kauf & Ivanova 2023" in found.notes.procedure
 
 
 def test_the_pairs_are_the_same_for_all_and_drawn_from_each_paradigm():

@@ -73,7 +73,7 @@ def hears(text):
 
 def whole(found, model="", split="test"):
     return {
-        o.metric: o.value
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
         for o in found.outcomes
         if not o.item and o.model == model and o.split == split
     }
@@ -151,7 +151,7 @@ def test_nothing_of_the_test_part_is_tuned_on():
         task.measure(Bench(hears)),
         replace(task, source=Toy(rows)).measure(Bench(hears)),
     )
-    assert before.notes["mix"] == after.notes["mix"]
+    assert before.notes.details["mix"] == after.notes.details["mix"]
     assert whole(before, split="validation") == whole(after, split="validation")
     assert whole(before)["wer"] != whole(after)["wer"]
 
@@ -178,7 +178,7 @@ def test_a_list_that_does_not_fit_keeps_its_first_guess():
     found = Rescoring(Toy(rows)).measure(
         Bench(lambda text: hears(text) if len(text) < 31 else 1 / 0)
     )
-    assert found.notes["counts"]["utterances"]["longer than the context"] == 10
+    assert found.notes.counts["utterances"]["longer than the context"] == 10
     errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
     assert {value for item, value in errors.items() if item.startswith("long")} == {1.0}
 

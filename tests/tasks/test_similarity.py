@@ -65,7 +65,9 @@ def bench(cls, tokenizer, model=None, context=64):
 
 def whole(outcomes, model="", split="test"):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == split
     }
 
 
@@ -145,7 +147,7 @@ def test_a_score_that_is_no_number_is_said():
 
 def test_text_beyond_the_context_is_cut_and_counted(tokenizer):
     one = bench(Perfect, tokenizer, context=6)
-    assert Similarity(Toy(), route="regression").measure(one).notes["truncated"] == 240
+    assert Similarity(Toy(), route="regression").measure(one).notes.truncated == 240
     assert all(len(row) == 4 for pair in one.parts["train"].rows for row in pair)
 
 
@@ -171,9 +173,9 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
             )
         object.__setattr__(task, "data", lambda data=data: data)
         found.append(task.measure(bench(Harness, tokenizer, model)))
-    assert found[0].notes["trials"] == found[1].notes["trials"]
-    assert found[0].notes["chosen"] == found[1].notes["chosen"]
-    assert len({trial["pooling"] for trial in found[0].notes["trials"]}) == 3
+    assert found[0].notes.trials.tried == found[1].notes.trials.tried
+    assert found[0].notes.trials.chosen == found[1].notes.trials.chosen
+    assert len({trial["pooling"] for trial in found[0].notes.trials.tried}) == 3
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"
     )

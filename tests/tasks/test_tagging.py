@@ -63,7 +63,9 @@ def bench(cls, tokenizer, model=None, context=64):
 
 def whole(outcomes, model="", split="test"):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == split
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == split
     }
 
 
@@ -82,10 +84,10 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(tokenizer):
         found = Tagging(Toy()).measure(one)
         assert set(whole(found.outcomes).values()) == {1.0}
         assert whole(found.outcomes, split="validation") == {"f1": 1.0}
-        assert (found.notes["items_in_several_rows"] > 0) == (context == 10)
+        assert (found.notes.details["items_in_several_rows"] > 0) == (context == 10)
         assert one.options == {"head": "words", "outputs": 3}
         assert len({o.item for o in found.outcomes if o.item}) == 6
-    assert found.notes["truncated"] == 0
+    assert found.notes.truncated == 0
     assert found.costs == {"seconds": 2.0, "weights_trained": 3.0}
 
 
@@ -136,9 +138,10 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(tokenizer):
     task = Tagging(Late())
     found = task.measure(bench(Perfect, tokenizer))
     assert (
-        found.notes["unseen_tags"] == {"B-NEW": 6} and found.notes["test_words_of_unseen_tags"] == 6
+        found.notes.details["unseen_tags"] == {"B-NEW": 6}
+        and found.notes.details["test_words_of_unseen_tags"] == 6
     )
-    assert found.notes["labels"] == ["B-PER", "I-PER", "O"]
+    assert found.notes.details["labels"] == ["B-PER", "I-PER", "O"]
     assert whole(found.outcomes)["f1"] == 0
     assert 0 < whole(found.outcomes)["accuracy"] < 1
 
@@ -189,7 +192,7 @@ def test_each_objective_tags_and_test_items_decide_nothing(kind, tokenizer, smal
             entry.fields["tokens"] = entry.fields["tokens"][::-1]
         object.__setattr__(task, "data", lambda data=data: data)
         found.append(task.measure(bench(Harness, tokenizer, model)))
-    assert found[0].notes["trials"] == found[1].notes["trials"]
+    assert found[0].notes.trials.tried == found[1].notes.trials.tried
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"
     )

@@ -38,7 +38,9 @@ class Toy:
 
 def whole(outcomes, model=""):
     return {
-        o.metric: o.value for o in outcomes if not o.item and o.model == model and o.split == "test"
+        o.metric + (f"/{o.part}" if o.part else ""): o.value
+        for o in outcomes
+        if not o.item and o.model == model and o.split == "test"
     }
 
 
@@ -60,10 +62,10 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
     }.items():
         assert values[name] == pytest.approx(most)
     items = [o.value for o in found.outcomes if o.metric == task.primary_metric and o.item]
-    assert len(items) == found.notes["counts"]["test_items"] == 6
+    assert len(items) == found.notes.counts["test_items"] == 6
     assert np.mean(items) == values[task.primary_metric]
     assert task.per_item[task.primary_metric] == (task.primary_metric, "")
-    assert set(found.notes["signatures"]) == {"chrf", "bleu", "ter"}
+    assert set(found.notes.details["signatures"]) == {"chrf", "bleu", "ter"}
 
 
 @pytest.mark.parametrize("says", [lambda text: "", lambda text: "???"], ids=["nothing", "nonsense"])
@@ -133,11 +135,12 @@ def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
     assert bench.length == 6  # half the context: the answers are longer
     assert all(len(prompt) == 4 for prompt, _ in bench.pairs["train"])
     assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["train"])
-    assert found.notes["truncated"] == 60
-    assert found.notes["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
-    assert "prompts of at most 4 tokens (60 of 60 were cut)" in found.notes["route"]
+    assert found.notes.truncated == 60
+    assert found.notes.details["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
+    assert "prompts of at most 4 tokens (60 of 60 were cut)" in found.notes.procedure
     assert (
-        "answers of at most 6 and their end among them (60 of 60 are longer" in found.notes["route"]
+        "answers of at most 6 and their end among them (60 of 60 are longer"
+        in found.notes.procedure
     )
     assert {o.value for o in found.outcomes if o.metric == "bytes"} == {6}
 
@@ -241,10 +244,10 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     )
     values = whole(found.outcomes)
     assert (values["exact_match"], values["bits_per_byte"]) == (1, 1)
-    assert "trials" not in found.notes and "validation_loss" not in {
+    assert found.notes.trials is None and "validation_loss" not in {
         o.metric for o in found.outcomes
     }
-    assert found.notes["route"].startswith(
+    assert found.notes.procedure.startswith(
         f"as it is, after {shots} solved items (0 of their answers were cut); "
     )
     assert found.costs == {"generation_seconds": 3.0}
@@ -257,8 +260,10 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     if not shots:
         return
     train = {item.id: item.fields for item in Transduction(Toy()).data().train}
-    assert len(found.notes["shots"]) == 2 and set(found.notes["shots"]) <= set(train)
-    solved = [train[one] for one in found.notes["shots"]]
+    assert len(found.notes.details["shots"]) == 2 and set(found.notes.details["shots"]) <= set(
+        train
+    )
+    solved = [train[one] for one in found.notes.details["shots"]]
     before = "".join(f"Q: {one['prompt']}\nA: {one['answer']}\n\n" for one in solved)
     assert all(
         text.startswith(before)
@@ -272,7 +277,7 @@ def test_shots_are_the_same_for_every_network_and_no_test_item_is_among_them():
     for context in (400, 300):
         bench = AsItIs(str.upper)
         bench.context = context
-        found.append(task.measure(bench).notes["shots"])
+        found.append(task.measure(bench).notes.details["shots"])
     assert found[0] == found[1] == tuple(item.id for item in task.data().train[:3])
 
 
@@ -280,14 +285,14 @@ def test_shots_are_cut_to_the_context_and_counted():
     bench = AsItIs()
     bench.context = 60
     found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
-    assert found.notes["answers_cut"] == {"shots": 1, "test": 6}
-    assert found.notes["prompts_cut"] == {"shots": 0, "test": 0}
+    assert found.notes.details["answers_cut"] == {"shots": 1, "test": 6}
+    assert found.notes.details["prompts_cut"] == {"shots": 0, "test": 0}
     assert all(len(prompt) <= 60 - 8 - 2 for prompt, _ in bench.pairs["test"])
-    assert "(1 of their answers were cut)" in found.notes["route"]
+    assert "(1 of their answers were cut)" in found.notes.procedure
     bench.context = 24
     found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
-    assert found.notes["prompts_cut"] == {"shots": 1, "test": 6}
-    assert found.notes["truncated"] == 7
+    assert found.notes.details["prompts_cut"] == {"shots": 1, "test": 6}
+    assert found.notes.truncated == 7
     assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["test"])
     with pytest.raises(
         InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"

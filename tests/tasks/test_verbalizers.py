@@ -70,7 +70,9 @@ class Bench:
 
 
 def accuracy(found):
-    (value,) = (o.value for o in found.outcomes if o.metric == "accuracy" and o.split == "test")
+    (value,) = (
+        o.value for o in found.outcomes if (o.metric, o.split, o.part) == ("accuracy", "test", "")
+    )
     return value
 
 
@@ -85,20 +87,20 @@ def test_ranking_asks_for_every_word_after_every_text(shots):
     found = Classification(Toy(), route="ranking", shots=shots).measure(bench)
     assert accuracy(found) == 1
     prompts = [prompt for prompt, _ in bench.model.asked]
-    assert len(prompts) == 2 * found.notes["counts"]["test_items"]
+    assert len(prompts) == 2 * found.notes.counts["test_items"]
     assert {said for _, said in bench.model.asked} == {" neg", " pos"}
     assert all(prompt.endswith("\nLabel:") and prompt.count("\n\n") == shots for prompt in prompts)
     assert all(len(prompt) <= 120 - 4 - 2 for prompt in prompts)
-    assert len(found.notes["shots"]) == shots
-    assert found.notes["likelihood"] == "chain"
-    assert found.notes["truncated"] == 0
+    assert len(found.notes.details["shots"]) == shots
+    assert found.notes.details["likelihood"] == "chain"
+    assert found.notes.truncated == 0
 
 
 def test_where_the_context_is_short_each_example_and_the_text_are_cut():
     bench = Bench()
     bench.context = 60
     found = Classification(Toy(), route="ranking", shots=3).measure(bench)
-    assert found.notes["truncated"] == 3 + found.notes["counts"]["test_items"]
+    assert found.notes.truncated == 3 + found.notes.counts["test_items"]
     assert {len(prompt) for prompt, _ in bench.model.asked} == {60 - 4 - 2}
 
 
@@ -108,7 +110,7 @@ def test_examples_of_the_labels_take_turns_and_come_from_training():
     found = task.measure(bench)
     first, second, _ = bench.model.asked[0][0].split("\n\n")
     assert (first.endswith("neg"), second.endswith("pos")) == (True, True)
-    assert set(found.notes["shots"]) <= {item.id for item in task.data().train}
+    assert set(found.notes.details["shots"]) <= {item.id for item in task.data().train}
 
 
 def test_text_to_text_learns_the_words():
@@ -122,7 +124,7 @@ def test_text_to_text_learns_the_words():
     assert all(bench.decode([prompt])[0].endswith(" It was") for prompt, _ in bench.pairs["train"])
     (validated,) = (o.value for o in found.outcomes if o.split == "validation")
     assert validated == 1
-    assert found.notes["completions"] == [" bad.", " good."]
+    assert found.notes.details["completions"] == [" bad.", " good."]
 
 
 def test_a_long_text_is_cut_so_that_the_word_still_fits():
@@ -131,7 +133,7 @@ def test_a_long_text_is_cut_so_that_the_word_still_fits():
     found = Classification(Toy(), route="text").measure(bench)
     assert all(len(prompt) == 20 - 4 - 1 - 2 for prompt, _ in bench.pairs["train"])
     assert all(bench.decode([prompt])[0].endswith("\nLabel:") for prompt, _ in bench.pairs["train"])
-    assert found.notes["truncated"] == 100
+    assert found.notes.truncated == 100
 
 
 @pytest.mark.parametrize(

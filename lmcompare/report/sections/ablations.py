@@ -190,7 +190,7 @@ def labels(rows: Results, findings: Sequence[TaskAnalysis]) -> list[Section]:
 
 
 def _trained_on(rows: Results, task: str) -> int:
-    counts = [run.notes.get("counts") or {} for run in rows.cells(task)]
+    counts = [run.notes.counts for run in rows.cells(task)]
     return max((int(one.get("train_items") or 0) for one in counts), default=0)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -83,11 +84,7 @@ def sizes(rows: Results) -> pd.DataFrame:
     """Return the sizes of the checkpoints. Rows: as far as they are known, those of ``SIZES``; columns: models."""
     known = {model: rows.checkpoint(model) for model in rows.checkpoints}
     return pd.DataFrame(
-        {
-            model: {key: said[key] for key in SIZES if key in said}
-            for model, said in known.items()
-            if said
-        }
+        {model: {key: getattr(info, key) for key in SIZES} for model, info in known.items() if info}
     )
 
 
@@ -169,26 +166,35 @@ def matched(rows: Results) -> tuple[list[str], list[str]]:
 def gate(rows: Results) -> Table | None:
     """Each pretraining against the unigram loss on the same positions."""
     runs = [
-        run for model in rows.models for run in rows.pretraining(model) if run.notes.get("gate")
+        (run, run.notes.convergence)
+        for model in rows.models
+        for run in rows.pretraining(model)
+        if run.notes.convergence
     ]
     if not runs:
         return None
     rendered, numbers = [], []
-    for run in runs:
-        asked = run.notes["gate"]
-        loss, unigram, margin = (float(asked[key]) for key in ("loss", "unigram", "margin"))
-        passed = "passed" if asked["passed"] else "**not passed**"
+    for run, convergence in runs:
+        passed = "passed" if convergence.passed else "**not passed**"
         rendered.append(
             [
                 code(run.model),
                 str(run.seed),
-                plain(loss, 3),
-                plain(unigram, 3),
-                plain(margin, 3),
+                plain(convergence.loss, 3),
+                plain(convergence.unigram_loss, 3),
+                plain(convergence.margin, 3),
                 passed,
             ]
         )
-        numbers.append({"model": run.model, "seed": run.seed, **asked})
+        numbers.append(
+            {
+                "model": run.model,
+                "seed": run.seed,
+                **asdict(convergence),
+                "margin": convergence.margin,
+                "passed": convergence.passed,
+            }
+        )
     headings = [
         "model",
         "seed",
@@ -259,15 +265,14 @@ def counts(rows: Results) -> Table | None:
     found: list[tuple[str, str, Any]] = []
     for run in rows.runs:
         if run.cell == "prepare":
-            found += [
-                ("corpus", key, value)
-                for key, value in flattened(run.notes.get("counts") or {}).items()
-            ]
+            found += [("corpus", key, value) for key, value in flattened(run.notes.counts).items()]
     for task in rows.tasks:
         seen: dict[str, Any] = {}
         for run in rows.cells(task.name):
-            seen |= flattened(run.notes.get("counts") or {})
-            for note, value in run.notes.items():
+            seen |= flattened(run.notes.counts)
+            notes = run.notes
+            numbers = {**notes.details, "truncated": notes.truncated, "left_out": notes.left_out}
+            for note, value in numbers.items():
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     key = (
                         f"{note} ({run.model or 'controls'})"

@@ -33,7 +33,8 @@ def points(rows: Results) -> pd.DataFrame:
     found = []
     for model in rows.models:
         for run in rows.pretraining(model):
-            unigram = float((run.notes.get("gate") or {}).get("unigram", np.nan))
+            convergence = run.notes.convergence
+            unigram = convergence.unigram_loss if convergence else np.nan
             for point in run.curve:
                 seen = {"text_loss": point["loss"], "unigram": unigram, **point}
                 seen["minus_unigram"] = seen["text_loss"] - seen["unigram"]
@@ -228,7 +229,7 @@ def trials(rows: Results) -> pd.DataFrame:
     named |= set(scaled(rows)["model"])
     found = []
     for model in (model for model in rows.models if model not in named):
-        runs = [run for run in rows.pretraining(model) if run.notes.get("gate")]
+        runs = [run for run in rows.pretraining(model) if run.notes.convergence]
         rate = runs[0].config.get("training", {}).get("learning_rate") if runs else None
         if rate is None:
             continue
@@ -238,7 +239,9 @@ def trials(rows: Results) -> pd.DataFrame:
             for key, value in (runs[0].config.get(section) or {}).items()
             if key not in ("learning_rate", "kind")
         }
-        margin = float(np.mean([float(run.notes["gate"]["margin"]) for run in runs]))
+        margin = float(
+            np.mean([run.notes.convergence.margin for run in runs if run.notes.convergence])
+        )
         found.append(
             {
                 "model": model,

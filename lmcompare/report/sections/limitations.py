@@ -35,7 +35,7 @@ def limits(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]
         )
     lost: Counter[str] = Counter()
     for run in rows.runs:
-        lost[run.model] = max(lost[run.model], int(run.notes.get("left_out") or 0))
+        lost[run.model] = max(lost[run.model], run.notes.left_out or 0)
     lost = +lost
     if lost:
         said = joined(
@@ -90,7 +90,8 @@ def _still_learning(rows: Results) -> list[str]:
     for task in rows.tasks:
         settings = (rows.settings.get("tasks") or {}).get(task.name) or {}
         last = (settings.get("adaptation") or {}).get("epochs")
-        chosen = [(run.notes.get("chosen") or {}).get("epoch") for run in rows.cells(task.name)]
+        trials = [run.notes.trials for run in rows.cells(task.name)]
+        chosen = [one.chosen.get("epoch") for one in trials if one]
         chosen = [epoch for epoch in chosen if epoch is not None]
         if last and chosen and chosen.count(last) >= 0.9 * len(chosen):
             said.append(escape(task.name))
@@ -102,8 +103,8 @@ def _truncated(rows: Results) -> list[str]:
     said = []
     for task in rows.tasks:
         notes = [run.notes for run in rows.cells(task.name)]
-        most = max((one.get("truncated") or 0 for one in notes), default=0)
-        counts: dict[str, int] = next((one["counts"] for one in notes if one.get("counts")), {})
+        most = max((one.truncated or 0 for one in notes), default=0)
+        counts: dict[str, int] = next((one.counts for one in notes if one.counts), {})
         items = sum(counts.get(f"{split}_items", 0) for split in ("train", "validation", "test"))
         if most:
             said.append(

@@ -55,17 +55,17 @@ def chosen(rows: Results) -> list[str]:
     lines = []
     for task in rows.tasks:
         keys: dict[str, None] = {}
-        networks = [run for run in rows.cells(task.name) if run.model and run.notes.get("trials")]
-        for run in networks:
-            keys |= dict.fromkeys(
-                key for key in run.notes.get("chosen") or {} if _was_free(key, run.notes["trials"])
-            )
+        networks = [
+            run.notes.trials for run in rows.cells(task.name) if run.model and run.notes.trials
+        ]
+        for trials in networks:
+            keys |= dict.fromkeys(key for key in trials.chosen if _was_free(key, trials.tried))
         if networks and keys:
-            most = max(len(run.notes["trials"]) for run in networks)
+            most = max(len(trials.tried) for trials in networks)
             what = joined([escape(key.replace("_", " ")) for key in keys])
-            trials = f"{most} trials at most" if most > 1 else "one trial"
+            count = f"{most} trials at most" if most > 1 else "one trial"
             lines.append(
-                f"**{escape(task.name)}**: {what}, for each network by itself, from {trials}."
+                f"**{escape(task.name)}**: {what}, for each network by itself, from {count}."
             )
     return lines
 

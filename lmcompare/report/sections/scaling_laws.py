@@ -56,8 +56,8 @@ def points(rows: Results) -> pd.DataFrame:
                 "tokens": run.costs["corpus_tokens"],
                 "flops": run.costs["training_flops"],
             }
-            gate = run.notes.get("gate") or {}
-            found += [{**about, "of": LOSS, "y": float(gate["loss"])}] if "loss" in gate else []
+            if run.notes.convergence:
+                found.append({**about, "of": LOSS, "y": run.notes.convergence.loss})
             for task in rows.tasks:
                 values = rows.values(task.name, model, PRETRAINED, task.primary)
                 values = values.loc[(values["seed"] == run.seed) & (values["item"] == ""), "value"]

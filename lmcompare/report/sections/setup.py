@@ -158,17 +158,15 @@ def _budget(rows: Results) -> str:
 
 def _checkpoint(rows: Results, model: str, given: dict[str, Any]) -> str:
     said = rows.checkpoint(model)
-    role = next(
-        (run.notes["role"] for run in rows.runs if run.model == model and run.notes.get("role")), ""
-    )
+    role = next((run.notes.role for run in rows.runs if run.model == model and run.notes.role), "")
     text = f"{escape(role)}, " if role else ""
     text += f"checkpoint {code(given['checkpoint'])}"
-    named = given.get("revision") or said.get("commit")
+    named = given.get("revision") or (said.commit if said else None)
     text += f" at {code(named)}" if named else ""
     if said:
-        own = f"a tokenizer of its own of {said['vocabulary']:,}"
-        own = "the shared tokenizer" if said["shared_vocabulary"] else own
-        text += f" ({escape(said['class'])}, {engineering(said['parameters'])} parameters, {own})"
+        own = f"a tokenizer of its own of {said.vocab_size:,}"
+        own = "the shared tokenizer" if said.shared_tokenizer else own
+        text += f" ({escape(said.architecture)}, {engineering(said.parameters)} parameters, {own})"
     return f"{text}, **not controlled**"
 
 
@@ -177,8 +175,8 @@ def objective(rows: Results, model: str) -> str:
     given = rows.settings["models"][model]
     if model in rows.checkpoints:
         return _checkpoint(rows, model, given)
-    notes = next((run.notes for run in rows.pretraining(model)), {})
-    text = f"{escape(notes['role'])}, " if notes.get("role") else ""
+    role = next((run.notes.role for run in rows.pretraining(model)), "")
+    text = f"{escape(role)}, " if role else ""
     text += f"objective {_asked(given['objective'])}"
     for part in ("training", "network"):
         shared = rows.settings.get(part) or {}

@@ -202,17 +202,12 @@ def generation(found: TaskAnalysis) -> Table | None:
 
 def parts(found: TaskAnalysis) -> Table | None:
     """The primary metric of each part of the items: mean over seeds ± standard deviation; None without parts."""
-    mine = {
-        name: frame
-        for name, frame in found.parts.items()
-        if name.split("/")[0] == found.task.primary
-    }
-    if not mine:
+    if not found.parts:
         return None
     everyone = list(found.measured)
     rows = []
-    for name, frame in mine.items():
-        _, kind, part = name.split("/", 2)
+    for name, frame in found.parts.items():
+        kind, part = name.split("/", 1)
         cells = [escape(f"{kind}: {part}".replace("_", " "))]
         for model, condition in everyone:
             values = frame.loc[
@@ -226,16 +221,17 @@ def parts(found: TaskAnalysis) -> Table | None:
         for model, c in everyone
     ]
     numbers = pd.concat(
-        [frame.assign(metric=name) for name, frame in mine.items()], ignore_index=True
+        [frame.assign(metric=found.task.primary, part=part) for part, frame in found.parts.items()],
+        ignore_index=True,
     )
-    columns = ["model", "condition", "seed", "metric", "value"]
+    columns = ["model", "condition", "seed", "metric", "part", "value"]
     return Table(f"parts-{slug(found.task.name)}", headings, rows, numbers[columns])
 
 
 def kinds(found: TaskAnalysis) -> str:
     """Name the kinds of part that ``parts`` shows, as 'class, length'."""
-    mine = [name.split("/")[1] for name in found.parts if name.split("/")[0] == found.task.primary]
-    return escape(", ".join(dict.fromkeys(mine)).replace("_", " "))
+    names = dict.fromkeys(part.split("/")[0] for part in found.parts)
+    return escape(", ".join(names).replace("_", " "))
 
 
 def comparisons(
@@ -303,11 +299,11 @@ def trials(rows: Results, task: str) -> Table | None:
     """Every fine-tuning trial of a task; the one that was chosen on validation is marked."""
     cells, keys = [], []
     for run in rows.cells(task):
-        for trial in run.notes.get("trials") or []:
-            chosen = run.notes.get("chosen") or {}
-            common = set(trial) & set(chosen)
+        for trial in run.notes.trials.tried if run.notes.trials else []:
+            best = run.notes.trials.chosen if run.notes.trials else {}
+            common = set(trial) & set(best)
             cells.append(
-                (run, trial, bool(common) and all(trial[key] == chosen[key] for key in common))
+                (run, trial, bool(common) and all(trial[key] == best[key] for key in common))
             )
             keys += [key for key in trial if key not in keys]
     if not cells:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lmcompare.core.records import Convergence
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections.budget import (
     counts,
@@ -58,9 +59,9 @@ def test_fingerprints_come_in_the_order_of_the_pipeline(rows: Results) -> None:
 def test_every_pretraining_has_its_gate(rows: Results) -> None:
     table = gate(rows)
     assert table is not None and [row[-1] for row in table.rows] == ["passed"] * 6
-    failed = {"loss": 6.7, "unigram": 6.8, "margin": 0.1, "passed": False}
+    failed = Convergence(6.7, 6.8, 0.3)
     runs = [
-        replace(run, notes={**run.notes, "gate": failed}) if run.notes.get("gate") else run
+        replace(run, notes=replace(run.notes, convergence=failed)) if run.notes.convergence else run
         for run in rows.runs
     ]
     table = gate(replace(rows, runs=runs))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lmcompare.core.records import Convergence
 from lmcompare.report.analysis import Comparison, TaskAnalysis, analyze
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections.budget import budget, matched
@@ -112,9 +113,9 @@ def test_scale_and_seeds(rows: Results) -> None:
 
 def test_gates(rows: Results) -> None:
     assert gates(rows).startswith("Every network passed the gate")
-    failed = {"loss": 6.7, "unigram": 6.8, "margin": 0.1, "passed": False}
+    failed = Convergence(6.7, 6.8, 0.3)
     runs = [
-        replace(run, notes={**run.notes, "gate": failed})
+        replace(run, notes=replace(run.notes, convergence=failed))
         if run.cell == "pretrain/masked/2"
         else run
         for run in rows.runs

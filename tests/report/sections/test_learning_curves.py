@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from lmcompare.core.records import Convergence
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections import budget as parity
 from lmcompare.report.sections import learning_curves as curves
@@ -30,7 +31,7 @@ def searched(rows: Results) -> Results:
             models[model] = {"objective": objective}
             for run in rows.pretraining(objective["kind"]):
                 margin = 0.5 + 0.1 * place - 0.05 * abs(number - 2)
-                notes = {**run.notes, "gate": {**run.notes["gate"], "margin": margin}}
+                notes = replace(run.notes, convergence=Convergence(7.0 - margin, 7.0, 0.3))
                 config = {
                     "objective": objective,
                     "network": {"width": 64},

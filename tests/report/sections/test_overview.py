@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lmcompare.core.errors import InputError
+from lmcompare.core.records import TaskInfo
 from lmcompare.report import summary as across_folders
 from lmcompare.report import write
 from lmcompare.report.analysis import MeasuredModel, TaskAnalysis, analyze
@@ -160,15 +161,9 @@ def test_no_interval_goes_beyond_what_a_metric_can_be(
     synthetic: Callable[..., Any], tmp_path: Path
 ) -> None:
     made = synthetic()
-    about = {
-        "primary_metric": "spearman",
-        "better": "higher",
-        "per_item": {"spearman": ("nll", "")},
-    }
+    info = TaskInfo("x", "", "spearman", "higher", (), 0.0, {"spearman": ("nll", "")}, "")
     made.runs = [
-        replace(run, notes={**run.notes, "task": about, "route": "cosine"})
-        if run.task == "sentiment"
-        else run
+        replace(run, notes=replace(run.notes, task=info)) if run.task == "sentiment" else run
         for run in made.runs
     ]
     made.records = [replace(r, value=r.value * 1.4) if r.seed == 2 else r for r in made.records]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmcompare.core.records import Record, to_frame
+from lmcompare.core.records import Convergence, Record, to_frame
 from lmcompare.report.page import Page
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections import learning_curves as curves
@@ -47,7 +47,9 @@ def grown(
                         "corpus_tokens": float(read_tokens),
                         "training_flops": flops,
                     }
-                    notes = {**run.notes, "gate": {**run.notes["gate"], "loss": 2 * y}}
+                    assert run.notes.convergence is not None
+                    convergence = replace(run.notes.convergence, loss=2 * y)
+                    notes = replace(run.notes, convergence=convergence)
                     cell = f"pretrain/{model}/{run.seed}"
                     more: dict[str, Any] = {
                         "notes": notes,
@@ -147,9 +149,7 @@ def test_a_network_that_learnt_nothing_is_named_beside_the_laws(rows: Results) -
     )
     model = page.rows.models[0]
     runs = [
-        replace(
-            run, notes={**run.notes, "gate": {**run.notes["gate"], "margin": 0.1, "passed": False}}
-        )
+        replace(run, notes=replace(run.notes, convergence=Convergence(6.7, 6.8, 0.3)))
         if run.model == model
         else run
         for run in page.rows.runs

@@ -63,9 +63,10 @@ def rich(synthetic: Maker, tmp_path: Path) -> tuple[Results, list[TaskAnalysis]]
                     seed,
                     "continuation",
                     "pretrained",
-                    f"bits_per_token/position/{part}",
+                    "bits_per_token",
                     value,
                     exactness,
+                    part=f"position/{part}",
                 )
             for tokens in (8, 64):
                 for metric, factor in (("latency_p50", 1.0), ("latency_p95", 1.5)):
@@ -75,8 +76,9 @@ def rich(synthetic: Maker, tmp_path: Path) -> tuple[Results, list[TaskAnalysis]]
                         seed,
                         "continuation",
                         "pretrained",
-                        f"{metric}/tokens/{tokens}",
+                        metric,
                         value,
+                        part=f"tokens/{tokens}",
                     )
     made.runs = [
         replace(run, costs={**run.costs, "epochs": 3.0}) if run.task == "pretraining" else run
@@ -249,7 +251,7 @@ def varied(
         tasks[name] |= {} if key == "mask" else {key: value}
         copies.append(replace(found, task=replace(found.task, name=name)))
     runs = [
-        replace(run, task=name, notes={**run.notes, "counts": {"train_items": 7 * (place + 1)}})
+        replace(run, task=name, notes=replace(run.notes, counts={"train_items": 7 * (place + 1)}))
         for place, name in enumerate(tasks)
         for run in rows.runs
         if run.task == found.task.name
@@ -335,10 +337,7 @@ def test_what_the_right_side_is_worth(synthetic: Maker, tmp_path: Path) -> None:
     made = synthetic(items=40)
     for run in made.runs:
         if run.task == "continuation":
-            per_item = run.notes["task"]["per_item"] | {
-                "bits_per_byte_left": ("bits_left", "bytes")
-            }
-            run.notes["task"] = run.notes["task"] | {"per_item": per_item}
+            run.notes.task.per_item["bits_per_byte_left"] = ("bits_left", "bytes")
     size = {r.item: r.value for r in made.records if r.metric == "bytes"}
     for record in [
         r
