@@ -17,13 +17,12 @@ from lmcompare.generation import fill_spans as gaps
 from lmcompare.generation import generate as texts
 from lmcompare.generation.generate import GeneratedTexts as GeneratedTexts
 from lmcompare.models import checkpoints
-from lmcompare.models import network as networks
 from lmcompare.models.batch_tensors import check_device
 from lmcompare.models.checkpoint_files import OBJECTIVE_FILE
-from lmcompare.models.families import context_of
-from lmcompare.models.network import Network
-from lmcompare.models.pretrained_objectives import FRAMED
-from lmcompare.objectives import Objective, Role, parse
+from lmcompare.models.families import context_length
+from lmcompare.models.network import Network, load_network, save_network
+from lmcompare.models.pretrained_objectives import PRETRAINED
+from lmcompare.objectives import Objective, Role, parse_objective
 from lmcompare.scoring import embeddings as states
 from lmcompare.scoring import log_likelihood as scores
 from lmcompare.scoring import model_protocol as verbs
@@ -68,7 +67,7 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.objective = objective
         self.batch_tokens = batch_tokens
-        self.context = context_of(network.transformer.config) if context is None else context
+        self.context = context_length(network.transformer.config) if context is None else context
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **settings: Any) -> Self:
@@ -111,9 +110,9 @@ class LanguageModel:
         known = objective is None or (
             isinstance(objective, Objective) and not isinstance(objective, type)
         )
-        objective = objective if known else parse(objective)
+        objective = objective if known else parse_objective(objective)
         return _as_face(
-            cls, *checkpoints.assemble(transformer, tokenizer, role, objective), **settings
+            cls, *checkpoints.wrap_transformer(transformer, tokenizer, role, objective), **settings
         )
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -128,9 +127,9 @@ class LanguageModel:
                 f"{folder}: wanted a folder, or a path where one can be made, got a file"
             )
         with _without_bars():
-            networks.save(self.network, folder)
+            save_network(self.network, folder)
         self.tokenizer.save(folder)
-        if not isinstance(self.objective, FRAMED):
+        if not isinstance(self.objective, PRETRAINED):
             (folder / OBJECTIVE_FILE).write_text(json.dumps(plain(self.objective)))
 
     # What it is asked: each of these is a function of the room ``verbs``, which takes the model first.
@@ -252,12 +251,14 @@ def _open(
         check_device(settings["device"])
     with _without_bars():
         if (folder / OBJECTIVE_FILE).is_file():
-            with checkpoints.refusing(str(folder)):
-                objective = parse(json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8")))
-                network = networks.load(folder, objective.role, checkpoints.dtype_of(dtype))
+            with checkpoints.readable_errors(str(folder)):
+                objective = parse_objective(
+                    json.loads((folder / OBJECTIVE_FILE).read_text(encoding="utf-8"))
+                )
+                network = load_network(folder, objective.role, checkpoints.torch_dtype(dtype))
                 tokenizer = Tokenizer.load(folder)
             return _as_face(cls, network, tokenizer, objective, **settings)
-        transformer, hf_tokenizer, role = checkpoints.read(
+        transformer, hf_tokenizer, role = checkpoints.load_checkpoint(
             name_or_path,
             face=cls.face,
             revision=revision,
@@ -265,7 +266,7 @@ def _open(
             trust_remote_code=trust_remote_code,
             allow_pickle=allow_pickle,
         )
-    return _as_face(cls, *checkpoints.assemble(transformer, hf_tokenizer, role), **settings)
+    return _as_face(cls, *checkpoints.wrap_transformer(transformer, hf_tokenizer, role), **settings)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import lmcompare
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.language_model import CausalLM, LanguageModel, MaskedLM, Seq2SeqLM, load
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 
 FACES = {"causal": CausalLM, "masked": MaskedLM, "seq2seq": Seq2SeqLM}
@@ -26,7 +26,7 @@ PAIRS = [
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
 def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, tokenizer.special, seed=1)
+    network = build_network(small, objective.role, tokenizer.special, seed=1)
     return FACES[request.param](network, tokenizer, objective)
 
 
@@ -186,14 +186,14 @@ def test_generates_text(model):
 
 def test_network_settings_are_checked(tokenizer):
     with pytest.raises(InputError, match="network.heads"):
-        networks.build(
+        build_network(
             settings.NetworkSettings(width=30, heads=4), "decoder", tokenizer.special, seed=1
         )
 
 
 def test_weights_that_are_not_there_are_not_made_up(tokenizer, small, tmp_path):
     """A part without weights was read as a random one; a missing file was the library's own traceback."""
-    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    network = build_network(small, "decoder", tokenizer.special, seed=1)
     CausalLM(network, tokenizer, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     state = load_file(weights)
@@ -217,7 +217,7 @@ def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(
     tokenizer, small, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
-    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    network = build_network(small, "decoder", tokenizer.special, seed=1)
     CausalLM(network, tokenizer, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
     described = json.loads((tmp_path / "config.json").read_text())
     described |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}
@@ -267,7 +267,7 @@ def test_an_objective_is_not_for_a_network_of_another_family(tokenizer):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there(tokenizer, small, tmp_path):
     model = CausalLM(
-        networks.build(small, "decoder", tokenizer.special, seed=1),
+        build_network(small, "decoder", tokenizer.special, seed=1),
         tokenizer,
         OBJECTIVES["causal"](),
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lmcompare.adaptation.heads import Answers, Head, HeadBatch
 from lmcompare.core.example import Example, Ids, collate
 from lmcompare.language_model import LanguageModel
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.models.pooling import place_of
 from lmcompare.tasks.base import TokenizedSplit
 
@@ -123,7 +123,7 @@ def each(
 ) -> Answers:
     """Return what ``ask`` says of each item, in order, asked in batches of items of like length."""
     found: Answers = [np.empty(0)] * len(items.part.rows)
-    with evaluating(module):
+    with evaluation_mode(module):
         for group, reading in items.by_length(network.device):
             for i, answer in zip(group, ask(reading), strict=True):
                 found[i] = answer

@@ -27,8 +27,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from lmcompare.core import settings
 from lmcompare.core.example import SpecialTokens
 from lmcompare.execution.machine import ALLOCATOR, default_workers, worker_environment
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors
+from lmcompare.models.network import BatchTensors, build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.batches import TrainingBatches
 from lmcompare.training.loop import train
@@ -63,7 +62,7 @@ def train_plainly(
     device: str,
 ) -> None:
     """Train with a plain loop."""
-    fresh = networks.build(network, steps.objective.role, special, seed=1)
+    fresh = build_network(network, steps.objective.role, special, seed=1)
     config = fresh.transformer.config
     for part in (config, getattr(config, "encoder", config), getattr(config, "decoder", config)):
         part._attn_implementation = "eager"
@@ -93,7 +92,7 @@ def train_ours(
     device: str,
 ) -> None:
     """Train with our loop."""
-    fresh = networks.build(network, steps.objective.role, special, seed=1)
+    fresh = build_network(network, steps.objective.role, special, seed=1)
     blocks = SimpleNamespace(
         train=steps.rows, validation=steps.rows[:1], unigram=np.zeros(len(special.word_starts))
     )

@@ -20,8 +20,8 @@ from lmcompare.data.sources._files import filled
 from lmcompare.evaluation.harness import Experiment, Harness
 from lmcompare.evaluation.harness import PreparedData as PreparedData
 from lmcompare.language_model import LanguageModel, load
-from lmcompare.models import network as networks
-from lmcompare.models.checkpoint_files import downloaded, fingerprint, is_local
+from lmcompare.models.checkpoint_files import cached_folder, fingerprint, is_local
+from lmcompare.models.network import build_network, reinitialize
 from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.budget import peak_memory, reset_peak_memory
@@ -178,12 +178,12 @@ def _measure_checkpoint(
     name = filled(side.checkpoint)
     model = load(name, revision=side.revision)
     if cell.condition == "scratch":
-        network = networks.afresh(model.network, cell.seed)
+        network = reinitialize(model.network, cell.seed)
         model = type(model)(network, model.tokenizer, model.objective, context=model.context)
     model.network.to(_device(place.device))
     context = min(experiment.blocks.length, model.context or experiment.blocks.length)
     tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
-    hub = None if is_local(name) else downloaded(name, side.revision)
+    hub = None if is_local(name) else cached_folder(name, side.revision)
     checkpoint = CheckpointInfo(
         architecture=type(model.network.transformer).__name__,
         vocab_size=model.tokenizer.size,
@@ -242,7 +242,7 @@ WORK = {"prepare": _prepare, "pretrain": _pretrain, "task": _measure, "control":
 def fresh(experiment: Experiment, cell: Cell, data: PreparedData) -> LanguageModel:
     """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
     objective: Objective = experiment.models[cell.model].objective
-    network = networks.build(
+    network = build_network(
         experiment.network_of(cell.model), objective.role, data.tokenizer.special, seed=cell.seed
     )
     return LanguageModel(network, data.tokenizer, objective)

@@ -14,7 +14,13 @@ from lmcompare.data.sources._files import filled
 from lmcompare.execution.cell_keys import cell_key
 from lmcompare.execution.source_checks import missing_columns, missing_labels, parts_with_source
 from lmcompare.experiments.experiment import Experiment
-from lmcompare.models.checkpoint_files import check, check_name, downloaded, fingerprint, is_local
+from lmcompare.models.checkpoint_files import (
+    cached_folder,
+    check_folder,
+    check_hub_name,
+    fingerprint,
+    is_local,
+)
 
 
 def plan(experiment: Experiment) -> list[Cell]:
@@ -154,13 +160,13 @@ def _checkpoint(model: ModelSettings, path: str, problems: list[str]) -> Any:
                 return None
             folder: Path | None = Path(name)
         else:
-            check_name(name)
-            folder = downloaded(name, model.revision)
-        if folder is not None and not check(folder):
+            check_hub_name(name)
+            folder = cached_folder(name, model.revision)
+        if folder is not None and not check_folder(folder):
             # The name of the class does not tell, so transformers must: slow to import.
-            from lmcompare.models.checkpoints import check_type
+            from lmcompare.models.checkpoints import role_of_folder
 
-            check_type(folder)
+            role_of_folder(folder)
     except InputError as error:
         problems += [f"{path}: {problem}" for problem in error.problems]
         return None
@@ -174,7 +180,7 @@ def pending_downloads(experiment: Experiment) -> list[str]:
     lines = []
     for model, settings in experiment.models.items():
         name = settings.checkpoint and filled(settings.checkpoint)
-        if name is None or is_local(name) or downloaded(name, settings.revision) is not None:
+        if name is None or is_local(name) or cached_folder(name, settings.revision) is not None:
             continue
         needs = "which needs the network"
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):

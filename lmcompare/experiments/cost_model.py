@@ -8,7 +8,7 @@ import numpy as np
 
 from lmcompare.core import settings
 from lmcompare.core.example import Batch, Example, SpecialTokens, collate
-from lmcompare.objectives import Objective, Role, learn_block
+from lmcompare.objectives import Objective, Role, sequence_example
 
 COSTS = {
     "tokens": "corpus tokens read",
@@ -52,7 +52,7 @@ class Experiment(Protocol):
 
 
 def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -> dict[str, int]:
-    """Count the parameters that ``networks.build`` makes: 'parameters' and 'parameters_without_embeddings'.
+    """Count the parameters that ``build_network`` makes: 'parameters' and 'parameters_without_embeddings'.
 
     A layer has four projections of the attention, three matrices of the gated feed-forward and four norms; a layer of
     the decoder of an encoder-decoder has four projections and two norms more, of its cross-attention. All roles have
@@ -197,7 +197,7 @@ def _asked(
             tokens = rng.choice(special.ordinary, length)
             # Multiples of the golden ratio: however many blocks there are, they are spread over all of training.
             examples.append(
-                learn_block(
+                sequence_example(
                     objective,
                     tokens,
                     special,

@@ -12,7 +12,7 @@ from lmcompare.core.registry import Registry
 from lmcompare.data import SOURCES
 from lmcompare.data.sources import _files as files
 from lmcompare.experiments.yaml import Tree, shown
-from lmcompare.objectives import OBJECTIVES, with_parts
+from lmcompare.objectives import OBJECTIVES, resolve_parts
 
 T = TypeVar("T")
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
@@ -84,7 +84,7 @@ def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) ->
     for key in set(sections) & set(settings_given):
         settings_given[key] = _section(sections[key], settings_given[key], f"{path}.{key}", found)
     if registry is OBJECTIVES:
-        settings_given = with_parts(
+        settings_given = resolve_parts(
             settings_given, path, lambda part, where: plugin(registry, part, where, found)
         )
     others: list[str] = []

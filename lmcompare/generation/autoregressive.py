@@ -21,7 +21,7 @@ from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsW
 from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.generation import DecodedTokens, gumbel
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
 
 
@@ -206,7 +206,7 @@ def again(
     new: list[list[int]] = [[] for _ in begun]
     shut = torch.full((len(special.word_starts),), -torch.inf)
     shut[torch.from_numpy(free)] = 0.0
-    with evaluating(network):
+    with evaluation_mode(network):
         while len(new[0]) < length and not all(row[-1:] == [special.eos] for row in new):
             rows = [
                 np.append(e.inputs, row).astype(np.int64) for e, row in zip(begun, new, strict=True)
@@ -274,7 +274,7 @@ def generate(
         **settings,
     )
     try:
-        with evaluating(network):
+        with evaluation_mode(network):
             output: Tensor = transformer.generate(**arguments)
     finally:
         transformer.generation_config = kept

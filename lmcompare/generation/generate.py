@@ -13,8 +13,8 @@ from lmcompare.generation import infilling as holes
 from lmcompare.generation.autoregressive import check, left_to_right
 from lmcompare.generation.unmask import unmasking
 from lmcompare.generation.unmasking import not_masked
-from lmcompare.models import visibility as seeing
 from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq
+from lmcompare.models.visibility import Visibility, measure_visibility
 from lmcompare.scoring.model_protocol import Model, one, several
 from lmcompare.scoring.requests import fitting
 from lmcompare.scoring.scorer import ids_of
@@ -187,7 +187,7 @@ def infill(model: Model, text: str, **settings: Any) -> holes.InfilledText:
     )
 
 
-def visibility(model: Model, text: str) -> seeing.Visibility:
+def visibility(model: Model, text: str) -> Visibility:
     """Measure which output sees which input on what training asks of this text: see ``lmcompare.models.visibility``.
 
     An encoder-decoder of the plain form is asked for the text, given the text.
@@ -205,7 +205,7 @@ def visibility(model: Model, text: str) -> seeing.Visibility:
     else:
         example = model.objective.training_example(tokens, special, np.random.default_rng(0))
     example = fitting(example, model.context, "text")
-    return seeing.visibility(model.network, example, special, batch_tokens=model.batch_tokens)
+    return measure_visibility(model.network, example, special, batch_tokens=model.batch_tokens)
 
 
 def _most_new(model: Model, prompts: Sequence[Ids]) -> int:

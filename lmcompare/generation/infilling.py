@@ -97,7 +97,7 @@ def infill(
     lengths = _lengths(lengths)
     special = tokenizer.special
     while isinstance(objective, Composed):
-        objective = objective.answering
+        objective = objective.inference_objective
     if isinstance(objective, PretrainedSeq2Seq) and not objective.fills:
         raise InputError(
             "infill: wanted a model that learnt to fill holes (masked, T5's sentinels, BART) or continues a text "

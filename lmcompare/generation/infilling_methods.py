@@ -19,7 +19,7 @@ from lmcompare.generation.autoregressive import (
 from lmcompare.generation.constraints import SpanConstraint, TemplateConstraint
 from lmcompare.generation.infilling_template import InfillingTemplate
 from lmcompare.generation.unmasking import fill
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
 from lmcompare.scoring.requests import fitting
 
@@ -324,7 +324,7 @@ class InfillingRequest:
             "full" if like is None else like.attention,
         )
         fitting(example, self.context, "text")
-        with evaluating(self.network):
+        with evaluation_mode(self.network):
             batch = BatchTensors.of(collate([example], self.special.pad), self.network.device)
             return -float(self.network(batch).double().sum())
 

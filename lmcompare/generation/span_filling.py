@@ -10,7 +10,7 @@ import torch
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.generation import DecodedTokens
 from lmcompare.generation.unmasking import fill
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
 from lmcompare.scoring.span_requests import SpanRequest, ask_gap
 
@@ -49,7 +49,7 @@ def fill_gaps(
     free = torch.from_numpy(special.ordinary)
     order = sorted(range(len(contexts)), key=lambda i: len(asked[i].inputs))
     start = time.perf_counter()
-    with evaluating(network):
+    with evaluation_mode(network):
         for first in range(0, len(order), batch):
             group = order[first : first + batch]
             said = np.zeros((len(group), 0), dtype=np.int64)

@@ -12,7 +12,7 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
 from lmcompare.generation import DecodedTokens, gumbel
 from lmcompare.generation.autoregressive import check
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 
 Places = NDArray[np.bool_]
 _ROWS = 64  # whose logits are turned into float64 at once: with 100,000 ids, 50 MB
@@ -245,7 +245,7 @@ def fill(
     scores = [np.array([])] * len(examples)
     exactness, calls, start = "chain", 0, time.perf_counter()
     order = sorted(range(len(examples)), key=lambda i: len(examples[i].inputs))
-    with evaluating(network):
+    with evaluation_mode(network):
         for first in range(0, len(order), batch):
             group = order[first : first + batch]
             begun = collate([examples[i] for i in group], special.pad)

@@ -30,7 +30,7 @@ Example:
     load("bertscore").compute(predictions=["a good film"], references=["a fine film"], model="path/to/roberta-large")
 """
 _CITATION = """\
-Zhang, Kishore, Wu, Weinberger & Artzi (2020). BERTScore: evaluating text generation with BERT. ICLR. arXiv:1904.09675.
+Zhang, Kishore, Wu, Weinberger & Artzi (2020). BERTScore: evaluation_mode text generation with BERT. ICLR. arXiv:1904.09675.
 Computed by bert-score.
 """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.objectives import Role, parse
+from lmcompare.objectives import Role, parse_objective
 
 OBJECTIVE_FILE = "lmcompare.json"
 """Beside the weights of a network of ours: which objective trained them."""
@@ -61,10 +61,10 @@ def is_local(name: str | Path) -> bool:
     )
 
 
-def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None:
+def role_from_config(described: Mapping[str, Any], architecture: str) -> Role | None:
     """Return what a model is, as far as its config and the name of its class tell; None if they do not.
 
-    >>> role_by_name({"model_type": "bert"}, "BertForMaskedLM"), role_by_name({"model_type": "bert"}, "BertModel")
+    >>> role_from_config({"model_type": "bert"}, "BertForMaskedLM"), role_from_config({"model_type": "bert"}, "BertModel")
     ('encoder', None)
 
     Raises:
@@ -93,11 +93,11 @@ def role_by_name(described: Mapping[str, Any], architecture: str) -> Role | None
     return "decoder"
 
 
-def check(folder: Path) -> bool:
+def check_folder(folder: Path) -> bool:
     """Refuse a folder that ``load`` would refuse, as far as that shows without reading weights.
 
     Returns:
-        Whether its class is known to be served; if not, transformers must be asked (``checkpoints.check_type``).
+        Whether its class is known to be served; if not, transformers must be asked (``checkpoints.role_of_folder``).
 
     Raises:
         InputError: all that is wrong: no such folder, no config, no safetensors, no tokenizer, a refused type.
@@ -122,9 +122,11 @@ def check(folder: Path) -> bool:
     known = (folder / OBJECTIVE_FILE).is_file()
     try:
         if known:
-            parse(_mapping(folder / OBJECTIVE_FILE))
+            parse_objective(_mapping(folder / OBJECTIVE_FILE))
         elif not described.get("auto_map"):
-            known = role_by_name(described, (described.get("architectures") or [""])[0]) is not None
+            known = (
+                role_from_config(described, (described.get("architectures") or [""])[0]) is not None
+            )
     except InputError as error:
         problems += [f"{folder}: {problem}" for problem in error.problems]
     if problems:
@@ -142,7 +144,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     return found
 
 
-def check_name(name: str) -> None:
+def check_hub_name(name: str) -> None:
     """Refuse what cannot be the name of a repository of the hub, ``org/name``; the hub is not asked.
 
     Raises:
@@ -158,7 +160,7 @@ def check_name(name: str) -> None:
         ) from error
 
 
-def downloaded(name: str, revision: str | None = None) -> Path | None:
+def cached_folder(name: str, revision: str | None = None) -> Path | None:
     """Return the folder in which a repository of the hub lies since it was last read, if it was; nothing is fetched."""
     from huggingface_hub import try_to_load_from_cache
 

@@ -28,10 +28,10 @@ from transformers.utils import logging as library_logging
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.marian_tokenizer import MarianTokenizer
 from lmcompare.data.tokenizer import Tokenizer
-from lmcompare.models.checkpoint_files import GONE, TOKENIZER_FILES, is_local, role_by_name
-from lmcompare.models.families import objective_of, own_role
+from lmcompare.models.checkpoint_files import GONE, TOKENIZER_FILES, is_local, role_from_config
+from lmcompare.models.families import configured_role, pretrained_objective
 from lmcompare.models.network import Network
-from lmcompare.models.pretrained_objectives import PretrainedObjective
+from lmcompare.models.pretrained_objectives import TextFrame
 from lmcompare.models.sanity_checks import check_answers, check_causal
 from lmcompare.objectives import Objective, Role
 
@@ -62,7 +62,7 @@ DTYPES = {
 }
 
 
-def dtype_of(name: str | torch.dtype) -> Any:
+def torch_dtype(name: str | torch.dtype) -> Any:
     """Return torch's dtype of that name, or the dtype itself; 'auto' is that of the checkpoint.
 
     Raises:
@@ -93,7 +93,7 @@ def role_of(config: Any, architecture: str) -> Role:
     told |= {
         key: getattr(config, key, False) for key in ("is_encoder_decoder", "is_decoder", "causal")
     }
-    named = role_by_name(told, architecture)
+    named = role_from_config(told, architecture)
     if named is not None:
         return named
     for role in ("encoder", "decoder"):
@@ -104,7 +104,7 @@ def role_of(config: Any, architecture: str) -> Role:
     )
 
 
-def read(
+def load_checkpoint(
     name: str | Path,
     *,
     face: Role | None = None,
@@ -139,7 +139,7 @@ def read(
         "trust_remote_code": trust_remote_code,
     }
     where |= {} if revision is None else {"revision": revision}
-    with refusing(path):
+    with readable_errors(path):
         config, role = _typed(path, where)
         kind, architecture = config.model_type, (getattr(config, "architectures", None) or [""])[0]
         if face not in (None, role):
@@ -162,7 +162,7 @@ def read(
         model, report = AUTO[role].from_pretrained(
             path,
             config=config,
-            dtype=dtype_of(dtype),
+            dtype=torch_dtype(dtype),
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
             **where,
@@ -183,13 +183,13 @@ def read(
     return model.eval(), tokenizer, role
 
 
-def check_type(folder: Path) -> Role:
+def role_of_folder(folder: Path) -> Role:
     """Return the role of the checkpoint in a folder, by its config alone.
 
     Raises:
-        InputError: no class that ``read`` serves.
+        InputError: no class that ``load_checkpoint`` serves.
     """
-    with refusing(str(folder)):
+    with readable_errors(str(folder)):
         return _typed(str(folder), {"local_files_only": True, "trust_remote_code": False})[1]
 
 
@@ -208,7 +208,7 @@ def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
     return config, role_of(config, (getattr(config, "architectures", None) or [""])[0])
 
 
-def assemble(
+def wrap_transformer(
     transformer: Any, hf_tokenizer: Any, role: Role | None, objective: Objective | None = None
 ) -> tuple[Network, Tokenizer, Objective]:
     """Return the network, the tokenizer and the objective of a checkpoint, or of a network that we trained.
@@ -238,12 +238,12 @@ def assemble(
             raise InputError(
                 f"tokenizer: wanted at most the {size} ids that {name} has states for, got {tokenizer.size}"
             )
-    role = own_role(transformer.config) if role is None else role
+    role = configured_role(transformer.config) if role is None else role
     if objective is None:
-        objective = objective_of(
+        objective = pretrained_objective(
             transformer.config,
             role,
-            PretrainedObjective(*tokenizer.frame),
+            TextFrame(*tokenizer.frame),
             tokenizer.special,
             getattr(
                 getattr(transformer, "generation_config", None), "decoder_start_token_id", None
@@ -270,7 +270,7 @@ def _known_types() -> set[str]:
 
 
 @contextmanager
-def refusing(path: str) -> Iterator[None]:
+def readable_errors(path: str) -> Iterator[None]:
     """Say in one sentence what the library says in a traceback, and keep its own report back."""
     try:
         with _quiet():

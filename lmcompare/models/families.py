@@ -29,9 +29,9 @@ from lmcompare.core.example import SpecialTokens
 from lmcompare.models.pretrained_objectives import (
     PretrainedCausal,
     PretrainedMasked,
-    PretrainedObjective,
     PretrainedSeq2Seq,
     PretrainedSpanCorruption,
+    TextFrame,
 )
 from lmcompare.objectives import Objective, Role
 
@@ -52,12 +52,8 @@ PADDED_POSITIONS = frozenset(
 """Model types whose positions are counted from the id of padding, and one: RoBERTa reads 512 of its 514."""
 
 
-def objective_of(
-    config: Any,
-    role: Role,
-    frame: PretrainedObjective,
-    special: SpecialTokens,
-    start: int | None = None,
+def pretrained_objective(
+    config: Any, role: Role, frame: TextFrame, special: SpecialTokens, start: int | None = None
 ) -> Objective:
     """Return how a checkpoint is asked.
 
@@ -94,7 +90,7 @@ def decoder_start(config: Any, special: SpecialTokens) -> int:
     return special.pad if found is None else int(found)
 
 
-def own_role(config: Any) -> Role:
+def configured_role(config: Any) -> Role:
     """Return the mask that a network of ours applies by itself, as its config says.
 
     A stack trained on several objectives serves those of the other mask, too.
@@ -104,13 +100,13 @@ def own_role(config: Any) -> Role:
     return "encoder" if getattr(config, "is_causal", True) is False else "decoder"
 
 
-def context_of(config: Any) -> int | None:
+def context_length(config: Any) -> int | None:
     """Return how many tokens, special ones included, a network may read at once; None: any number.
 
     >>> from types import SimpleNamespace as Config
-    >>> context_of(Config(model_type="roberta", max_position_embeddings=514, pad_token_id=1))
+    >>> context_length(Config(model_type="roberta", max_position_embeddings=514, pad_token_id=1))
     512
-    >>> context_of(Config(model_type="t5", n_positions=512)) is None
+    >>> context_length(Config(model_type="t5", n_positions=512)) is None
     True
     """
     if config.model_type in RELATIVE:

@@ -31,7 +31,7 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, SpecialTokens
 from lmcompare.models.batch_tensors import BatchTensors as BatchTensors
-from lmcompare.models.families import own_role
+from lmcompare.models.families import configured_role
 from lmcompare.objectives import Role
 
 # Gemma-2 refuses 'sdpa' by name because that kernel has no soft-capping. Our blocks have none, so it is right for them.
@@ -51,7 +51,7 @@ class Network(nn.Module):
     def __init__(self, transformer: Any, role: Role) -> None:
         super().__init__()
         self.transformer = transformer
-        # Else `evaluating` would leave a checkpoint, which comes without dropout, with it.
+        # Else `evaluation_mode` would leave a checkpoint, which comes without dropout, with it.
         self.train(transformer.training)
         self.role = role
         self._asked: Tensor | None = None
@@ -200,7 +200,7 @@ def _without_cache(module: nn.Module) -> dict[str, Any]:
 
 
 @contextmanager
-def evaluating(network: torch.nn.Module) -> Iterator[None]:
+def evaluation_mode(network: torch.nn.Module) -> Iterator[None]:
     """Switch to evaluation, without gradients, and back."""
     was = network.training
     network.eval()
@@ -244,7 +244,7 @@ def compiled(network: Network) -> Iterator[None]:
         torch.compiler.reset()  # else the next network's shapes count towards torch's limit of recompilations
 
 
-def build(
+def build_network(
     network: settings.NetworkSettings, role: Role, special: SpecialTokens, seed: int
 ) -> Network:
     """Build a fresh network: the Gemma-2 block (Gemma Team 2024, section 2) without soft-capping or sliding windows.
@@ -310,7 +310,7 @@ def build(
     return Network(transformer, role)
 
 
-def afresh(network: Network, seed: int) -> Network:
+def reinitialize(network: Network, seed: int) -> Network:
     """Return a network of the same class and config, from random initialisation: what it was before it was trained.
 
     Args:
@@ -336,7 +336,7 @@ def share_embeddings(transformer: Any) -> None:
     encoder.embed_tokens.weight = decoder.embed_tokens.weight
 
 
-def save(network: Network, folder: Path) -> None:
+def save_network(network: Network, folder: Path) -> None:
     """Write weights (safetensors) and config so that plain transformers reads the same network.
 
     A shared table is written under each of its names: transformers does not know that our encoder-decoder shares it.
@@ -348,12 +348,12 @@ def save(network: Network, folder: Path) -> None:
     network.transformer.save_pretrained(folder, state_dict=state)
 
 
-def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Network:
-    """Read a network that ``save`` wrote.
+def load_network(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Network:
+    """Read a network that ``save_network`` wrote.
 
     Args:
         folder: where it lies.
-        role: that of the objective, which the network must be able to serve; its own is ``families.own_role``.
+        role: that of the objective, which the network must be able to serve; its own is ``families.configured_role``.
         dtype: of the weights.
 
     Raises:
@@ -364,7 +364,7 @@ def load(folder: Path, role: Role, dtype: torch.dtype = torch.float32) -> Networ
             f"{folder}: no network there (wanted a folder with config.json and model.safetensors)"
         )
     where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    own = own_role(AutoConfig.from_pretrained(folder, **where))
+    own = configured_role(AutoConfig.from_pretrained(folder, **where))
     if (own == "encoder-decoder") != (role == "encoder-decoder"):
         raise InputError(f"{folder}: wanted a network for the role {role!r}, got one for {own!r}")
     cls: Any = AutoModelForSeq2SeqLM if own == "encoder-decoder" else Gemma2ForCausalLM

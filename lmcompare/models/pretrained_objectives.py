@@ -23,11 +23,11 @@ def _nothing(count: int) -> Ids:
 
 
 @dataclass(frozen=True)
-class PretrainedObjective:
+class TextFrame:
     """What a tokenizer puts around a text: ([CLS], [SEP]), (<s>, </s>), (bos), (eos), or nothing.
 
     >>> example = Example(np.array([5, 4]), np.array([-100, 6]))
-    >>> framed = PretrainedObjective((1,), (2, 3)).around(example)
+    >>> framed = TextFrame((1,), (2, 3)).around(example)
     >>> framed.inputs.tolist(), framed.targets.tolist()
     ([1, 5, 4, 2, 3], [-100, -100, 6, -100, -100])
     """
@@ -52,12 +52,12 @@ class PretrainedObjective:
 class PretrainedCausal:
     """A causal checkpoint.
 
-    >>> gpt2 = PretrainedCausal(PretrainedObjective(), start=1)
+    >>> gpt2 = PretrainedCausal(TextFrame(), start=1)
     >>> [one.inputs.tolist() for prompt in ([5], []) for one in gpt2.scoring_examples(np.array(prompt), np.array([6, 7]), special)]
     [[5, 6], [1, 6]]
     """
 
-    frame: PretrainedObjective
+    frame: TextFrame
     start: int
     """stands for an empty prompt if the frame puts nothing before a text"""
 
@@ -101,7 +101,7 @@ class PretrainedCausal:
 class PretrainedMasked:
     """A masked checkpoint: ``Masked`` between its tokenizer's [CLS] and [SEP]."""
 
-    frame: PretrainedObjective
+    frame: TextFrame
     masked: Masked = Masked()
 
     kind: ClassVar[str] = "masked"
@@ -145,12 +145,12 @@ class PretrainedSpanCorruption:
 
     With eos 2, sentinel 9 and pad 0 as the decoder's start:
 
-    >>> (one,) = PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSpanCorruption(TextFrame(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 9, 2], [0, 9, 6], [-100, 6, 7])
     """
 
-    frame: PretrainedObjective
+    frame: TextFrame
     start: tuple[int, ...]
     """what the decoder has read before it says anything"""
     spans: Seq2Seq = Seq2Seq()
@@ -197,12 +197,12 @@ class PretrainedSpanCorruption:
 class PretrainedSeq2Seq:
     """A translator or the like (Marian, BART, T5Gemma): the encoder reads the prompt, the decoder says the completion.
 
-    >>> (one,) = PretrainedSeq2Seq(PretrainedObjective(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
+    >>> (one,) = PretrainedSeq2Seq(TextFrame(after=(2,)), (0,)).scoring_examples(np.array([5]), np.array([6, 7]), special)
     >>> one.inputs.tolist(), one.decoder_inputs.tolist(), one.targets.tolist()
     ([5, 2], [0, 6], [6, 7])
     """
 
-    frame: PretrainedObjective
+    frame: TextFrame
     start: tuple[int, ...]
     """what the decoder has read before it says anything"""
     fills: bool = False
@@ -248,11 +248,11 @@ class PretrainedSeq2Seq:
         return _encoded(self.frame, tokens, special)
 
 
-FRAMED = (PretrainedCausal, PretrainedMasked, PretrainedSpanCorruption, PretrainedSeq2Seq)
+PRETRAINED = (PretrainedCausal, PretrainedMasked, PretrainedSpanCorruption, PretrainedSeq2Seq)
 """Objectives of checkpoints: their files are plain transformers', without lmcompare.json."""
 
 
-def _encoded(frame: PretrainedObjective, tokens: Ids, special: SpecialTokens) -> Example:
+def _encoded(frame: TextFrame, tokens: Ids, special: SpecialTokens) -> Example:
     inputs = frame.text(tokens)
     inputs = inputs if len(inputs) else _ids([special.eos])
     return Example(inputs, _nothing(len(inputs)))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, SpecialTokens, collate
 from lmcompare.models.batch_tensors import BatchTensors
-from lmcompare.models.families import context_of
-from lmcompare.models.network import Network, evaluating
+from lmcompare.models.families import context_length
+from lmcompare.models.network import Network, evaluation_mode
 from lmcompare.objectives import Objective
 
 _LEAST = 1e-3
@@ -24,13 +24,13 @@ def check_answers(network: Network, objective: Objective, special: SpecialTokens
     Raises:
         InputError: it raises, or they move.
     """
-    name, context = type(network.transformer).__name__, context_of(network.transformer.config)
+    name, context = type(network.transformer).__name__, context_length(network.transformer.config)
     texts = [_text(special, size) for size in (3, 9)]
     short, long = (objective.scoring_examples(text[:-1], text[-1:], special)[:1] for text in texts)
     if context is not None and any(_size(example) > context for example in long):
         return
     try:
-        with evaluating(network):
+        with evaluation_mode(network):
             alone = _nats(network, short, special)
             beside = _nats(network, [*short, *long], special)[: len(alone)]
     except (
@@ -62,7 +62,7 @@ def check_causal(network: Network, special: SpecialTokens) -> None:
     Raises:
         InputError: they move.
     """
-    size = min(8, context_of(network.transformer.config) or 8)
+    size = min(8, context_length(network.transformer.config) or 8)
     if size < 2:
         return
     tokens = _text(special, size)
@@ -73,7 +73,7 @@ def check_causal(network: Network, special: SpecialTokens) -> None:
         collate([Example(row, row, attention="causal") for row in rows], special.pad),
         network.device,
     )
-    with evaluating(network):
+    with evaluation_mode(network):
         before = (
             network.logits(batch, batch.targets != IGNORE).float().view(len(rows), size, -1)[:, :-1]
         )

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
-from lmcompare.models.network import BatchTensors, Network, evaluating
-from lmcompare.objectives import Objective
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 
 Matrix = NDArray[np.bool_]
 
@@ -32,7 +31,7 @@ class Visibility:
     cross: Matrix | None = None
 
 
-def visibility(
+def measure_visibility(
     network: Network, example: Example, special: SpecialTokens, *, batch_tokens: int = 16_384
 ) -> Visibility:
     """Measure which output of the network can see which input of an example.
@@ -50,12 +49,12 @@ def visibility(
         batch_tokens: positions that one forward pass may hold.
 
     >>> from lmcompare.core.settings import NetworkSettings
-    >>> from lmcompare.models import network as networks
+    >>> from lmcompare.models.network import build_network
     >>> from lmcompare.objectives.causal import Causal
     >>> tiny = NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
-    >>> network = networks.build(tiny, "decoder", special, seed=1)
+    >>> network = build_network(tiny, "decoder", special, seed=1)
     >>> example = Causal().encoding_example(np.array([50, 51]), special)
-    >>> visibility(network, example, special).own.astype(int).tolist()
+    >>> measure_visibility(network, example, special).own.astype(int).tolist()
     [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     """
     if example.decoder_inputs is None:
@@ -75,15 +74,6 @@ def visibility(
         cross=_moved(
             network, _logits(network, example, special), example.inputs, special, batch_tokens
         ),
-    )
-
-
-def visibility_of(
-    network: Network, objective: Objective, tokens: Ids, special: SpecialTokens
-) -> Visibility:
-    """Measure who sees whom when the objective asks about a text of (n,) tokens as it does in training."""
-    return visibility(
-        network, objective.training_example(tokens, special, np.random.default_rng(0)), special
     )
 
 
@@ -124,7 +114,7 @@ def _moved(
     shifts: list[NDArray[np.float32]] = []
     noise = 0.0
     size = max(1, batch_tokens // len(inputs) - 2)
-    with evaluating(network):
+    with evaluation_mode(network):
         for first in range(0, len(changed), size):
             # Two unchanged copies, first and last, say how much rounding alone moves.
             part = [inputs, *changed[first : first + size], inputs]

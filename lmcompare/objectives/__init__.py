@@ -66,12 +66,12 @@ class Composed(ABC):
     kind: ClassVar[str]
 
     @abstractmethod
-    def pick(self, rng: np.random.Generator, progress: float) -> Objective:
+    def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
         """Return which objective asks about a block when a share ``progress`` (0 to 1) of the steps is done."""
 
     @property
     @abstractmethod
-    def answering(self) -> Objective:
+    def inference_objective(self) -> Objective:
         """Which objective scores, decodes and reads."""
 
     @property
@@ -87,35 +87,35 @@ class Composed(ABC):
     @property
     def role(self) -> Role:
         """That of the objective that answers."""
-        return self.answering.role
+        return self.inference_objective.role
 
     @property
     def exactness(self) -> str:
         """That of the objective that answers."""
-        return self.answering.exactness
+        return self.inference_objective.exactness
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
         """Ask as at the end of training."""
-        return learn_block(self, tokens, special, rng, isolated=False)
+        return sequence_example(self, tokens, special, rng, isolated=False)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
         """Ask as the objective that answers does."""
-        return self.answering.scoring_examples(prompt, completion, special)
+        return self.inference_objective.scoring_examples(prompt, completion, special)
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Begin as the objective that answers does."""
-        return self.answering.generation_prompt(prompt, length, special)
+        return self.inference_objective.generation_prompt(prompt, length, special)
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read as the objective that answers does."""
-        return self.answering.encoding_example(tokens, special)
+        return self.inference_objective.encoding_example(tokens, special)
 
 
-def learn_block(
+def sequence_example(
     objective: Objective,
     tokens: Ids,
     special: SpecialTokens,
@@ -135,7 +135,7 @@ def learn_block(
         progress: share of the steps of training that is done, 0 to 1: what a schedule goes by.
     """
     while isinstance(objective, Composed):
-        objective = objective.pick(rng, progress)
+        objective = objective.training_objective(rng, progress)
     if not isolated:
         return objective.training_example(tokens, special, rng)
     ends = np.flatnonzero(tokens == special.eos) + 1
@@ -143,7 +143,7 @@ def learn_block(
     return isolate([objective.training_example(document, special, rng) for document in documents])
 
 
-def check_one_network(objectives: Sequence[Objective], key: str) -> None:
+def check_shared_network(objectives: Sequence[Objective], key: str) -> None:
     """Refuse objectives that one network cannot serve.
 
     Decoders and encoders may be mixed: they are one stack of the same block under two masks, and each Example says
@@ -171,7 +171,7 @@ def family_of(objectives: Sequence[Objective]) -> Family:
     return families.pop() if len(families) == 1 else "mixed"
 
 
-def parse(given: Any, path: str = "objective") -> Objective:
+def parse_objective(given: Any, path: str = "objective") -> Objective:
     """Return the objective that a bare word or a mapping with its ``kind`` describes, those inside it too.
 
     Raises:
@@ -183,7 +183,9 @@ def parse(given: Any, path: str = "objective") -> Objective:
         raise InputError(f"{path}.kind: wanted one of {', '.join(OBJECTIVES)}, got {kind!r}")
     cls = OBJECTIVES[kind]
     try:
-        made: Objective = TypeAdapter(cls).validate_python(with_parts(settings, path, parse))
+        made: Objective = TypeAdapter(cls).validate_python(
+            resolve_parts(settings, path, parse_objective)
+        )
     except ValidationError as error:
         problems = error.errors(include_url=False)
         raise InputError(
@@ -196,12 +198,12 @@ def parse(given: Any, path: str = "objective") -> Objective:
     return made
 
 
-def with_parts(
+def resolve_parts(
     settings: Mapping[str, Any], path: str, resolve: Callable[[Any, str], Any]
 ) -> dict[str, Any]:
     """Return the settings of an objective with each ``objective`` in its lists of parts resolved.
 
-    >>> with_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
+    >>> resolve_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
     {'parts': [{'objective': 'objective.parts.0.objective = causal'}]}
     """
 

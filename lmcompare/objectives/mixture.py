@@ -12,7 +12,7 @@ from lmcompare.objectives import (
     Composed,
     Family,
     Objective,
-    check_one_network,
+    check_shared_network,
     family_of,
 )
 
@@ -64,12 +64,12 @@ class Mixture(Composed):
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
             raise InputError(f"parts: wanted at least two, got {len(self.parts)}")
-        check_one_network([part.objective for part in self.parts], "parts")
+        check_shared_network([part.objective for part in self.parts], "parts")
         if self.answer:
             self.part(self.answer)
 
     @property
-    def answering(self) -> Objective:
+    def inference_objective(self) -> Objective:
         """The part that ``answer`` names."""
         return self.part(self.answer) if self.answer else self.parts[0].objective
 
@@ -104,7 +104,7 @@ class Mixture(Composed):
         found: Objective = named[0]
         return found
 
-    def pick(self, rng: np.random.Generator, progress: float) -> Objective:
+    def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
         """Draw a part by weight."""
         weights = np.array([part.weight for part in self.parts])
         drawn: Objective = self.parts[rng.choice(len(weights), p=weights / weights.sum())].objective

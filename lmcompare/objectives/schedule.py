@@ -12,7 +12,7 @@ from lmcompare.objectives import (
     Composed,
     Family,
     Objective,
-    check_one_network,
+    check_shared_network,
     family_of,
 )
 
@@ -44,7 +44,7 @@ class Schedule(Composed):
     >>> from lmcompare.objectives.masked import Masked
     >>> rng = np.random.default_rng(0)
     >>> schedule = Schedule((Stage(Causal(), share=0.25), Stage(Masked())))
-    >>> [schedule.pick(rng, progress).kind for progress in (0.0, 0.24, 0.25, 1.0)]
+    >>> [schedule.training_objective(rng, progress).kind for progress in (0.0, 0.24, 0.25, 1.0)]
     ['causal', 'causal', 'masked', 'masked']
     >>> schedule.role, schedule.family, schedule.share
     ('encoder', 'mixed', 0.3625)
@@ -71,10 +71,10 @@ class Schedule(Composed):
             )
         if self.stages[-1].share is not None and abs(total - 1) > 1e-6:
             raise InputError(f"stages: wanted shares that add up to 1, got {total:g}")
-        check_one_network([stage.objective for stage in self.stages], "stages")
+        check_shared_network([stage.objective for stage in self.stages], "stages")
 
     @property
-    def answering(self) -> Objective:
+    def inference_objective(self) -> Objective:
         """The last stage's objective."""
         last: Objective = self.stages[-1].objective
         return last
@@ -99,7 +99,7 @@ class Schedule(Composed):
         """Where each stage but the last ends."""
         return [float(end) for end in np.cumsum([stage.share for stage in self.stages[:-1]])]
 
-    def pick(self, rng: np.random.Generator, progress: float) -> Objective:
+    def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
         """Return the objective whose turn it is."""
         stage: Objective = self.stages[
             int(np.searchsorted(self._ends, progress + 1e-9, side="right"))

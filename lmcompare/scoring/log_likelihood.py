@@ -10,8 +10,8 @@ from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import Ids
 from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.models.pooling import surprisal_frame
-from lmcompare.models.pretrained_objectives import FRAMED
-from lmcompare.objectives import learn_block
+from lmcompare.models.pretrained_objectives import PRETRAINED
+from lmcompare.objectives import sequence_example
 from lmcompare.scoring import scorer as asking
 from lmcompare.scoring.likelihood import (
     BitsPerByte,
@@ -211,14 +211,14 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     if problems := not_whole("seed", seed, 0):
         raise InputError(*problems)
     special = model.tokenizer.special
-    end = [] if isinstance(model.objective, FRAMED) else [special.eos]
+    end = [] if isinstance(model.objective, PRETRAINED) else [special.eos]
     rows = [
         np.array([*ids, *end], dtype=np.int64)
         for ids in model.tokenizer.encode_batch(several(texts, "texts"))
     ]
     examples = [
         fitting(
-            learn_block(
+            sequence_example(
                 model.objective, row, special, np.random.default_rng([seed, i]), isolated=False
             ),
             model.context,

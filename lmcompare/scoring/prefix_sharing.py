@@ -19,7 +19,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from lmcompare.core.example import IGNORE, Example, Ids, collate
-from lmcompare.models.network import FUSED, BatchTensors, Network, evaluating
+from lmcompare.models.network import FUSED, BatchTensors, Network, evaluation_mode
 
 STEP = 16
 """Shared beginnings are cut to a multiple of so many tokens: those of almost one length are read side by side."""
@@ -173,7 +173,7 @@ def _tried(network: Network) -> bool:
     read = (np.concatenate([ids[:3], rest]) for rest in (ids[3:5], ids[5:7]))
     texts = [Example(text, np.append([IGNORE] * 2, text[2:]), attention="causal") for text in read]
     try:
-        with evaluating(network):
+        with evaluation_mode(network):
             alone, together = (
                 torch.cat(
                     [network(BatchTensors.of(collate([row], 0), network.device)) for row in rows]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from transformers import Cache
 
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
 from lmcompare.scoring import prefix_sharing as sharing
 from lmcompare.scoring.likelihood import Method
@@ -46,7 +46,7 @@ def ask(
             answers[i] = -losses[end - asked[i] : end]
 
     alone = set(range(len(examples)))
-    with evaluating(network):
+    with evaluation_mode(network):
         for size, sets in sharing.sets_of(network, examples, batch_tokens):
             kept = sharing.PrefixCache(
                 network, np.stack([examples[places[0]].inputs[:size] for places in sets])
@@ -146,7 +146,7 @@ def reading(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> Iterator[tuple[list[int], BatchTensors]]:
     """Yield batches of examples of like length with their places, the network in evaluation."""
-    with evaluating(network):
+    with evaluation_mode(network):
         for group in groups(examples, batch_tokens):
             yield (
                 group,

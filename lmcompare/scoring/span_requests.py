@@ -26,7 +26,7 @@ class SpanRequest:
 def answering(objective: Objective) -> Objective:
     """Return the part of a composed objective that answers, or the objective itself."""
     while isinstance(objective, Composed):
-        objective = objective.answering
+        objective = objective.inference_objective
     return objective
 
 

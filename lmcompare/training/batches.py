@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 from lmcompare.core import settings
 from lmcompare.core.example import IGNORE, Batch, Ids, SpecialTokens, collate
 from lmcompare.models.batch_tensors import BatchTensors
-from lmcompare.models.network import Network, evaluating
-from lmcompare.objectives import Objective, learn_block
+from lmcompare.models.network import Network, evaluation_mode
+from lmcompare.objectives import Objective, sequence_example
 
 ORDER, CORRUPT, FROZEN = 1, 2, 3
 """Which generator: one orders the blocks (the same for every objective), one corrupts them, one for evaluation."""
@@ -62,7 +62,7 @@ class TrainingBatches(Dataset[list[Batch]]):
             rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
             tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
             examples.append(
-                learn_block(
+                sequence_example(
                     self.objective,
                     tokens,
                     self.special,
@@ -118,7 +118,7 @@ class ValidationBatches:
         for i in range(min(blocks, len(rows))):
             tokens = np.asarray(rows[i]["tokens"], dtype=np.int64)
             examples.append(
-                learn_block(
+                sequence_example(
                     objective,
                     tokens,
                     special,
@@ -135,7 +135,7 @@ class ValidationBatches:
         Each is a mean with the weights that the objective gives its targets.
         """
         total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0.0, 0.0
-        with evaluating(network):
+        with evaluation_mode(network):
             for batch in self.batches:
                 losses = network(BatchTensors.of(batch, network.device)).double().cpu().numpy()
                 wanted = batch.targets[batch.targets != IGNORE]

@@ -12,7 +12,7 @@ from lmcompare.core.example import SpecialTokens
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.evaluation import baselines
 from lmcompare.language_model import FACES
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 
 END, LETTERS = 32, np.arange(33, 44)
@@ -25,7 +25,7 @@ QUICK = AdaptationSettings(learning_rates=(5e-3,), epochs=1, batch=32)
 
 def model_of(kind, small, seed=1):
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, SPECIAL, seed)
+    network = build_network(small, objective.role, SPECIAL, seed)
     return FACES[objective.role](network, SimpleNamespace(special=SPECIAL), objective)
 
 

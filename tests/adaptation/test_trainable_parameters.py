@@ -18,8 +18,7 @@ from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, collate
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, Network, evaluating
+from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
 
 LORA = AdaptationSettings(method="lora", rank=2)
 
@@ -65,7 +64,7 @@ def bart():
 @pytest.fixture(params=["decoder", "encoder", "encoder-decoder", gpt2, bert, t5, bart])
 def network(request, special, small):
     if isinstance(request.param, str):
-        return networks.build(small, request.param, special, 1)
+        return build_network(small, request.param, special, 1)
     transformer, role = request.param()
     return Network(transformer.eval(), role)
 
@@ -77,7 +76,7 @@ def batch():
 
 def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weights(network, batch):
     added = trainable(network, LORA)
-    with evaluating(network), evaluating(added):
+    with evaluation_mode(network), evaluation_mode(added):
         before = network.states(batch)
         assert torch.equal(added.states(batch), before)
     names = [name for name, weight in added.named_parameters() if weight.requires_grad]
@@ -94,7 +93,7 @@ def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weigh
     with torch.no_grad():
         for weight in moved:
             weight -= weight.grad.sign()
-    with evaluating(added):
+    with evaluation_mode(added):
         assert not torch.allclose(added.states(batch), before)
 
 

@@ -19,8 +19,7 @@ from lmcompare.adaptation.finetuning import grouped
 from lmcompare.core.example import collate
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.models.pooling import pool
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.base import TokenizedSplit
@@ -31,7 +30,7 @@ from lmcompare.training.loop import optimizer_for
 def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
     return LanguageModel(
-        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
+        build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
 
 
@@ -100,7 +99,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     def say(rows):
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         found = np.zeros((len(rows), 2))
-        with evaluating(module):
+        with evaluation_mode(module):
             for first in range(0, len(order), 64):
                 group = order[first : first + 64]
                 found[group] = logits([rows[i] for i in group]).double().softmax(-1).numpy()

@@ -17,7 +17,7 @@ from lmcompare.core.settings import NetworkSettings
 from lmcompare.evaluation.cell_work import CellContext, Harness, PreparedData, fresh, perform
 from lmcompare.experiments import experiment
 from lmcompare.language_model import load, wrap
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network, load_network, reinitialize, save_network
 from lmcompare.tasks.continuation import Continuation
 
 TREE = {
@@ -206,7 +206,7 @@ def test_a_name_of_the_hub_is_read_from_what_was_downloaded(place, monkeypatch):
 def test_scratch_is_the_same_class_and_config_drawn_anew(name):
     network = wrap(*build(name)).network
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    one, again, other = (networks.afresh(network, seed) for seed in (1, 1, 2))
+    one, again, other = (reinitialize(network, seed) for seed in (1, 1, 2))
     assert type(one.transformer) is type(network.transformer) and one.role == network.role
     assert one.parameters_counted() == network.parameters_counted()
     matrices = [key for key, value in before.items() if value.dim() > 1 and value.std() > 0]
@@ -223,10 +223,10 @@ def test_scratch_is_the_same_class_and_config_drawn_anew(name):
 def test_scratch_of_a_network_of_ours_is_where_its_pretraining_began(
     role, special, small, tmp_path
 ):
-    begun = networks.build(small, role, special, seed=3)
-    trained = networks.build(NetworkSettings(**vars(small)), role, special, seed=4)
-    networks.save(trained, tmp_path)
-    found = networks.afresh(networks.load(tmp_path, role), seed=3)
+    begun = build_network(small, role, special, seed=3)
+    trained = build_network(NetworkSettings(**vars(small)), role, special, seed=4)
+    save_network(trained, tmp_path)
+    found = reinitialize(load_network(tmp_path, role), seed=3)
     assert found.parameters_counted() == begun.parameters_counted()
     for ours, theirs in zip(found.parameters(), begun.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from lmcompare.core import settings
 from lmcompare.core.example import Batch, SpecialTokens, collate
 from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, parameters, side
-from lmcompare.models import network as networks
 from lmcompare.models.batch_tensors import BatchTensors
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.batches import TrainingBatches
 from lmcompare.training.budget import BudgetMeter, batch_flops
@@ -63,7 +63,7 @@ def test_parameters_are_those_of_the_network(
     shape = settings.NetworkSettings(
         width=2 * heads * part, layers=layers, heads=heads, feedforward=feedforward
     )
-    built = networks.build(shape, role, vocabulary_of(vocabulary), seed=1)
+    built = build_network(shape, role, vocabulary_of(vocabulary), seed=1)
     assert parameters(shape, role, vocabulary) == built.parameters_counted()
 
 
@@ -75,7 +75,7 @@ def test_flops_are_those_that_torch_counts(
     kind: str, width: int, layers: int, feedforward: float
 ) -> None:
     arm = one(kind, width=width, layers=layers, feedforward=feedforward)
-    network = networks.build(arm.network, arm.role, vocabulary_of(300), seed=1)
+    network = build_network(arm.network, arm.role, vocabulary_of(300), seed=1)
     model = network.transformer.model
     for part in filter(
         None,

@@ -6,8 +6,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import collate
 from lmcompare.generation import cut
 from lmcompare.generation.autoregressive import SamplingProcessor, left_to_right
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
 KINDS = ["causal", "seq2seq", "prefix", "glm", "bart"]
@@ -16,7 +15,7 @@ KINDS = ["causal", "seq2seq", "prefix", "glm", "bart"]
 @pytest.fixture(scope="module", params=KINDS)
 def model(request, small, special):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, special, seed=1)
+    network = build_network(small, objective.role, special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
@@ -36,7 +35,7 @@ def next_log_p(network, objective, prompt, found, special):
     )[0]
     where = np.zeros(len(example.targets), dtype=bool)
     where[-1] = True
-    with evaluating(network):
+    with evaluation_mode(network):
         batch = BatchTensors.of(collate([example], special.pad))
         return (
             network.logits(batch, torch.from_numpy(where)[None])[0].double().log_softmax(-1).numpy()
@@ -78,7 +77,7 @@ def test_a_draw_depends_on_seed_and_row_but_not_on_batch_or_cache(model, special
 
 def test_a_text_may_end(small, special, prompts):
     objective = OBJECTIVES["causal"]()
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     free = np.append(special.ordinary, special.eos)
     with torch.no_grad():  # make eos likely
         table = network.transformer.get_output_embeddings().weight
@@ -113,7 +112,7 @@ def test_cut():
 
 def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
     objective = OBJECTIVES["causal"]()
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
 
     def score(prompt, row):
         return sum(
@@ -142,7 +141,7 @@ def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
 
 def test_generation_settings_of_a_checkpoint_are_put_aside(small, special, prompts):
     objective = OBJECTIVES["causal"]()
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     plain = left_to_right(network, objective, prompts, special, length=6, temperature=0).tokens
     config = network.transformer.generation_config
     config.no_repeat_ngram_size, config.num_beams, config.forced_bos_token_id = 1, 3, 40

@@ -6,8 +6,7 @@ from lmcompare.core.example import IGNORE, Example, collate
 from lmcompare.generation import gumbel
 from lmcompare.generation.autoregressive import left_to_right
 from lmcompare.generation.unmask import unmasking
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
 
@@ -19,7 +18,7 @@ def prompts(special):
 
 def build(kind, small, special):
     objective = OBJECTIVES[kind]()
-    return networks.build(small, objective.role, special, seed=1), objective
+    return build_network(small, objective.role, special, seed=1), objective
 
 
 def best(network, objective, prompt, special, length):
@@ -31,7 +30,7 @@ def best(network, objective, prompt, special, length):
         )
         where = np.zeros(len(example.targets), dtype=bool)
         where[-1] = True
-        with evaluating(network):
+        with evaluation_mode(network):
             logits = network.logits(
                 BatchTensors.of(collate([example], special.pad)), torch.from_numpy(where)[None]
             )[0]
@@ -79,7 +78,7 @@ def test_unmasking_keeps_the_surest_token_first(small, special, prompts):
     inputs = begun.inputs.copy()
     for _ in range(3):
         where = inputs == special.mask
-        with evaluating(network):
+        with evaluation_mode(network):
             example = Example(inputs, np.full(len(inputs), IGNORE))
             logits = network.logits(
                 BatchTensors.of(collate([example], 0)), torch.from_numpy(where)[None]
@@ -99,7 +98,7 @@ def test_one_step_of_unmasking_draws_from_the_distribution_of_the_network(small,
     rows = unmasking(network, objective, [prompt] * 4000, special, length=1, batch=1000).tokens
     example = objective.generation_prompt(prompt, 1, special)
     where = torch.tensor([[False] * 5 + [True]])
-    with evaluating(network):
+    with evaluation_mode(network):
         logits = network.logits(BatchTensors.of(collate([example], 0)), where)[0]
     expected = logits[special.ordinary].double().softmax(-1).numpy()
     drawn = np.bincount(np.concatenate(rows), minlength=96)[special.ordinary] / 4000

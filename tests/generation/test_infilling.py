@@ -11,11 +11,9 @@ from lmcompare.generation import DecodedTokens
 from lmcompare.generation.infilling import FROM_THE_LEFT, infill
 from lmcompare.generation.infilling_methods import BY_THE_WHOLE
 from lmcompare.generation.infilling_template import TypedTemplate, parse
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.models.pretrained_objectives import PretrainedObjective, PretrainedSeq2Seq
-from lmcompare.objectives import OBJECTIVES
-from lmcompare.objectives import parse as parse_objective
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
+from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq, TextFrame
+from lmcompare.objectives import OBJECTIVES, parse_objective
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
 MIXED = [{"objective": "causal"}, {"objective": {"kind": "masked", "shifted": True}}]
@@ -25,7 +23,7 @@ NOTES = "今天天气很[MASK]，适合出去玩"
 @pytest.fixture(scope="module", params=KINDS)
 def model(request, small, tokenizer):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, tokenizer.special, seed=1)
+    network = build_network(small, objective.role, tokenizer.special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
@@ -39,7 +37,7 @@ def log_p(network, inputs, targets, decoder=None, attention="full"):
         None if decoder is None else np.array(decoder),
         attention,
     )
-    with evaluating(network):
+    with evaluation_mode(network):
         return -network(BatchTensors.of(collate([example], 0))).sum().item()
 
 
@@ -88,7 +86,7 @@ def test_the_score_is_that_of_plain_questions(model):
         inputs = [*left, special.mask, *right, special.eos]
         expected = log_p(network, inputs, [token if i == special.mask else none for i in inputs])
         assert filled.score >= expected - 1e-5  # among text alone
-        with evaluating(network):
+        with evaluation_mode(network):
             batch = BatchTensors.of(
                 collate([Example(np.array(inputs), np.full(len(inputs), none))], 0)
             )
@@ -202,8 +200,8 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
 
 
 def test_a_translator_is_not_asked_to_fill(small, tokenizer):
-    network = networks.build(small, "encoder-decoder", tokenizer.special, seed=1)
-    translator = PretrainedSeq2Seq(PretrainedObjective(), (tokenizer.special.bos,))
+    network = build_network(small, "encoder-decoder", tokenizer.special, seed=1)
+    translator = PretrainedSeq2Seq(TextFrame(), (tokenizer.special.bos,))
     with pytest.raises(
         InputError, match="learnt to fill holes .* got a translator .* `rank` compares"
     ):
@@ -214,7 +212,7 @@ def test_a_translator_is_not_asked_to_fill(small, tokenizer):
 def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
     """At the token before the mask: by hand, in plain questions; as a part of a mixture, too."""
     objective, special = OBJECTIVES["masked"](shifted=True), tokenizer.special
-    network = networks.build(small, "encoder", special, seed=1)
+    network = build_network(small, "encoder", special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
@@ -225,7 +223,7 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
     def nats(token, read=inputs, where=place):
         return log_p(network, read, [token if i == where else IGNORE for i in range(len(read))])
 
-    with evaluating(network):
+    with evaluation_mode(network):
         batch = BatchTensors.of(
             collate([Example(np.array(inputs), np.full(len(inputs), IGNORE))], 0)
         )

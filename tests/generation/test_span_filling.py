@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.masked import Masked
 from lmcompare.scoring.span_requests import SpanRequest
@@ -19,7 +19,7 @@ def ids(*values):
 def model(request, small, tokenizer):
     objective = OBJECTIVES[request.param]()
     return LanguageModel(
-        networks.build(small, objective.role, tokenizer.special, seed=1), tokenizer, objective
+        build_network(small, objective.role, tokenizer.special, seed=1), tokenizer, objective
     )
 
 
@@ -61,7 +61,7 @@ def test_the_best_fill_is_as_long_as_the_gap_and_its_first_token_is_the_likelies
 @pytest.mark.parametrize("kind", ["masked", "seq2seq", "causal"])
 def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, tokenizer):
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, tokenizer.special, seed=2)
+    network = build_network(small, objective.role, tokenizer.special, seed=2)
     model = LanguageModel(network, tokenizer, objective)
     words = [
         word for word in (" good", " bad", " dull", " long") if len(tokenizer.encode(word)) == 1
@@ -85,7 +85,7 @@ def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, tokeniz
 
 def test_word_by_word_a_masked_model_is_asked_as_by_pll_word_l2r(small, tokenizer, sentences):
     model = LanguageModel(
-        networks.build(small, "encoder", tokenizer.special, seed=1), tokenizer, Masked()
+        build_network(small, "encoder", tokenizer.special, seed=1), tokenizer, Masked()
     )
     texts = [*sentences[:2], "unfilmable, playerless and heartwarming"]
     theirs = [one.sum for one in model.log_likelihood([""] * 3, texts, method="pll-word-l2r")]

@@ -8,14 +8,13 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
 from lmcompare.generation.unmask import unmasking
 from lmcompare.generation.unmasking import STRATEGIES, fill
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
 
 @pytest.fixture(scope="module")
 def network(small, special):
-    network = networks.build(small, "encoder", special, seed=1)
+    network = build_network(small, "encoder", special, seed=1)
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
@@ -36,7 +35,7 @@ def texts(special):
 
 def best(network, inputs, special):
     """The best ordinary token at each place, and its log p."""
-    with evaluating(network):
+    with evaluation_mode(network):
         batch = BatchTensors.of(
             collate([Example(inputs, np.full(len(inputs), IGNORE))], special.pad)
         )
@@ -145,7 +144,7 @@ def test_the_score_of_left_to_right_is_the_chain_of_the_objective(network, speci
         one.scores,
     )
     for t, example in enumerate(objective.scoring_examples(prompt, row, special)):
-        with evaluating(network):
+        with evaluation_mode(network):
             logits = network.logits(
                 BatchTensors.of(collate([example], 0)), torch.from_numpy(example.has_target)[None]
             )[0]
@@ -175,6 +174,6 @@ def test_impossible_questions(network, texts, special, small):
     with pytest.raises(InputError, match="steps: wanted at least 1"):
         fill(network, texts, special, steps=0)
     with pytest.raises(InputError, match="got an encoder-decoder"):
-        fill(networks.build(small, "encoder-decoder", special, seed=1), texts, special)
+        fill(build_network(small, "encoder-decoder", special, seed=1), texts, special)
     with pytest.raises(InputError, match="length: wanted a number"):
         unmasking(network, OBJECTIVES["masked"](), [], special, length=[])

@@ -9,11 +9,11 @@ from huggingface_hub import constants
 
 from lmcompare.core.errors import InputError
 from lmcompare.models.checkpoint_files import (
-    check,
-    check_name,
-    downloaded,
+    cached_folder,
+    check_folder,
+    check_hub_name,
     fingerprint,
-    role_by_name,
+    role_from_config,
 )
 
 GPT2 = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
@@ -30,7 +30,7 @@ def folder_of(path: Path, config: dict[str, Any] | None = None, *files: str) -> 
 
 def problems(folder: Path) -> list[str]:
     with pytest.raises(InputError) as caught:
-        check(folder)
+        check_folder(folder)
     return caught.value.problems
 
 
@@ -52,14 +52,14 @@ def problems(folder: Path) -> list[str]:
     ],
 )
 def test_a_folder_that_is_whole(config: dict[str, Any], known: bool, tmp_path: Path) -> None:
-    assert check(folder_of(tmp_path, config)) is known
+    assert check_folder(folder_of(tmp_path, config)) is known
 
 
 def test_a_network_of_ours_says_its_objective(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, GPT2 | {"is_causal": False})
     assert "is_causal: false, so it sees what follows" in problems(folder)[0]
     (folder / "lmcompare.json").write_text('{"kind": "masked"}')
-    assert check(folder)
+    assert check_folder(folder)
     (folder / "lmcompare.json").write_text('{"kind": "maskd"}')
     assert problems(folder) == [f"{folder}: no objective 'maskd'; did you mean 'masked'?"]
 
@@ -103,30 +103,30 @@ def test_the_hash_is_of_what_may_decide_the_answers(tmp_path: Path) -> None:
 
 def test_names_of_the_hub_have_a_form() -> None:
     for name in ("openai-community/gpt2", "gpt2"):
-        check_name(name)
+        check_hub_name(name)
     for name in ("org/a b", "-gpt2", "org/gpt2.git", "a--b"):
         with pytest.raises(
             InputError, match=r"wanted a folder that exists, or a name of the hub such as"
         ):
-            check_name(name)
+            check_hub_name(name)
 
 
 def test_what_was_downloaded_is_found_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    assert downloaded("org/tiny") is None
+    assert cached_folder("org/tiny") is None
     snapshot = folder_of(tmp_path / "models--org--tiny" / "snapshots" / ("a" * 40), GPT2)
     (tmp_path / "models--org--tiny" / "refs").mkdir()
     (tmp_path / "models--org--tiny" / "refs" / "main").write_text("a" * 40)
-    assert downloaded("org/tiny") == downloaded("org/tiny", "a" * 40) == snapshot
-    assert downloaded("org/tiny", "another") is None
+    assert cached_folder("org/tiny") == cached_folder("org/tiny", "a" * 40) == snapshot
+    assert cached_folder("org/tiny", "another") is None
 
 
 def test_roles_by_name() -> None:
-    assert role_by_name(GPT2, "GPT2LMHeadModel") == "decoder"
+    assert role_from_config(GPT2, "GPT2LMHeadModel") == "decoder"
     assert (
-        role_by_name({"model_type": "bart", "is_encoder_decoder": True}, "BartModel")
+        role_from_config({"model_type": "bart", "is_encoder_decoder": True}, "BartModel")
         == "encoder-decoder"
     )
 
@@ -142,6 +142,6 @@ def test_a_causal_name_is_not_enough() -> None:
         with pytest.raises(
             InputError, match=f"wanted {flag}: true in the config of a causal {kind}, got false"
         ):
-            role_by_name({"model_type": kind}, "OwnLMHeadModel")
-        assert role_by_name({"model_type": kind, flag: True}, "OwnForCausalLM") == "decoder"
-        assert role_by_name({"model_type": kind}, "OwnForMaskedLM") == "encoder"
+            role_from_config({"model_type": kind}, "OwnLMHeadModel")
+        assert role_from_config({"model_type": kind, flag: True}, "OwnForCausalLM") == "decoder"
+        assert role_from_config({"model_type": kind}, "OwnForMaskedLM") == "encoder"

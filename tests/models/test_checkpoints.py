@@ -141,9 +141,9 @@ def test_a_tokenizer_with_more_ids_than_the_network():
 
 
 def test_a_causal_class_that_sees_what_follows(small, special):
-    from lmcompare.models import network as networks
+    from lmcompare.models.network import build_network
 
-    network = networks.build(small, "encoder", special, seed=1)
+    network = build_network(small, "encoder", special, seed=1)
     with pytest.raises(InputError, match="is_causal: false, so it sees what follows"):
         checkpoints.role_of(network.transformer.config, "Gemma2ForCausalLM")
 

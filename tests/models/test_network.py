@@ -5,9 +5,15 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.objectives import OBJECTIVES, learn_block
+from lmcompare.models.network import (
+    BatchTensors,
+    Network,
+    build_network,
+    evaluation_mode,
+    load_network,
+    save_network,
+)
+from lmcompare.objectives import OBJECTIVES, sequence_example
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
 
@@ -19,7 +25,7 @@ def kind(request):
 
 @pytest.fixture
 def network(kind, small, special):
-    return networks.build(small, ROLES[kind], special, seed=1)
+    return build_network(small, ROLES[kind], special, seed=1)
 
 
 def examples(kind, special, lengths, isolated=False):
@@ -29,13 +35,15 @@ def examples(kind, special, lengths, isolated=False):
         for row in rows:
             row[len(row) // 2] = special.eos
     return [
-        learn_block(OBJECTIVES[kind](), row, special, np.random.default_rng(1), isolated=isolated)
+        sequence_example(
+            OBJECTIVES[kind](), row, special, np.random.default_rng(1), isolated=isolated
+        )
         for row in rows
     ]
 
 
 def losses(network, rows):
-    with evaluating(network):
+    with evaluation_mode(network):
         return network(BatchTensors.of(collate(rows, 0)))
 
 
@@ -131,7 +139,7 @@ def test_loss_equals_the_library_on_full_logits(kind, network, special):
     arguments = {"input_ids": tensors.inputs, "attention_mask": tensors.attention_mask.long()}
     if tensors.decoder_inputs is not None:
         arguments["decoder_input_ids"] = tensors.decoder_inputs
-    with evaluating(network):
+    with evaluation_mode(network):
         logits = network.transformer(**arguments).logits
         theirs = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), tensors.targets.flatten(), reduction="none"
@@ -143,16 +151,14 @@ def test_loss_equals_the_library_on_full_logits(kind, network, special):
 def test_what_is_saved_is_read_back_by_us_and_by_plain_transformers(
     kind, network, special, tmp_path
 ):
-    networks.save(network, tmp_path)
+    save_network(network, tmp_path)
     rows = examples(kind, special, [12, 20])
-    ours = losses(networks.load(tmp_path, ROLES[kind]), rows)
+    ours = losses(load_network(tmp_path, ROLES[kind]), rows)
     assert torch.equal(ours, losses(network, rows))
     auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
     plain = auto.from_pretrained(tmp_path, attn_implementation="eager")
-    torch.testing.assert_close(
-        losses(networks.Network(plain, ROLES[kind]), rows), ours, rtol=0, atol=1e-5
-    )
-    assert networks.load(tmp_path, ROLES[kind]).parameters_counted() == network.parameters_counted()
+    torch.testing.assert_close(losses(Network(plain, ROLES[kind]), rows), ours, rtol=0, atol=1e-5)
+    assert load_network(tmp_path, ROLES[kind]).parameters_counted() == network.parameters_counted()
 
 
 def test_parameters_by_hand(kind, network, small):
@@ -167,8 +173,8 @@ def test_parameters_by_hand(kind, network, small):
 
 
 def test_same_seed_same_network(kind, network, small, special):
-    again = networks.build(small, ROLES[kind], special, seed=1)
-    other = networks.build(small, ROLES[kind], special, seed=2)
+    again = build_network(small, ROLES[kind], special, seed=1)
+    other = build_network(small, ROLES[kind], special, seed=2)
     rows = examples(kind, special, [12])
     assert torch.equal(losses(again, rows), losses(network, rows))
     assert not torch.equal(losses(other, rows), losses(network, rows))
@@ -178,10 +184,10 @@ def test_building_leaves_the_global_generator_alone(small, special):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    networks.build(small, "decoder", special, seed=1)
+    build_network(small, "decoder", special, seed=1)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_nothing_saved_there(tmp_path):
     with pytest.raises(InputError, match="no network there"):
-        networks.load(tmp_path, "decoder")
+        load_network(tmp_path, "decoder")

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from lmcompare.core.example import collate
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.objectives import parse
+from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
+from lmcompare.objectives import parse_objective
 
 TOKENS = np.arange(40, 52)
 ONE_STACK = [
@@ -31,7 +30,7 @@ TWO_STACKS = [
 @pytest.fixture(scope="module")
 def built(small, special):
     return {
-        role: networks.build(small, role, special, seed=1)
+        role: build_network(small, role, special, seed=1)
         for role in ("decoder", "encoder", "encoder-decoder")
     }
 
@@ -40,7 +39,7 @@ def seen(network, example, field="inputs"):
     """Which output (row) changes with which input (column)."""
     inputs = getattr(example, field)
     changed = []
-    with evaluating(network):
+    with evaluation_mode(network):
         for place in [None, *range(len(inputs))]:
             batch = collate([example], 0)
             if place is not None:
@@ -54,7 +53,7 @@ def seen(network, example, field="inputs"):
 
 @pytest.mark.parametrize("objective", ONE_STACK, ids=str)
 def test_one_stack_sees_what_the_example_says(objective, built, special):
-    objective = parse(objective)
+    objective = parse_objective(objective)
     for seed in range(3):
         example = objective.training_example(TOKENS, special, np.random.default_rng(seed))
         n = len(example.inputs)
@@ -66,7 +65,7 @@ def test_one_stack_sees_what_the_example_says(objective, built, special):
 
 
 def test_parts_of_glm_see_one_another_one_way(built, special):
-    example = parse({"kind": "glm", "rate": 0.3, "mean_span": 2}).training_example(
+    example = parse_objective({"kind": "glm", "rate": 0.3, "mean_span": 2}).training_example(
         TOKENS, special, np.random.default_rng(0)
     )
     matrix, a = seen(built["decoder"], example), example.attention
@@ -78,7 +77,7 @@ def test_parts_of_glm_see_one_another_one_way(built, special):
 
 @pytest.mark.parametrize("objective", TWO_STACKS, ids=str)
 def test_two_stacks_see_the_encoder_whole_and_the_past_of_the_decoder(objective, built, special):
-    example = parse(objective).training_example(TOKENS, special, np.random.default_rng(0))
+    example = parse_objective(objective).training_example(TOKENS, special, np.random.default_rng(0))
     network, m = built["encoder-decoder"], len(example.targets)
     assert seen(network, example).all()
     assert (seen(network, example, "decoder_inputs") == np.tri(m, dtype=bool)).all()
@@ -87,12 +86,12 @@ def test_two_stacks_see_the_encoder_whole_and_the_past_of_the_decoder(objective,
 @pytest.mark.parametrize("objective", [*ONE_STACK, *TWO_STACKS], ids=str)
 def test_score_is_a_distribution_over_what_comes_next(objective, built, special):
     """The likelihoods of all next tokens add up to 1, and those of all ways to go on from one, to its own."""
-    objective = parse(objective)
+    objective = parse_objective(objective)
     network, prompt = built[objective.role], TOKENS[:4]
 
     def likelihoods(completions):
         several = [objective.scoring_examples(prompt, np.array(c), special) for c in completions]
-        with evaluating(network):
+        with evaluation_mode(network):
             batch = collate([example for examples in several for example in examples], 0)
             losses = network(BatchTensors.of(batch)).double()
         return torch.exp(-losses.reshape(len(completions), -1).sum(1))

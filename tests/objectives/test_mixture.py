@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.objectives import learn_block
+from lmcompare.objectives import sequence_example
 from lmcompare.objectives.bart import Bart
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.glm import GLM
@@ -48,7 +48,9 @@ def test_one_part_asks_about_all_documents_of_a_block(special):
     mixture = Mixture((Part(Causal()), Part(Masked(rate=0.9, masked=1, random=0))))
     block = np.array([40, 41, 2, 50, 51, 2, 60])
     for seed in range(20):
-        example = learn_block(mixture, block, special, np.random.default_rng(seed), isolated=True)
+        example = sequence_example(
+            mixture, block, special, np.random.default_rng(seed), isolated=True
+        )
         causal = example.attention == "causal"
         assert (example.inputs == special.mask).any() != causal
         assert (example.inputs == special.bos).sum() == (3 if causal else 0)
@@ -78,4 +80,4 @@ def test_answers_of_no_or_of_many_parts_are_refused():
         Mixture((Part(Masked(0.1)), Part(Masked(0.5))), answer="masked")
     assert Mixture(
         (Part(Masked(0.1)), Part(Masked(0.5), name="much")), answer="much"
-    ).answering == Masked(0.5)
+    ).inference_objective == Masked(0.5)

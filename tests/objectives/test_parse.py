@@ -6,7 +6,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import plain
-from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
@@ -22,17 +22,17 @@ NESTED = Schedule(
 
 @pytest.mark.parametrize("objective", [NESTED, Causal(), Masked(0.3, shifted=True)])
 def test_there_and_back(objective):
-    assert parse(json.loads(json.dumps(plain(objective)))) == objective
+    assert parse_objective(json.loads(json.dumps(plain(objective)))) == objective
 
 
 @pytest.mark.parametrize("kind", [k for k in OBJECTIVES if k not in ("mixture", "schedule")])
 def test_every_objective_says_what_it_is(kind):
-    objective = parse(kind)
+    objective = parse_objective(kind)
     assert objective.role in ("decoder", "encoder", "encoder-decoder")
     assert objective.family in ("autoregressive", "denoising")
     assert objective.exactness in ("exact", "chain")
     assert 0 < objective.share <= 1
-    assert parse(plain(objective)) == objective
+    assert parse_objective(plain(objective)) == objective
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_every_objective_says_what_it_is(kind):
 )  # fmt: skip
 def test_wrong_keys_are_named(given, said):
     with pytest.raises(InputError, match=said):
-        parse(given)
+        parse_objective(given)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.objectives import learn_block
+from lmcompare.objectives import sequence_example
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
@@ -14,7 +14,9 @@ TOKENS = np.arange(40, 60)
 
 def test_a_stage_has_its_share_of_the_steps():
     schedule = Schedule((Stage(Causal(), 0.1), Stage(Masked(), 0.2), Stage(Causal(), 0.7)))
-    picked = [schedule.pick(np.random.default_rng(0), step / 10).kind for step in range(10)]
+    picked = [
+        schedule.training_objective(np.random.default_rng(0), step / 10).kind for step in range(10)
+    ]
     assert picked == ["causal", *["masked"] * 2, *["causal"] * 7]
     assert schedule.share == pytest.approx(0.8 + 0.2 * 0.15)
     assert schedule.role == "decoder"
@@ -28,7 +30,9 @@ def test_stages_may_be_mixtures_and_parts_schedules(special):
     def seen(progress):
         rngs = [np.random.default_rng(seed) for seed in range(30)]
         return {
-            learn_block(whole, TOKENS, special, rng, isolated=False, progress=progress).attention
+            sequence_example(
+                whole, TOKENS, special, rng, isolated=False, progress=progress
+            ).attention
             for rng in rngs
         }
 

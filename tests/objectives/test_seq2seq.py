@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmcompare.core.errors import InputError
-from lmcompare.objectives import learn_block
+from lmcompare.objectives import sequence_example
 from lmcompare.objectives.seq2seq import Seq2Seq
 
 BLOCK = st.lists(st.sampled_from([2, *range(32, 96)]), min_size=1, max_size=60).map(np.array)
@@ -74,7 +74,9 @@ def test_too_few_sentinels(special):
 
 def test_isolated_documents_keep_their_own_spans(special):
     tokens = np.array([40, 41, 42, 43, 2, 50, 51, 52, 53, 2, 60, 61])
-    example = learn_block(Seq2Seq(0.3, 2), tokens, special, np.random.default_rng(0), isolated=True)
+    example = sequence_example(
+        Seq2Seq(0.3, 2), tokens, special, np.random.default_rng(0), isolated=True
+    )
     for number, text in enumerate(([40, 41, 42, 43, 2], [50, 51, 52, 53, 2], [60, 61])):
         inputs = example.inputs[example.segments == number]
         targets = example.targets[example.decoder_segments == number]

@@ -44,9 +44,9 @@ def test_log_likelihood_is_that_of_lm_evaluation_harness(name, harness):
     ours = lmcompare.wrap(model, tokenizer)
     if name == "t5":
         # The harness knows no sentinels: it asks every encoder-decoder in the plain form.
-        from lmcompare.models.pretrained_objectives import PretrainedObjective, PretrainedSeq2Seq
+        from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq, TextFrame
 
-        ours.objective = PretrainedSeq2Seq(PretrainedObjective(*ours.tokenizer.frame), (0,))
+        ours.objective = PretrainedSeq2Seq(TextFrame(*ours.tokenizer.frame), (0,))
     backend = "seq2seq" if name in ("t5", "marian", "t5gemma") else "causal"
     pairs = [pair for pair in PAIRS if backend == "causal" or pair[0]]
     theirs = harness(model, tokenizer, backend=backend).loglikelihood(

@@ -15,9 +15,8 @@ from tiny import build
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import collate
 from lmcompare.language_model import LanguageModel, load
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.objectives import OBJECTIVES, learn_block
+from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
+from lmcompare.objectives import OBJECTIVES, sequence_example
 
 TEXTS = ["the film was good.", "an actor who played it well"]
 
@@ -25,7 +24,7 @@ TEXTS = ["the film was good.", "an actor who played it well"]
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
 def model(request, tokenizer, small):
     objective = OBJECTIVES[request.param]()
-    network = networks.build(small, objective.role, tokenizer.special, seed=1)
+    network = build_network(small, objective.role, tokenizer.special, seed=1)
     return LanguageModel(network, tokenizer, objective)
 
 
@@ -75,14 +74,14 @@ def test_a_text_longer_than_the_context(model):
 def test_loss_is_that_of_training(model):
     special = model.tokenizer.special
     examples = [
-        learn_block(
+        sequence_example(
             model.objective, np.array([*model.tokenizer.encode(text), special.eos]), special,
             np.random.default_rng([3, i]), isolated=False,
         )
         for i, text in enumerate(TEXTS)
     ]  # fmt: skip
     batch = collate(examples, special.pad)
-    with evaluating(model.network):
+    with evaluation_mode(model.network):
         nats = model.network(BatchTensors.of(batch)).double().numpy()
     assert model.loss(TEXTS, seed=3) == pytest.approx(
         (nats * batch.target_weights).sum() / batch.total_weight, abs=1e-5
@@ -107,7 +106,7 @@ def test_words_have_the_mean_of_their_tokens(model):
     ids = np.array(model.tokenizer.encode("the film"))
     assert len(ids) == 2
     example = model.objective.encoding_example(ids, model.tokenizer.special)
-    with evaluating(model.network):
+    with evaluation_mode(model.network):
         states = model.network.states(BatchTensors.of(collate([example], 0)))[0]
     head = example.inputs.tolist().index(ids[0])
     (pieces,) = model.tokenizer.pieces(["the film"])
@@ -134,7 +133,7 @@ def test_a_score_leaves_dropout_as_it_was(model):
         model.network.train(training)
         model.log_likelihood([""], ["film"])
         assert model.network.transformer.training is training
-    assert not networks.Network(model.network.transformer.eval(), model.network.role).training
+    assert not Network(model.network.transformer.eval(), model.network.role).training
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama", "bert", "roberta", "bart", "marian"])

@@ -18,8 +18,7 @@ from transformers import (
 
 from lmcompare.core.example import Example
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
-from lmcompare.models.network import Network
+from lmcompare.models.network import Network, build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.scoring import prefix_sharing as sharing
 from lmcompare.scoring.scorer import ask
@@ -69,7 +68,7 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("batch_tokens", [1, 200, 10_000])
 def test_a_shared_prompt_is_read_once(small, special, batch_tokens):
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     examples = questions(special)
     expected = alone(network, special, examples)
     assert sharing.branches(network), "asked once, here, so that it is not counted"
@@ -84,7 +83,7 @@ def test_a_shared_prompt_is_read_once(small, special, batch_tokens):
 
 @pytest.mark.parametrize("batch_tokens", [1, 50, 10_000])
 def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_tokens):
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     examples = questions(special, prompts=(5, 12, 30, 2, 1))
     expected = alone(network, special, examples)
     assert sharing.branches(network), "asked once, here, so that it is not counted"
@@ -96,7 +95,7 @@ def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_to
 
 
 def test_a_row_is_no_wider_than_it_may_be(small, special, monkeypatch):
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     examples = questions(special, prompts=(10, 12, 9))
     monkeypatch.setattr(sharing, "WIDEST", 16)
     rows = sharing.branched(network, examples, range(len(examples)))
@@ -157,10 +156,10 @@ def test_who_cannot_lend_reads_each_time(small, special):
     mamba = Network(
         FalconMambaForCausalLM(FalconMambaConfig(**SIZES, state_size=4)).eval(), "decoder"
     )
-    encoder = networks.build(small, "encoder", special, seed=1)
-    both = networks.build(small, "encoder-decoder", special, seed=1)
+    encoder = build_network(small, "encoder", special, seed=1)
+    both = build_network(small, "encoder-decoder", special, seed=1)
     assert [sharing.lends(network) for network in (mamba, encoder, both)] == [False] * 3
-    assert sharing.lends(networks.build(small, "decoder", special, seed=1))
+    assert sharing.lends(build_network(small, "decoder", special, seed=1))
     examples = questions(special)
     assert_same(ask(encoder, special, examples, 10_000), alone(encoder, special, examples))
 
@@ -179,7 +178,7 @@ def _ask(size):
 
 
 def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     examples = [one for i, one in enumerate(questions(special)) if i % 5 == 0]
     distinct = list(
         {example.inputs[: sharing.TRUNK].tobytes(): example for example in examples}.values()
@@ -191,7 +190,7 @@ def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
 
 
 def test_rank_and_log_likelihood_share(tokenizer, small, monkeypatch):
-    network = networks.build(small, "decoder", tokenizer.special, seed=1)
+    network = build_network(small, "decoder", tokenizer.special, seed=1)
     model = LanguageModel(network, tokenizer, OBJECTIVES["causal"]())
     prompt = "the film was a good story with an actor who played it well and never lost heart " * 4
     choices = [" good", " unbelievably long", " bad, 😀"]

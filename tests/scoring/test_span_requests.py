@@ -4,9 +4,9 @@ import pytest
 from lmcompare.models.pretrained_objectives import (
     PretrainedCausal,
     PretrainedMasked,
-    PretrainedObjective,
     PretrainedSeq2Seq,
     PretrainedSpanCorruption,
+    TextFrame,
 )
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.causal import Causal
@@ -104,10 +104,10 @@ def test_the_part_that_answers_is_asked(special):
 
 
 def test_checkpoints_are_asked_in_their_frames(special):
-    frame = PretrainedObjective((1,), (2,))
+    frame = TextFrame((1,), (2,))
     (masked, *_) = ask_gap(PretrainedMasked(frame), GAP, special)
     assert masked.inputs.tolist() == [1, 40, 41, 4, 4, 4, 45, 46, 2]
-    (t5,) = ask_gap(PretrainedSpanCorruption(PretrainedObjective(after=(2,)), (0,)), GAP, special)
+    (t5,) = ask_gap(PretrainedSpanCorruption(TextFrame(after=(2,)), (0,)), GAP, special)
     assert (t5.inputs.tolist(), t5.decoder_inputs.tolist()) == (
         [40, 41, 9, 45, 46, 2],
         [0, 9, 42, 43],
@@ -115,5 +115,5 @@ def test_checkpoints_are_asked_in_their_frames(special):
     (bart,) = ask_gap(PretrainedSeq2Seq(frame, (2, 1)), GAP, special)
     assert bart.inputs.tolist() == [1, 40, 41, 4, 45, 46, 2]
     assert bart.decoder_inputs.tolist() == [2, 1, 40, 41, 42, 43]
-    (gpt2,) = ask_gap(PretrainedCausal(PretrainedObjective(), 1), GAP, special)
+    (gpt2,) = ask_gap(PretrainedCausal(TextFrame(), 1), GAP, special)
     assert gpt2.inputs.tolist() == [40, 41, 42, 43]

@@ -260,14 +260,14 @@ def test_describes_itself_in_one_line():
 def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, tokenizer, small):
     from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
-    from lmcompare.models import network as networks
+    from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES
 
     films = InstructionTask(Toy(lambda i: "good", size=60), template="The film {prompt}: ")
     story = InstructionTask(Toy(lambda i: "bad", 400, 60), template="The story {prompt}: ")
     unseen = InstructionTask(Toy(lambda i: "dull", 700, 10), template="The actor {prompt}: ")
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, tokenizer.special, 1)
+    network = build_network(small, objective.role, tokenizer.special, 1)
     model = FACES[objective.role](network, tokenizer, objective)
     adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch=8)
     one = Instructions({"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation)

@@ -12,7 +12,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.data import SOURCES
 from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.infilling import Infilling
 from lmcompare.tasks.minimal_pairs import MinimalPairs
@@ -39,7 +39,7 @@ def tools(sentences, small, tokenizer):
         model = None
         if kind is not None:
             objective = OBJECTIVES[kind]()
-            network = networks.build(small, objective.role, tokenizer.special, seed=3)
+            network = build_network(small, objective.role, tokenizer.special, seed=3)
             model = LanguageModel(network, tokenizer, objective)
         return Harness(data, model, seed=1, context=64, budget=1000, progress=lambda event: None)
 

@@ -10,7 +10,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.similarity import Similarity, cosine, jackknife
 
@@ -160,7 +160,7 @@ def test_describes_itself_in_one_line():
 def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route, tokenizer, small):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
-        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
+        build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
     adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
     found = []

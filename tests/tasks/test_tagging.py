@@ -10,7 +10,7 @@ from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.sources.conll import Conll
 from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.tagging import Tagging
 
@@ -180,7 +180,7 @@ def test_describes_itself_in_one_line():
 def test_each_objective_tags_and_test_items_decide_nothing(kind, tokenizer, small):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
-        networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
+        build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
     adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=6, batch=8)
     found = []

@@ -317,11 +317,11 @@ def test_settings_of_shots_that_cannot_be():
 def test_each_objective_answers_as_it_is(kind, tokenizer, small):
     from lmcompare.evaluation.cell_work import Harness
     from lmcompare.language_model import FACES
-    from lmcompare.models import network as networks
+    from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES
 
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, tokenizer.special, 1)
+    network = build_network(small, objective.role, tokenizer.special, 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     model = FACES[objective.role](network, tokenizer, objective)
     bench = Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 128, 0, lambda event: None)

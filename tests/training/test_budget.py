@@ -3,8 +3,7 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from lmcompare.core.example import collate
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors
+from lmcompare.models.network import BatchTensors, build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.budget import (
     BudgetMeter,
@@ -18,7 +17,7 @@ from lmcompare.training.budget import (
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_flops_equal_those_that_torch_counts(kind, small, special):
     objective = OBJECTIVES[kind]()
-    network = networks.build(small, objective.role, special, seed=1)
+    network = build_network(small, objective.role, special, seed=1)
     parts = (
         network.transformer,
         *(getattr(network.transformer.model, name, None) for name in ("encoder", "decoder")),

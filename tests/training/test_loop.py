@@ -20,9 +20,8 @@ from datasets import Dataset
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.example import collate
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
+from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.training.batches import first_rows
 from lmcompare.training.loop import (
     TrainingBatches,
@@ -79,8 +78,8 @@ def special(special):
 
 
 def run(kind, blocks, special, small, folder, training=SMALL, **others):
-    objective = parse(kind)
-    network = networks.build(small, objective.role, special, seed=1)
+    objective = parse_objective(kind)
+    network = build_network(small, objective.role, special, seed=1)
     trained = train(
         network,
         objective,
@@ -138,10 +137,10 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
     kind, blocks, special, small, tmp_path
 ):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
-    objective = parse(kind)
+    objective = parse_objective(kind)
     training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
     ours, _ = run(kind, blocks, special, small, tmp_path, training)
-    theirs = networks.build(small, objective.role, special, seed=1)
+    theirs = build_network(small, objective.role, special, seed=1)
     optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.betas)
     steps = TrainingBatches(
         blocks.train, objective, special, replace(training, accumulation=1), 3, False
@@ -176,7 +175,7 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
     blocks, special, small, tmp_path, monkeypatch
 ):
     seen = []
-    forward = networks.Network.forward
+    forward = Network.forward
 
     def watch(network, batch):
         if network.training:
@@ -185,7 +184,7 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
             )
         return forward(network, batch)
 
-    monkeypatch.setattr(networks.Network, "forward", watch)
+    monkeypatch.setattr(Network, "forward", watch)
     _, trained = run(SCHEDULE, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 8))
     assert seen == [(False, False)] * 2 + [(True, True)] * 6
     points = [point for point in trained.curve if point["split"] == "train"]
@@ -196,7 +195,7 @@ def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
     schedule_, masked = (
         ValidationBatches.of(
             blocks.validation,
-            parse(kind),
+            parse_objective(kind),
             special,
             blocks.unigram,
             blocks=8,
@@ -209,11 +208,11 @@ def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
 
 
 def test_validation_loss_weighs_its_targets(blocks, special, small):
-    network = networks.build(small, "encoder", special, seed=1)
+    network = build_network(small, "encoder", special, seed=1)
     found = [
         ValidationBatches.of(
             blocks.validation,
-            parse(UNIFORM),
+            parse_objective(UNIFORM),
             special,
             blocks.unigram,
             blocks=16,
@@ -223,9 +222,9 @@ def test_validation_loss_weighs_its_targets(blocks, special, small):
         for size in (16, 5)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-5)
-    examples = [parse(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
+    examples = [parse_objective(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
                 for i, row in enumerate(blocks.validation)]  # fmt: skip
-    with evaluating(network):
+    with evaluation_mode(network):
         sums = [
             float(
                 (network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.has_target]).sum()
@@ -301,7 +300,7 @@ def test_validation_asks_the_same_every_time(blocks, special):
 
 
 def test_validation_loss_does_not_depend_on_the_batch(blocks, special, small):
-    network = networks.build(small, "encoder-decoder", special, seed=1)
+    network = build_network(small, "encoder-decoder", special, seed=1)
     objective = OBJECTIVES["seq2seq"]()
     found = [
         ValidationBatches.of(
@@ -408,7 +407,7 @@ def test_a_machine_that_cannot_compile(blocks, special, small, tmp_path, monkeyp
 
 def test_a_loss_that_is_not_a_number(blocks, special, small, tmp_path):
     objective = OBJECTIVES["causal"]()
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(
@@ -469,7 +468,7 @@ def test_two_processes_stop_at_one_step_though_one_alone_is_told(blocks, special
 import os, pickle, signal
 from pathlib import Path
 import torch
-from lmcompare.models import network as networks
+from lmcompare.models.network import Network, build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.loop import train
 
@@ -480,7 +479,7 @@ def told(event):
     if os.environ["RANK"] == "1" and event["done"] >= 32 * 8 * 3:
         signal.raise_signal(signal.SIGINT)
 
-network = networks.build(small, "decoder", special, seed=1)
+network = build_network(small, "decoder", special, seed=1)
 try:
     train(network, OBJECTIVES["causal"](), blocks, special, training, shape=small, seed=3, folder=folder,
           device="cpu", progress=told)
@@ -506,7 +505,7 @@ def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at
         return 0.0 if len(looked) <= 3 else mean_loss(accelerator, summed, total, step, training)
 
     monkeypatch.setattr("lmcompare.training.loop.mean_loss", never_but_before_saving)
-    network = networks.build(small, "decoder", special, seed=1)
+    network = build_network(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
 
@@ -531,15 +530,15 @@ def test_two_processes_train_as_one(blocks, special, small, tmp_path):
 import json, pickle, sys
 from pathlib import Path
 import torch
-from lmcompare.models import network as networks
-from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.models.network import Network, build_network
+from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.training.loop import train
 
 folder = Path({str(tmp_path)!r})
 blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
 for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
-    objective = parse(kind)
-    network = networks.build(small, objective.role, special, seed=1)
+    objective = parse_objective(kind)
+    network = build_network(small, objective.role, special, seed=1)
     trained = train(network, objective, blocks, special, training, shape=small, seed=3,
                     folder=folder / str(number), device="cpu")
     rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -569,14 +568,14 @@ torch.distributed.destroy_process_group()
 
 
 def test_dropout_is_off_while_validating(blocks, special, small):
-    network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
+    network = build_network(replace(small, dropout=0.5), "decoder", special, seed=1).train()
     objective = OBJECTIVES["causal"]()
     batch = BatchTensors.of(
         collate(
             [objective.training_example(np.arange(40, 60), special, np.random.default_rng(0))], 0
         )
     )
-    with evaluating(network):
+    with evaluation_mode(network):
         assert torch.equal(network(batch), network(batch))
     assert network.training
     assert not torch.equal(network(batch), network(batch))

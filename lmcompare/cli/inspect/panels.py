@@ -14,11 +14,9 @@ from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.data.tokenizer import RESERVED, Tokenizer
 from lmcompare.generation.infilling_template import TypedTemplate, parse
 from lmcompare.language_model import load
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, Network, evaluating
-from lmcompare.models.visibility import Visibility, visibility
-from lmcompare.objectives import Composed, Objective
-from lmcompare.objectives import parse as objective_of
+from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
+from lmcompare.models.visibility import Visibility, measure_visibility
+from lmcompare.objectives import Composed, Objective, parse_objective
 
 MOST = 64
 """Tokens that fit into a picture."""
@@ -119,7 +117,7 @@ def panels(text: str, models: Sequence[Path], kinds: Sequence[str], seed: int = 
     for kind in kinds:
         objective = _fresh(kind)
         small = settings.NetworkSettings(width=64, layers=2, heads=2)
-        network = networks.build(small, objective.role, tokenizer.special, seed=seed + 1)
+        network = build_network(small, objective.role, tokenizer.special, seed=seed + 1)
         found.append(_panel(kind, network, objective, tokenizer, typed, seed, False))
     return found
 
@@ -168,7 +166,7 @@ def _fresh(kind: str) -> Objective:
         "glm": {"rate": SHARE, "mean_span": 2},
         "bart": {"rate": SHARE, "mean_span": 2, "permute": False},
     }
-    return objective_of({"kind": kind, **shares.get(kind, {})})
+    return parse_objective({"kind": kind, **shares.get(kind, {})})
 
 
 def _panel(
@@ -193,7 +191,7 @@ def _panel(
         # A translator has no loss on a text alone: it is asked how the text goes on.
         half = (len(tokens) + 1) // 2
         example = objective.scoring_examples(tokens[:half], tokens[half:], special)[0]
-    with evaluating(network):
+    with evaluation_mode(network):
         losses = (
             network(BatchTensors.of(collate([example], special.pad), network.device))
             .float()
@@ -202,7 +200,7 @@ def _panel(
         )
     unknown = int(tokens[holes[0]]) if len(holes) else None
     read = example.inputs if example.decoder_inputs is None else example.decoder_inputs
-    seen = visibility(network, example, special)
+    seen = measure_visibility(network, example, special)
     rows, left = [], iter(losses)
     for token, target in zip(read, example.targets, strict=True):
         nats = next(left) if target != IGNORE else None
@@ -240,7 +238,7 @@ def _asked_at(
 ) -> Example | None:
     """Ask for the holes, where an objective can choose what it asks; else None."""
     while isinstance(objective, Composed):
-        objective = objective.answering
+        objective = objective.inference_objective
     inside = np.zeros(len(tokens), dtype=bool)
     inside[holes] = True
     if objective.kind == "masked":

@@ -145,10 +145,10 @@ def test_errors_for_people(said, tmp_path):
 
 def test_a_model_that_was_saved(said, tmp_path, tokenizer, small):
     from lmcompare.language_model import MaskedLM
-    from lmcompare.models import network as networks
+    from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES
 
-    network = networks.build(small, "encoder", tokenizer.special, seed=1)
+    network = build_network(small, "encoder", tokenizer.special, seed=1)
     MaskedLM(network, tokenizer, OBJECTIVES["masked"]()).save_pretrained(tmp_path / "mine")
     out, _, code = said("the film was [MASK] .", "--model", str(tmp_path / "mine"), "--json")
     (panel,) = json.loads(out)["panels"]
@@ -158,10 +158,10 @@ def test_a_model_that_was_saved(said, tmp_path, tokenizer, small):
 
 def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, tokenizer, small):
     from lmcompare.language_model import MaskedLM
-    from lmcompare.models import network as networks
+    from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES
 
-    network = networks.build(small, "encoder", tokenizer.special, seed=1)
+    network = build_network(small, "encoder", tokenizer.special, seed=1)
     MaskedLM(network, tokenizer, OBJECTIVES["masked"](shifted=True)).save_pretrained(tmp_path)
     (panel,) = panels("the film was [MASK] .", [tmp_path], [])
     mask = [row.reads for row in panel.rows].index("<mask>")

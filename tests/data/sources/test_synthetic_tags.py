@@ -12,7 +12,7 @@ from lmcompare.data.sources.synthetic_tags import CLASSES, EDGE, SyntheticTags
 from lmcompare.evaluation.cell_work import Harness
 from lmcompare.experiments.experiment import parse
 from lmcompare.language_model import LanguageModel
-from lmcompare.models import network as networks
+from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.tagging import Tagging
 
@@ -136,7 +136,7 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, token
         )
         for side in ("left", "right"):
             model = LanguageModel(
-                networks.build(small, objective.role, tokenizer.special, 1), tokenizer, objective
+                build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
             )
             task = Tagging(
                 SyntheticTags(side, items=300, words=8, length=5),
