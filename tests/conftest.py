@@ -39,7 +39,7 @@ def special():
 
 @pytest.fixture(scope="session")
 def small():
-    return settings.NetworkSettings(width=32, layers=2, heads=2, feedforward=2.0)
+    return settings.NetworkSettings(hidden_size=32, num_layers=2, num_heads=2, ffn_multiplier=2.0)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def sentences():
 def tokenizer(sentences):
     from lmcompare.data.tokenizer import Tokenizer
 
-    return Tokenizer.train(sentences, settings.TokenizerSettings(size=400, sentinels=16))
+    return Tokenizer.train(sentences, settings.TokenizerSettings(vocab_size=400, sentinels=16))
 
 
 @pytest.fixture

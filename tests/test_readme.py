@@ -12,10 +12,10 @@ import lmcompare
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 TINY = {
-    "vocabulary.size": "400",
-    "blocks.length": "32",
-    "network": "{width: 16, layers: 1, heads: 2, feedforward: 2.0}",
-    "training": "{tokens: 1024, batch: 4, evaluations: 1, validation_blocks: 4}",
+    "tokenizer.vocab_size": "400",
+    "sequence.length": "32",
+    "network": "{hidden_size: 16, num_layers: 1, num_heads: 2, ffn_multiplier: 2.0}",
+    "training": "{tokens: 1024, batch_size: 4, evaluations: 1, validation_sequences: 4}",
     "corpus.validation": "0.1",
     "corpus.test": "0.1",
     "seeds": "[1]",

@@ -92,7 +92,7 @@ class ModelWithHead(nn.Module):
         self.network = network
         self.kind = head
         self.dropout = nn.Dropout(0.1)
-        self.head = nn.Linear(head.size(network.width), head.outputs)
+        self.head = nn.Linear(head.size(network.hidden_size), head.outputs)
 
     def forward(self, reading: HeadBatch) -> Tensor:
         """Return what the linear layer says. Shape (..., outputs)."""

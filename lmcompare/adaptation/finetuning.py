@@ -53,7 +53,7 @@ def fit(
 ) -> FinetuningResult:
     """Fine-tune ``module`` in place and leave it at its best epoch.
 
-    AdamW; the learning rate rises over ``adaptation.warmup`` of the steps and falls linearly to 0; gradients are
+    AdamW; the learning rate rises over ``adaptation.warmup_ratio`` of the steps and falls linearly to 0; gradients are
     clipped at a norm of 1. Dropout draws from torch's own generator: see ``seeded``.
 
     Args:
@@ -73,8 +73,8 @@ def fit(
     best, epoch = FinetuningResult(-math.inf, 0, 0), 0
     state: dict[str, Any] = {}
     optimizer = optimizer_for(module, learning_rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = math.ceil(len(sizes) / adaptation.batch) * adaptation.epochs
-    rise = max(1, round(adaptation.warmup * steps))
+    steps = math.ceil(len(sizes) / adaptation.batch_size) * adaptation.epochs
+    rise = max(1, round(adaptation.warmup_ratio * steps))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )
@@ -82,7 +82,7 @@ def fit(
     done = 0
     for epoch in range(1, adaptation.epochs + 1):
         module.train()
-        for group in grouped(sizes, adaptation.batch, rng):
+        for group in grouped(sizes, adaptation.batch_size, rng):
             value = loss(group, epoch)
             value.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)

@@ -192,7 +192,7 @@ def tune(
         for draw in range(draws)
     ]
     asked = _asking(model, model.network, objective)
-    steps = math.ceil(len(train) / adaptation.batch) * adaptation.epochs
+    steps = math.ceil(len(train) / adaptation.batch_size) * adaptation.epochs
     trials: list[dict[str, Any]] = []
     best: tuple[FinetuningResult, LanguageModel] | None = None
     for number, rate in enumerate(adaptation.learning_rates):

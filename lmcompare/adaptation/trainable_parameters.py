@@ -49,7 +49,7 @@ def _add_lora(module: nn.Module, adaptation: settings.AdaptationSettings) -> Non
             "`pip install 'lmcompare[lora]'`"
         ) from error
     config: Any = LoraConfig(
-        r=adaptation.rank, lora_alpha=adaptation.alpha, target_modules="all-linear"
+        r=adaptation.lora_rank, lora_alpha=adaptation.lora_alpha, target_modules="all-linear"
     )
     with warnings.catch_warnings():
         # GPT-2's layers hold their matrices the other way round; peft sees that, sets it right, and warns.

@@ -142,7 +142,7 @@ def _trials(
         for name in ("train", "validation", "test")
     )
     device = model.network.device
-    steps = math.ceil(len(train.sizes) / adaptation.batch) * adaptation.epochs
+    steps = math.ceil(len(train.sizes) / adaptation.batch_size) * adaptation.epochs
     total = steps * len(adaptation.learning_rates)
     trials: list[dict[str, Any]] = []
     best: tuple[FinetuningResult, ModelWithHead] | None = None

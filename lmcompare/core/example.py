@@ -96,7 +96,7 @@ def isolate(examples: Sequence[Example]) -> Example:
     """
     if any(isinstance(example.attention, int) for example in examples):
         raise InputError(
-            "blocks.documents: 'isolated' cannot hold a prefix; wanted attention 'full' or 'causal'"
+            "sequence.packing: 'isolated' cannot hold a prefix; wanted attention 'full' or 'causal'"
         )
 
     def numbered(rows: Sequence[Ids]) -> Ids:

@@ -25,7 +25,7 @@ class TokenizerSettings:
 
     __pydantic_config__ = STRICT
 
-    size: Annotated[int, Field(ge=300)] = 4096
+    vocab_size: Annotated[int, Field(ge=300)] = 4096
     """tokens, the special ones and the 256 bytes included"""
     sentinels: Positive = 32
     """special tokens that name the holes of a span-corrupted block"""
@@ -39,7 +39,7 @@ class SequenceSettings:
 
     length: Annotated[int, Field(ge=8)] = 128
     """tokens in a block"""
-    documents: Literal["joined", "isolated"] = "joined"
+    packing: Literal["joined", "isolated"] = "joined"
     """joined: a token may see the end of the document before its own; isolated: no document sees another"""
 
 
@@ -49,15 +49,15 @@ class NetworkSettings:
 
     __pydantic_config__ = STRICT
 
-    block: Literal["gemma2"] = "gemma2"
+    architecture: Literal["gemma2"] = "gemma2"
     """the transformer block (positions, norm, activation) that all three roles share"""
-    width: Positive = 128
+    hidden_size: Positive = 128
     """size of the residual stream"""
-    layers: Positive = 4
+    num_layers: Positive = 4
     """layers of the decoder or the encoder; of each, in an encoder-decoder"""
-    heads: Positive = 4
+    num_heads: Positive = 4
     """attention heads; must divide the width"""
-    feedforward: Annotated[float, Field(gt=0)] = 3.0
+    ffn_multiplier: Annotated[float, Field(gt=0)] = 3.0
     """inner width of the gated feed-forward, in multiples of the width"""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """probability of dropping an attention weight while training"""
@@ -73,25 +73,25 @@ class TrainingSettings:
     """corpus tokens that each network reads in pretraining, repeats counted"""
     unique_tokens: Positive | None = None
     """read the first so many tokens of the train split alone, over and over; all of it if left out"""
-    batch: Positive = 16
+    batch_size: Positive = 16
     """blocks in a step, over all processes"""
-    accumulation: Positive = 1
+    gradient_accumulation_steps: Positive = 1
     """micro-batches that a step is cut into; changes memory, not the result"""
     learning_rate: Rate = 3e-3
     """peak of the schedule"""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the steps in which the learning rate rises"""
-    decay: Literal["cosine", "linear", "constant"] = "cosine"
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """how the learning rate falls after that, to a tenth of its peak (constant: not at all)"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """of AdamW, on matrices only"""
-    betas: tuple[Share, Share] = (0.9, 0.98)
+    adam_betas: tuple[Share, Share] = (0.9, 0.98)
     """of AdamW"""
-    clip: Rate = 1.0
+    max_grad_norm: Rate = 1.0
     """largest norm of the gradient"""
     evaluations: Positive = 10
     """points of the validation curve"""
-    validation_blocks: Positive = 128
+    validation_sequences: Positive = 128
     """blocks of the validation split that each point reads"""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """mixed precision; auto: bf16 on a device that gains from it, else none"""
@@ -109,9 +109,9 @@ class AdaptationSettings:
 
     method: Literal["finetune", "probe", "lora"] = "finetune"
     """what is trained: all weights; the head alone, on a frozen network; the head and low-rank additions (by peft)"""
-    rank: Positive = 8
+    lora_rank: Positive = 8
     """of the additions of LoRA"""
-    alpha: Positive = 16
+    lora_alpha: Positive = 16
     """of LoRA: its additions are scaled by alpha / rank"""
     learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
     """one trial each; a probe and LoRA want higher ones than fine-tuning all weights does, e.g. [3e-3, 1e-2]"""
@@ -125,9 +125,9 @@ class AdaptationSettings:
     """passes over the training items, at most"""
     patience: Positive | None = None
     """epochs in a row without a better score on validation after which a trial ends; none does if left out"""
-    batch: Positive = 32
+    batch_size: Positive = 32
     """items in a step"""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the steps in which the learning rate rises; it falls linearly after that"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """of AdamW, on matrices only"""
@@ -177,7 +177,7 @@ def plain(value: Any) -> Any:
     """Return settings as what JSON and YAML can hold; the class of a plug-in is said by its ``kind``.
 
     >>> plain(SequenceSettings())
-    {'length': 128, 'documents': 'joined'}
+    {'length': 128, 'packing': 'joined'}
     """
     if is_dataclass(value):
         kind = getattr(type(value), "kind", None)

@@ -53,9 +53,9 @@ class PackedSequences:
 def build_blocks(
     corpus: Corpus, tokenizer: Tokenizer, blocks: settings.SequenceSettings, cache: Path
 ) -> PackedSequences:
-    """Turn documents into rows of ``blocks.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
+    """Turn documents into rows of ``sequence.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
 
-    ``blocks.documents`` changes no row: for 'isolated', the objectives cut a row at eos. Memory: a thousand documents.
+    ``sequence.packing`` changes no row: for 'isolated', the objectives cut a row at eos. Memory: a thousand documents.
 
     Raises:
         InputError: a split has fewer tokens than one row.
@@ -72,9 +72,9 @@ def build_blocks(
             seen[name], rows, rest = _write_rows(path, getattr(corpus, name), tokenizer, length)
             if not rows:
                 raise InputError(
-                    f"blocks.length: the {name} split has {rest} tokens, fewer than one block of {length}; wanted more "
+                    f"sequence.length: the {name} split has {rest} tokens, fewer than one block of {length}; wanted more "
                     + ("text" if name == "train" else f"text, a larger corpus.{name}")
-                    + ", or a smaller blocks.length"
+                    + ", or a smaller sequence.length"
                 )
             counts |= {
                 f"{name}_blocks": rows,

@@ -227,16 +227,16 @@ class Tokenizer:
 
         sentinels = [f"<extra_id_{n}>" for n in range(vocabulary.sentinels)]
         names = [*RESERVED, *sentinels]
-        if vocabulary.size < len(names) + 256:
+        if vocabulary.vocab_size < len(names) + 256:
             raise InputError(
-                f"vocabulary.size: wanted at least {len(names) + 256} ({len(RESERVED)} special tokens, "
-                f"{len(sentinels)} sentinels and 256 bytes), got {vocabulary.size}"
+                f"tokenizer.vocab_size: wanted at least {len(names) + 256} ({len(RESERVED)} special tokens, "
+                f"{len(sentinels)} sentinels and 256 bytes), got {vocabulary.vocab_size}"
             )
         tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary.size,
+            vocab_size=vocabulary.vocab_size,
             special_tokens=[AddedToken(name, normalized=False, special=True) for name in names],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
@@ -276,7 +276,7 @@ def build_tokenizer(
         InputError: the size does not hold the special tokens and the bytes.
         LmcompareError: the cache cannot be written.
     """
-    key = digest(_VERSION, corpus.fingerprint, vocabulary.size, vocabulary.sentinels)
+    key = digest(_VERSION, corpus.fingerprint, vocabulary.vocab_size, vocabulary.sentinels)
 
     def build(folder: Path) -> None:
         Tokenizer.train(

@@ -117,7 +117,7 @@ def _pretrain(
         training,
         shape=network_settings,
         seed=cell.seed,
-        isolated=experiment.blocks.documents == "isolated",
+        isolated=experiment.sequence.packing == "isolated",
         folder=place.folder,
         device=place.device,
         trackers=place.trackers,
@@ -165,7 +165,7 @@ def _measure(
         model = LanguageModel.from_pretrained(folder / "weights")
     model.network.to(_device(place.device))
     tools = Harness(
-        data, model, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
+        data, model, cell.seed, experiment.sequence.length, experiment.training.tokens, place.progress
     )
     measurement = experiment.tasks[cell.task].measure(tools)
     return _measured(experiment, cell, measurement, role=model.objective.role)
@@ -181,7 +181,7 @@ def _measure_checkpoint(
         network = reinitialize(model.network, cell.seed)
         model = type(model)(network, model.tokenizer, model.objective, context=model.context)
     model.network.to(_device(place.device))
-    context = min(experiment.blocks.length, model.context or experiment.blocks.length)
+    context = min(experiment.sequence.length, model.context or experiment.sequence.length)
     tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
     hub = None if is_local(name) else cached_folder(name, side.revision)
     checkpoint = CheckpointInfo(
@@ -206,7 +206,7 @@ def _control(
     experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
 ) -> tuple[Run, list[TaskOutcome]]:
     tools = Harness(
-        data, None, cell.seed, experiment.blocks.length, experiment.training.tokens, place.progress
+        data, None, cell.seed, experiment.sequence.length, experiment.training.tokens, place.progress
     )
     return _measured(experiment, cell, experiment.tasks[cell.task].control(tools))
 

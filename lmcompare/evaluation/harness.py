@@ -42,8 +42,8 @@ class Experiment(Protocol):
 
     name: str
     corpus: settings.CorpusSettings
-    vocabulary: settings.TokenizerSettings
-    blocks: settings.SequenceSettings
+    tokenizer: settings.TokenizerSettings
+    sequence: settings.SequenceSettings
     training: settings.TrainingSettings
     models: Any
     tasks: Any
@@ -67,8 +67,8 @@ class PreparedData:
     def of(cls, experiment: Experiment, folder: Path) -> "PreparedData":
         """Build what is not in the cache yet."""
         corpus = build_corpus(experiment.corpus, folder)
-        tokenizer = build_tokenizer(corpus, experiment.vocabulary, folder)
-        return cls(corpus, tokenizer, build_blocks(corpus, tokenizer, experiment.blocks, folder))
+        tokenizer = build_tokenizer(corpus, experiment.tokenizer, folder)
+        return cls(corpus, tokenizer, build_blocks(corpus, tokenizer, experiment.sequence, folder))
 
 
 @dataclass

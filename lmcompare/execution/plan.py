@@ -62,8 +62,8 @@ def plan(experiment: Experiment) -> list[Cell]:
     # The data that all share, and the controls.
     shared = {
         "corpus": corpus,
-        "vocabulary": plain(experiment.vocabulary),
-        "blocks": plain(experiment.blocks),
+        "tokenizer": plain(experiment.tokenizer),
+        "sequence": plain(experiment.sequence),
     }
     prepare = add("prepare", "prepare", shared, [], [experiment.corpus])
     for name, task in experiment.tasks.items():

@@ -37,11 +37,11 @@ class Experiment(Protocol):
         """The sides of the comparison, by name."""
 
     @property
-    def vocabulary(self) -> settings.TokenizerSettings:
+    def tokenizer(self) -> settings.TokenizerSettings:
         """The shared tokenizer."""
 
     @property
-    def blocks(self) -> settings.SequenceSettings:
+    def sequence(self) -> settings.SequenceSettings:
         """How documents become rows."""
 
     def network_of(self, model: str) -> settings.NetworkSettings:
@@ -63,13 +63,13 @@ def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -
         role: of the block.
         vocabulary: number of ids.
 
-    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = settings.NetworkSettings(hidden_size=8, num_layers=1, num_heads=2, ffn_multiplier=2.0)
     >>> parameters(tiny, "decoder", 10), parameters(tiny, "encoder-decoder", 10)["parameters_without_embeddings"]
     ({'parameters': 760, 'parameters_without_embeddings': 680}, 1632)
     """
-    d, inner = network.width, round(network.feedforward * network.width)
-    stack = network.layers * (4 * d * d + 3 * d * inner + 4 * d) + d
-    own = stack if role != "encoder-decoder" else 2 * stack + network.layers * (4 * d * d + 2 * d)
+    d, inner = network.hidden_size, round(network.ffn_multiplier * network.hidden_size)
+    stack = network.num_layers * (4 * d * d + 3 * d * inner + 4 * d) + d
+    own = stack if role != "encoder-decoder" else 2 * stack + network.num_layers * (4 * d * d + 2 * d)
     return {"parameters": own + vocabulary * d, "parameters_without_embeddings": own}
 
 
@@ -96,11 +96,11 @@ class ModelSide:
     @property
     def steps(self) -> int:
         """Steps of training."""
-        return max(1, self.training.tokens // (self.training.batch * self.length))
+        return max(1, self.training.tokens // (self.training.batch_size * self.length))
 
     def spends(self, cost: str) -> float:
         """Return how much of a cost (one of ``COSTS``) this model is expected to take."""
-        blocks, rows = self.steps * self.training.batch, len(self.asked.inputs)
+        blocks, rows = self.steps * self.training.batch_size, len(self.asked.inputs)
         if cost == "tokens":
             return blocks * self.length
         if cost == "targets":
@@ -118,7 +118,7 @@ class ModelSide:
         if steps == self.steps:
             return self
         return replace(
-            self, training=replace(self.training, tokens=steps * self.training.batch * self.length)
+            self, training=replace(self.training, tokens=steps * self.training.batch_size * self.length)
         )
 
     def sized(self, cost: str, amount: float) -> "ModelSide":
@@ -131,15 +131,15 @@ class ModelSide:
         def off(side: "ModelSide") -> float:
             return abs(side.spends(cost) - amount)
 
-        step, most = 2 * self.network.heads, 1
+        step, most = 2 * self.network.num_heads, 1
         while self._wide(most * step).spends(cost) < amount:
             most *= 2
         place = bisect_left(
             range(most), amount, key=lambda i: self._wide((i + 1) * step).spends(cost)
         )
         near = min((self._wide((i + 1) * step) for i in {max(0, place - 1), place}), key=off)
-        width = near.network.width
-        inner = round(near.network.feedforward * width)
+        width = near.network.hidden_size
+        inner = round(near.network.ffn_multiplier * width)
         more = near._wide(width, (inner + 8) / width)
         wanted = inner + 8 * (amount - near.spends(cost)) / (more.spends(cost) - near.spends(cost))
         others = {max(8, 8 * (int(wanted // 8) + i)) for i in (0, 1)}
@@ -149,8 +149,8 @@ class ModelSide:
         )
 
     def _wide(self, width: int, feedforward: float | None = None) -> "ModelSide":
-        of = self.network.feedforward if feedforward is None else feedforward
-        return replace(self, network=replace(self.network, width=width, feedforward=of))
+        of = self.network.ffn_multiplier if feedforward is None else feedforward
+        return replace(self, network=replace(self.network, hidden_size=width, ffn_multiplier=of))
 
     def matched(self, reference: "ModelSide", cost: str) -> "ModelSide":
         """Return this model with as much of a cost as ``reference`` takes, as near as whole sizes and steps come."""
@@ -170,14 +170,14 @@ def side(experiment: Experiment, model: str) -> ModelSide:
         InputError: the objective cannot ask about such blocks.
     """
     objective: Any = experiment.models[model].objective
-    vocabulary, length = experiment.vocabulary, experiment.blocks.length
+    vocabulary, length = experiment.tokenizer, experiment.sequence.length
     return ModelSide(
         experiment.network_of(model),
         experiment.training_of(model),
         objective.role,
-        vocabulary.size,
+        vocabulary.vocab_size,
         length,
-        _asked(objective, vocabulary, length, isolated=experiment.blocks.documents == "isolated"),
+        _asked(objective, vocabulary, length, isolated=experiment.sequence.packing == "isolated"),
     )
 
 
@@ -186,7 +186,7 @@ def _asked(
 ) -> Batch:
     """Return what an objective asks about random blocks of text, the same at each call, over all of training."""
     first = 4 + vocabulary.sentinels
-    ids = np.arange(vocabulary.size)
+    ids = np.arange(vocabulary.vocab_size)
     special = SpecialTokens(
         0, 1, 2, 3, tuple(range(4, first)), ids[first:], ids % 3 > 0, ids % 20 == 0
     )

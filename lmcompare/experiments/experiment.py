@@ -21,7 +21,7 @@ from lmcompare.tasks import TASKS, Task
 
 T = TypeVar("T")
 KEYS = tuple(
-    "name description corpus vocabulary blocks network training models grid match tasks seeds hypotheses quick".split()
+    "name description corpus tokenizer sequence network training models grid match tasks seeds hypotheses quick".split()
 )
 RESERVED = ("prepare", "pretrain", settings.PRETRAINING)
 _NAME = re.compile(r"\w[\w +-]*")
@@ -35,8 +35,8 @@ class Experiment:
         name: of the experiment and of its results folder.
         description: one line for the report.
         corpus: the text to train on; its ``source`` is a Source.
-        vocabulary: the shared tokenizer.
-        blocks: how documents become rows.
+        tokenizer: the shared tokenizer.
+        sequence: how documents become rows.
         network: the block that all roles share.
         training: the budget and the loop.
         models: the sides of the comparison, by name. Of a fresh network, ``objective`` is an Objective, and ``network``
@@ -50,8 +50,8 @@ class Experiment:
     name: str
     description: str
     corpus: settings.CorpusSettings
-    vocabulary: settings.TokenizerSettings
-    blocks: settings.SequenceSettings
+    tokenizer: settings.TokenizerSettings
+    sequence: settings.SequenceSettings
     network: settings.NetworkSettings
     training: settings.TrainingSettings
     models: dict[str, settings.ModelSettings]
@@ -152,15 +152,15 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
         problems.append(f"description: wanted a text, got {shown(description)}")
     seeds = _seeds(data.get("seeds", [1]), problems)
     corpus = _corpus(data, problems)
-    vocabulary = _section(settings.TokenizerSettings, data, "vocabulary", problems)
-    blocks = _section(settings.SequenceSettings, data, "blocks", problems)
+    tokenizer = _section(settings.TokenizerSettings, data, "tokenizer", problems)
+    sequence = _section(settings.SequenceSettings, data, "sequence", problems)
     network = _section(settings.NetworkSettings, data, "network", problems)
     training = _section(settings.TrainingSettings, data, "training", problems)
-    if vocabulary and vocabulary.size < (least := 256 + 4 + vocabulary.sentinels):
+    if tokenizer and tokenizer.vocab_size < (least := 256 + 4 + tokenizer.sentinels):
         wanted = f"at least {least} (256 bytes, 4 special tokens and the sentinels)"
-        problems.append(f"vocabulary.size: wanted {wanted}, got {vocabulary.size}")
+        problems.append(f"tokenizer.vocab_size: wanted {wanted}, got {tokenizer.vocab_size}")
     if network:
-        problems += _misfits(network, "network", {"width", "heads"})
+        problems += _misfits(network, "network", {"hidden_size", "num_heads"})
     models = _models(data, problems)
     tasks = {}
     for key, value in _named_section(data, "tasks", problems, least=0):
@@ -179,8 +179,8 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
     ]
     match = matching.read(data.get("match"), problems)
     experiment = None
-    if len(problems) == before and corpus and vocabulary and blocks and network and training:
-        about = (str(name), description, corpus, vocabulary, blocks, network, training)
+    if len(problems) == before and corpus and tokenizer and sequence and network and training:
+        about = (str(name), description, corpus, tokenizer, sequence, network, training)
         experiment = Experiment(*about, models, tasks, seeds, match=match)
         if match:
             models, match = matching.solve(experiment, match, points, problems)
@@ -289,14 +289,14 @@ def _override(
 
 
 def _misfits(network: settings.NetworkSettings, path: str, changed: set[str]) -> list[str]:
-    if not {"width", "heads"} & changed:
+    if not {"hidden_size", "num_heads"} & changed:
         return []
-    if network.width % network.heads:
-        return [f"{path}.heads: wanted a divisor of the width {network.width}, got {network.heads}"]
-    if network.width // network.heads % 2:
-        got = f"{network.width} / {network.heads} = {network.width // network.heads}"
+    if network.hidden_size % network.num_heads:
+        return [f"{path}.num_heads: wanted a divisor of the hidden_size {network.hidden_size}, got {network.num_heads}"]
+    if network.hidden_size // network.num_heads % 2:
+        got = f"{network.hidden_size} / {network.num_heads} = {network.hidden_size // network.num_heads}"
         return [
-            f"{path}.heads: wanted an even width of each head (rotary positions come in pairs), got {got}"
+            f"{path}.num_heads: wanted an even width of each head (rotary positions come in pairs), got {got}"
         ]
     return []
 

@@ -136,7 +136,7 @@ def lines(experiment: Experiment, match: Match) -> list[str]:
         near = [
             f"{COSTS[word]} {mine.spends(word) / reference.spends(word):.3f} x" for word in one.by
         ]
-        size = f"width {mine.network.width}, feedforward {mine.network.feedforward:g}"
+        size = f"hidden_size {mine.network.hidden_size}, ffn_multiplier {mine.network.ffn_multiplier:g}"
         said.append(
             f"models.{name}: {', '.join(near)} of {one.reference}: {size}, {mine.spends('tokens'):,.0f} tokens, "
             f"{mine.spends('parameters'):,.0f} parameters, {mine.spends('targets'):,.0f} targets"
@@ -220,9 +220,9 @@ def _how(made: ModelSide, cost: str) -> str:
     if cost in BY_SIZE:
         network = made.network
         return (
-            f"of width {network.width} with {network.heads} heads; fewer heads allow other widths"
+            f"of hidden_size {network.hidden_size} with {network.num_heads} heads; fewer heads allow other sizes"
         )
-    return f"of {made.steps} steps; more training.tokens, or a smaller training.batch, come nearer"
+    return f"of {made.steps} steps; more training.tokens, or a smaller training.batch_size, come nearer"
 
 
 def _changed(
@@ -230,7 +230,7 @@ def _changed(
 ) -> settings.ModelSettings:
     network = {
         key: getattr(made.network, key)
-        for key in ("width", "feedforward")
+        for key in ("hidden_size", "ffn_multiplier")
         if getattr(made.network, key) != getattr(was.network, key)
     }
     tokens = {"tokens": made.training.tokens} if made.training.tokens != was.training.tokens else {}

@@ -141,7 +141,7 @@ class Network(nn.Module):
         return torch.device(self.transformer.device)
 
     @property
-    def width(self) -> int:
+    def hidden_size(self) -> int:
         """Size of the hidden states (ELECTRA's embeddings are narrower)."""
         config = self.transformer.config
         return int(getattr(config, "hidden_size", None) or config.encoder.hidden_size)
@@ -258,22 +258,22 @@ def build_network(
         special: of the vocabulary that the network is to read.
         seed: of the initialisation.
     """
-    if network.width % network.heads or (network.width // network.heads) % 2:
+    if network.hidden_size % network.num_heads or (network.hidden_size // network.num_heads) % 2:
         raise InputError(
-            f"network.heads: wanted a number that divides the width {network.width} into even parts, "
-            f"got {network.heads}"
+            f"network.num_heads: wanted a number that divides the hidden_size {network.hidden_size} into even parts, "
+            f"got {network.num_heads}"
         )
-    head = network.width // network.heads
+    head = network.hidden_size // network.num_heads
     sizes: dict[str, Any] = {
         "vocab_size": len(special.word_starts),
-        "hidden_size": network.width,
-        "intermediate_size": round(network.feedforward * network.width),
-        "num_hidden_layers": network.layers,
-        "num_attention_heads": network.heads,
-        "num_key_value_heads": network.heads,
+        "hidden_size": network.hidden_size,
+        "intermediate_size": round(network.ffn_multiplier * network.hidden_size),
+        "num_hidden_layers": network.num_layers,
+        "num_attention_heads": network.num_heads,
+        "num_key_value_heads": network.num_heads,
         "head_dim": head,
         "query_pre_attn_scalar": head,
-        "layer_types": ["full_attention"] * network.layers,
+        "layer_types": ["full_attention"] * network.num_layers,
         "attention_dropout": network.dropout,
         "attn_logit_softcapping": None,
         "final_logit_softcapping": None,

@@ -29,7 +29,7 @@ def cut_spans(
     count = int(starts.sum())
     if count > len(special.sentinels):
         raise InputError(
-            f"vocabulary.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at rate "
+            f"tokenizer.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at rate "
             f"{rate} and mean_span {mean_span}, got {len(special.sentinels)}"
         )
     sentinel = np.array(special.sentinels[:count], dtype=np.int64)

@@ -57,7 +57,7 @@ def pool_rows(
     """Return for each pooling one vector a row of ids, from one pass. Shape (rows, width) each."""
     examples = _read(model, rows)
     found = {
-        pooling: np.zeros((len(rows), model.network.width), dtype=np.float32)
+        pooling: np.zeros((len(rows), model.network.hidden_size), dtype=np.float32)
         for pooling in poolings
     }
     for group, batch in asking.reading(

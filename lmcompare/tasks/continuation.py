@@ -88,7 +88,7 @@ class Continuation:
         if wanted > bench.context and not bench.foreign:
             raise InputError(
                 "tasks: continuation: prefix + suffix: wanted at most "
-                f"blocks.length ({bench.context}) tokens, got {wanted}"
+                f"sequence.length ({bench.context}) tokens, got {wanted}"
             )
         documents = bench.test_documents()
         found: list[ContinuationItem] = []

@@ -93,7 +93,7 @@ class Infilling:
         wanted = self.left + self.span + self.right
         if wanted + 2 > bench.context:  # bos, eos or a hole's name
             raise InputError(
-                "tasks: infilling: left + span + right: wanted at most blocks.length less 2 "
+                "tasks: infilling: left + span + right: wanted at most sequence.length less 2 "
                 f"({bench.context - 2}) tokens, got {wanted}"
             )
         documents, rng = bench.test_documents(), np.random.default_rng(self.seed)

@@ -122,7 +122,7 @@ class MinimalPairs:
         counts["too_long"] = len(drawn) - len(kept)
         if not kept:
             raise InputError(
-                f"tasks: minimal_pairs: wanted pairs that fit into blocks.length, got none of {len(drawn)}"
+                f"tasks: minimal_pairs: wanted pairs that fit into sequence.length, got none of {len(drawn)}"
             )
         return kept, {
             **counts,

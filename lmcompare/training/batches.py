@@ -49,12 +49,12 @@ class TrainingBatches(Dataset[list[Batch]]):
     _orders: dict[int, Ids] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return max(1, self.training.tokens // (self.training.batch * len(self.rows[0]["tokens"])))
+        return max(1, self.training.tokens // (self.training.batch_size * len(self.rows[0]["tokens"])))
 
     def __getitem__(self, step: int) -> list[Batch]:
         """Return the micro-batches of ``step`` that this process reads."""
-        first = step * self.training.batch
-        places = range(first + self.process, first + self.training.batch, self.processes)
+        first = step * self.training.batch_size
+        places = range(first + self.process, first + self.training.batch_size, self.processes)
         examples, progress = [], step / len(self)
         for place in places:
             epoch, index = divmod(place, len(self.rows))
@@ -72,7 +72,7 @@ class TrainingBatches(Dataset[list[Batch]]):
                 )
             )
         cuts = np.array_split(
-            np.arange(len(examples)), min(self.training.accumulation, len(examples))
+            np.arange(len(examples)), min(self.training.gradient_accumulation_steps, len(examples))
         )
         return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]
 

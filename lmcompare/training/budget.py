@@ -33,11 +33,11 @@ def forward_flops(
         vocabulary: number of ids.
         targets: positions at which logits are computed.
 
-    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = settings.NetworkSettings(hidden_size=8, num_layers=1, num_heads=2, ffn_multiplier=2.0)
     >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3)
     6112.0
     """
-    d, inner, layers = network.width, round(network.feedforward * network.width), network.layers
+    d, inner, layers = network.hidden_size, round(network.ffn_multiplier * network.hidden_size), network.num_layers
     n, m = inputs.astype(float), decoder_inputs.astype(float)
     block = 2 * (4 * d * d + 3 * d * inner)
     total = layers * (block * n.sum() + 4 * d * (n**2).sum())

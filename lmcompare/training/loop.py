@@ -55,19 +55,19 @@ def optimizer_for(
 def schedule(training: settings.TrainingSettings, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate at each step: up in ``warmup``, then down to a tenth.
 
-    >>> factor = schedule(settings.TrainingSettings(warmup=0.5, decay="linear"), steps=4)
+    >>> factor = schedule(settings.TrainingSettings(warmup_ratio=0.5, lr_scheduler="linear"), steps=4)
     >>> [round(factor(step), 2) for step in range(4)]
     [0.5, 1.0, 1.0, 0.55]
     """
-    rise = round(training.warmup * steps)
+    rise = round(training.warmup_ratio * steps)
 
     def factor(step: int) -> float:
         if step < rise:
             return (step + 1) / rise
         done = (step - rise) / max(1, steps - rise)
-        if training.decay == "constant":
+        if training.lr_scheduler == "constant":
             return 1.0
-        fall = done if training.decay == "linear" else (1 - math.cos(math.pi * min(done, 1.0))) / 2
+        fall = done if training.lr_scheduler == "linear" else (1 - math.cos(math.pi * min(done, 1.0))) / 2
         return 1 - 0.9 * fall
 
     return factor
@@ -145,10 +145,10 @@ def train(
         KeyboardInterrupt: after a checkpoint was saved.
     """
     accelerator = accelerator_for(training, device, trackers, folder)
-    if training.batch < accelerator.num_processes:
+    if training.batch_size < accelerator.num_processes:
         raise InputError(
-            f"training.batch: wanted at least one block for each of {accelerator.num_processes} processes, "
-            f"got {training.batch}"
+            f"training.batch_size: wanted at least one block for each of {accelerator.num_processes} processes, "
+            f"got {training.batch_size}"
         )
     rows = first_rows(blocks.train, training.unique_tokens)
     steps = TrainingBatches(
@@ -166,14 +166,14 @@ def train(
         objective,
         special,
         blocks.unigram,
-        blocks=training.validation_blocks,
-        batch=training.batch,
+        blocks=training.validation_sequences,
+        batch=training.batch_size,
         isolated=isolated,
     )
     reset_peak_memory()
     network.train()
     optimizer = optimizer_for(
-        network, training.learning_rate, training.weight_decay, training.betas
+        network, training.learning_rate, training.weight_decay, training.adam_betas
     )
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(training, len(steps)))
     model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
@@ -200,7 +200,7 @@ def train(
     )
     clock, saved_at = time.perf_counter(), time.monotonic()
     shown = 0.0
-    total_tokens = len(steps) * training.batch * length
+    total_tokens = len(steps) * training.batch_size * length
     if training.compile:
         progress({"done": meter.corpus_tokens, "total": total_tokens, "stage": "compiling"})
     with interruptible() as interrupted, compiled(network) if training.compile else nullcontext():
@@ -222,12 +222,12 @@ def train(
                     accelerator.backward(loss)
                     summed += losses.detach().sum()
                 meter.add(shape, network.role, batch, len(special.word_starts))
-            accelerator.clip_grad_norm_(model.parameters(), training.clip)
+            accelerator.clip_grad_norm_(model.parameters(), training.max_grad_norm)
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad(set_to_none=True)
             meter.steps += 1
-            meter.corpus_tokens += training.batch * length
+            meter.corpus_tokens += training.batch_size * length
             now = time.perf_counter()
             meter.seconds, clock = meter.seconds + now - clock, now
             due, several = now - shown > 0.5 or meter.steps in points, accelerator.num_processes > 1
@@ -286,7 +286,7 @@ def mean_loss(
     if not math.isfinite(value):
         raise LmcompareError(
             f"the loss of step {step} is {value}: lower training.learning_rate "
-            f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
+            f"(now {training.learning_rate:g}) or training.max_grad_norm (now {training.max_grad_norm:g})"
         )
     return value
 

@@ -28,7 +28,7 @@ def trial(scores, patience=None, epochs=5):
         SIZES,
         loss,
         judge,
-        adaptation=AdaptationSettings(epochs=epochs, batch=2),
+        adaptation=AdaptationSettings(epochs=epochs, batch_size=2),
         learning_rate=0.01,
         seed=1,
         patience=patience,

@@ -20,7 +20,7 @@ from lmcompare.core.example import Example, collate
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
 
-LORA = AdaptationSettings(method="lora", rank=2)
+LORA = AdaptationSettings(method="lora", lora_rank=2)
 
 
 def gpt2():

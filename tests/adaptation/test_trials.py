@@ -50,9 +50,9 @@ def parts(tokenizer):
     return found
 
 
-ADAPTATION = AdaptationSettings(learning_rates=(1e-5, 5e-3), epochs=4, batch=16)
-QUICK = AdaptationSettings(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16)
-LEARNS = AdaptationSettings(learning_rates=(1e-2,), epochs=4, batch=16)
+ADAPTATION = AdaptationSettings(learning_rates=(1e-5, 5e-3), epochs=4, batch_size=16)
+QUICK = AdaptationSettings(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16)
+LEARNS = AdaptationSettings(learning_rates=(1e-2,), epochs=4, batch_size=16)
 NAMES = ("train", "validation", "test")
 
 
@@ -81,11 +81,11 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     special = model.tokenizer.special
     torch.manual_seed(seed)
     network = copy.deepcopy(model.network)
-    dropout, head = nn.Dropout(0.1), nn.Linear(network.width, 2)
+    dropout, head = nn.Dropout(0.1), nn.Linear(network.hidden_size, 2)
     module = nn.ModuleList([network, dropout, head])
     optimizer = optimizer_for(module, rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = -(-len(train.rows) // adaptation.batch) * adaptation.epochs
-    rise = max(1, round(adaptation.warmup * steps))
+    steps = -(-len(train.rows) // adaptation.batch_size) * adaptation.epochs
+    rise = max(1, round(adaptation.warmup_ratio * steps))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )
@@ -109,7 +109,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     for _ in range(adaptation.epochs):
         module.train()
         sizes = [len(model.objective.encoding_example(row, special).inputs) for row in train.rows]
-        for group in grouped(sizes, adaptation.batch, rng):
+        for group in grouped(sizes, adaptation.batch_size, rng):
             loss = F.cross_entropy(
                 logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group])
             )
@@ -125,7 +125,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
 
 def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
-    adaptation = AdaptationSettings(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8)
     adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
     accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
     assert adapted.score == adapted.validation_accuracy == accuracy
@@ -143,7 +143,7 @@ def test_same_seed_same_answer(model, parts):
 
 def test_test_items_decide_nothing(model, parts):
     """With the labels of the test split turned round and its texts changed, the trials are the same."""
-    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
+    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
     train, validation, test = few(parts)
     other = ProbeTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
     found = [
@@ -157,7 +157,7 @@ def test_test_items_decide_nothing(model, parts):
 def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
     own = finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=1).probabilities
     changed = AdaptationSettings(
-        learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch=16, attention=attention
+        learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16, attention=attention
     )
     found = finetune(model, *few(parts), classes=2, adaptation=changed, seed=1).probabilities
     same = (model.objective.role == "decoder") == (attention == "causal")
@@ -170,11 +170,11 @@ def test_a_menu_of_one_needs_no_probe(model, parts):
 
 @pytest.mark.parametrize("method", ["probe", "lora"])
 def test_probe_and_lora_train_few_weights_and_learn(model, parts, method):
-    tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch": 16}
-    adaptation = AdaptationSettings(method=method, rank=2, alpha=4, **tried)
+    tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch_size": 16}
+    adaptation = AdaptationSettings(method=method, lora_rank=2, lora_alpha=4, **tried)
     found = finetune(model, *parts, classes=2, adaptation=adaptation, seed=1)
     assert found.weights < model.network.parameters_counted()["parameters"] / 4
-    assert method == "lora" or found.weights == 2 * model.network.width + 2
+    assert method == "lora" or found.weights == 2 * model.network.hidden_size + 2
     assert (found.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
     assert not any("lora" in name for name, _ in model.network.named_parameters())
     assert all(weight.requires_grad for weight in model.network.parameters())
@@ -217,7 +217,7 @@ def words_adapted(model, parts, adaptation):
 
 def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
     adapted = words_adapted(
-        model, tagged, AdaptationSettings(learning_rates=(5e-3,), epochs=6, batch=16)
+        model, tagged, AdaptationSettings(learning_rates=(5e-3,), epochs=6, batch_size=16)
     )
     assert [len(answer) for answer in adapted.answers] == [
         len(wanted) for wanted in tagged["test"].wanted
@@ -335,7 +335,7 @@ def test_test_items_decide_nothing_of_a_word_head(model, tagged):
         [1 - w for w in small["test"].wanted],
         [mark.max() - mark[::-1] for mark in small["test"].marks],
     )
-    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
+    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
     found = [
         words_adapted(model, {**small, "test": test}, quick).trials
         for test in (small["test"], other)

@@ -26,7 +26,7 @@ def test_prefix_lengths_follow_attention():
 
 
 def test_isolate_refuses_a_prefix():
-    with pytest.raises(InputError, match=r"blocks\.documents"):
+    with pytest.raises(InputError, match=r"sequence\.packing"):
         isolate([Example(np.array([1]), np.array([5]), attention=1)])
 
 

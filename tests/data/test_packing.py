@@ -14,7 +14,7 @@ from lmcompare.data import Corpus, build_corpus
 from lmcompare.data.packing import build_blocks
 from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
 
-SETTINGS = settings.TokenizerSettings(size=400, sentinels=8)
+SETTINGS = settings.TokenizerSettings(vocab_size=400, sentinels=8)
 TEXTS = tuple(
     f"Review {i}: {'good ' * (i % 7)}film number {i}, with {i * i} cats." for i in range(60)
 )
@@ -82,7 +82,7 @@ def test_the_second_call_tokenises_nothing(tmp_path: Path, monkeypatch: pytest.M
     again = build_tokenizer(corpus_of(TEXTS, tmp_path), SETTINGS, tmp_path)
     assert again.fingerprint == tokenizer.fingerprint
     second = build_blocks(
-        corpus, again, settings.SequenceSettings(length=16, documents="isolated"), tmp_path
+        corpus, again, settings.SequenceSettings(length=16, packing="isolated"), tmp_path
     )
     assert (second.fingerprint, second.counts) == (first.fingerprint, first.counts)
     assert (

@@ -25,7 +25,7 @@ def test_shakespeare_comes_back_from_its_blocks(tmp_path):
     corpus = build_corpus(
         settings.CorpusSettings(source=source, validation=0.05, test=0.05), tmp_path
     )
-    tokenizer = build_tokenizer(corpus, settings.TokenizerSettings(size=1024), tmp_path)
+    tokenizer = build_tokenizer(corpus, settings.TokenizerSettings(vocab_size=1024), tmp_path)
     blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
     assert corpus.counts["documents"] > 7000
     stream = np.concatenate(blocks.validation[:]["tokens"])

@@ -24,7 +24,7 @@ SENTENCES = [
     "Films: good, bad <mask>!",
     "再见，世界。 <extra_id_0>",
 ]
-SETTINGS = settings.TokenizerSettings(size=400, sentinels=8)
+SETTINGS = settings.TokenizerSettings(vocab_size=400, sentinels=8)
 OURS = Tokenizer.train(SENTENCES * 5, SETTINGS)
 
 
@@ -100,8 +100,8 @@ def test_a_pickled_vocabulary_is_the_same() -> None:
 
 
 def test_a_size_too_small_for_the_bytes_is_refused() -> None:
-    with pytest.raises(InputError, match="vocabulary.size: wanted at least 360 .* got 300"):
-        Tokenizer.train(SENTENCES, settings.TokenizerSettings(size=300, sentinels=100))
+    with pytest.raises(InputError, match="tokenizer.vocab_size: wanted at least 360 .* got 300"):
+        Tokenizer.train(SENTENCES, settings.TokenizerSettings(vocab_size=300, sentinels=100))
 
 
 def test_word_starts() -> None:

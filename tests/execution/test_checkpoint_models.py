@@ -22,10 +22,10 @@ from lmcompare.tasks.continuation import Continuation
 
 TREE = {
     "name": "ready",
-    "vocabulary": {"size": 360, "sentinels": 8},
-    "blocks": {"length": 24},
-    "network": {"width": 16, "layers": 1, "heads": 2, "feedforward": 2.0},
-    "training": {"tokens": 480, "batch": 4, "evaluations": 1, "validation_blocks": 4},
+    "tokenizer": {"vocab_size": 360, "sentinels": 8},
+    "sequence": {"length": 24},
+    "network": {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "ffn_multiplier": 2.0},
+    "training": {"tokens": 480, "batch_size": 4, "evaluations": 1, "validation_sequences": 4},
     "seeds": [1],
 }
 TINY = ("gpt2", "roberta", "t5")

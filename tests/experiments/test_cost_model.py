@@ -37,10 +37,10 @@ def one(kind: str, **network: Any) -> ModelSide:
         ],
         0,
     )
-    sizes = settings.NetworkSettings(**({"width": 64, "layers": 2, "heads": 2} | network))
+    sizes = settings.NetworkSettings(**({"hidden_size": 64, "num_layers": 2, "num_heads": 2} | network))
     return ModelSide(
         sizes,
-        settings.TrainingSettings(tokens=64 * 4 * 500, batch=4),
+        settings.TrainingSettings(tokens=64 * 4 * 500, batch_size=4),
         objective.role,
         300,
         64,
@@ -61,7 +61,7 @@ def test_parameters_are_those_of_the_network(
     role: Any, heads: int, part: int, layers: int, feedforward: float, vocabulary: int
 ) -> None:
     shape = settings.NetworkSettings(
-        width=2 * heads * part, layers=layers, heads=heads, feedforward=feedforward
+        hidden_size=2 * heads * part, num_layers=layers, num_heads=heads, ffn_multiplier=feedforward
     )
     built = build_network(shape, role, vocabulary_of(vocabulary), seed=1)
     assert parameters(shape, role, vocabulary) == built.parameters_counted()
@@ -74,7 +74,7 @@ def test_parameters_are_those_of_the_network(
 def test_flops_are_those_that_torch_counts(
     kind: str, width: int, layers: int, feedforward: float
 ) -> None:
-    arm = one(kind, width=width, layers=layers, feedforward=feedforward)
+    arm = one(kind, hidden_size=width, num_layers=layers, ffn_multiplier=feedforward)
     network = build_network(arm.network, arm.role, vocabulary_of(300), seed=1)
     model = network.transformer.model
     for part in filter(
@@ -119,9 +119,9 @@ def test_what_is_told_beforehand_is_what_a_meter_counts(
     objective: dict[str, Any], make: Any
 ) -> None:
     models = {"model": {"objective": objective}}
-    shape = {"width": 32, "layers": 1, "heads": 2}
-    training = {"tokens": 64 * 8 * 100, "batch": 8}
-    sizes = {"vocabulary": {"size": 400, "sentinels": 64}, "blocks": {"length": 64}}
+    shape = {"hidden_size": 32, "num_layers": 1, "num_heads": 2}
+    training = {"tokens": 64 * 8 * 100, "batch_size": 8}
+    sizes = {"tokenizer": {"vocab_size": 400, "sentinels": 64}, "sequence": {"length": 64}}
     experiment = make(models=models, network=shape, training=training, **sizes)
     told = side(experiment, "model")
     ids = np.arange(400)
@@ -160,29 +160,29 @@ def test_the_width_makes_an_arm_equal(
     cost: str, kind: str, heads: int, part: int, layers: int, feedforward: float
 ) -> None:
     network = {
-        "width": 2 * heads * part,
-        "heads": heads,
-        "layers": layers,
-        "feedforward": feedforward,
+        "hidden_size": 2 * heads * part,
+        "num_heads": heads,
+        "num_layers": layers,
+        "ffn_multiplier": feedforward,
     }
     reference, arm = one("causal", **network), one(kind, **network)
     made = arm.matched(reference, cost)
     assert (
-        made.network.width % (2 * heads) == 0
-        and made.network.heads == heads
-        and made.network.layers == layers
+        made.network.hidden_size % (2 * heads) == 0
+        and made.network.num_heads == heads
+        and made.network.num_layers == layers
     )
     assert made.training == arm.training
     before, after = (abs(s.spends(cost) / reference.spends(cost) - 1) for s in (arm, made))
     assert after <= before + 1e-9
-    if reference.network.width >= 64:
+    if reference.network.hidden_size >= 64:
         assert after <= 0.05
 
 
 def test_an_arm_that_is_equal_stays_as_it_is() -> None:
-    arm = one("masked", feedforward=2.7)
+    arm = one("masked", ffn_multiplier=2.7)
     for cost in ("tokens", "parameters", "parameters_without_embeddings"):
-        assert arm.matched(one("causal", feedforward=2.7), cost) == arm
+        assert arm.matched(one("causal", ffn_multiplier=2.7), cost) == arm
 
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:

@@ -23,12 +23,12 @@ YAML = """\
 name: small
 description: a small one
 corpus: {source: {kind: text, path: DATA}, validation: 0.1, test: 0.1}
-vocabulary: {size: 400}
-network: {width: 64, heads: 4, layers: 2}
+tokenizer: {vocab_size: 400}
+network: {hidden_size: 64, num_heads: 4, num_layers: 2}
 training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
 models:
   causal: {objective: causal}
-  masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {layers: 3}}
+  masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {num_layers: 3}}
 tasks:
   continuation: {kind: continuation, items: 20}
   labels: {kind: classification, source: {kind: csv, path: DATA}, adaptation: {epochs: 2}}
@@ -63,8 +63,8 @@ def test_a_file_becomes_an_experiment(file: Path) -> None:
         tokens=100_000, learning_rate=3e-3, precision="no"
     )
     assert experiment.models["masked"].objective == Masked(rate=0.3)
-    assert experiment.network_of("causal") == settings.NetworkSettings(width=64, heads=4, layers=2)
-    assert experiment.network_of("masked") == settings.NetworkSettings(width=64, heads=4, layers=3)
+    assert experiment.network_of("causal") == settings.NetworkSettings(hidden_size=64, num_heads=4, num_layers=2)
+    assert experiment.network_of("masked") == settings.NetworkSettings(hidden_size=64, num_heads=4, num_layers=3)
     assert experiment.training_of("masked").learning_rate == 2e-3
     assert experiment.training_of("masked").tokens == 100_000
     assert plain(experiment.tasks["labels"])["adaptation"]["epochs"] == 2
@@ -94,14 +94,14 @@ def test_quick_and_set_change_what_they_name(file: Path) -> None:
     assert load(
         file, ["models.causal.objective=masked", "models.causal.objective.rate=0.5"]
     ).models["causal"].objective == Masked(rate=0.5)
-    assert load(file, ["models.causal.network.width=32"]).network_of("causal").width == 32
-    assert load(file, ["training={batch: 4}"]).training.tokens == 100_000
+    assert load(file, ["models.causal.network.hidden_size=32"]).network_of("causal").hidden_size == 32
+    assert load(file, ["training={batch_size: 4}"]).training.tokens == 100_000
     assert load(file, ["seeds=[3, 4]"]).seeds == (3, 4)
 
 
 def test_numbers_may_be_quoted(file: Path) -> None:
     assert (
-        load(file, ['training.learning_rate="3e-4"', 'training.batch="8"']).training.learning_rate
+        load(file, ['training.learning_rate="3e-4"', 'training.batch_size="8"']).training.learning_rate
         == 3e-4
     )
 
@@ -146,8 +146,8 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("name: small", "nam: small"),
         ("kind: text,", "kind: txt,"),
         ("size: 400", "size: 10"),
-        ("width: 64", "width: wide"),
-        ("layers: 2", "layers: true"),
+        ("hidden_size: 64", "hidden_size: wide"),
+        ("num_layers: 2", "num_layers: true"),
         ("learning_rate: 3e-3", "learning_rate: .inf"),
         ("rate: 0.3", "rte: 0.3"),
         ("objective: causal", "objective: causl"),
@@ -163,9 +163,9 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
     for line in (
         "nam: no such key; did you mean 'name'?",
         "corpus.source.kind: no source 'txt'; did you mean 'text'?",
-        "vocabulary.size: wanted an integer at least 300, got 10",
-        'network.width: wanted an integer greater than 0, got "wide"',
-        "network.layers: wanted an integer greater than 0, got true",
+        "tokenizer.vocab_size: wanted an integer at least 300, got 10",
+        'network.hidden_size: wanted an integer greater than 0, got "wide"',
+        "network.num_layers: wanted an integer greater than 0, got true",
         "training.learning_rate: wanted a number greater than 0, got Infinity",
         "models.masked.objective.rte: no such key; did you mean 'rate'?",
         "models.causal.objective: no objective 'causl'; did you mean 'causal'?",
@@ -182,18 +182,18 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("network.heads=5", "network.heads: wanted a divisor of the width 64, got 5"),
-        ("network.heads=64", "network.heads: wanted an even width of each head (rotary positions come in pairs)"),
-        ("models.masked.network.heads=3", "models.masked.network.heads: wanted a divisor of the width 64, got 3"),
-        ("models.mask.training.batch=3", "models.mask: no such key; did you mean 'masked'?"),
-        ("trainig.batch=3", "trainig: no such key; did you mean 'training'?"),
+        ("network.num_heads=5", "network.num_heads: wanted a divisor of the hidden_size 64, got 5"),
+        ("network.num_heads=64", "network.num_heads: wanted an even width of each head (rotary positions come in pairs)"),
+        ("models.masked.network.num_heads=3", "models.masked.network.num_heads: wanted a divisor of the hidden_size 64, got 3"),
+        ("models.mask.training.batch_size=3", "models.mask: no such key; did you mean 'masked'?"),
+        ("trainig.batch_size=3", "trainig: no such key; did you mean 'training'?"),
         ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
-        ("training.batch", "--set training.batch: wanted key=value, e.g. training.tokens=60000"),
-        ("training.batch=[", "--set training.batch:1:2: "),
+        ("training.batch_size", "--set training.batch_size: wanted key=value, e.g. training.tokens=60000"),
+        ("training.batch_size=[", "--set training.batch_size:1:2: "),
         ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch, "),
         ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
-        ("training.betas=[0.9]", "training.betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
-        ("training.betas=[0.9, x]", 'training.betas.1: wanted a number greater than 0 and less than 1, got "x"'),
+        ("training.adam_betas=[0.9]", "training.adam_betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
+        ("training.adam_betas=[0.9, x]", 'training.adam_betas.1: wanted a number greater than 0 and less than 1, got "x"'),
         ("models.masked.objective.whole_word=1", "models.masked.objective.whole_word: wanted true or false, got 1"),
         ("models.causal.objective={rate: 0.2}", "models.causal.objective.kind: missing; wanted one of bart, causal, "),
         ("models.masked.objective=", "models.masked.objective: missing; wanted one of bart, causal, "),
@@ -205,12 +205,12 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("models.causal={checkpoint: $NOWHERE/x}", "models.causal.checkpoint: the environment variable NOWHERE is not set"),
         ("models.causal={checkpont: gpt2}", "models.causal.checkpont: no such key; did you mean 'checkpoint'?"),
         ("models.causal.revision=main", 'models.causal.revision: wanted only beside a checkpoint, got "main"'),
-        ("models.causal={checkpoint: gpt2, training: {batch: 4}}", "models.causal.training: wanted none: a checkpoint "),
+        ("models.causal={checkpoint: gpt2, training: {batch_size: 4}}", "models.causal.training: wanted none: a checkpoint "),
         ("models={}", "models: missing; wanted at least one"),
         ("models={a/b: {objective: causal}}", "models.a/b: wanted a name of letters"),
         ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
         ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
-        ("vocabulary.sentinels=200", "vocabulary.size: wanted at least 460 (256 bytes, 4 special tokens"),
+        ("tokenizer.sentinels=200", "tokenizer.vocab_size: wanted at least 460 (256 bytes, 4 special tokens"),
         ("corpus.source=", "corpus.source: missing; wanted one of blimp, "),
         ("corpus=", "corpus: missing; wanted where the text comes from"),
         ("seeds=[-1]", "seeds: wanted a list of integers from 0"),
@@ -310,8 +310,8 @@ def test_quick_without_a_quick_section_is_said(file: Path) -> None:
 
 
 def test_an_model_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
-    assert problems(file, "network.width=0") == [
-        "network.width: wanted an integer greater than 0, got 0"
+    assert problems(file, "network.hidden_size=0") == [
+        "network.hidden_size: wanted an integer greater than 0, got 0"
     ]
 
 

@@ -34,7 +34,7 @@ def test_every_combination_is_an_model() -> None:
 
 
 def test_no_grid_changes_nothing() -> None:
-    models = {"causal": {"objective": "causal", "network": {"width": 64}}}
+    models = {"causal": {"objective": "causal", "network": {"hidden_size": 64}}}
     assert models_of(None, **models) == models
 
 
@@ -49,17 +49,17 @@ def test_an_experiment_reads_its_grid_and_quick_may_shrink_it() -> None:
         "name": "x",
         "corpus": CORPUS,
         "models": {"causal": {"objective": "causal"}},
-        "grid": {"network.width": [64, 128, 256]},
-        "quick": {"grid.network.width": [64]},
+        "grid": {"network.hidden_size": [64, 128, 256]},
+        "quick": {"grid.network.hidden_size": [64]},
     }
     assert list(parse(dict(data)).models) == [
-        "causal width 64",
-        "causal width 128",
-        "causal width 256",
+        "causal hidden_size 64",
+        "causal hidden_size 128",
+        "causal hidden_size 256",
     ]
-    assert parse(dict(data)).network_of("causal width 256").width == 256
+    assert parse(dict(data)).network_of("causal hidden_size 256").hidden_size == 256
     quick = parse(dict(data), quick=True)
-    assert list(quick.models) == ["causal width 64"] and parse(quick.resolved()) == quick
+    assert list(quick.models) == ["causal hidden_size 64"] and parse(quick.resolved()) == quick
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_an_experiment_reads_its_grid_and_quick_may_shrink_it() -> None:
         ),
         ({"training.tokens": 1}, "grid.training.tokens: wanted a list of values"),
         ({"training.tokens": [5, 5]}, "grid.training.tokens: wanted each value once"),
-        ({"network.width": [64, -1]}, "models.causal width -1.network.width: "),
+        ({"network.hidden_size": [64, -1]}, "models.causal hidden_size -1.network.hidden_size: "),
         (
             {"network.wdth": [64]},
-            "models.causal wdth 64.network.wdth: no such key; did you mean 'width'",
+            "models.causal hiden_size 64.network.hiden_size: no such key; did you mean 'hidden_size'",
         ),
         ([1], "grid: wanted keys and their values"),
     ],

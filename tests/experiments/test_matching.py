@@ -13,10 +13,10 @@ from lmcompare.experiments.matching import lines
 
 Make = Callable[..., Experiment]
 SHAPE = {
-    "vocabulary": {"size": 512},
-    "blocks": {"length": 64},
-    "network": {"width": 64, "layers": 2, "heads": 2},
-    "training": {"tokens": 64 * 8 * 200, "batch": 8},
+    "tokenizer": {"vocab_size": 512},
+    "sequence": {"length": 64},
+    "network": {"hidden_size": 64, "num_layers": 2, "num_heads": 2},
+    "training": {"tokens": 64 * 8 * 200, "batch_size": 8},
 }
 ARMS = {
     "causal": {"objective": "causal"},
@@ -59,7 +59,7 @@ def test_several_matchings_give_several_models_and_one_that_is_in_several_is_one
         experiment.models["seq2seq at equal tokens"] == make(models=ARMS, **SHAPE).models["seq2seq"]
     )
     small = experiment.network_of("seq2seq at equal parameters")
-    assert small.width < 64 and (small.layers, small.heads) == (2, 2)
+    assert small.hidden_size < 64 and (small.num_layers, small.num_heads) == (2, 2)
     assert experiment.training_of("seq2seq at equal parameters") == experiment.training
     assert experiment.network_of("masked at equal flops") == experiment.network
     assert experiment.training_of("masked at equal flops").tokens > experiment.training.tokens
@@ -91,23 +91,23 @@ def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make
 
 def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
     models = ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
-    shape = SHAPE | {"grid": {"network.width": [48, 96]}}
+    shape = SHAPE | {"grid": {"network.hidden_size": [48, 96]}}
     experiment = make(models=models, match="parameters", **shape)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
-        f"{model} width {width}{own}": f"causal width {width}"
+        f"{model} hidden_size {width}{own}": f"causal hidden_size {width}"
         for width in (48, 96)
         for model, own in (("masked", " rate 15e-2"), ("masked", " rate 3e-1"), ("seq2seq", ""))
     }
     for width in (48, 96):
         assert ratio(
-            experiment, f"seq2seq width {width}", "parameters", f"causal width {width}"
+            experiment, f"seq2seq hidden_size {width}", "parameters", f"causal hidden_size {width}"
         ) == pytest.approx(1, abs=0.02)
-    one = make(models=models, match={"by": "parameters", "reference": "causal width 96"}, **shape)
+    one = make(models=models, match={"by": "parameters", "reference": "causal hidden_size 96"}, **shape)
     assert one.match is not None and {said.reference for said in one.match.solved.values()} == {
-        "causal width 96"
+        "causal hidden_size 96"
     }
-    assert ratio(one, "causal width 48", "parameters", "causal width 96") == pytest.approx(
+    assert ratio(one, "causal hidden_size 48", "parameters", "causal hidden_size 96") == pytest.approx(
         1, abs=0.02
     )
 
@@ -123,10 +123,10 @@ def test_what_was_solved_is_said(make: Make) -> None:
     assert experiment.match is not None
     masked, seq2seq = lines(experiment, experiment.match)
     assert masked.startswith(
-        "models.masked: parameters 1.000 x of causal: width 64, feedforward 3, 102,400 tokens, "
+        "models.masked: parameters 1.000 x of causal: hidden_size 64, ffn_multiplier 3, 102,400 tokens, "
     )
     network = experiment.network_of("seq2seq")
-    assert f"width {network.width}, feedforward {network.feedforward:g}" in seq2seq
+    assert f"hidden_size {network.hidden_size}, ffn_multiplier {network.ffn_multiplier:g}" in seq2seq
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_what_was_solved_is_said(make: Make) -> None:
             "match.reference: wanted a model that is trained here, got the checkpoint bert",
         ),
         (
-            {"match": "flops", "training": {"tokens": 64 * 8 * 3, "batch": 8}},
+            {"match": "flops", "training": {"tokens": 64 * 8 * 3, "batch_size": 8}},
             "match: wanted seq2seq within 5% of the training FLOPs of causal (",
         ),
         (
-            {"match": "parameters_without_embeddings", "network": {"width": 16, "layers": 1, "heads": 8}},
+            {"match": "parameters_without_embeddings", "network": {"hidden_size": 16, "num_layers": 1, "num_heads": 8}},
             "match: wanted seq2seq within 5% of the parameters without embeddings of causal (",
         ),
         (
@@ -165,8 +165,8 @@ def test_what_was_solved_is_said(make: Make) -> None:
             "models.masked at equal flops: the name is taken",
         ),
         (
-            {"match": "flops", "vocabulary": {"size": 512, "sentinels": 2}},
-            "match: vocabulary.sentinels: wanted at least ",
+            {"match": "flops", "tokenizer": {"vocab_size": 512, "sentinels": 2}},
+            "match: tokenizer.sentinels: wanted at least ",
         ),
         (
             {"match": {"by": "flops", "solved": {"msked": {"by": ["flps"], "reference": "causal"}}}},

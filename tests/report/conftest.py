@@ -88,9 +88,9 @@ class Synthetic:
                 "validation": 0.02,
                 "test": 0.02,
             },
-            "vocabulary": {"size": 4096, "sentinels": 32},
-            "blocks": {"length": 128, "documents": "joined"},
-            "network": {"block": "gemma2", "width": 128, "layers": 4, "heads": 4},
+            "tokenizer": {"vocab_size": 4096, "sentinels": 32},
+            "sequence": {"length": 128, "packing": "joined"},
+            "network": {"architecture": "gemma2", "hidden_size": 128, "num_layers": 4, "num_heads": 4},
             "training": {"tokens": 1_000_000, "learning_rate": 0.003},
             "models": {name: {"objective": model["objective"]} for name, model in ARMS.items()},
             "tasks": {
@@ -144,7 +144,7 @@ class Synthetic:
     def _prepare(self) -> None:
         counts = {
             "documents": {"read": 25_000, "empty": 0, "duplicates removed": 96, "train": 23_910},
-            "blocks": {
+            "sequence": {
                 "tokens": 7_204_608,
                 "unique_tokens": 4090,
                 "unigram_nats_per_token": 6.8123,

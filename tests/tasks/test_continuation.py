@@ -154,7 +154,7 @@ def test_only_documents_that_are_long_enough_are_taken():
 
 def test_too_short():
     with pytest.raises(
-        InputError, match=r"prefix \+ suffix: wanted at most blocks.length \(16\) tokens, got 18"
+        InputError, match=r"prefix \+ suffix: wanted at most sequence.length \(16\) tokens, got 18"
     ):
         Continuation(prefix=14, suffix=4).passages(Bench())
     with pytest.raises(InputError, match="no test document has the 12 tokens"):

@@ -147,7 +147,7 @@ def test_each_objective_answers_and_test_items_decide_nothing(kind, tokenizer, s
     model = LanguageModel(
         build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
-    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=8)
     found = []
     for changed in (False, True):
         task = Extraction(Toy(size=40), adaptation=adaptation)

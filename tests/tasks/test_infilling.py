@@ -163,7 +163,7 @@ def test_samples_show_the_gap():
 def test_too_short_or_too_few():
     with pytest.raises(
         InputError,
-        match=r"left \+ span \+ right: wanted at most blocks.length less 2 \(14\) tokens",
+        match=r"left \+ span \+ right: wanted at most sequence.length less 2 \(14\) tokens",
     ):
         Infilling(left=8, span=4, right=4).questions(Bench())
     with pytest.raises(InputError, match="wanted 4 different spans .* got 0"):

@@ -269,7 +269,7 @@ def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, 
     objective = OBJECTIVES[kind]()
     network = build_network(small, objective.role, tokenizer.special, 1)
     model = FACES[objective.role](network, tokenizer, objective)
-    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch_size=8)
     one = Instructions({"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation)
     found = one.measure(
         Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)

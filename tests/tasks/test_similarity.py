@@ -162,7 +162,7 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
     model = LanguageModel(
         build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
-    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch=16)
+    adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
     found = []
     for changed in (False, True):
         task = Similarity(Toy(), route=route, adaptation=adaptation)

@@ -182,7 +182,7 @@ def test_each_objective_tags_and_test_items_decide_nothing(kind, tokenizer, smal
     model = LanguageModel(
         build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
     )
-    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=6, batch=8)
+    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=6, batch_size=8)
     found = []
     for tag in ("B-PER", "O"):
         task = Tagging(Toy(), adaptation=adaptation)

@@ -32,7 +32,7 @@ from lmcompare.training.loop import (
 )
 
 SMALL = settings.TrainingSettings(
-    tokens=32 * 8 * 6, batch=8, evaluations=2, validation_blocks=8, learning_rate=1e-2
+    tokens=32 * 8 * 6, batch_size=8, evaluations=2, validation_sequences=8, learning_rate=1e-2
 )
 KINDS = ["causal", "masked", "seq2seq"]
 UNIFORM = {"kind": "masked", "rate": "uniform"}
@@ -109,7 +109,7 @@ def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tm
         special,
         small,
         tmp_path / "4",
-        replace(SMALL, accumulation=4),
+        replace(SMALL, gradient_accumulation_steps=4),
         isolated=isolated,
     )
     assert [p["loss"] for p in second.curve] == pytest.approx(
@@ -138,12 +138,12 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
 ):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
     objective = parse_objective(kind)
-    training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
+    training = replace(SMALL, tokens=8 * 32, warmup_ratio=0.0, max_grad_norm=1e9, gradient_accumulation_steps=3, evaluations=1)
     ours, _ = run(kind, blocks, special, small, tmp_path, training)
     theirs = build_network(small, objective.role, special, seed=1)
-    optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.betas)
+    optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.adam_betas)
     steps = TrainingBatches(
-        blocks.train, objective, special, replace(training, accumulation=1), 3, False
+        blocks.train, objective, special, replace(training, gradient_accumulation_steps=1), 3, False
     )
     (batch,) = steps[0]
     tensors = BatchTensors.of(batch)
@@ -359,12 +359,12 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
 
     compile_by(keep, monkeypatch)
     eager, expected = run(
-        kind, blocks, special, small, tmp_path / "eager", replace(SMALL, accumulation=3)
+        kind, blocks, special, small, tmp_path / "eager", replace(SMALL, gradient_accumulation_steps=3)
     )
     assert not graphs
     stages = []
     network, trained = run(
-        kind, blocks, special, small, tmp_path / "compiled", replace(SMALL, accumulation=3, compile=True),
+        kind, blocks, special, small, tmp_path / "compiled", replace(SMALL, gradient_accumulation_steps=3, compile=True),
         progress=lambda event: stages.append(event["stage"]),
     )  # fmt: skip
     assert graphs
@@ -549,7 +549,7 @@ for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
 torch.distributed.destroy_process_group()
 """
     )
-    training = replace(SMALL, accumulation=2)
+    training = replace(SMALL, gradient_accumulation_steps=2)
     (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, training)))
     in_two(script)
     for number, kind in enumerate([*KINDS, MIXTURE]):

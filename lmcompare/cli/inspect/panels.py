@@ -116,7 +116,7 @@ def panels(text: str, models: Sequence[Path], kinds: Sequence[str], seed: int = 
     tokenizer = word_tokenizer(" ".join(typed.parts))
     for kind in kinds:
         objective = _fresh(kind)
-        small = settings.NetworkSettings(width=64, layers=2, heads=2)
+        small = settings.NetworkSettings(hidden_size=64, num_layers=2, num_heads=2)
         network = build_network(small, objective.role, tokenizer.special, seed=seed + 1)
         found.append(_panel(kind, network, objective, tokenizer, typed, seed, False))
     return found

@@ -21,7 +21,7 @@ from lmcompare.report.sections.task_figure import STYLE, look, png
 
 FEWEST = 3
 """Different scales of one objective from which a law is fitted."""
-SIZES = ("width", "layers", "heads", "feedforward")
+SIZES = ("hidden_size", "num_layers", "num_heads", "ffn_multiplier")
 AXES = {"parameters": "parameters", "tokens": "corpus tokens read", "flops": "training FLOPs"}
 LOSS = "validation loss, nats per text target"
 

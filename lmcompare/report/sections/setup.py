@@ -105,8 +105,13 @@ def _line(title: str, text: str) -> str:
 def _network(network: dict[str, Any]) -> str:
     if not network:
         return ""
-    sizes = [f"{key} {network[key]}" for key in ("width", "layers", "heads") if key in network]
-    block = code(network.get("block", "block"))
+    wording = {
+        "hidden_size": "hidden size {}",
+        "num_layers": "{} layers",
+        "num_heads": "{} heads",
+    }
+    sizes = [text.format(network[key]) for key, text in wording.items() if key in network]
+    block = code(network.get("architecture", "block"))
     return ", ".join([f"one {block} block in each role", *sizes, "from random initialisation"])
 
 
@@ -124,12 +129,13 @@ def source(corpus: dict[str, Any]) -> str:
 
 
 def _corpus(rows: Results, corpus: dict[str, Any]) -> str:
-    blocks, vocabulary = rows.settings.get("blocks") or {}, rows.settings.get("vocabulary") or {}
+    sequence, tokenizer = (rows.settings.get(key) or {} for key in ("sequence", "tokenizer"))
     parts = [source(corpus)] if corpus else []
-    if vocabulary.get("size"):
-        parts.append(f"byte-level BPE of {vocabulary['size']:,}")
-    if blocks.get("length"):
-        parts.append(f"{blocks.get('documents', '')} blocks of {blocks['length']} tokens".strip())
+    if tokenizer.get("vocab_size"):
+        parts.append(f"byte-level BPE of {tokenizer['vocab_size']:,}")
+    if sequence.get("length"):
+        packing = sequence.get("packing", "")
+        parts.append(f"{packing} sequences of {sequence['length']} tokens".strip())
     return ", ".join(parts)
 
 

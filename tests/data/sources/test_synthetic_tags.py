@@ -132,7 +132,7 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, token
     found = {}
     for attention in ("bidirectional", "causal"):
         adaptation = AdaptationSettings(
-            learning_rates=(1e-2,), epochs=4, batch=16, pooling=("mean",), attention=attention
+            learning_rates=(1e-2,), epochs=4, batch_size=16, pooling=("mean",), attention=attention
         )
         for side in ("left", "right"):
             model = LanguageModel(

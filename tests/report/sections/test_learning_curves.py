@@ -34,7 +34,7 @@ def searched(rows: Results) -> Results:
                 notes = replace(run.notes, convergence=Convergence(7.0 - margin, 7.0, 0.3))
                 config = {
                     "objective": objective,
-                    "network": {"width": 64},
+                    "network": {"hidden_size": 64},
                     "training": {"learning_rate": rate},
                 }
                 runs.append(

@@ -35,7 +35,7 @@ def grown(
                 models[model] = {"objective": {"kind": kind}}
                 config = {
                     "objective": {"kind": kind},
-                    "network": {"width": width, "layers": 4, "heads": 4, "dropout": 0.0},
+                    "network": {"hidden_size": width, "num_layers": 4, "num_heads": 4, "dropout": 0.0},
                     "training": {"tokens": read_tokens, "learning_rate": 1e-3},
                 }
                 sizes = 100.0 * width**2
