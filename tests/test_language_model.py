@@ -187,7 +187,10 @@ def test_generates_text(model):
 def test_network_settings_are_checked(tokenizer):
     with pytest.raises(InputError, match="network.num_heads"):
         build_network(
-            settings.NetworkSettings(hidden_size=30, num_heads=4), "decoder", tokenizer.special, seed=1
+            settings.NetworkSettings(hidden_size=30, num_heads=4),
+            "decoder",
+            tokenizer.special,
+            seed=1,
         )
 
 

@@ -108,7 +108,9 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
     special = special_ids(size["vocabulary"])
     rng = np.random.default_rng(0)
     rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
-    network = settings.NetworkSettings(hidden_size=size["width"], num_layers=size["layers"], num_heads=4)
+    network = settings.NetworkSettings(
+        hidden_size=size["width"], num_layers=size["layers"], num_heads=4
+    )
     # One turn more than is asked for, so that validation, which only our loop has, never comes.
     steps = turns_in(size) * TURN + WARM * TURN + TURN
     training = settings.TrainingSettings(

@@ -165,7 +165,12 @@ def _measure(
         model = LanguageModel.from_pretrained(folder / "weights")
     model.network.to(_device(place.device))
     tools = Harness(
-        data, model, cell.seed, experiment.sequence.length, experiment.training.tokens, place.progress
+        data,
+        model,
+        cell.seed,
+        experiment.sequence.length,
+        experiment.training.tokens,
+        place.progress,
     )
     measurement = experiment.tasks[cell.task].measure(tools)
     return _measured(experiment, cell, measurement, role=model.objective.role)
@@ -206,7 +211,12 @@ def _control(
     experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
 ) -> tuple[Run, list[TaskOutcome]]:
     tools = Harness(
-        data, None, cell.seed, experiment.sequence.length, experiment.training.tokens, place.progress
+        data,
+        None,
+        cell.seed,
+        experiment.sequence.length,
+        experiment.training.tokens,
+        place.progress,
     )
     return _measured(experiment, cell, experiment.tasks[cell.task].control(tools))
 

@@ -69,7 +69,9 @@ def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -
     """
     d, inner = network.hidden_size, round(network.ffn_multiplier * network.hidden_size)
     stack = network.num_layers * (4 * d * d + 3 * d * inner + 4 * d) + d
-    own = stack if role != "encoder-decoder" else 2 * stack + network.num_layers * (4 * d * d + 2 * d)
+    own = (
+        stack if role != "encoder-decoder" else 2 * stack + network.num_layers * (4 * d * d + 2 * d)
+    )
     return {"parameters": own + vocabulary * d, "parameters_without_embeddings": own}
 
 
@@ -118,7 +120,8 @@ class ModelSide:
         if steps == self.steps:
             return self
         return replace(
-            self, training=replace(self.training, tokens=steps * self.training.batch_size * self.length)
+            self,
+            training=replace(self.training, tokens=steps * self.training.batch_size * self.length),
         )
 
     def sized(self, cost: str, amount: float) -> "ModelSide":

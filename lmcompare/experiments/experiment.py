@@ -292,7 +292,9 @@ def _misfits(network: settings.NetworkSettings, path: str, changed: set[str]) ->
     if not {"hidden_size", "num_heads"} & changed:
         return []
     if network.hidden_size % network.num_heads:
-        return [f"{path}.num_heads: wanted a divisor of the hidden_size {network.hidden_size}, got {network.num_heads}"]
+        return [
+            f"{path}.num_heads: wanted a divisor of the hidden_size {network.hidden_size}, got {network.num_heads}"
+        ]
     if network.hidden_size // network.num_heads % 2:
         got = f"{network.hidden_size} / {network.num_heads} = {network.hidden_size // network.num_heads}"
         return [

@@ -219,9 +219,7 @@ def _references(
 def _how(made: ModelSide, cost: str) -> str:
     if cost in BY_SIZE:
         network = made.network
-        return (
-            f"of hidden_size {network.hidden_size} with {network.num_heads} heads; fewer heads allow other sizes"
-        )
+        return f"of hidden_size {network.hidden_size} with {network.num_heads} heads; fewer heads allow other sizes"
     return f"of {made.steps} steps; more training.tokens, or a smaller training.batch_size, come nearer"
 
 

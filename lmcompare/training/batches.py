@@ -49,7 +49,9 @@ class TrainingBatches(Dataset[list[Batch]]):
     _orders: dict[int, Ids] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return max(1, self.training.tokens // (self.training.batch_size * len(self.rows[0]["tokens"])))
+        return max(
+            1, self.training.tokens // (self.training.batch_size * len(self.rows[0]["tokens"]))
+        )
 
     def __getitem__(self, step: int) -> list[Batch]:
         """Return the micro-batches of ``step`` that this process reads."""

@@ -37,7 +37,11 @@ def forward_flops(
     >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3)
     6112.0
     """
-    d, inner, layers = network.hidden_size, round(network.ffn_multiplier * network.hidden_size), network.num_layers
+    d, inner, layers = (
+        network.hidden_size,
+        round(network.ffn_multiplier * network.hidden_size),
+        network.num_layers,
+    )
     n, m = inputs.astype(float), decoder_inputs.astype(float)
     block = 2 * (4 * d * d + 3 * d * inner)
     total = layers * (block * n.sum() + 4 * d * (n**2).sum())

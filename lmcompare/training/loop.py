@@ -67,7 +67,11 @@ def schedule(training: settings.TrainingSettings, steps: int) -> Callable[[int],
         done = (step - rise) / max(1, steps - rise)
         if training.lr_scheduler == "constant":
             return 1.0
-        fall = done if training.lr_scheduler == "linear" else (1 - math.cos(math.pi * min(done, 1.0))) / 2
+        fall = (
+            done
+            if training.lr_scheduler == "linear"
+            else (1 - math.cos(math.pi * min(done, 1.0))) / 2
+        )
         return 1 - 0.9 * fall
 
     return factor

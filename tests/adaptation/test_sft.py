@@ -53,7 +53,9 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
     model = model_of(kind, small)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     told = []
-    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32)
+    adaptation = AdaptationSettings(
+        learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32
+    )
     found = answer(model, **pairs, length=5, adaptation=adaptation, seed=1, progress=told.append)
 
     # Far above chance (one in 121) and above the answer of the nearest training prompt.
@@ -109,7 +111,9 @@ def test_same_seed_same_answers_and_test_pairs_decide_nothing(small, pairs):
 def test_the_causal_prompt_may_see_itself_whole(small, pairs):
     few = pairs["train"][:64]
     causal, prefix = model_of("causal", small), model_of("prefix", small)
-    both = AdaptationSettings(learning_rates=(5e-3,), epochs=1, batch_size=32, attention="bidirectional")
+    both = AdaptationSettings(
+        learning_rates=(5e-3,), epochs=1, batch_size=32, attention="bidirectional"
+    )
     ours = tune(causal, few, few, length=5, adaptation=both, seed=1).model
     theirs = tune(prefix, few, few, length=5, adaptation=QUICK, seed=1).model
     own = tune(causal, few, few, length=5, adaptation=QUICK, seed=1).model

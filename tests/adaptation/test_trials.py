@@ -125,7 +125,9 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
 
 def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
-    adaptation = AdaptationSettings(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8)
+    adaptation = AdaptationSettings(
+        learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8
+    )
     adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
     accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
     assert adapted.score == adapted.validation_accuracy == accuracy

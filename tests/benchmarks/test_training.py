@@ -29,7 +29,10 @@ def test_loops_take_turns() -> None:
 def test_a_loop_that_fails_is_named(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="ours, causal: a process failed; see above"):
         contest({"ours": LoopVariant("ours", {})}, "causal", SIZE | {"width": 9})
-    assert "network.num_heads: wanted a number that divides the hidden_size 9" in capfd.readouterr().err
+    assert (
+        "network.num_heads: wanted a number that divides the hidden_size 9"
+        in capfd.readouterr().err
+    )
 
 
 def test_ratios_are_paired_by_repeat() -> None:

@@ -13,7 +13,12 @@ TREE = {
     "tokenizer": {"vocab_size": 360, "sentinels": 8},
     "sequence": {"length": 24},
     "network": {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "ffn_multiplier": 2.0},
-    "training": {"tokens": 24 * 4 * 5, "batch_size": 4, "evaluations": 2, "validation_sequences": 4},
+    "training": {
+        "tokens": 24 * 4 * 5,
+        "batch_size": 4,
+        "evaluations": 2,
+        "validation_sequences": 4,
+    },
     "models": {kind: {"objective": kind} for kind in ("causal", "masked", "seq2seq")},
     "seeds": [1],
 }

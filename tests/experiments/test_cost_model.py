@@ -37,7 +37,9 @@ def one(kind: str, **network: Any) -> ModelSide:
         ],
         0,
     )
-    sizes = settings.NetworkSettings(**({"hidden_size": 64, "num_layers": 2, "num_heads": 2} | network))
+    sizes = settings.NetworkSettings(
+        **({"hidden_size": 64, "num_layers": 2, "num_heads": 2} | network)
+    )
     return ModelSide(
         sizes,
         settings.TrainingSettings(tokens=64 * 4 * 500, batch_size=4),

@@ -63,8 +63,12 @@ def test_a_file_becomes_an_experiment(file: Path) -> None:
         tokens=100_000, learning_rate=3e-3, precision="no"
     )
     assert experiment.models["masked"].objective == Masked(rate=0.3)
-    assert experiment.network_of("causal") == settings.NetworkSettings(hidden_size=64, num_heads=4, num_layers=2)
-    assert experiment.network_of("masked") == settings.NetworkSettings(hidden_size=64, num_heads=4, num_layers=3)
+    assert experiment.network_of("causal") == settings.NetworkSettings(
+        hidden_size=64, num_heads=4, num_layers=2
+    )
+    assert experiment.network_of("masked") == settings.NetworkSettings(
+        hidden_size=64, num_heads=4, num_layers=3
+    )
     assert experiment.training_of("masked").learning_rate == 2e-3
     assert experiment.training_of("masked").tokens == 100_000
     assert plain(experiment.tasks["labels"])["adaptation"]["epochs"] == 2
@@ -94,14 +98,18 @@ def test_quick_and_set_change_what_they_name(file: Path) -> None:
     assert load(
         file, ["models.causal.objective=masked", "models.causal.objective.rate=0.5"]
     ).models["causal"].objective == Masked(rate=0.5)
-    assert load(file, ["models.causal.network.hidden_size=32"]).network_of("causal").hidden_size == 32
+    assert (
+        load(file, ["models.causal.network.hidden_size=32"]).network_of("causal").hidden_size == 32
+    )
     assert load(file, ["training={batch_size: 4}"]).training.tokens == 100_000
     assert load(file, ["seeds=[3, 4]"]).seeds == (3, 4)
 
 
 def test_numbers_may_be_quoted(file: Path) -> None:
     assert (
-        load(file, ['training.learning_rate="3e-4"', 'training.batch_size="8"']).training.learning_rate
+        load(
+            file, ['training.learning_rate="3e-4"', 'training.batch_size="8"']
+        ).training.learning_rate
         == 3e-4
     )
 

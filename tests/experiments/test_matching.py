@@ -103,13 +103,15 @@ def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
         assert ratio(
             experiment, f"seq2seq hidden_size {width}", "parameters", f"causal hidden_size {width}"
         ) == pytest.approx(1, abs=0.02)
-    one = make(models=models, match={"by": "parameters", "reference": "causal hidden_size 96"}, **shape)
+    one = make(
+        models=models, match={"by": "parameters", "reference": "causal hidden_size 96"}, **shape
+    )
     assert one.match is not None and {said.reference for said in one.match.solved.values()} == {
         "causal hidden_size 96"
     }
-    assert ratio(one, "causal hidden_size 48", "parameters", "causal hidden_size 96") == pytest.approx(
-        1, abs=0.02
-    )
+    assert ratio(
+        one, "causal hidden_size 48", "parameters", "causal hidden_size 96"
+    ) == pytest.approx(1, abs=0.02)
 
 
 def test_hypotheses_name_the_models_that_a_matching_makes(make: Make) -> None:
@@ -126,7 +128,9 @@ def test_what_was_solved_is_said(make: Make) -> None:
         "models.masked: parameters 1.000 x of causal: hidden_size 64, ffn_multiplier 3, 102,400 tokens, "
     )
     network = experiment.network_of("seq2seq")
-    assert f"hidden_size {network.hidden_size}, ffn_multiplier {network.ffn_multiplier:g}" in seq2seq
+    assert (
+        f"hidden_size {network.hidden_size}, ffn_multiplier {network.ffn_multiplier:g}" in seq2seq
+    )
 
 
 @pytest.mark.parametrize(

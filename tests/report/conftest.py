@@ -90,7 +90,12 @@ class Synthetic:
             },
             "tokenizer": {"vocab_size": 4096, "sentinels": 32},
             "sequence": {"length": 128, "packing": "joined"},
-            "network": {"architecture": "gemma2", "hidden_size": 128, "num_layers": 4, "num_heads": 4},
+            "network": {
+                "architecture": "gemma2",
+                "hidden_size": 128,
+                "num_layers": 4,
+                "num_heads": 4,
+            },
             "training": {"tokens": 1_000_000, "learning_rate": 0.003},
             "models": {name: {"objective": model["objective"]} for name, model in ARMS.items()},
             "tasks": {

@@ -177,7 +177,9 @@ def test_what_is_no_pair_is_left_out_and_counted():
 def test_what_cannot_be_asked_is_said():
     with pytest.raises(InputError, match="no column 'good'; did you mean 'goods'"):
         MinimalPairs(Toy(({"goods": "a", "bad": "b"},))).pairs(Bench())
-    with pytest.raises(InputError, match="wanted pairs that fit into sequence.length, got none of 0"):
+    with pytest.raises(
+        InputError, match="wanted pairs that fit into sequence.length, got none of 0"
+    ):
         MinimalPairs(Toy(())).pairs(Bench())
 
 

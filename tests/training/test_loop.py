@@ -138,10 +138,19 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
 ):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
     objective = parse_objective(kind)
-    training = replace(SMALL, tokens=8 * 32, warmup_ratio=0.0, max_grad_norm=1e9, gradient_accumulation_steps=3, evaluations=1)
+    training = replace(
+        SMALL,
+        tokens=8 * 32,
+        warmup_ratio=0.0,
+        max_grad_norm=1e9,
+        gradient_accumulation_steps=3,
+        evaluations=1,
+    )
     ours, _ = run(kind, blocks, special, small, tmp_path, training)
     theirs = build_network(small, objective.role, special, seed=1)
-    optimizer = optimizer_for(theirs, training.learning_rate, training.weight_decay, training.adam_betas)
+    optimizer = optimizer_for(
+        theirs, training.learning_rate, training.weight_decay, training.adam_betas
+    )
     steps = TrainingBatches(
         blocks.train, objective, special, replace(training, gradient_accumulation_steps=1), 3, False
     )
@@ -359,7 +368,12 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
 
     compile_by(keep, monkeypatch)
     eager, expected = run(
-        kind, blocks, special, small, tmp_path / "eager", replace(SMALL, gradient_accumulation_steps=3)
+        kind,
+        blocks,
+        special,
+        small,
+        tmp_path / "eager",
+        replace(SMALL, gradient_accumulation_steps=3),
     )
     assert not graphs
     stages = []

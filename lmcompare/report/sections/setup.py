@@ -105,11 +105,7 @@ def _line(title: str, text: str) -> str:
 def _network(network: dict[str, Any]) -> str:
     if not network:
         return ""
-    wording = {
-        "hidden_size": "hidden size {}",
-        "num_layers": "{} layers",
-        "num_heads": "{} heads",
-    }
+    wording = {"hidden_size": "hidden size {}", "num_layers": "{} layers", "num_heads": "{} heads"}
     sizes = [text.format(network[key]) for key, text in wording.items() if key in network]
     block = code(network.get("architecture", "block"))
     return ", ".join([f"one {block} block in each role", *sizes, "from random initialisation"])

@@ -35,7 +35,12 @@ def grown(
                 models[model] = {"objective": {"kind": kind}}
                 config = {
                     "objective": {"kind": kind},
-                    "network": {"hidden_size": width, "num_layers": 4, "num_heads": 4, "dropout": 0.0},
+                    "network": {
+                        "hidden_size": width,
+                        "num_layers": 4,
+                        "num_heads": 4,
+                        "dropout": 0.0,
+                    },
                     "training": {"tokens": read_tokens, "learning_rate": 1e-3},
                 }
                 sizes = 100.0 * width**2
