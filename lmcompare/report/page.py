@@ -34,7 +34,7 @@ from lmcompare.report.sections import seed_variance as luck
 from lmcompare.report.sections import setup as compared
 from lmcompare.report.sections import task_figure as figures
 from lmcompare.report.sections import task_tables as tables
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.limitations import limits
 from lmcompare.report.sections.scaling_laws import scale_figure, scale_tables, unlearnt
 

@@ -16,7 +16,7 @@ from lmcompare.report.formatting import NONE, control_title, joined
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.budget import flattened
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import DASHES, GREY, STYLE, legend_columns, look, png

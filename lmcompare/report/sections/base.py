@@ -1,61 +1,56 @@
-"""A figure, a table or both, with what a reader must know of them: one piece of the page."""
+"""What a section of the report is: facts, tables and figures, and the template that words them."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from lmcompare.report.markdown import Table
+from lmcompare.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing."""
+
+    name: str
+    """Of its file under figures/, without the ending."""
+    png: bytes
+
+    @property
+    def path(self) -> str:
+        """Path within the folder of the report."""
+        return f"figures/{self.name}.png"
 
 
 @dataclass(frozen=True)
 class Section:
-    """One piece of the page.
+    """One section of the report: facts are computed here, sentences live in the template."""
 
-    Attributes:
-        name: of its figure's file, without folder and ending.
-        title: what it shows, safe for markdown.
-        text: how to read it, safe for markdown.
-        figure: PNG, or None.
-        alt: what the figure shows, for who cannot see it.
-        table: or None.
-        folded: what a reader opens by a click: nothing, the table, or all of it.
-    """
-
-    name: str
-    title: str
-    text: str = ""
-    figure: bytes | None = None
-    alt: str = ""
-    table: Table | None = None
-    folded: Literal["nothing", "table", "all"] = "nothing"
+    template: str
+    """``templates/<template>.md.jinja`` writes the facts; it begins with a heading ``###``."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the template names: numbers, names, tables, figures, and lists and mappings of them."""
+    task: str = ""
+    """The task that it belongs to; '' for the whole experiment."""
+    first_page: bool = False
+    """Whether it stands in report.md; else in details.md."""
 
     @property
-    def path(self) -> str:
-        """Path of the figure within the folder of the report."""
-        return f"figures/{self.name}.png"
+    def tables(self) -> list[Table]:
+        """The tables among the facts that are written to a file."""
+        return [fact for fact in _leaves(self.facts) if isinstance(fact, Table) and fact.name]
 
     @property
-    def markdown(self) -> str:
-        """The block in GitHub markdown, without blank lines around it."""
-        picture = f"![{self.alt}]({self.path})" if self.figure else ""
-        table = self.table.markdown if self.table else ""
-        if self.folded == "all":
-            return fold(self.title, self.text, picture, table)
-        if table and self.folded == "table":
-            table = fold(f"{self.title}: the numbers", table)
-        head = f"**{self.title}.** {self.text}".strip()
-        return "\n\n".join(part for part in (head, picture, table) if part)
+    def figures(self) -> list[Figure]:
+        """The figures among the facts."""
+        return [fact for fact in _leaves(self.facts) if isinstance(fact, Figure)]
 
 
-def fold(summary: str, *parts: str) -> str:
-    """Return parts of markdown that are seen when the summary is clicked; empty ones are left out.
-
-    >>> print(fold("More", "text", ""))
-    <details>
-    <summary>More</summary>
-    <BLANKLINE>
-    text
-    <BLANKLINE>
-    </details>
-    """
-    inside = "\n\n".join(part for part in parts if part)
-    return f"<details>\n<summary>{summary}</summary>\n\n{inside}\n\n</details>"
+def _leaves(fact: Any) -> Iterator[Any]:
+    if isinstance(fact, Mapping):
+        for value in fact.values():
+            yield from _leaves(value)
+    elif isinstance(fact, list | tuple):
+        for value in fact:
+            yield from _leaves(value)
+    else:
+        yield fact

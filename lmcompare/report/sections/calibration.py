@@ -13,7 +13,7 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import plain
 from lmcompare.report.markdown import Table, escape, slug
 from lmcompare.report.results import PRETRAINED, SCRATCH, Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import GREY, STYLE, grid, look, png
 from lmcompare.report.sections.task_tables import who

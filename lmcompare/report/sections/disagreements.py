@@ -11,7 +11,7 @@ from lmcompare.report.formatting import NONE, plain, probability
 from lmcompare.report.markdown import Table, code, slug
 from lmcompare.report.outcomes import ItemOutcomes
 from lmcompare.report.results import CONTROL, PRETRAINED
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.overview import best
 from lmcompare.report.sections.task_tables import who
 

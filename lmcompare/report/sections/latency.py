@@ -9,7 +9,7 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import NONE, plain
 from lmcompare.report.markdown import Table, code, escape, slug
 from lmcompare.report.results import PRETRAINED, Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import DASHES, STYLE, legend_columns, look, png
 

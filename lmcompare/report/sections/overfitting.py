@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from lmcompare.report.formatting import counted, plain
 from lmcompare.report.markdown import Table, code
 from lmcompare.report.results import Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import GREY, STYLE, grid, look, png
 

@@ -14,7 +14,7 @@ from lmcompare.report.formatting import NONE, control_title, engineering, plain,
 from lmcompare.report.markdown import Table, code, escape
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import GREY, STYLE, grid, legend_columns, look, png
 

@@ -8,7 +8,7 @@ from lmcompare.report.formatting import metric_format, plain
 from lmcompare.report.markdown import Table, code, slug
 from lmcompare.report.outcomes import item_outcomes, paired
 from lmcompare.report.results import PRETRAINED, Results
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 
 BOTH, LEFT = "bits_per_byte", "bits_per_byte_left"
 

@@ -8,7 +8,7 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import NONE, counted, plain
 from lmcompare.report.markdown import Table, code, slug
 from lmcompare.report.results import PRETRAINED
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 from lmcompare.report.sections.task_tables import EXACTNESS
 
 FEWEST = 4

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pandas as pd
 
 from lmcompare.report.markdown import Table
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 
 TABLE = Table("t", ["a"], [["1"]], pd.DataFrame({"a": [1]}))
 

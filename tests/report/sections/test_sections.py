@@ -19,7 +19,7 @@ from lmcompare.report.sections import loss_by_position as positions
 from lmcompare.report.sections import quality_per_flop as quality
 from lmcompare.report.sections import right_context as sides
 from lmcompare.report.sections import seed_variance as luck
-from lmcompare.report.sections.base import Section
+from lmcompare.report.sections._former_section import Section
 
 Maker = Callable[..., Any]
 ARMS = ("causal", "masked", "seq2seq")
