@@ -22,7 +22,6 @@ from lmcompare.report.formatting import (
 )
 from lmcompare.report.markdown import code, escape, slug
 from lmcompare.report.sections.base import Figure, Section
-from lmcompare.report.tables import Table
 
 Form = Literal["markdown", "html"]
 

@@ -11,8 +11,8 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import control_title, plain
 from lmcompare.report.markdown import Table, escape, slug
 from lmcompare.report.results import CONTROL, PRETRAINED, Results
-from lmcompare.report.sections.ablations import TEMPERATURE, TaskVariants, variants
 from lmcompare.report.sections._former_section import Section
+from lmcompare.report.sections.ablations import TEMPERATURE, TaskVariants, variants
 from lmcompare.report.sections.learning_curves import MANY
 from lmcompare.report.sections.task_figure import DASHES, GREY, STYLE, legend_columns, look, png
 from lmcompare.report.sections.task_tables import who
