@@ -212,12 +212,10 @@ class Table:
         """The numbers with their types; a column of several types is written as text."""
         numbers = self.frame if self.numbers is None else self.numbers
         text = {
-            key: values.map(str, na_action="ignore")
+            str(key): values.map(str, na_action="ignore")
             for key, values in numbers.items()
             if values.dtype == object and values.dropna().map(type).nunique() > 1
         }
         content = io.BytesIO()
-        numbers.assign(**{str(key): values for key, values in text.items()}).to_parquet(
-            content, index=False
-        )
+        numbers.assign(**text).to_parquet(content, index=False)
         return content.getvalue()
