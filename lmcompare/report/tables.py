@@ -205,7 +205,8 @@ class Table:
     @property
     def csv(self) -> bytes:
         """The numbers at full precision."""
-        return (self.frame if self.numbers is None else self.numbers).to_csv(index=False).encode()
+        text: str = (self.frame if self.numbers is None else self.numbers).to_csv(index=False)
+        return text.encode()
 
     @property
     def parquet(self) -> bytes:
