@@ -24,9 +24,17 @@ def room(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+def imported_when_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a file, inside functions too, but for those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from imported_when_run(node)
+
+
 def rooms_imported(tree: ast.AST) -> Iterator[str]:
-    """Yield the rooms that a file imports, inside functions too."""
-    for node in ast.walk(tree):
+    """Yield the rooms that a file imports when it runs."""
+    for node in imported_when_run(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             raise AssertionError(f"line {node.lineno}: a relative import; wanted the full name")
         if isinstance(node, ast.ImportFrom):
@@ -64,6 +72,8 @@ def test_the_rule_sees_an_import_inside_a_function() -> None:
         "execution"
     ]
     assert list(rooms_imported(ast.parse("from lmcompare import cli, __version__"))) == ["cli"]
+    only_types = "if TYPE_CHECKING:\n    from lmcompare.cli import main"
+    assert list(rooms_imported(ast.parse(only_types))) == []
 
 
 def test_no_cell_imports_code_that_is_not_in_its_key() -> None:

@@ -164,7 +164,7 @@ def _measure(
         (folder,) = (path for name, path in place.folders.items() if name.startswith("pretrain/"))
         model = LanguageModel.from_pretrained(folder / "weights")
     model.network.to(_device(place.device))
-    tools = Harness(
+    harness = Harness(
         data,
         model,
         cell.seed,
@@ -172,7 +172,7 @@ def _measure(
         experiment.training.tokens,
         place.progress,
     )
-    measurement = experiment.tasks[cell.task].measure(tools)
+    measurement = experiment.tasks[cell.task].measure(harness)
     return _measured(experiment, cell, measurement, role=model.objective.role)
 
 
@@ -187,17 +187,17 @@ def _measure_checkpoint(
         model = type(model)(network, model.tokenizer, model.objective, context=model.context)
     model.network.to(_device(place.device))
     context = min(experiment.sequence.length, model.context or experiment.sequence.length)
-    tools = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
+    harness = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
     hub = None if is_local(name) else cached_folder(name, side.revision)
     checkpoint = CheckpointInfo(
         architecture=type(model.network.transformer).__name__,
         vocab_size=model.tokenizer.size,
-        shared_tokenizer=not tools.foreign,
+        shared_tokenizer=not harness.foreign,
         context=model.context,
         commit=None if hub is None else hub.name,
         **model.network.parameters_counted(),
     )
-    measurement = experiment.tasks[cell.task].measure(tools)
+    measurement = experiment.tasks[cell.task].measure(harness)
     run, outcomes = _measured(
         experiment, cell, measurement, role=model.objective.role, checkpoint=checkpoint
     )
@@ -210,7 +210,7 @@ def _measure_checkpoint(
 def _control(
     experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
 ) -> tuple[Run, list[TaskOutcome]]:
-    tools = Harness(
+    harness = Harness(
         data,
         None,
         cell.seed,
@@ -218,7 +218,7 @@ def _control(
         experiment.training.tokens,
         place.progress,
     )
-    return _measured(experiment, cell, experiment.tasks[cell.task].control(tools))
+    return _measured(experiment, cell, experiment.tasks[cell.task].control(harness))
 
 
 def _measured(

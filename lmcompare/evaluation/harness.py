@@ -1,4 +1,4 @@
-"""What the work of a cell is given: the settings, the shared data, and the Bench that tasks measure on."""
+"""What the work of a cell is given: its settings, the shared data, and the harness that tasks measure with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,14 +73,22 @@ class PreparedData:
 
 @dataclass
 class Harness:
-    """The Bench that tasks are given: see ``tasks.bench.Bench``."""
+    """What a task measures a network with; tasks themselves stay light files without torch.
+
+    Texts are encoded by the tokenizer of the model; for a control, and where ``shared`` is true, by that of the
+    experiment. Where ``target`` is true, by that of the decoder: a translation model may have two.
+    """
 
     data: PreparedData
     model: Any
+    """the ``LanguageModel`` under test; None for a control"""
     seed: int
     context: int
+    """tokens that a network may read at once"""
     budget: int
+    """tokens that each network read in pretraining"""
     progress: Callable[[dict[str, Any]], None]
+    """is called with {"done", "total", "stage"}"""
     _metrics: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -91,33 +99,33 @@ class Harness:
             and self.model.tokenizer.fingerprint != self.data.tokenizer.fingerprint
         )
 
-    def encode(self, texts: Sequence[str], shared: bool = False, said: bool = False) -> list[Ids]:
-        """Return the tokens of each text: those that the model reads or says, or those of the shared vocabulary."""
+    def encode(self, texts: Sequence[str], shared: bool = False, target: bool = False) -> list[Ids]:
+        """Return the tokens of each text."""
         return [
             np.array(row, dtype=np.int64)
-            for row in self._tokenizer(shared, said).encode_batch(list(texts))
+            for row in self._tokenizer(shared, target).encode_batch(list(texts))
         ]
 
-    def decode(self, rows: Sequence[Ids], shared: bool = False, said: bool = False) -> list[str]:
+    def decode(self, rows: Sequence[Ids], shared: bool = False, target: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
-        return [self._tokenizer(shared, said).decode(row.tolist()) for row in rows]
+        return [self._tokenizer(shared, target).decode(row.tolist()) for row in rows]
 
-    def _tokenizer(self, shared: bool, said: bool = False) -> Tokenizer:
+    def _tokenizer(self, shared: bool, target: bool = False) -> Tokenizer:
         own: Tokenizer = (
             self.model.tokenizer if self.foreign and not shared else self.data.tokenizer
         )
-        return own.said if said else own
+        return own.said if target else own
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
-        """Return how many UTF-8 bytes tokens stand for that are said; a shared token has one character a byte."""
+        """Return how many UTF-8 bytes the tokens of the decoder stand for."""
         if self.foreign and not shared:
-            return len(self._tokenizer(shared, said=True).decode(tokens.tolist()).encode())
+            return len(self._tokenizer(shared, target=True).decode(tokens.tolist()).encode())
         return sum(
             map(len, self.data.tokenizer.hf_tokenizer.convert_ids_to_tokens(tokens.tolist()))
         )
 
     def test_documents(self) -> Any:
-        """Return the held-out documents of the corpus."""
+        """Return the held-out documents of the corpus: rows with ``document`` and ``text``."""
         return self.data.corpus.test
 
     def finetune(
@@ -150,7 +158,16 @@ class Harness:
         by: str,
         **options: int,
     ) -> AdaptedModel:
-        """Adapt the model through a head of ``adapt.heads`` and answer the test items."""
+        """Adapt the model through a head of ``adaptation.heads`` and answer the test items.
+
+        Args:
+            head: 'words', 'pair' or 'span'.
+            parts: train, validation and test.
+            adaptation: the settings.
+            score: of the answers to the validation items; higher is better.
+            by: name of that score.
+            **options: of the head: ``outputs`` (labels) of words, ``longest`` (tokens) of a span.
+        """
         if head == "span":
             menu: Any = {None: SpanHead(**options)}
         else:
@@ -193,15 +210,15 @@ class Harness:
         return found
 
     def unigram(self) -> NDArray[np.float64]:
-        """Return log p (nats) of each id in the train split."""
+        """Return log p (nats) of each id of the shared tokenizer in the train split. Shape (vocab,)."""
         return self.data.blocks.unigram
 
     def judge(self) -> TrigramModel:
-        """Return the n-gram model of the train split."""
+        """Return the n-gram model of the train split, in shared tokens, that judges generations."""
         return self._judge
 
     def trigram(self) -> TrigramModel:
-        """Return the n-gram model of as many tokens of the train split as each network reads."""
+        """Return the n-gram model of as many tokens of the train split as each network reads: a control."""
         return TrigramModel.of_rows(
             self.data.blocks.train, self.data.tokenizer.size, tokens=self.budget
         )

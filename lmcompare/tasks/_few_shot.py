@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lmcompare.core.errors import InputError
 from lmcompare.generation import cut
 from lmcompare.tasks._prompts import Keep, fit
-from lmcompare.tasks.base import Bench
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class FewShotPrompt:
 
 
 def show(
-    bench: Bench,
+    harness: "Harness",
     shots: Sequence[FewShotExample],
     between: str,
     *,
@@ -64,10 +67,10 @@ def show(
     longest = min(longest, share // 2)
     text, prompts_cut, answers_cut = "", 0, 0
     for shot in shots:
-        (tokens,) = bench.encode([shot.answer])
+        (tokens,) = harness.encode([shot.answer])
         long = len(tokens) > longest
         # A character that is cut in two decodes to U+FFFD.
-        answer = bench.decode([tokens[:longest]])[0].strip("\ufffd") if long else shot.answer
+        answer = harness.decode([tokens[:longest]])[0].strip("\ufffd") if long else shot.answer
 
         def solved(
             prompt: str, render: Callable[[str], str] = shot.render, answer: str = answer
@@ -75,7 +78,7 @@ def show(
             return render(prompt) + answer + between
 
         try:
-            one, was_cut = fit(bench, solved, shot.prompt, share, keep)
+            one, was_cut = fit(harness, solved, shot.prompt, share, keep)
         except InputError as error:
             problem = f"wanted fewer than {len(shots)}, each with {share} tokens of the context; of one: {error}"
             raise InputError(f"shots: {problem}") from error

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.data.items import TaskItem
-from lmcompare.tasks.base import Bench, TokenizedSplit
+from lmcompare.tasks.base import TokenizedSplit
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 COLUMNS = ("context", "question", "answers", "starts")
 
@@ -60,7 +63,7 @@ def answers_of(entry: TaskItem) -> list[str]:
     return entry.fields["answers"] or [""]
 
 
-def cut(bench: Bench, entries: Sequence[TaskItem]) -> PassageWindows:
+def cut(harness: "Harness", entries: Sequence[TaskItem]) -> PassageWindows:
     """Encode questions and passages, and cut passages into windows that overlap by half.
 
     The first answer is the one that is wanted. A row and the two tokens that may stand around it fill the context.
@@ -68,10 +71,10 @@ def cut(bench: Bench, entries: Sequence[TaskItem]) -> PassageWindows:
     Raises:
         InputError: a passage without tokens.
     """
-    room = bench.context - 2
+    room = harness.context - 2
     contexts = sorted({entry.fields["context"] for entry in entries})
-    pieces = dict(zip(contexts, bench.pieces(contexts), strict=True))
-    questions = bench.encode([entry.fields["question"] + "\n" for entry in entries])
+    pieces = dict(zip(contexts, harness.pieces(contexts), strict=True))
+    questions = harness.encode([entry.fields["question"] + "\n" for entry in entries])
     rows: list[tuple[Ids, ...]] = []
     wanted, marks, owners, places, before = [], [], [], [], []
     truncated = lost = 0

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from string import Formatter
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.tasks.base import Bench
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 Keep = Literal["start", "end"]
 
@@ -37,14 +39,14 @@ def fields_of(template: str, key: str = "template") -> list[str]:
 
 
 def fit(
-    bench: Bench, render: Callable[[str], str], text: str, most: int, keep: Keep = "start"
+    harness: "Harness", render: Callable[[str], str], text: str, most: int, keep: Keep = "start"
 ) -> tuple[str, bool]:
     """Return ``render(text)``, and whether the text had to be cut for it to have at most ``most`` tokens.
 
     Only the text loses tokens, never what ``render`` puts around it.
 
     Args:
-        bench: encodes and decodes.
+        harness: encodes and decodes.
         render: puts the text into its template.
         text: what may be cut.
         most: tokens of the rendered text.
@@ -54,19 +56,19 @@ def fit(
         InputError: not even an empty text fits.
     """
     whole = render(text)
-    excess = len(bench.encode([whole])[0]) - most
+    excess = len(harness.encode([whole])[0]) - most
     if excess <= 0:
         return whole, False
-    (tokens,) = bench.encode([text])
+    (tokens,) = harness.encode([text])
     size = len(tokens)
     while excess > 0 and size > 0:
         size = max(0, size - excess)
         # A character that is cut in two decodes to U+FFFD.
-        part = bench.decode([tokens[:size] if keep == "start" else tokens[len(tokens) - size :]])[
+        part = harness.decode([tokens[:size] if keep == "start" else tokens[len(tokens) - size :]])[
             0
         ].strip("\ufffd")
         whole = render(part)
-        excess = len(bench.encode([whole])[0]) - most
+        excess = len(harness.encode([whole])[0]) - most
     if excess > 0:
         raise InputError(
             f"template: wanted one that fits into {most} tokens without its text, got {most + excess}"

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.scoring.span_requests import SpanRequest, answering, reads_right
-from lmcompare.tasks.base import Bench
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 LIKELIHOOD = "the log-likelihood of the sentence, left to right"
 MASKED = (
@@ -37,20 +39,20 @@ class SentenceScores:
     route: str
 
 
-def score_sentences(bench: Bench, texts: Sequence[str]) -> SentenceScores:
+def score_sentences(harness: "Harness", texts: Sequence[str]) -> SentenceScores:
     """Score sentences by the network under test.
 
     Networks that read only what stands before a token say the sentence by their exact likelihood. The others are
     trained to say a little of a text given the rest, and are asked so, one word at a time: masked models at masks, by
     ``LanguageModel.log_likelihood``, which never holds more than some batches; those that write spans by holes.
     """
-    model = bench.model
+    model = harness.model
     asked = [i for i, text in enumerate(texts) if text]
     given = [texts[i] for i in asked]
     likelihood, best = np.zeros(len(texts)), np.zeros(len(texts))
-    bench.progress({"done": 0, "total": 2, "stage": "likelihood"})
+    harness.progress({"done": 0, "total": 2, "stage": "likelihood"})
     likelihood[asked] = _sums(model, given)
-    bench.progress({"done": 1, "total": 2, "stage": "word by word"})
+    harness.progress({"done": 1, "total": 2, "stage": "word by word"})
     objective = answering(model.objective)
     if not reads_right(objective, model.tokenizer.special):
         return SentenceScores(likelihood, likelihood, LIKELIHOOD)
@@ -85,10 +87,10 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
     return found
 
 
-def by_ngrams(bench: Bench, texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def by_ngrams(harness: "Harness", texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the nats of each text under a unigram and a trigram model of the train split. Shape (texts,) each."""
-    unigram, trigram = bench.unigram(), bench.trigram()
-    rows = bench.encode(texts)
+    unigram, trigram = harness.unigram(), harness.trigram()
+    rows = harness.encode(texts)
     return {
         "unigram": np.array([float(unigram[row].sum()) for row in rows]),
         "trigram": np.array([float(trigram.log_p(row).sum()) if len(row) else 0.0 for row in rows]),

@@ -1,13 +1,16 @@
 """Answers to prompts, judged: what was written beside what was wanted, and what that costs a network in bits."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmcompare.core.example import Ids
 from lmcompare.data.items import TaskItem
-from lmcompare.tasks.base import Bench, TaskOutcome
+from lmcompare.tasks.base import TaskOutcome
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "rouge": {"tokenizer": "any"},
@@ -20,7 +23,7 @@ ROUGE_L = 2
 
 
 def score_texts(
-    bench: Bench,
+    harness: "Harness",
     ids: Sequence[str],
     texts: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -31,7 +34,7 @@ def score_texts(
     """Return the metrics of the texts, item by item for the first one; and the signatures of those that sign.
 
     Args:
-        bench: has the metrics.
+        harness: has the metrics.
         ids: of the items.
         texts: what was written, one an item.
         references: of each item, the answers that are right.
@@ -47,7 +50,7 @@ def score_texts(
         if first:
             options = {**options, "per_item": True}
         found = dict(
-            bench.metric(name, predictions=list(texts), references=list(references), **options)
+            harness.metric(name, predictions=list(texts), references=list(references), **options)
         )
         if "signature" in found:
             signatures[name] = str(found.pop("signature"))
@@ -66,7 +69,7 @@ def score_texts(
 
 
 def bits_of(
-    bench: Bench,
+    harness: "Harness",
     items: Sequence[TaskItem],
     answers: Sequence[Ids],
     nats: Sequence[Any],
@@ -76,7 +79,7 @@ def bits_of(
     """Return bits and bytes of each real answer (of what of it fits into ``length``), and bits per byte of all.
 
     Args:
-        bench: tells bytes.
+        harness: tells bytes.
         items: whose answers they are.
         answers: their tokens.
         nats: of each answer, log p of each of its tokens (and of its end, if that was asked).
@@ -84,7 +87,7 @@ def bits_of(
         exactness: of the likelihoods.
     """
     bits = [-float(row.sum()) / np.log(2) for row in nats]
-    size = [bench.byte_length(answer[:length]) for answer in answers]
+    size = [harness.byte_length(answer[:length]) for answer in answers]
     outcomes = [TaskOutcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness)]
     for item, item_bits, item_bytes in zip(items, bits, size, strict=True):
         outcomes.append(TaskOutcome("bits", item_bits, item.id, exactness=exactness))

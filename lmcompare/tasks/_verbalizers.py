@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data import LabeledItem, LabeledSplits
 from lmcompare.tasks._prompts import fields_of, fit
-from lmcompare.tasks.base import Bench
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 AROUND = 2
 """Tokens that an objective may put around a prompt and its answer."""
@@ -88,36 +91,41 @@ def check(template: str) -> None:
 
 
 def learn(
-    bench: Bench, data: LabeledSplits, worded: Verbalizer, adaptation: settings.AdaptationSettings
+    harness: "Harness",
+    data: LabeledSplits,
+    worded: Verbalizer,
+    adaptation: settings.AdaptationSettings,
 ) -> VerbalizerScores:
     """Fine-tune the network to answer each text with its label's word; it is asked which word is likeliest."""
-    options = bench.encode(worded.completions, said=True)
-    most = bench.context - max(map(len, options)) - 1 - AROUND
+    options = harness.encode(worded.completions, target=True)
+    most = harness.context - max(map(len, options)) - 1 - AROUND
     pairs, truncated = {}, 0
     for split in ("train", "validation", "test"):
         items: list[LabeledItem] = getattr(data, split)
-        fitted = [fit(bench, worded.prompt, item.text, most) for item in items]
+        fitted = [fit(harness, worded.prompt, item.text, most) for item in items]
         truncated += sum(cut for _, cut in fitted)
-        prompts = bench.encode([text for text, _ in fitted])
+        prompts = harness.encode([text for text, _ in fitted])
         pairs[split] = [
             (prompt, options[item.label]) for prompt, item in zip(prompts, items, strict=True)
         ]
-    found = bench.choose(pairs, options, adaptation=adaptation)
+    found = harness.choose(pairs, options, adaptation=adaptation)
     notes = Notes(trials=Trials(found.tuned.trials, found.tuned.chosen), truncated=truncated)
     return VerbalizerScores(
         found.probabilities, notes, found.validation_accuracy, found.tuned.seconds
     )
 
 
-def rank(bench: Bench, data: LabeledSplits, worded: Verbalizer, shots: int) -> VerbalizerScores:
+def rank(
+    harness: "Harness", data: LabeledSplits, worded: Verbalizer, shots: int
+) -> VerbalizerScores:
     """Ask the network as it is which label's word is likeliest after the text, and after ``shots`` solved examples.
 
     The likelihood is that of the word and of what the template puts after it: exact, or a masked network's chain.
     The examples are the first training items of each label in turn, the same for every network; each of them and the
     text itself may take an equal part of the context.
     """
-    sizes = [len(row) for row in bench.encode(worded.completions, said=True)]
-    room = bench.context - max(sizes) - AROUND
+    sizes = [len(row) for row in harness.encode(worded.completions, target=True)]
+    room = harness.context - max(sizes) - AROUND
     examples = _turns(data.train, len(worded.labels))[:shots]
     before, truncated = "", 0
     for item in examples:
@@ -125,20 +133,21 @@ def rank(bench: Bench, data: LabeledSplits, worded: Verbalizer, shots: int) -> V
         def solved(text: str, completion: str = worded.completions[item.label]) -> str:
             return worded.prompt(text) + completion + "\n\n"
 
-        text, cut = fit(bench, solved, item.text, room // (shots + 1))
+        text, cut = fit(harness, solved, item.text, room // (shots + 1))
         before, truncated = before + text, truncated + cut
     fitted = [
-        fit(bench, lambda text: before + worded.prompt(text), item.text, room) for item in data.test
+        fit(harness, lambda text: before + worded.prompt(text), item.text, room)
+        for item in data.test
     ]
     prompts = [text for text, _ in fitted for _ in worded.completions]
-    scores = bench.model.log_likelihood(prompts, worded.completions * len(fitted))
+    scores = harness.model.log_likelihood(prompts, worded.completions * len(fitted))
     nats = np.array([score.sum for score in scores]).reshape(len(fitted), len(worded.completions))
     likely = np.exp(nats - nats.max(1, keepdims=True))
     notes = Notes(
         truncated=truncated + sum(cut for _, cut in fitted),
         details={
             "shots": [item.id for item in examples],
-            "likelihood": bench.model.objective.exactness,
+            "likelihood": harness.model.objective.exactness,
         },
     )
     return VerbalizerScores(likely / likely.sum(1, keepdims=True), notes)

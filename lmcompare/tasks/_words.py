@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.tasks.base import Bench, TokenizedSplit
+from lmcompare.tasks.base import TokenizedSplit
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,9 @@ class TokenizedWords:
         return [np.concatenate(answers[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
-def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> TokenizedWords:
+def cut(
+    harness: "Harness", items: Sequence[Sequence[str]], labels: Sequence[Ids]
+) -> TokenizedWords:
     """Encode each word by itself, so that every token is of one word, and fill rows with whole words.
 
     A word is encoded with the space that a text has before it, so that its tokens are those that the network was
@@ -42,16 +48,16 @@ def cut(bench: Bench, items: Sequence[Sequence[str]], labels: Sequence[Ids]) -> 
     words does not occur.
 
     Args:
-        bench: encodes; its context holds a row and the two tokens that may stand around it.
+        harness: encodes; its context holds a row and the two tokens that may stand around it.
         items: the words of each.
         labels: (words,) of each item.
 
     Raises:
         InputError: a word that the tokenizer has no token for.
     """
-    room = bench.context - 2
+    room = harness.context - 2
     flat = [word for words in items for word in spaced(words)]
-    encoded = iter(bench.encode(flat))
+    encoded = iter(harness.encode(flat))
     rows: list[tuple[Ids, ...]] = []
     marks, wanted, owners, truncated = [], [], [], 0
     for number, (words, labelled) in enumerate(zip(items, labels, strict=True)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from lmcompare.data import LabeledItem, LabeledSplits, build_labeled_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks import _verbalizers as label_words
 from lmcompare.tasks._verbalizers import Verbalizer
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 
 @TASKS.register("classification")
@@ -114,19 +117,19 @@ class Classification:
             seed=self.seed,
         )
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Fine-tune the network under test (or take it as it is) and answer the test items."""
         data = self.data()
         if self.route != "head":
-            return self._by_words(bench, data)
+            return self._by_words(harness, data)
         rows, truncated = {}, 0
         for split in ("train", "validation", "test"):
-            encoded = bench.encode([item.text for item in getattr(data, split)])
+            encoded = harness.encode([item.text for item in getattr(data, split)])
             # bos and eos stand around the text.
-            truncated += sum(len(row) > bench.context - 2 for row in encoded)
-            rows[split] = [row[: bench.context - 2] for row in encoded]
-        adapted = bench.finetune(data, rows, self.adaptation)
-        outcomes = list(score(bench, data, adapted.probabilities))
+            truncated += sum(len(row) > harness.context - 2 for row in encoded)
+            rows[split] = [row[: harness.context - 2] for row in encoded]
+        adapted = harness.finetune(data, rows, self.adaptation)
+        outcomes = list(score(harness, data, adapted.probabilities))
         outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
         notes = replace(
             _notes(data), trials=Trials(adapted.trials, adapted.chosen), truncated=truncated
@@ -138,14 +141,14 @@ class Classification:
             fingerprints={"items": data.fingerprint},
         )
 
-    def _by_words(self, bench: Bench, data: LabeledSplits) -> Measurement:
+    def _by_words(self, harness: "Harness", data: LabeledSplits) -> Measurement:
         worded = Verbalizer.of(self.template, self.words, data.labels)
         said = (
-            label_words.rank(bench, data, worded, self.shots)
+            label_words.rank(harness, data, worded, self.shots)
             if self.route == "ranking"
-            else label_words.learn(bench, data, worded, self.adaptation)
+            else label_words.learn(harness, data, worded, self.adaptation)
         )
-        outcomes = list(score(bench, data, said.probabilities))
+        outcomes = list(score(harness, data, said.probabilities))
         if said.accuracy is not None:
             outcomes.append(TaskOutcome("accuracy", said.accuracy, split="validation"))
         details = {
@@ -161,23 +164,23 @@ class Classification:
             fingerprints={"items": data.fingerprint},
         )
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Answer the test items by the majority class and by a linear model."""
         data = self.data()
-        bench.progress({"done": 0, "total": 2, "stage": "majority"})
-        outcomes = list(score(bench, data, bench.majority(data, "test"), "majority"))
-        outcomes.append(_validation(data, bench.majority(data, "validation"), "majority"))
-        bench.progress({"done": 1, "total": 2, "stage": "TF-IDF"})
+        harness.progress({"done": 0, "total": 2, "stage": "majority"})
+        outcomes = list(score(harness, data, harness.majority(data, "test"), "majority"))
+        outcomes.append(_validation(data, harness.majority(data, "validation"), "majority"))
+        harness.progress({"done": 1, "total": 2, "stage": "TF-IDF"})
         name = "tf-idf + logistic regression"
-        test, validation, trials = bench.tfidf(data)
-        outcomes += [*score(bench, data, test, name), _validation(data, validation, name)]
+        test, validation, trials = harness.tfidf(data)
+        outcomes += [*score(harness, data, test, name), _validation(data, validation, name)]
         return Measurement(
             outcomes, replace(_notes(data), trials=trials), fingerprints={"items": data.fingerprint}
         )
 
 
 def score(
-    bench: Bench, data: LabeledSplits, probabilities: NDArray[np.float64], arm: str = ""
+    harness: "Harness", data: LabeledSplits, probabilities: NDArray[np.float64], arm: str = ""
 ) -> Iterator[TaskOutcome]:
     """Yield 'correct', 'confidence' and 'nll' (nats) of each test item, and the metrics of the split and its classes.
 
@@ -194,11 +197,11 @@ def score(
     by_answer = {"predictions": answers.tolist(), "references": labels.tolist()}
     by_share = {"predictions": probabilities.tolist(), "references": labels.tolist()}
     values = {
-        **bench.metric("accuracy", **by_answer),
-        **bench.metric("f1", average="macro", **by_answer),
-        **bench.metric("matthews", **by_answer),
-        **bench.metric("ece", **by_share),
-        **bench.metric("brier", **by_share),
+        **harness.metric("accuracy", **by_answer),
+        **harness.metric("f1", average="macro", **by_answer),
+        **harness.metric("matthews", **by_answer),
+        **harness.metric("ece", **by_share),
+        **harness.metric("brier", **by_share),
         "nll": float(nll.mean()),
     }
     right = answers == labels

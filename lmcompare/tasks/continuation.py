@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,10 @@ from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes
 from lmcompare.scoring.requests import TokenizedPair
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
+from lmcompare.tasks.base import Measurement, TaskOutcome
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 
 @dataclass(frozen=True)
@@ -78,23 +81,23 @@ class Continuation:
             f"generations at temperature {self.temperature:g}"
         )
 
-    def passages(self, bench: Bench) -> list[ContinuationItem]:
+    def passages(self, harness: "Harness") -> list[ContinuationItem]:
         """Draw documents of the test split that are long enough.
 
         Raises:
             InputError: the context or the documents are too short.
         """
         wanted = self.prefix + self.suffix
-        if wanted > bench.context and not bench.foreign:
+        if wanted > harness.context and not harness.foreign:
             raise InputError(
                 "tasks: continuation: prefix + suffix: wanted at most "
-                f"sequence.length ({bench.context}) tokens, got {wanted}"
+                f"sequence.length ({harness.context}) tokens, got {wanted}"
             )
-        documents = bench.test_documents()
+        documents = harness.test_documents()
         found: list[ContinuationItem] = []
         for i in np.random.default_rng(self.seed).permutation(len(documents)):
             row = documents[int(i)]
-            tokens = bench.encode([row["text"]], shared=True)[0]
+            tokens = harness.encode([row["text"]], shared=True)[0]
             if len(tokens) >= wanted:
                 found.append(
                     ContinuationItem(
@@ -110,15 +113,15 @@ class Continuation:
             )
         return found
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Score the real suffixes and generate others."""
-        drawn = passages = asked = self.passages(bench)
+        drawn = passages = asked = self.passages(harness)
         prompts = [passage.prefix for passage in passages]
         pairs = [(passage.prefix, passage.suffix) for passage in passages]
-        if bench.foreign:
+        if harness.foreign:
             own = [
                 said
-                for said in (_translated(bench, passage, self.suffix) for passage in drawn)
+                for said in (_translated(harness, passage, self.suffix) for passage in drawn)
                 if said is not None
             ]
             if not own:
@@ -128,69 +131,69 @@ class Continuation:
             passages, prompts = [said.passage for said in own], [said.prompt for said in own]
             pairs = [said.pair for said in own if said.whole]
             asked = [said.passage for said in own if said.whole]
-        bench.progress({"done": 0, "total": 2, "stage": "likelihood"})
-        scores = bench.model.score_tokens(pairs)
-        outcomes = _bits(bench, asked, scores, bench.model.objective.exactness)
-        if not bench.foreign:
-            outcomes += _positions(scores, bench.model.objective.exactness)
-        bench.progress({"done": 1, "total": 2, "stage": "generation"})
-        decoded = bench.model.decode(prompts, length=self.suffix, **self._sampling(bench))
-        texts = bench.decode(decoded.tokens)
+        harness.progress({"done": 0, "total": 2, "stage": "likelihood"})
+        scores = harness.model.score_tokens(pairs)
+        outcomes = _bits(harness, asked, scores, harness.model.objective.exactness)
+        if not harness.foreign:
+            outcomes += _positions(scores, harness.model.objective.exactness)
+        harness.progress({"done": 1, "total": 2, "stage": "generation"})
+        decoded = harness.model.decode(prompts, length=self.suffix, **self._sampling(harness))
+        texts = harness.decode(decoded.tokens)
         rows = decoded.tokens
-        if bench.foreign:
-            rows = [row[: self.suffix] for row in bench.encode(texts, shared=True)]
-        outcomes += self._judge(bench, passages, rows)
+        if harness.foreign:
+            rows = [row[: self.suffix] for row in harness.encode(texts, shared=True)]
+        outcomes += self._judge(harness, passages, rows)
         outcomes.append(TaskOutcome("calls_per_token", decoded.calls / self.suffix))
         outcomes.append(TaskOutcome("seconds_per_generation", decoded.seconds / len(passages)))
-        outcomes += self._latencies(bench, prompts[: self.timed])
+        outcomes += self._latencies(harness, prompts[: self.timed])
         # The same passages for every arm, so that a reader compares like with like.
         shown = np.random.default_rng([self.seed, 1]).permutation(len(drawn))[: self.samples]
         said = dict(zip([passage.id for passage in passages], texts, strict=True))
         samples = []
         for passage in [drawn[i] for i in shown if drawn[i].id in said]:
-            given, real = bench.decode([passage.prefix, passage.suffix], shared=True)
+            given, real = harness.decode([passage.prefix, passage.suffix], shared=True)
             samples.append(
                 {"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real}
             )
-        left_out = len(drawn) - len(asked) if bench.foreign else None
+        left_out = len(drawn) - len(asked) if harness.foreign else None
         notes = replace(self._notes(asked), left_out=left_out)
         return Measurement(
             outcomes,
             notes,
             samples,
             {"generation_seconds": decoded.seconds},
-            {"items": _fingerprint(bench, drawn)},
+            {"items": _fingerprint(harness, drawn)},
         )
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Score the suffixes by n-gram models, and the real text as if it had been generated."""
-        passages = self.passages(bench)
-        unigram = bench.unigram()
+        passages = self.passages(harness)
+        unigram = harness.unigram()
         outcomes = _bits(
-            bench, passages, [unigram[passage.suffix] for passage in passages], "exact", "unigram"
+            harness, passages, [unigram[passage.suffix] for passage in passages], "exact", "unigram"
         )
         suffixes = [passage.suffix for passage in passages]
         outcomes += _bits(
-            bench, passages, _judged(bench.trigram(), passages, suffixes), "exact", "trigram"
+            harness, passages, _judged(harness.trigram(), passages, suffixes), "exact", "trigram"
         )
-        outcomes += self._judge(bench, passages, suffixes, "reference text")
+        outcomes += self._judge(harness, passages, suffixes, "reference text")
         return Measurement(
-            outcomes, self._notes(passages), fingerprints={"items": _fingerprint(bench, passages)}
+            outcomes, self._notes(passages), fingerprints={"items": _fingerprint(harness, passages)}
         )
 
-    def _sampling(self, bench: Bench) -> dict[str, Any]:
+    def _sampling(self, harness: "Harness") -> dict[str, Any]:
         """Return how to decode; ``steps`` are those of a masked model."""
-        steps = self.steps if bench.model.objective.role == "encoder" else None
-        return {"temperature": self.temperature, "steps": steps, "seed": bench.seed}
+        steps = self.steps if harness.model.objective.role == "encoder" else None
+        return {"temperature": self.temperature, "steps": steps, "seed": harness.seed}
 
-    def _latencies(self, bench: Bench, prompts: Sequence[Ids]) -> list[TaskOutcome]:
+    def _latencies(self, harness: "Harness", prompts: Sequence[Ids]) -> list[TaskOutcome]:
         """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
         outcomes = []
         for length in sorted(
             {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()
         ):
             seconds = [
-                bench.model.decode([p], length=length, **self._sampling(bench)).seconds
+                harness.model.decode([p], length=length, **self._sampling(harness)).seconds
                 for p in prompts
             ]
             for share in (50, 95):
@@ -199,16 +202,20 @@ class Continuation:
         return outcomes
 
     def _judge(
-        self, bench: Bench, passages: Sequence[ContinuationItem], rows: Sequence[Ids], arm: str = ""
+        self,
+        harness: "Harness",
+        passages: Sequence[ContinuationItem],
+        rows: Sequence[Ids],
+        arm: str = "",
     ) -> list[TaskOutcome]:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
         outcomes, bits, size = [], 0.0, 0
         for passage, row, scores in zip(
-            passages, rows, _judged(bench.judge(), passages, rows), strict=True
+            passages, rows, _judged(harness.judge(), passages, rows), strict=True
         ):
             item_bits, item_bytes = (
                 -float(scores.sum()) / np.log(2),
-                bench.byte_length(row, shared=True),
+                harness.byte_length(row, shared=True),
             )
             outcomes.append(TaskOutcome("judge_bits", item_bits, passage.id, model=arm))
             outcomes.append(TaskOutcome("judge_bytes", item_bytes, passage.id, model=arm))
@@ -216,8 +223,8 @@ class Continuation:
         as_text = [" ".join(map(str, row)) for row in rows]
         values = {
             "judge_bits_per_byte": bits / max(size, 1),
-            **bench.metric("distinct_n", predictions=as_text, n=[1, 2]),
-            **bench.metric("repetition", predictions=as_text, n=4),
+            **harness.metric("distinct_n", predictions=as_text, n=[1, 2]),
+            **harness.metric("repetition", predictions=as_text, n=4),
         }
         return outcomes + [
             TaskOutcome(metric, value, model=arm) for metric, value in values.items()
@@ -245,25 +252,25 @@ class Translated:
     whole: bool
 
 
-def _translated(bench: Bench, passage: ContinuationItem, new: int) -> Translated | None:
+def _translated(harness: "Harness", passage: ContinuationItem, new: int) -> Translated | None:
     """Return a passage in the network's own tokens; None if it is cut within a character, so that it is no text.
 
     As in ``scoring.pairs_of``, prefix and suffix are one text, cut after as many tokens as the prefix alone has; if
     these do not begin it, because a token reaches across the seam, the two stand apart.
     """
     joined = np.concatenate([passage.prefix, passage.suffix])
-    prefix, suffix, text = bench.decode([passage.prefix, passage.suffix, joined], shared=True)
+    prefix, suffix, text = harness.decode([passage.prefix, passage.suffix, joined], shared=True)
     if prefix + suffix != text or text.endswith("\ufffd"):
         return None
-    head, row, alone = bench.encode([prefix, text, suffix])
+    head, row, alone = harness.encode([prefix, text, suffix])
     together = len(row) > len(head) and np.array_equal(row[: len(head)], head)
     tail = row[len(head) :] if together else alone
-    whole = len(tail) > 0 and bench.decode([np.concatenate([head, tail])]) == [text]
+    whole = len(tail) > 0 and harness.decode([np.concatenate([head, tail])]) == [text]
     pairs = [
         TokenizedPair(head, row, np.arange(len(row)))
         for row in (tail, np.zeros(new, dtype=np.int64))
     ]
-    scored, begun = bench.model.room.check(pairs, cut=True)
+    scored, begun = harness.model.room.check(pairs, cut=True)
     return Translated(passage, (scored.prompt, scored.completion), begun.prompt, whole)
 
 
@@ -276,7 +283,7 @@ def _judged(judge: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids
 
 
 def _bits(
-    bench: Bench,
+    harness: "Harness",
     passages: Sequence[ContinuationItem],
     scores: Sequence[Any],
     exactness: str,
@@ -286,7 +293,7 @@ def _bits(
     if not passages:
         return []
     bits = [-float(score.sum()) / np.log(2) for score in scores]
-    size = [bench.byte_length(passage.suffix, shared=True) for passage in passages]
+    size = [harness.byte_length(passage.suffix, shared=True) for passage in passages]
     outcomes = [TaskOutcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness, model=arm)]
     for passage, item_bits, item_bytes in zip(passages, bits, size, strict=True):
         outcomes.append(TaskOutcome("bits", item_bits, passage.id, exactness=exactness, model=arm))
@@ -307,10 +314,10 @@ def _positions(scores: Sequence[Any], exactness: str) -> list[TaskOutcome]:
     return outcomes
 
 
-def _fingerprint(bench: Bench, passages: Sequence[ContinuationItem]) -> str:
+def _fingerprint(harness: "Harness", passages: Sequence[ContinuationItem]) -> str:
     """Return a hash of the text of the passages, which decides whether two results are of the same items."""
     digest = hashlib.sha256()
     for passage in passages:
-        for text in bench.decode([passage.prefix, passage.suffix], shared=True):
+        for text in harness.decode([passage.prefix, passage.suffix], shared=True):
             digest.update(text.encode() + b"\0")
     return digest.hexdigest()

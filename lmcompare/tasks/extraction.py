@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,7 +14,10 @@ from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._passages import COLUMNS, PassageWindows, answers_of, cut
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 SPLITS = ("train", "validation", "test")
 
@@ -106,23 +109,25 @@ class Extraction:
             )
         return items
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Put the head on the network under test and answer the test questions."""
         items = self.data()
         none = any(not entry.fields["answers"] for entry in items.train)
         cuts: dict[str, PassageWindows] = {
-            split: cut(bench, getattr(items, split)) for split in SPLITS
+            split: cut(harness, getattr(items, split)) for split in SPLITS
         }
 
         def judge(answers: Sequence[Any]) -> float:
             said = cuts["validation"].texts(items.validation, answers, none=none)
-            return float(np.mean(self._scores(bench, "squad_f1", items.validation, said)))
+            return float(np.mean(self._scores(harness, "squad_f1", items.validation, said)))
 
         parts = {split: one.part for split, one in cuts.items()}
-        adapted = bench.adapt("span", parts, self.adaptation, judge, by="f1", longest=self.longest)
+        adapted = harness.adapt(
+            "span", parts, self.adaptation, judge, by="f1", longest=self.longest
+        )
         said = cuts["test"].texts(items.test, adapted.answers, none=none)
         outcomes = [
-            *self.score(bench, items.test, said),
+            *self.score(harness, items.test, said),
             TaskOutcome("f1", adapted.score, split="validation"),
         ]
         notes = Notes(
@@ -147,7 +152,7 @@ class Extraction:
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         return Measurement(outcomes, notes, samples, costs, {"items": items.fingerprint})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Answer the test questions without a network."""
         items = self.data()
         lengths = [
@@ -155,7 +160,7 @@ class Extraction:
         ]
         outcomes: list[TaskOutcome] = []
         for number, split in enumerate(("validation", "test")):
-            bench.progress({"done": number, "total": 2, "stage": split})
+            harness.progress({"done": number, "total": 2, "stage": split})
             entries: list[TaskItem] = getattr(items, split)
             rng = np.random.default_rng([self.seed, number])
             said = {
@@ -168,32 +173,32 @@ class Extraction:
             }
             for arm, texts in said.items():
                 if split == "test":
-                    outcomes += self.score(bench, entries, texts, arm)
+                    outcomes += self.score(harness, entries, texts, arm)
                 else:
-                    value = float(np.mean(self._scores(bench, "squad_f1", entries, texts)))
+                    value = float(np.mean(self._scores(harness, "squad_f1", entries, texts)))
                     outcomes.append(TaskOutcome("f1", value, split=split, model=arm))
         return Measurement(
             outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
         )
 
     def score(
-        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[str], arm: str = ""
+        self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[str], arm: str = ""
     ) -> Iterator[TaskOutcome]:
         """Yield F1 ('overlap') and 'exact' of each item, and their means."""
         for metric, record, name in (
             ("f1", "overlap", "squad_f1"),
             ("exact_match", "exact", "exact_match"),
         ):
-            values = self._scores(bench, name, entries, said)
+            values = self._scores(harness, name, entries, said)
             for entry, value in zip(entries, values, strict=True):
                 yield TaskOutcome(record, value, entry.id, model=arm)
             yield TaskOutcome(metric, float(np.mean(values)), model=arm)
 
     def _scores(
-        self, bench: Bench, metric: str, entries: Sequence[TaskItem], said: Sequence[str]
+        self, harness: "Harness", metric: str, entries: Sequence[TaskItem], said: Sequence[str]
     ) -> list[float]:
         references = [answers_of(entry) for entry in entries]
-        found: Any = bench.metric(
+        found: Any = harness.metric(
             metric, predictions=list(said), references=references, per_item=True
         )
         return [float(value) for value in found["items"]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.scoring.span_requests import SpanRequest, reads_right
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
+from lmcompare.tasks.base import Measurement, TaskOutcome
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 BOTH = "reads both sides of the gap: choice, bits per byte and the best fill rest on both"
 LEFT = (
@@ -84,23 +87,23 @@ class Infilling:
             f"{self.choices} spans of as many tokens (chance: {100 / self.choices:.3g}%), measured, written"
         )
 
-    def questions(self, bench: Bench) -> list[InfillingItem]:
+    def questions(self, harness: "Harness") -> list[InfillingItem]:
         """Draw documents of the test split, a place in each, and spans of other documents to choose from.
 
         Raises:
             InputError: the context or the documents are too short, or too few.
         """
         wanted = self.left + self.span + self.right
-        if wanted + 2 > bench.context:  # bos, eos or a hole's name
+        if wanted + 2 > harness.context:  # bos, eos or a hole's name
             raise InputError(
                 "tasks: infilling: left + span + right: wanted at most sequence.length less 2 "
-                f"({bench.context - 2}) tokens, got {wanted}"
+                f"({harness.context - 2}) tokens, got {wanted}"
             )
-        documents, rng = bench.test_documents(), np.random.default_rng(self.seed)
+        documents, rng = harness.test_documents(), np.random.default_rng(self.seed)
         found: list[tuple[str, SpanRequest]] = []
         for i in rng.permutation(len(documents)):
             row = documents[int(i)]
-            tokens = bench.encode([row["text"]])[0]
+            tokens = harness.encode([row["text"]])[0]
             if len(tokens) >= wanted:
                 start = int(rng.integers(len(tokens) - wanted + 1))
                 left, span, right, _ = np.split(
@@ -129,35 +132,35 @@ class Infilling:
                 break
         return candidates
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Let the network under test choose, say and write the spans."""
-        if bench.foreign:
+        if harness.foreign:
             raise InputError(
                 "tasks: infilling: wanted networks that read the shared vocabulary, whose tokens cut the gaps and the "
                 "spans of equal length, got a checkpoint with tokens of its own; leave the task or that arm out"
             )
-        model, questions = bench.model, self.questions(bench)
+        model, questions = harness.model, self.questions(harness)
         gaps = [question.gap for question in questions]
         both = reads_right(model.objective, model.tokenizer.special)
-        bench.progress({"done": 0, "total": 3, "stage": "choice"})
+        harness.progress({"done": 0, "total": 3, "stage": "choice"})
         outcomes = _chosen(
             questions, [nats.sum() for nats in model.score_gaps(_filled(questions), whole=True)]
         )
-        bench.progress({"done": 1, "total": 3, "stage": "likelihood"})
+        harness.progress({"done": 1, "total": 3, "stage": "likelihood"})
         exactness = model.objective.exactness
         left = model.score_tokens([(gap.left, gap.span) for gap in gaps])
-        outcomes += _bits(bench, questions, "bits_left", "bits_per_byte_left", left, exactness)
+        outcomes += _bits(harness, questions, "bits_left", "bits_per_byte_left", left, exactness)
         if both:
             outcomes += _bits(
-                bench, questions, "bits", "bits_per_byte", model.score_gaps(gaps), exactness
+                harness, questions, "bits", "bits_per_byte", model.score_gaps(gaps), exactness
             )
-        bench.progress({"done": 2, "total": 3, "stage": "filling"})
+        harness.progress({"done": 2, "total": 3, "stage": "filling"})
         decoded = model.fill_gaps([(gap.left, gap.right) for gap in gaps], length=self.span)
         outcomes += _matched(questions, decoded.tokens)
         shown = np.random.default_rng([self.seed, 1]).permutation(len(questions))[: self.samples]
         samples = []
         for i in shown:
-            before, after, said, true = bench.decode(
+            before, after, said, true = harness.decode(
                 [gaps[i].left, gaps[i].right, decoded.tokens[i], gaps[i].span]
             )
             samples.append(
@@ -177,11 +180,11 @@ class Infilling:
             fingerprints={"items": _fingerprint(questions)},
         )
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Choose by chance, and choose and say by a trigram model."""
-        questions = self.questions(bench)
+        questions = self.questions(harness)
         outcomes = _chosen(questions, np.zeros(len(questions) * self.choices), "chance")
-        trigram = bench.trigram()
+        trigram = harness.trigram()
 
         def nats(gap: SpanRequest) -> NDArray[np.float64]:
             scores: NDArray[np.float64] = trigram.log_p(
@@ -192,7 +195,7 @@ class Infilling:
         outcomes += _chosen(questions, [nats(gap).sum() for gap in _filled(questions)], "trigram")
         left = [nats(question.gap)[: self.span] for question in questions]
         outcomes += _bits(
-            bench, questions, "bits_left", "bits_per_byte_left", left, "exact", "trigram"
+            harness, questions, "bits_left", "bits_per_byte_left", left, "exact", "trigram"
         )
         return Measurement(
             outcomes, self._notes(questions), fingerprints={"items": _fingerprint(questions)}
@@ -225,7 +228,7 @@ def _chosen(
 
 
 def _bits(
-    bench: Bench,
+    harness: "Harness",
     questions: Sequence[InfillingItem],
     record: str,
     metric: str,
@@ -235,7 +238,7 @@ def _bits(
 ) -> list[TaskOutcome]:
     """Return the bits of each true span, its bytes, and bits per byte of all."""
     bits = [-float(one.sum()) / np.log(2) for one in nats]
-    size = [bench.byte_length(question.gap.span) for question in questions]
+    size = [harness.byte_length(question.gap.span) for question in questions]
     outcomes = [TaskOutcome(metric, sum(bits) / sum(size), exactness=exactness, model=arm)]
     for question, item_bits, item_bytes in zip(questions, bits, size, strict=True):
         outcomes.append(TaskOutcome(record, item_bits, question.id, exactness=exactness, model=arm))

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,7 +21,10 @@ from lmcompare.tasks._instruction_mixture import (
 )
 from lmcompare.tasks._prompts import Keep, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 AROUND = 2
 """Tokens that an objective may put around a prompt and its answer."""
@@ -131,46 +134,49 @@ class Instructions:
             self.tuned, self.unseen, validation=self.validation, test=self.test, seed=self.seed
         )
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Fine-tune the network under test on the tuned tasks and let it answer the test items of all."""
         data = self.data()
         rows = {
-            split: bench.encode([asked.answers[0] for asked in getattr(data, split)], said=True)
+            split: harness.encode([asked.answers[0] for asked in getattr(data, split)], target=True)
             for split in SPLITS
         }
         length = (
-            min(self.length, bench.context // 2)
+            min(self.length, harness.context // 2)
             if self.length
-            else length_for(rows["train"], bench.context)
+            else length_for(rows["train"], harness.context)
         )
-        most = bench.context - length - AROUND
+        most = harness.context - length - AROUND
         pairs, prompts, cut = {}, [], {}
         for split in SPLITS:
             fitted = [
-                fit(bench, one.render, one.prompt, most, self.keep) for one in getattr(data, split)
+                fit(harness, one.render, one.prompt, most, self.keep)
+                for one in getattr(data, split)
             ]
             prompts = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
-            pairs[split] = list(zip(bench.encode(prompts), rows[split], strict=True))
-        done = bench.answer(
+            pairs[split] = list(zip(harness.encode(prompts), rows[split], strict=True))
+        done = harness.answer(
             pairs,
             length=length,
             adaptation=self.adaptation,
             strategy=self.strategy,
             steps=self.steps,
         )
-        texts = [text.strip() for text in bench.decode(done.answers, said=True)]
-        outcomes = self._score(bench, data.test, texts)
+        tuned = done.tuned
+        assert tuned is not None
+        texts = [text.strip() for text in harness.decode(done.answers, target=True)]
+        outcomes = self._score(harness, data.test, texts)
         unseen = [i for i, asked in enumerate(data.test) if asked.task in self.unseen]
         outcomes += bits_of(
-            bench,
+            harness,
             [data.test[i].item for i in unseen],
             [rows["test"][i] for i in unseen],
             [done.nats[i] for i in unseen],
             length,
-            bench.model.objective.exactness,
+            harness.model.objective.exactness,
         )
-        outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
+        outcomes.append(TaskOutcome("validation_loss", tuned.loss, split="validation"))
         outcomes.append(TaskOutcome("calls_per_answer", done.calls))
         outcomes.append(TaskOutcome("seconds_per_generation", done.seconds / len(texts)))
         # The same items for every arm, so that a reader compares like with like.
@@ -193,19 +199,19 @@ class Instructions:
             procedure=f"tuned on {len(data.train):,} items of {len(self.tuned)} tasks; prompts of at most {most} tokens "
             f"({sum(cut.values()):,} of {items:,} were cut), answers of at most {length} and their end among them "
             f"({sum(long.values()):,} of {items:,} are longer, but judged whole)",
-            trials=Trials(done.tuned.trials, done.tuned.chosen),
+            trials=Trials(tuned.trials, tuned.chosen),
             counts=data.counts,
             truncated=sum(cut.values()),
             details={"length": length, "prompts_cut": cut, "answers_cut": long},
         )
-        costs = {"seconds": done.tuned.seconds, "generation_seconds": done.seconds}
+        costs = {"seconds": tuned.seconds, "generation_seconds": done.seconds}
         return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Answer the test items without any network."""
         data = self.data()
-        bench.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = bench.nearest(
+        harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
+        near = harness.nearest(
             [asked.whole for asked in data.train], [asked.whole for asked in data.test]
         )
         usual = Counter(asked.answers[0] for asked in data.train).most_common(1)[0][0]
@@ -219,23 +225,29 @@ class Instructions:
                 own[one.task].most_common(1)[0][0] for one in data.test
             ],
         }
-        bench.progress({"done": 1, "total": 2, "stage": "scoring"})
+        harness.progress({"done": 1, "total": 2, "stage": "scoring"})
         outcomes = [
-            one for arm, texts in arms.items() for one in self._score(bench, data.test, texts, arm)
+            one
+            for arm, texts in arms.items()
+            for one in self._score(harness, data.test, texts, arm)
         ]
         return Measurement(
             outcomes, Notes(counts=data.counts), fingerprints={"items": data.fingerprint}
         )
 
     def _score(
-        self, bench: Bench, asked: Sequence[InstructionItem], texts: Sequence[str], arm: str = ""
+        self,
+        harness: "Harness",
+        asked: Sequence[InstructionItem],
+        texts: Sequence[str],
+        arm: str = "",
     ) -> list[TaskOutcome]:
         """Return the metrics of unseen and of tuned tasks, item by item for the primary one; and that of each task."""
         ids, wanted = [one.item.id for one in asked], [one.answers for one in asked]
-        found, _ = score_texts(bench, ids, texts, wanted, [self.metric])
+        found, _ = score_texts(harness, ids, texts, wanted, [self.metric])
         values = [one.value for one in found if one.item]
         other, _ = score_texts(
-            bench, ids, texts, wanted, ["chrf" if self.metric == "exact_match" else "exact_match"]
+            harness, ids, texts, wanted, ["chrf" if self.metric == "exact_match" else "exact_match"]
         )
         beside = [one.value for one in other if one.item]
         name, second, outcomes = self.metric, other[0].metric, []

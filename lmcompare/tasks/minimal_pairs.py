@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
+from lmcompare.tasks.base import Measurement, TaskOutcome
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 Floats = NDArray[np.float64]
 
@@ -81,7 +84,7 @@ class MinimalPairs:
             "a half; accuracy is over all pairs, accuracy macro is the mean over paradigms)"
         )
 
-    def pairs(self, bench: Bench) -> tuple[list[SentencePair], dict[str, Any]]:
+    def pairs(self, harness: "Harness") -> tuple[list[SentencePair], dict[str, Any]]:
         """Return the pairs and what was counted: the same for every network and control.
 
         Raises:
@@ -114,10 +117,12 @@ class MinimalPairs:
                 : self.items
             ]
             drawn += [groups[name][i] for i in sorted(order)]
-        sizes = _sizes(bench, drawn)
+        sizes = _sizes(harness, drawn)
         # bos and eos may stand around a sentence.
         kept = [
-            pair for pair, size in zip(drawn, sizes, strict=True) if size.max() <= bench.context - 2
+            pair
+            for pair, size in zip(drawn, sizes, strict=True)
+            if size.max() <= harness.context - 2
         ]
         counts["too_long"] = len(drawn) - len(kept)
         if not kept:
@@ -130,13 +135,13 @@ class MinimalPairs:
             "paradigms": len({pair.paradigm for pair in kept}),
         }
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Score both sentences of each pair by the network under test."""
-        pairs, counts = self.pairs(bench)
+        pairs, counts = self.pairs(harness)
         scores = score_sentences(
-            bench, [pair.good for pair in pairs] + [pair.bad for pair in pairs]
+            harness, [pair.good for pair in pairs] + [pair.bad for pair in pairs]
         )
-        outcomes = list(_score(bench, pairs, scores.best))
+        outcomes = list(_score(harness, pairs, scores.best))
         right = credit(scores.likelihood[: len(pairs)], scores.likelihood[len(pairs) :])
         outcomes += [
             TaskOutcome("correct_by_likelihood", float(value), pair.id)
@@ -146,16 +151,16 @@ class MinimalPairs:
         notes = Notes(counts=counts, procedure=scores.route)
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(pairs)})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Answer by chance, by n-gram models and by length."""
-        pairs, counts = self.pairs(bench)
-        scores = by_ngrams(bench, [pair.good for pair in pairs] + [pair.bad for pair in pairs])
+        pairs, counts = self.pairs(harness)
+        scores = by_ngrams(harness, [pair.good for pair in pairs] + [pair.bad for pair in pairs])
         sides = {
             "chance": np.zeros(2 * len(pairs)),
             **scores,
-            "shorter sentence": -_sizes(bench, pairs).T.ravel(),
+            "shorter sentence": -_sizes(harness, pairs).T.ravel(),
         }
-        outcomes = [one for arm, side in sides.items() for one in _score(bench, pairs, side, arm)]
+        outcomes = [one for arm, side in sides.items() for one in _score(harness, pairs, side, arm)]
         return Measurement(
             outcomes, Notes(counts=counts), fingerprints={"items": _fingerprint(pairs)}
         )
@@ -173,17 +178,17 @@ def credit(good: Floats, bad: Floats) -> Floats:
 
 
 def _score(
-    bench: Bench, pairs: Sequence[SentencePair], scores: Floats, arm: str = ""
+    harness: "Harness", pairs: Sequence[SentencePair], scores: Floats, arm: str = ""
 ) -> Iterator[TaskOutcome]:
     """Yield what each pair has won, and the accuracies of all pairs and of each part.
 
     Args:
-        bench: the tools.
+        harness: the tools.
         pairs: n of them.
         scores: (2 n,) of all good sentences, then of all bad ones.
         arm: name of a control.
     """
-    right, sizes = credit(scores[: len(pairs)], scores[len(pairs) :]), _sizes(bench, pairs)
+    right, sizes = credit(scores[: len(pairs)], scores[len(pairs) :]), _sizes(harness, pairs)
     alike = (sizes[:, 0] == sizes[:, 1]).astype(float)
     for pair, value, equal in zip(pairs, right, alike, strict=True):
         yield TaskOutcome("correct", float(value), pair.id, model=arm)
@@ -202,9 +207,9 @@ def _score(
         yield TaskOutcome("accuracy_equal_length", float(right[alike > 0].mean()), model=arm)
 
 
-def _sizes(bench: Bench, pairs: Sequence[SentencePair]) -> Floats:
+def _sizes(harness: "Harness", pairs: Sequence[SentencePair]) -> Floats:
     """Return the tokens of the good and the bad sentence of each pair. Shape (pairs, 2)."""
-    rows = bench.encode([text for pair in pairs for text in (pair.good, pair.bad)])
+    rows = harness.encode([text for pair in pairs for text in (pair.good, pair.bad)])
     return np.array([len(row) for row in rows], dtype=float).reshape(-1, 2)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome
+from lmcompare.tasks.base import Measurement, TaskOutcome
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 Floats = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -158,13 +161,13 @@ class Rescoring:
             one for one in utterances if one.group not in held
         ]
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Tune the mix of recogniser and network on the validation part, and pick guesses in the test part."""
         validation, test = self.split(self.utterances())
         everyone = [*validation, *test]
-        fits = _fits(bench, everyone)
+        fits = _fits(harness, everyone)
         texts = [text for one, fit in zip(everyone, fits, strict=True) if fit for text in one.texts]
-        scores = score_sentences(bench, texts)
+        scores = score_sentences(harness, texts)
         outcomes: list[TaskOutcome] = []
         chosen = {}
         for suffix, values in (("", scores.best), ("_by_likelihood", scores.likelihood)):
@@ -181,16 +184,16 @@ class Rescoring:
         )
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(everyone)})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Pick the first, a random and the best guess, and rescore by n-gram models."""
         validation, test = self.split(self.utterances())
         everyone = [*validation, *test]
-        fits = _fits(bench, everyone)
+        fits = _fits(harness, everyone)
         outcomes = _wer(test, [float(one.errors[0]) for one in test], "1-best")
         outcomes += _wer(test, [float(one.errors.mean()) for one in test], "random")
         outcomes += _wer(test, [float(one.errors.min()) for one in test], "oracle")
         texts = [text for one, fit in zip(everyone, fits, strict=True) if fit for text in one.texts]
-        for arm, values in by_ngrams(bench, texts).items():
+        for arm, values in by_ngrams(harness, texts).items():
             picked, tuned = self.rescore(validation, test, _by_list(everyone, fits, values))
             outcomes += _wer(test, picked, arm)
             outcomes += [
@@ -277,9 +280,9 @@ def _pick(one: Utterance, nats: Floats | None, weight: float, bonus: float) -> i
     return int(np.argmax(one.scores + weight * nats + bonus * one.sizes))
 
 
-def _fits(bench: Bench, utterances: Sequence[Utterance]) -> list[bool]:
+def _fits(harness: "Harness", utterances: Sequence[Utterance]) -> list[bool]:
     """Return whether each guess of an utterance fits into the context, bos and eos around it."""
-    return [max(map(len, bench.encode(one.texts))) <= bench.context - 2 for one in utterances]
+    return [max(map(len, harness.encode(one.texts))) <= harness.context - 2 for one in utterances]
 
 
 def _by_list(

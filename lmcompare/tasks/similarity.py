@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, TokenizedSplit, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, TokenizedSplit, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 Values = NDArray[np.float64]
 
@@ -97,27 +100,27 @@ class Similarity:
                 )
         return items
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Score the test pairs by the network under test."""
         items = self.data()
         rows, truncated = {}, 0
         for split in SPLITS:
-            rows[split], over = self._encoded(bench, getattr(items, split))
+            rows[split], over = self._encoded(harness, getattr(items, split))
             truncated += over
         costs: dict[str, float] = {}
         if self.route == "cosine":
-            said, best, tried, chosen = self._cosine(bench, items, rows)
+            said, best, tried, chosen = self._cosine(harness, items, rows)
         else:
-            adapted = self._regression(bench, items, rows)
+            adapted = self._regression(harness, items, rows)
             said, best = np.concatenate(adapted.answers), adapted.score
             tried, chosen = adapted.trials, adapted.chosen
             costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
-        outcomes = list(self.score_of(bench, items.test, said))
+        outcomes = list(self.score_of(harness, items.test, said))
         outcomes.append(TaskOutcome("spearman", best, split="validation"))
         notes = Notes(trials=Trials(tried, chosen), counts=items.counts, truncated=truncated)
         return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Score the test pairs by the words they share, and by their lengths."""
         items = self.data()
         outcomes: list[TaskOutcome] = []
@@ -128,51 +131,51 @@ class Similarity:
                 entry.fields[name] for entry in items.train for name in (self.first, self.second)
             ]
             said = {
-                "TF-IDF cosine": bench.tfidf_cosine(known, pairs),
+                "TF-IDF cosine": harness.tfidf_cosine(known, pairs),
                 "difference in length": np.array(
                     [-abs(len(one) - len(other)) for one, other in pairs], dtype=float
                 ),
             }
             for arm, values in said.items():
                 if split == "test":
-                    outcomes += self.score_of(bench, entries, values, arm)
+                    outcomes += self.score_of(harness, entries, values, arm)
                 else:
-                    value = correlation(bench, "spearman", values, self._wanted(entries))
+                    value = correlation(harness, "spearman", values, self._wanted(entries))
                     outcomes.append(TaskOutcome("spearman", value, split=split, model=arm))
         return Measurement(
             outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
         )
 
     def score_of(
-        self, bench: Bench, entries: Sequence[TaskItem], said: Values, arm: str = ""
+        self, harness: "Harness", entries: Sequence[TaskItem], said: Values, arm: str = ""
     ) -> Iterator[TaskOutcome]:
         """Yield what each item adds to Spearman's correlation, and the metrics of the split."""
         wanted = self._wanted(entries)
         for entry, value in zip(entries, jackknife(said, wanted), strict=True):
             yield TaskOutcome("jackknife", float(value), entry.id, model=arm)
         for metric in ("spearman", "pearson"):
-            yield TaskOutcome(metric, correlation(bench, metric, said, wanted), model=arm)
+            yield TaskOutcome(metric, correlation(harness, metric, said, wanted), model=arm)
 
     def _encoded(
-        self, bench: Bench, entries: Sequence[TaskItem]
+        self, harness: "Harness", entries: Sequence[TaskItem]
     ) -> tuple[list[tuple[Ids, ...]], int]:
         """Return the tokens of both texts of each item, and how many texts were cut; bos and eos stand around them."""
-        room = bench.context - 2
+        room = harness.context - 2
         first, second = (
-            bench.encode([entry.fields[name] for entry in entries])
+            harness.encode([entry.fields[name] for entry in entries])
             for name in (self.first, self.second)
         )
         over = sum(len(row) > room for row in (*first, *second))
         return [(one[:room], other[:room]) for one, other in zip(first, second, strict=True)], over
 
     def _cosine(
-        self, bench: Bench, items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
+        self, harness: "Harness", items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
     ) -> tuple[Values, float, list[dict[str, Any]], dict[str, Any]]:
         """Return the cosines of the test items, the validation score, and what was tried and chosen."""
 
         def cosines(split: str, menu: Sequence[str]) -> dict[str, Values]:
             sides = [
-                bench.model.pool_rows([row[side] for row in rows[split]], poolings=menu)
+                harness.model.pool_rows([row[side] for row in rows[split]], poolings=menu)
                 for side in (0, 1)
             ]
             return {pooling: cosine(sides[0][pooling], sides[1][pooling]) for pooling in menu}
@@ -181,7 +184,7 @@ class Similarity:
         trials: list[dict[str, Any]] = [
             {
                 "pooling": pooling,
-                "validation_spearman": correlation(bench, "spearman", said, wanted),
+                "validation_spearman": correlation(harness, "spearman", said, wanted),
             }
             for pooling, said in cosines("validation", self.adaptation.pooling).items()
         ]
@@ -190,7 +193,7 @@ class Similarity:
         return said, chosen["validation_spearman"], trials, chosen
 
     def _regression(
-        self, bench: Bench, items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
+        self, harness: "Harness", items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
     ) -> Any:
         known, wanted = self._wanted(items.train), self._wanted(items.validation)
         # Standardised by the training scores: one learning rate serves any scale of them.
@@ -203,9 +206,9 @@ class Similarity:
         }
 
         def judge(answers: Sequence[Values]) -> float:
-            return correlation(bench, "spearman", np.concatenate(answers), wanted)
+            return correlation(harness, "spearman", np.concatenate(answers), wanted)
 
-        return bench.adapt("pair", parts, self.adaptation, judge, by="spearman")
+        return harness.adapt("pair", parts, self.adaptation, judge, by="spearman")
 
     def _wanted(self, entries: Sequence[TaskItem]) -> Values:
         """Return the scores. Shape (items,)."""
@@ -231,10 +234,10 @@ def cosine(first: NDArray[Any], second: NDArray[Any]) -> Values:
     return found
 
 
-def correlation(bench: Bench, metric: str, said: Values, wanted: Values) -> float:
+def correlation(harness: "Harness", metric: str, said: Values, wanted: Values) -> float:
     """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have 0."""
     return float(
-        bench.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric]
+        harness.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric]
     )
 
 

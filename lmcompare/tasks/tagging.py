@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._words import TokenizedWords, cut
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 SPLITS = ("train", "validation", "test")
 OUTSIDE = "O"
@@ -107,7 +110,7 @@ class Tagging:
                 )
         return items
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Put the head on the network under test and tag the test items."""
         items = self.data()
         labels = sorted({tag for entry in items.train for tag in entry.fields[self.tags]})
@@ -119,21 +122,21 @@ class Tagging:
                 np.array([number.get(tag, -1) for tag in entry.fields[self.tags]])
                 for entry in entries
             ]
-            cuts[split] = cut(bench, [entry.fields[self.tokens] for entry in entries], wanted)
+            cuts[split] = cut(harness, [entry.fields[self.tokens] for entry in entries], wanted)
 
         def tags(split: str, answers: Sequence[NDArray[np.float64]]) -> list[list[str]]:
             return [[labels[i] for i in row.argmax(1)] for row in cuts[split].joined(answers)]
 
         def judge(answers: Sequence[NDArray[np.float64]]) -> float:
-            return self._values(bench, items.validation, tags("validation", answers))[
+            return self._values(harness, items.validation, tags("validation", answers))[
                 self.primary_metric
             ]
 
         parts = {split: one.part for split, one in cuts.items()}
-        adapted = bench.adapt(
+        adapted = harness.adapt(
             "words", parts, self.adaptation, judge, by=self.primary_metric, outputs=len(labels)
         )
-        outcomes = list(self.score(bench, items.test, tags("test", adapted.answers)))
+        outcomes = list(self.score(harness, items.test, tags("test", adapted.answers)))
         outcomes.append(TaskOutcome(self.primary_metric, adapted.score, split="validation"))
         unseen = self._unseen(items.test, labels)
         notes = Notes(
@@ -150,7 +153,7 @@ class Tagging:
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
         return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Tag the test items without a network."""
         items = self.data()
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -171,14 +174,14 @@ class Tagging:
             f"tag {usual} throughout": lambda word: usual,
         }
         for done, (arm, answer) in enumerate(answers.items()):
-            bench.progress({"done": done, "total": len(answers), "stage": arm})
+            harness.progress({"done": done, "total": len(answers), "stage": arm})
             for split in ("test", "validation"):
                 entries: list[TaskItem] = getattr(items, split)
                 said = [[answer(word) for word in entry.fields[self.tokens]] for entry in entries]
                 if split == "test":
-                    outcomes += self.score(bench, entries, said, arm)
+                    outcomes += self.score(harness, entries, said, arm)
                 else:
-                    value = self._values(bench, entries, said)[self.primary_metric]
+                    value = self._values(harness, entries, said)[self.primary_metric]
                     outcomes.append(TaskOutcome(self.primary_metric, value, split=split, model=arm))
         unseen = self._unseen(items.test, totals)
         notes = Notes(counts=items.counts, details={"unseen_tags": unseen})
@@ -186,7 +189,7 @@ class Tagging:
 
     def score(
         self,
-        bench: Bench,
+        harness: "Harness",
         entries: Sequence[TaskItem],
         said: Sequence[Sequence[str]],
         arm: str = "",
@@ -195,23 +198,23 @@ class Tagging:
 
         The parts are the types of the entities, or the ten most frequent tags.
         """
-        for entry, counts in zip(entries, self._counts(bench, entries, said), strict=True):
+        for entry, counts in zip(entries, self._counts(harness, entries, said), strict=True):
             for metric, value in counts.items():
                 if metric not in ("said", "wanted"):
                     yield TaskOutcome(metric, value, entry.id, model=arm)
-        for metric, value in self._values(bench, entries, said).items():
+        for metric, value in self._values(harness, entries, said).items():
             yield TaskOutcome(metric, value, model=arm)
-        for part, value in self._parts(bench, entries, said).items():
+        for part, value in self._parts(harness, entries, said).items():
             yield TaskOutcome(self.primary_metric, value, model=arm, part=part)
 
     def _parts(
-        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+        self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
     ) -> dict[str, float]:
         """Return F1 of each type of entity that is there, or the share of right words of each of the frequent tags."""
         wanted: list[list[str]] = [entry.fields[self.tags] for entry in entries]
         if self.scheme == "entities":
             types = {tag[2:] for tags in wanted for tag in tags if tag != OUTSIDE}
-            found = bench.metric(
+            found = harness.metric(
                 "seqeval", predictions=list(said), references=wanted, per_type=True
             )
             return {f"entity/{kind}": found[f"f1_{kind}"] for kind in sorted(types)}
@@ -222,7 +225,7 @@ class Tagging:
         return {f"tag/{tag}": right[tag] / count for tag, count in totals.most_common(10)}
 
     def _counts(
-        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+        self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
     ) -> list[dict[str, float]]:
         """Return the counts of each item."""
         wanted = [entry.fields[self.tags] for entry in entries]
@@ -234,7 +237,7 @@ class Tagging:
             for one, other in zip(said, wanted, strict=True)
         ]
         if self.scheme == "entities":
-            found: Any = bench.metric(
+            found: Any = harness.metric(
                 "seqeval", predictions=list(said), references=wanted, per_item=True
             )
             for one, (hits, here, there) in zip(counts, found["items"], strict=True):
@@ -243,10 +246,10 @@ class Tagging:
         return counts
 
     def _values(
-        self, bench: Bench, entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
+        self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
     ) -> dict[str, float]:
         """Return the metrics of a split: ratios of sums."""
-        counts = self._counts(bench, entries, said)
+        counts = self._counts(harness, entries, said)
         totals = {name: sum(one[name] for one in counts) for name in counts[0]}
         values = {"accuracy": totals["right_words"] / totals["words"]}
         if self.scheme == "entities":

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,10 @@ from lmcompare.tasks import TASKS
 from lmcompare.tasks._few_shot import FewShotExample, FewShotPrompt, answered, show
 from lmcompare.tasks._prompts import Keep, fields_of, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Bench, Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
+
+if TYPE_CHECKING:
+    from lmcompare.evaluation.harness import Harness
 
 SPLITS = ("train", "validation", "test")
 AROUND = 2
@@ -162,37 +165,37 @@ class Transduction:
             group=self.group,
         )
 
-    def measure(self, bench: Bench) -> Measurement:
+    def measure(self, harness: "Harness") -> Measurement:
         """Fine-tune the network under test (or take it as it is), let it answer, score what it says of real answers."""
         data = self.data()
         as_it_is = self.shots is not None
-        rows = {split: self._rows(bench, getattr(data, split)) for split in SPLITS}
+        rows = {split: self._rows(harness, getattr(data, split)) for split in SPLITS}
         length = (
-            min(self.length, bench.context // 2)
+            min(self.length, harness.context // 2)
             if self.length
-            else length_for(rows["train"], bench.context)
+            else length_for(rows["train"], harness.context)
         )
-        most = bench.context - length - AROUND
-        shown = self._show(bench, data, most, length)
+        most = harness.context - length - AROUND
+        shown = self._show(harness, data, most, length)
         prompts, cut = {}, {"shots": shown.prompts_cut} if as_it_is else {}
         for split in ("test",) if as_it_is else SPLITS:
-            fitted = [self._fit(bench, item, most, shown.text) for item in getattr(data, split)]
+            fitted = [self._fit(harness, item, most, shown.text) for item in getattr(data, split)]
             prompts[split] = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
         pairs = {
-            split: list(zip(bench.encode(prompts[split]), rows[split], strict=True))
+            split: list(zip(harness.encode(prompts[split]), rows[split], strict=True))
             for split in prompts
         }
         adaptation = None if as_it_is else self.adaptation
-        done = bench.answer(
+        done = harness.answer(
             pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps
         )
-        texts = bench.decode(done.answers, said=True)
+        texts = harness.decode(done.answers, target=True)
         if as_it_is:
             texts = [answered(text, self.between) for text in texts]
-        outcomes, signatures = self._score(bench, data.test, texts)
+        outcomes, signatures = self._score(harness, data.test, texts)
         outcomes += bits_of(
-            bench, data.test, rows["test"], done.nats, length, bench.model.objective.exactness
+            harness, data.test, rows["test"], done.nats, length, harness.model.objective.exactness
         )
         outcomes.append(TaskOutcome("calls_per_answer", done.calls))
         outcomes.append(TaskOutcome("seconds_per_generation", done.seconds / len(texts)))
@@ -244,19 +247,19 @@ class Transduction:
         )
         return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
 
-    def control(self, bench: Bench) -> Measurement:
+    def control(self, harness: "Harness") -> Measurement:
         """Answer the test prompts without any network."""
         data = self.data()
         known, asked = (
             [item.fields[self.prompt] for item in part] for part in (data.train, data.test)
         )
         answers = [self._answers(item)[0] for item in data.train]
-        bench.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = [answers[i] for i in bench.nearest(known, asked)]
-        median = int(np.median([len(row) for row in bench.encode(answers)]))
+        harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
+        near = [answers[i] for i in harness.nearest(known, asked)]
+        median = int(np.median([len(row) for row in harness.encode(answers)]))
         lead = [
             text.strip("\ufffd")
-            for text in bench.decode([row[:median] for row in bench.encode(asked)])
+            for text in harness.decode([row[:median] for row in harness.encode(asked)])
         ]
         frequent = Counter(answers).most_common(1)[0][0]
         arms = {
@@ -265,11 +268,11 @@ class Transduction:
             "copy of the prompt": asked,
             "lead of the prompt": lead,
         }
-        bench.progress({"done": 1, "total": 2, "stage": "scoring"})
+        harness.progress({"done": 1, "total": 2, "stage": "scoring"})
         outcomes: list[TaskOutcome] = []
         signatures: dict[str, str] = {}
         for arm, texts in arms.items():
-            found, signatures = self._score(bench, data.test, texts, arm)
+            found, signatures = self._score(harness, data.test, texts, arm)
             outcomes += found
         notes = Notes(counts=data.counts, details={"signatures": signatures})
         return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
@@ -284,20 +287,20 @@ class Transduction:
             self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else ""
         ) + self._answers(item)[0]
 
-    def _rows(self, bench: Bench, items: Sequence[TaskItem]) -> list[Ids]:
-        return bench.encode([self._wanted(item) for item in items], said=True)
+    def _rows(self, harness: "Harness", items: Sequence[TaskItem]) -> list[Ids]:
+        return harness.encode([self._wanted(item) for item in items], target=True)
 
     def _render(self, item: TaskItem) -> Callable[[str], str]:
         template = self.template if self.shots is None else self.template.rstrip(" ")
         return lambda text: template.format(**{**item.fields, self.prompt: text, "prompt": text})
 
-    def _fit(self, bench: Bench, item: TaskItem, most: int, before: str) -> tuple[str, bool]:
+    def _fit(self, harness: "Harness", item: TaskItem, most: int, before: str) -> tuple[str, bool]:
         render = self._render(item)
         return fit(
-            bench, lambda text: before + render(text), item.fields[self.prompt], most, self.keep
+            harness, lambda text: before + render(text), item.fields[self.prompt], most, self.keep
         )
 
-    def _show(self, bench: Bench, data: ItemSplits, most: int, length: int) -> FewShotPrompt:
+    def _show(self, harness: "Harness", data: ItemSplits, most: int, length: int) -> FewShotPrompt:
         """Return the first training items, solved: the same for every network.
 
         Raises:
@@ -315,13 +318,13 @@ class Transduction:
             )
             for item in items
         ]
-        return show(bench, shots, self.between, most=most, longest=length, keep=self.keep)
+        return show(harness, shots, self.between, most=most, longest=length, keep=self.keep)
 
     def _score(
-        self, bench: Bench, items: Sequence[TaskItem], texts: Sequence[str], arm: str = ""
+        self, harness: "Harness", items: Sequence[TaskItem], texts: Sequence[str], arm: str = ""
     ) -> tuple[list[TaskOutcome], dict[str, str]]:
         references = [self._answers(item) for item in items]
         names = [self.metric, *self.metrics]
         return score_texts(
-            bench, [item.id for item in items], texts, references, names, self.chinese, arm
+            harness, [item.id for item in items], texts, references, names, self.chinese, arm
         )

@@ -187,11 +187,11 @@ def test_without_sentencepiece(folder, monkeypatch):
 def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
     model = lmcompare.load(folder)
     shared = SimpleNamespace(tokenizer=SimpleNamespace(fingerprint="another"))
-    tools = Harness(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
-    (prompt,), (answer,) = tools.encode(TEXTS[:1]), tools.encode(TEXTS[:1], said=True)
+    harness = Harness(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
+    (prompt,), (answer,) = harness.encode(TEXTS[:1]), harness.encode(TEXTS[:1], target=True)
     assert prompt.tolist() == model.tokenizer.encode(TEXTS[0]) != answer.tolist()
-    assert tools.decode([prompt]) == tools.decode([answer], said=True) == [TEXTS[0]]
-    assert tools.byte_length(answer) == len(TEXTS[0].encode())
+    assert harness.decode([prompt]) == harness.decode([answer], target=True) == [TEXTS[0]]
+    assert harness.byte_length(answer) == len(TEXTS[0].encode())
     orders = list(permutations(["film", "was", "the", "good", "a"]))[:40]
     items = [
         {"prompt": "the " + " ".join(order), "answer": "a " + " ".join(reversed(order))}
@@ -209,10 +209,10 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
         nats = [np.full(len(row), -np.log(2)) for row in rows]
         return SimpleNamespace(answers=rows, nats=nats, tuned=tuned, calls=1, seconds=1.0)
 
-    tools.answer = answer_as_wanted
+    harness.answer = answer_as_wanted
     found = {
         outcome.metric: outcome.value
-        for outcome in task.measure(tools).outcomes
+        for outcome in task.measure(harness).outcomes
         if not outcome.item
     }
     assert found["exact_match"] == 1

@@ -89,7 +89,7 @@ def values(records, metric):
     return {r.item: r.value for r in records if r.metric == metric and r.item}
 
 
-def tools(place, model):
+def make_harness(place, model):
     return Harness(place.data, model, 1, 24, 480, lambda event: None)
 
 
@@ -114,7 +114,9 @@ def test_a_checkpoint_is_tuned_and_so_is_its_like_from_scratch(place, arm):
 def test_a_checkpoint_is_asked_the_same_text_in_its_own_tokens(place, arm):
     run, records = work(place, arm, "continuing")
     _, others = work(place, "fresh", "continuing")
-    passages = {p.id: p for p in Continuation(**_settings(place)).passages(tools(place, None))}
+    passages = {
+        p.id: p for p in Continuation(**_settings(place)).passages(make_harness(place, None))
+    }
     bits, sizes = values(records, "bits"), values(records, "bytes")
     assert len(bits) == run.notes.details["passages"] == 6 - run.notes.left_out > 0
     assert all(sizes[item] == values(others, "bytes")[item] for item in bits)
@@ -136,21 +138,21 @@ def _settings(place):
 
 
 def test_the_bytes_of_tokens_are_those_of_their_text(place):
-    bench = tools(place, load(place.folder / "t5"))
+    harness = make_harness(place, load(place.folder / "t5"))
     (own,), (shared,) = (
-        bench.encode(["the film was long"]),
-        bench.encode(["the film was long"], shared=True),
+        harness.encode(["the film was long"]),
+        harness.encode(["the film was long"], shared=True),
     )
-    assert bench.foreign and bench.decode([own]) == bench.decode([shared], shared=True) == [
+    assert harness.foreign and harness.decode([own]) == harness.decode([shared], shared=True) == [
         "the film was long"
     ]
-    assert bench.byte_length(own) == bench.byte_length(shared, shared=True) == 17
+    assert harness.byte_length(own) == harness.byte_length(shared, shared=True) == 17
 
 
 def test_what_a_checkpoint_says_is_judged_in_the_shared_tokens(place):
     run, records = work(place, "gpt2", "continuing")
-    bench, model = tools(place, load(place.folder / "gpt2")), load(place.folder / "gpt2")
-    passages = Continuation(**_settings(place)).passages(bench)
+    harness, model = make_harness(place, load(place.folder / "gpt2")), load(place.folder / "gpt2")
+    passages = Continuation(**_settings(place)).passages(harness)
     decode = place.data.tokenizer.decode
     prompts = [np.array(model.tokenizer.encode(decode(p.prefix.tolist()))) for p in passages]
     texts = [
@@ -159,31 +161,31 @@ def test_what_a_checkpoint_says_is_judged_in_the_shared_tokens(place):
     ]
     for passage, text in zip(passages, texts, strict=True):
         row = np.array(place.data.tokenizer.encode(text)[:4])
-        scores = bench.judge().log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
+        scores = harness.judge().log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
         assert values(records, "judge_bits")[passage.id] == pytest.approx(-scores.sum() / np.log(2))
-        assert values(records, "judge_bytes")[passage.id] == bench.byte_length(row, shared=True)
+        assert values(records, "judge_bytes")[passage.id] == harness.byte_length(row, shared=True)
 
 
 def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     run, records = work(place, "fresh", "continuing")
     model = load(place.folder / "weights")
-    bench = tools(place, model)
-    assert not bench.foreign and run.notes.left_out is None and run.notes.checkpoint is None
+    harness = make_harness(place, model)
+    assert not harness.foreign and run.notes.left_out is None and run.notes.checkpoint is None
     rows = [
         np.array(row) for row in place.data.tokenizer.encode_batch(place.data.corpus.test["text"])
     ]
-    for ours, theirs in zip(bench.encode(place.data.corpus.test["text"]), rows, strict=True):
+    for ours, theirs in zip(harness.encode(place.data.corpus.test["text"]), rows, strict=True):
         assert np.array_equal(ours, theirs)
     documents = dict(zip(map(str, place.data.corpus.test["document"]), rows, strict=True))
     bits, judged = values(records, "bits"), values(records, "judge_bits")
     items = list(bits)
     pairs = [(documents[item][:8], documents[item][8:12]) for item in items]
-    order = [p.id for p in Continuation(**_settings(place)).passages(bench)]
+    order = [p.id for p in Continuation(**_settings(place)).passages(harness)]
     decoded = model.decode([documents[item][:8] for item in order], length=4, seed=1).tokens
     for item, (prefix, _), score in zip(items, pairs, model.score_tokens(pairs), strict=True):
         assert bits[item] == -float(score.sum()) / np.log(2)
         row = np.concatenate([prefix, decoded[order.index(item)]])
-        assert judged[item] == -float(bench.judge().log_p(row)[8:].sum()) / np.log(2)
+        assert judged[item] == -float(harness.judge().log_p(row)[8:].sum()) / np.log(2)
 
 
 def test_a_network_of_ours_from_disk_says_what_the_fresh_arm_says(place):

@@ -1,4 +1,4 @@
-"""A Bench without a network, for tasks that let one write: one token a character."""
+"""A FakeHarness without a network, for tasks that let one write: one token a character."""
 
 from types import SimpleNamespace
 
@@ -18,10 +18,10 @@ class Echo:
     def __init__(self, says=lambda text: text):
         self.says, self.progress = says, lambda event: None
 
-    def encode(self, texts, said=False):
+    def encode(self, texts, target=False):
         return [np.array([ord(c) for c in text], dtype=np.int64) for text in texts]
 
-    def decode(self, rows, said=False):
+    def decode(self, rows, target=False):
         return ["".join(map(chr, row)) for row in rows]
 
     def byte_length(self, tokens):

@@ -25,7 +25,7 @@ class Toy:
         return "toy"
 
 
-class Bench:
+class FakeHarness:
     context = 16
     seed = 1
 
@@ -68,7 +68,7 @@ def whole(outcomes, model=""):
 
 
 def test_a_perfect_answerer_scores_the_maximum():
-    found = Classification(Toy()).measure(Bench())
+    found = Classification(Toy()).measure(FakeHarness())
     values = whole(found.outcomes)
     assert values["accuracy"] == values["f1_macro"] == values["matthews"] == 1
     assert values["ece"] == values["brier"] == values["nll"] == 0
@@ -80,7 +80,7 @@ def test_a_perfect_answerer_scores_the_maximum():
 
 
 def test_a_constant_answerer_scores_its_chance_level():
-    values = whole(Classification(Toy()).control(Bench()).outcomes, "majority")
+    values = whole(Classification(Toy()).control(FakeHarness()).outcomes, "majority")
     assert values["accuracy/class/pos"] == 1
     assert values["accuracy/class/neg"] == 0
     assert values["accuracy"] == 0.7 or values["accuracy"] == 0.8
@@ -88,22 +88,22 @@ def test_a_constant_answerer_scores_its_chance_level():
 
 
 def test_the_controls_have_names_of_their_own():
-    outcomes = Classification(Toy()).control(Bench()).outcomes
+    outcomes = Classification(Toy()).control(FakeHarness()).outcomes
     assert {o.model for o in outcomes} == {"majority", "tf-idf + logistic regression"}
     assert whole(outcomes, "tf-idf + logistic regression")["accuracy"] == 1
 
 
 def test_text_beyond_the_context_is_cut_and_counted():
-    bench = Bench()
-    found = Classification(Toy()).measure(bench)
+    harness = FakeHarness()
+    found = Classification(Toy()).measure(harness)
     assert found.notes.truncated == 100
-    assert all(len(row) == 14 for rows in bench.rows.values() for row in rows)
+    assert all(len(row) == 14 for rows in harness.rows.values() for row in rows)
 
 
 def test_wrong_answers_by_hand():
     data = Classification(Toy()).data()
     probabilities = np.tile([0.8, 0.2], (len(data.test), 1))
-    outcomes = list(score(Bench(), data, probabilities))
+    outcomes = list(score(FakeHarness(), data, probabilities))
     positives = labels_of(data.test).mean()
     expected = -(positives * np.log(0.2) + (1 - positives) * np.log(0.8))
     assert whole(outcomes)["nll"] == pytest.approx(expected)

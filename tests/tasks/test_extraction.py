@@ -60,7 +60,7 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, tokenizer, model=None, context=128):
+def make_harness(cls, tokenizer, model=None, context=128):
     return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
@@ -75,7 +75,7 @@ def whole(outcomes, model="", split="test"):
 @pytest.mark.parametrize("unanswered", [False, True])
 @pytest.mark.parametrize("context", [128, 40])
 def test_a_perfect_answerer_scores_the_maximum_also_in_windows(tokenizer, context, unanswered):
-    one = bench(Perfect, tokenizer, context=context)
+    one = make_harness(Perfect, tokenizer, context=context)
     task = Extraction(Toy(unanswered=unanswered))
     found = task.measure(one)
     assert whole(found.outcomes) == {"f1": 1.0, "exact_match": 1.0}
@@ -96,7 +96,7 @@ def test_no_document_is_in_two_splits():
 
 
 def test_controls_score_their_chance_level(tokenizer):
-    outcomes = Extraction(Toy(size=240)).control(bench(Harness, tokenizer)).outcomes
+    outcomes = Extraction(Toy(size=240)).control(make_harness(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"random span", "sentence nearest to the question"}
     assert whole(outcomes, "random span")["exact_match"] < 0.3
     assert 0 < whole(outcomes, "random span")["f1"] < 0.4
@@ -157,7 +157,7 @@ def test_each_objective_answers_and_test_items_decide_nothing(kind, tokenizer, s
                 {"context": "Nothing of the kind is here.", "answers": ["here"], "starts": [23]}
             )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, tokenizer, model, context=64)))
+        found.append(task.measure(make_harness(Harness, tokenizer, model, context=64)))
     assert found[0].notes.trials.tried == found[1].notes.trials.tried
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"

@@ -42,7 +42,7 @@ class Model:
         )
 
 
-class Bench:
+class FakeHarness:
     context, seed, foreign = 16, 1, False
 
     def __init__(self, task=None, **settings):
@@ -83,28 +83,30 @@ def whole(found, model=""):
 
 @pytest.mark.parametrize("objective", [CAUSAL, MASKED])
 def test_one_who_knows_chooses_writes_and_needs_no_bits(objective):
-    values = whole(TASK.measure(Bench(TASK, objective=objective, true=0.0)))
+    values = whole(TASK.measure(FakeHarness(TASK, objective=objective, true=0.0)))
     assert values["choice_accuracy"] == values["exact_match"] == values["token_accuracy"] == 1
     assert values.get("bits_per_byte") == (0 if objective is MASKED else None)
 
 
 def test_one_who_errs_has_nothing():
-    values = whole(TASK.measure(Bench(TASK, true=-3.0, writes=lambda span: (span + 1) % 8)))
+    values = whole(TASK.measure(FakeHarness(TASK, true=-3.0, writes=lambda span: (span + 1) % 8)))
     assert values["choice_accuracy"] == values["exact_match"] == values["token_accuracy"] == 0
 
 
 def test_who_cannot_tell_has_one_in_four_and_three_bits():
-    bench = Bench(TASK, true=np.log(1 / 8), other=np.log(1 / 8))
-    values = whole(TASK.measure(bench))
+    harness = FakeHarness(TASK, true=np.log(1 / 8), other=np.log(1 / 8))
+    values = whole(TASK.measure(harness))
     assert (
-        values["choice_accuracy"] == 0.25 == whole(TASK.control(bench), "chance")["choice_accuracy"]
+        values["choice_accuracy"]
+        == 0.25
+        == whole(TASK.control(harness), "chance")["choice_accuracy"]
     )
     assert values["bits_per_byte"] == pytest.approx(3) == values["bits_per_byte_left"]
 
 
 def test_bits_that_know_the_left_side_alone_are_never_called_those_of_both():
     causal, masked = (
-        TASK.measure(Bench(TASK, objective=objective)) for objective in (CAUSAL, MASKED)
+        TASK.measure(FakeHarness(TASK, objective=objective)) for objective in (CAUSAL, MASKED)
     )
     assert {o.metric for o in causal.outcomes if "bits" in o.metric} == {
         "bits_left",
@@ -117,7 +119,7 @@ def test_bits_that_know_the_left_side_alone_are_never_called_those_of_both():
 
 def test_the_sums_of_the_items_are_the_whole():
     found = TASK.measure(
-        Bench(TASK, writes=lambda span: np.array([span[0], (span[1] + 1) % 8, span[2]]))
+        FakeHarness(TASK, writes=lambda span: np.array([span[0], (span[1] + 1) % 8, span[2]]))
     )
     assert whole(found)["exact_match"] == 0 and whole(found)["token_accuracy"] == pytest.approx(
         2 / 3
@@ -131,30 +133,31 @@ def test_the_sums_of_the_items_are_the_whole():
 
 
 def test_questions_are_the_same_for_all_and_their_candidates_differ_in_nothing_but_what_they_say():
-    questions = TASK.questions(Bench())
+    questions = TASK.questions(FakeHarness())
     assert len(questions) == 8
-    for one, again in zip(questions, TASK.questions(Bench()), strict=True):
+    for one, again in zip(questions, TASK.questions(FakeHarness()), strict=True):
         assert one.id == again.id
         assert np.array_equal(one.candidates, again.candidates)
         assert np.array_equal(one.candidates[0], one.gap.span)
         assert len({tuple(span) for span in one.candidates}) == 4
         assert {len(span) for span in one.candidates} == {3}
-        whole_text = "".join(Bench().decode([one.gap.left, one.gap.span, one.gap.right]))
-        assert whole_text in Bench().documents[int(one.id)]["text"]
-    assert TASK.measure(Bench(TASK)).fingerprints == TASK.control(Bench()).fingerprints
+        whole_text = "".join(FakeHarness().decode([one.gap.left, one.gap.span, one.gap.right]))
+        assert whole_text in FakeHarness().documents[int(one.id)]["text"]
+    assert TASK.measure(FakeHarness(TASK)).fingerprints == TASK.control(FakeHarness()).fingerprints
 
 
 def test_the_trigram_control_weighs_what_stands_to_the_right():
-    bench = Bench()
-    bench.documents = [{"document": i, "text": ("abcdefgh" * 4)[i : i + 11]} for i in range(8)]
-    values = whole(TASK.control(bench), "trigram")
+    harness = FakeHarness()
+    harness.documents = [{"document": i, "text": ("abcdefgh" * 4)[i : i + 11]} for i in range(8)]
+    values = whole(TASK.control(harness), "trigram")
     assert values["choice_accuracy"] == 1  # the cycle is all that it has read
     assert values["bits_per_byte_left"] < 1
 
 
 def test_samples_show_the_gap():
     first, second = (
-        TASK.measure(Bench(TASK, objective=objective)).samples for objective in (CAUSAL, MASKED)
+        TASK.measure(FakeHarness(TASK, objective=objective)).samples
+        for objective in (CAUSAL, MASKED)
     )
     assert [s["item"] for s in first] == [s["item"] for s in second] and len(first) == 2
     assert all(" ___ " in s["prompt"] and s["text"] == s["reference"] for s in first)
@@ -165,15 +168,15 @@ def test_too_short_or_too_few():
         InputError,
         match=r"left \+ span \+ right: wanted at most sequence.length less 2 \(14\) tokens",
     ):
-        Infilling(left=8, span=4, right=4).questions(Bench())
+        Infilling(left=8, span=4, right=4).questions(FakeHarness())
     with pytest.raises(InputError, match="wanted 4 different spans .* got 0"):
-        bench = Bench()
-        bench.documents = [{"document": 0, "text": "abc"}]
-        TASK.questions(bench)
+        harness = FakeHarness()
+        harness.documents = [{"document": 0, "text": "abc"}]
+        TASK.questions(harness)
 
 
 def test_a_checkpoint_with_tokens_of_its_own_is_refused():
-    bench = Bench()
-    bench.foreign = True
+    harness = FakeHarness()
+    harness.foreign = True
     with pytest.raises(InputError, match="got a checkpoint with tokens of its own"):
-        TASK.measure(bench)
+        TASK.measure(harness)

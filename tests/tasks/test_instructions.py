@@ -50,7 +50,7 @@ BIG = InstructionTask(
 )
 
 
-class Bench(Echo):
+class FakeHarness(Echo):
     """Keeps the pairs as texts; no answer has an end."""
 
     ends = 0
@@ -78,7 +78,7 @@ def whole(outcomes, model=""):
 @pytest.mark.parametrize("metric", ["exact_match", "chrf"])
 def test_a_perfect_answerer_scores_the_maximum(metric):
     one = task(metric=metric)
-    found = one.measure(Bench())
+    found = one.measure(FakeHarness())
     values = whole(found.outcomes)
     assert {values["exact_match"], values["exact_match_tuned"]} == {1}
     assert values["chrf"] == values["chrf_tuned"] == pytest.approx(100)
@@ -95,9 +95,9 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
 
 
 def test_a_constant_is_at_chance_and_so_are_the_controls():
-    values = whole(task().measure(Bench(lambda text: "yes")).outcomes)
+    values = whole(task().measure(FakeHarness(lambda text: "yes")).outcomes)
     assert (values["exact_match"], values["exact_match_tuned"]) == (0.75, 0)
-    outcomes = task().control(Bench()).outcomes
+    outcomes = task().control(FakeHarness()).outcomes
     told = whole(outcomes, "most frequent answer of each task, told")
     assert told["exact_match"] == told["exact_match/task/big"] == 0.75
     usual = whole(outcomes, "most frequent answer of the tuned tasks")
@@ -107,14 +107,17 @@ def test_a_constant_is_at_chance_and_so_are_the_controls():
 
 
 def test_the_networks_read_templates_and_answer_in_words():
-    bench = Bench()
-    found = task().measure(bench)
-    assert {answer for prompt, answer in bench.pairs["train"] if "odd" in prompt} == {"even", "odd"}
-    assert all(prompt.endswith("?\n") for part in bench.pairs.values() for prompt, _ in part)
+    harness = FakeHarness()
+    found = task().measure(harness)
+    assert {answer for prompt, answer in harness.pairs["train"] if "odd" in prompt} == {
+        "even",
+        "odd",
+    }
+    assert all(prompt.endswith("?\n") for part in harness.pairs.values() for prompt, _ in part)
     assert not any(
-        "big" in prompt for split in ("train", "validation") for prompt, _ in bench.pairs[split]
+        "big" in prompt for split in ("train", "validation") for prompt, _ in harness.pairs[split]
     )
-    assert sum("big" in prompt for prompt, _ in bench.pairs["test"]) == 20
+    assert sum("big" in prompt for prompt, _ in harness.pairs["test"]) == 20
     assert found.notes.procedure.startswith("tuned on 64 items of 2 tasks; prompts of at most ")
 
 
@@ -129,11 +132,11 @@ def test_nothing_that_is_tested_is_learnt_from():
     }
     assert data.counts["held_out"] > 0
     assert data.counts["train_items"] == len(data.train)
-    bench, other = Bench(), Bench()
-    one.measure(bench)
+    harness, other = FakeHarness(), FakeHarness()
+    one.measure(harness)
     task(unseen={"again": replace(again, source=Toy(str, 100))}).measure(other)
     assert [
-        bench.pairs[split] == other.pairs[split] for split in ("train", "validation", "test")
+        harness.pairs[split] == other.pairs[split] for split in ("train", "validation", "test")
     ] == [True, True, False]
     with pytest.raises(
         InputError, match="tuned: wanted items for train whose prompts no task tests, got none"
@@ -145,12 +148,12 @@ def test_chinese_line_ends_and_empty_answers():
     def chinese(i):
         return ["", "", "好的"][i % 3] if i % 2 else [" ", "不行\r\n啊"]
 
-    bench = Bench()
+    harness = FakeHarness()
     unseen = InstructionTask(Toy(chinese), template="问：{prompt}\r\n答：")
-    found = task(tuned={"twice": TWICE}, unseen={"问题": unseen}, metric="chrf").measure(bench)
+    found = task(tuned={"twice": TWICE}, unseen={"问题": unseen}, metric="chrf").measure(harness)
     values = whole(found.outcomes)
     assert (values["exact_match"], values["chrf/task/问题"]) == (1, pytest.approx(100))
-    assert {real for prompt, real in bench.pairs["test"] if "问" in prompt} == {
+    assert {real for prompt, real in harness.pairs["test"] if "问" in prompt} == {
         "好的",
         "不行\r\n啊",
     }
@@ -159,15 +162,15 @@ def test_chinese_line_ends_and_empty_answers():
 
 
 def test_prompts_beyond_the_context_are_cut_and_counted():
-    bench = Bench()
-    bench.context = 26
-    found = task(tuned={"odd": ODD}).measure(bench)
+    harness = FakeHarness()
+    harness.context = 26
+    found = task(tuned={"odd": ODD}).measure(harness)
     assert found.notes.details["length"] == 5
     assert found.notes.details["prompts_cut"]["test"] == 0
-    bench.context = 19
-    found = task(tuned={"odd": ODD}).measure(bench)
+    harness.context = 19
+    found = task(tuned={"odd": ODD}).measure(harness)
     assert found.notes.truncated == found.notes.counts["train_items"] + 4 + 4 + 20
-    assert all(len(prompt) <= 19 - 2 - 5 for part in bench.pairs.values() for prompt, _ in part)
+    assert all(len(prompt) <= 19 - 2 - 5 for part in harness.pairs.values() for prompt, _ in part)
 
 
 def test_settings_that_cannot_be():

@@ -1,4 +1,4 @@
-"""The tasks that train nothing, on tiny networks of each objective, with the tools that ``evaluate`` gives."""
+"""The tasks that train nothing, on tiny networks of each objective, with the harness that ``evaluate`` gives."""
 
 import json
 from dataclasses import asdict
@@ -22,8 +22,8 @@ KINDS = ["causal", "masked", "seq2seq"]
 
 
 @pytest.fixture(scope="module")
-def tools(sentences, small, tokenizer):
-    """Make the tools of one objective's network, or of a control."""
+def harness(sentences, small, tokenizer):
+    """Make the harness of one objective's network, or of a control."""
     rows = [[*tokenizer.encode(text), tokenizer.special.eos] for text in sentences[:200]]
     stream = np.concatenate(rows)
     counts = np.bincount(stream, minlength=tokenizer.size) + 1.0
@@ -94,9 +94,9 @@ def sums(found, task, metric, model=""):
 
 @pytest.mark.parametrize("name", ["minimal_pairs", "rescoring", "infilling"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_objective_takes_it(tools, tasks, kind, name):
+def test_every_objective_takes_it(harness, tasks, kind, name):
     task = tasks[name]
-    found = task.measure(tools(kind))
+    found = task.measure(harness(kind))
     whole = {o.metric: o for o in found.outcomes if not (o.item or o.part) and o.split == "test"}
     assert np.isfinite([o.value for o in found.outcomes]).all()
     assert 0 <= whole[task.primary_metric].value
@@ -110,9 +110,9 @@ def test_every_objective_takes_it(tools, tasks, kind, name):
 
 
 @pytest.mark.parametrize("name", ["minimal_pairs", "rescoring", "infilling"])
-def test_controls_are_measured_on_the_same_items(tools, tasks, name):
+def test_controls_are_measured_on_the_same_items(harness, tasks, name):
     task = tasks[name]
-    found, control = task.measure(tools("causal")), task.control(tools())
+    found, control = task.measure(harness("causal")), task.control(harness())
     assert found.fingerprints == control.fingerprints
     primary, _ = task.per_item[task.primary_metric]
     items = {o.item for o in found.outcomes if o.metric == primary and o.item}
@@ -128,12 +128,12 @@ def test_controls_are_measured_on_the_same_items(tools, tasks, name):
         assert whole == pytest.approx(sums(control, task, task.primary_metric, arm))
 
 
-def test_an_untrained_network_is_near_chance(tools):
+def test_an_untrained_network_is_near_chance(harness):
     task = Infilling(items=30, left=2, span=2, right=2, choices=2, samples=0)
     accuracies = [
         o.value
         for kind in KINDS
-        for o in task.measure(tools(kind)).outcomes
+        for o in task.measure(harness(kind)).outcomes
         if o.metric == "choice_accuracy"
     ]
     assert 0.3 < np.mean(accuracies) < 0.7

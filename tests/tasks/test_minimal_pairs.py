@@ -51,7 +51,7 @@ class Model:
         return [SimpleNamespace(sum=self.value(text)) for text in texts]
 
 
-class Bench:
+class FakeHarness:
     """One token a character."""
 
     context, seed = 20, 1
@@ -84,7 +84,7 @@ def knows(text):
 
 def test_one_who_knows_has_all_and_one_who_errs_has_none():
     right, wrong = (
-        whole(MinimalPairs(Toy()).measure(Bench(value)))
+        whole(MinimalPairs(Toy()).measure(FakeHarness(value)))
         for value in (knows, lambda text: -knows(text))
     )
     assert right["accuracy"] == right["accuracy_macro"] == right["accuracy_by_likelihood"] == 1
@@ -93,7 +93,7 @@ def test_one_who_knows_has_all_and_one_who_errs_has_none():
 
 
 def test_who_cannot_tell_has_a_half():
-    found = MinimalPairs(Toy()).measure(Bench(lambda text: -3.0))
+    found = MinimalPairs(Toy()).measure(FakeHarness(lambda text: -3.0))
     assert {o.value for o in found.outcomes if o.metric == "correct"} == {0.5}
     assert whole(found)["accuracy"] == 0.5
 
@@ -106,7 +106,9 @@ def test_paradigms_and_fields_have_their_own_accuracy_and_the_macro_is_their_mea
             for n in "xyzw"
         ),
     )
-    values = whole(MinimalPairs(Toy(rows)).measure(Bench(lambda text: float(text.startswith("b")))))
+    values = whole(
+        MinimalPairs(Toy(rows)).measure(FakeHarness(lambda text: float(text.startswith("b"))))
+    )
     assert values["accuracy/paradigm/order"] == values["accuracy/field/syntax"] == 1
     assert values["accuracy/paradigm/agreement_run"] == values["accuracy/field/morphology"] == 0.5
     assert values["accuracy"] == (8 * 1 + 8 * 0.5) / 16
@@ -114,7 +116,7 @@ def test_paradigms_and_fields_have_their_own_accuracy_and_the_macro_is_their_mea
 
 
 def test_controls():
-    found = MinimalPairs(Toy()).control(Bench())
+    found = MinimalPairs(Toy()).control(FakeHarness())
     assert {o.model for o in found.outcomes} == {"chance", "unigram", "trigram", "shorter sentence"}
     assert whole(found, "chance")["accuracy"] == 0.5
     # Every token is as likely, so the shorter sentence is the likelier one: the bad one, of eight pairs.
@@ -127,7 +129,7 @@ def test_controls():
 
 
 def test_a_pair_of_unequal_length_stays_in_the_sums():
-    outcomes = MinimalPairs(Toy()).measure(Bench(knows)).outcomes
+    outcomes = MinimalPairs(Toy()).measure(FakeHarness(knows)).outcomes
     below = [o.value for o in outcomes if o.metric == "equal_length"]
     assert len(below) == 12 and sum(below) == 4
 
@@ -142,9 +144,9 @@ def test_a_network_that_gets_a_sentence_word_by_word_is_asked_so():
             seen.append(method)
             return [SimpleNamespace(sum=knows(text) if method else -knows(text)) for text in texts]
 
-    bench = Bench()
-    bench.model = Masked(None)
-    found = MinimalPairs(Toy()).measure(bench)
+    harness = FakeHarness()
+    harness.model = Masked(None)
+    found = MinimalPairs(Toy()).measure(harness)
     assert seen == [None, "pll-word-l2r"]
     assert (whole(found)["accuracy"], whole(found)["accuracy_by_likelihood"]) == (1, 0)
     assert "Kauf & Ivanova 2023" in found.notes.procedure
@@ -152,13 +154,13 @@ def test_a_network_that_gets_a_sentence_word_by_word_is_asked_so():
 
 def test_the_pairs_are_the_same_for_all_and_drawn_from_each_paradigm():
     task = MinimalPairs(Toy(), items=2, seed=3)
-    pairs, counts = task.pairs(Bench())
+    pairs, counts = task.pairs(FakeHarness())
     assert [pair.paradigm for pair in pairs] == sorted(
         ["agreement_sleep", "agreement_run", "order"] * 2
     )
-    assert pairs == task.pairs(Bench())[0] and len({pair.id for pair in pairs}) == 6
+    assert pairs == task.pairs(FakeHarness())[0] and len({pair.id for pair in pairs}) == 6
     assert counts["kept"] == 6 and counts["paradigms"] == 3
-    assert task.measure(Bench()).fingerprints == task.control(Bench()).fingerprints
+    assert task.measure(FakeHarness()).fingerprints == task.control(FakeHarness()).fingerprints
 
 
 def test_what_is_no_pair_is_left_out_and_counted():
@@ -167,7 +169,7 @@ def test_what_is_no_pair_is_left_out_and_counted():
         {"good": "x" * 19, "bad": "y"},
         {"good": "一 ", "bad": "二\r"},
     ] * 2
-    pairs, counts = MinimalPairs(Toy(tuple(odd))).pairs(Bench())
+    pairs, counts = MinimalPairs(Toy(tuple(odd))).pairs(FakeHarness())
     assert [(pair.good, pair.bad, pair.paradigm, pair.field) for pair in pairs] == [
         ("一", "二", "all", "all")
     ]
@@ -176,11 +178,11 @@ def test_what_is_no_pair_is_left_out_and_counted():
 
 def test_what_cannot_be_asked_is_said():
     with pytest.raises(InputError, match="no column 'good'; did you mean 'goods'"):
-        MinimalPairs(Toy(({"goods": "a", "bad": "b"},))).pairs(Bench())
+        MinimalPairs(Toy(({"goods": "a", "bad": "b"},))).pairs(FakeHarness())
     with pytest.raises(
         InputError, match="wanted pairs that fit into sequence.length, got none of 0"
     ):
-        MinimalPairs(Toy(())).pairs(Bench())
+        MinimalPairs(Toy(())).pairs(FakeHarness())
 
 
 def test_what_differs_by_rounding_is_a_tie():

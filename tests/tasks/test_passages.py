@@ -8,7 +8,7 @@ from lmcompare.tasks._passages import _starts, cut
 CONTEXT = "The Rhine flows through Basel, Köln and 北京 to the sea."
 
 
-def bench(tokenizer, context):
+def make_harness(tokenizer, context):
     return SimpleNamespace(
         context=context,
         encode=lambda texts: [np.array(row) for row in tokenizer.encode_batch(texts)],
@@ -37,7 +37,7 @@ def test_windows_overlap_by_half_and_hold_all():
 
 def test_the_tokens_of_an_answer_are_its_text_again(tokenizer):
     entries = [entry(answer) for answer in ("The Rhine", "Basel", "Köln", "北京", "sea")]
-    found = cut(bench(tokenizer, 200), entries)
+    found = cut(make_harness(tokenizer, 200), entries)
     assert len(found.part.rows) == 5
     assert found.texts(entries, answered(found), none=False) == [
         "The Rhine",
@@ -50,7 +50,7 @@ def test_the_tokens_of_an_answer_are_its_text_again(tokenizer):
 
 def test_a_long_passage_is_read_in_windows_and_the_best_span_of_all_is_the_answer(tokenizer):
     entries = [entry("Basel"), entry("sea")]
-    found = cut(bench(tokenizer, 24), entries)
+    found = cut(make_harness(tokenizer, 24), entries)
     assert len(found.part.rows) > 4
     assert all(len(row) <= 22 for (row,) in found.part.rows)
     assert found.lost == 0
@@ -59,7 +59,7 @@ def test_a_long_passage_is_read_in_windows_and_the_best_span_of_all_is_the_answe
 
 def test_a_question_without_an_answer(tokenizer):
     entries = [entry("")]
-    found = cut(bench(tokenizer, 200), entries)
+    found = cut(make_harness(tokenizer, 200), entries)
     assert found.part.wanted[0].tolist() == [-1, -1]
     said = [np.array([found.before[0], found.before[0], -0.5])]
     assert found.texts(entries, said, none=True) == [""]
@@ -67,12 +67,12 @@ def test_a_question_without_an_answer(tokenizer):
 
 
 def test_a_long_question_keeps_its_end_and_is_counted(tokenizer):
-    found = cut(bench(tokenizer, 24), [entry("Basel", "what " * 40)])
+    found = cut(make_harness(tokenizer, 24), [entry("Basel", "what " * 40)])
     assert found.truncated == 1
     assert set(found.before) == {11}
 
 
 def test_an_answer_longer_than_a_window_is_counted(tokenizer):
-    found = cut(bench(tokenizer, 20), [entry(CONTEXT[:-5])])
+    found = cut(make_harness(tokenizer, 20), [entry(CONTEXT[:-5])])
     assert found.lost == 1
     assert all(wanted.tolist() == [-1, -1] for wanted in found.part.wanted)

@@ -50,7 +50,7 @@ class Model:
         return [SimpleNamespace(sum=self.value(text)) for text in texts]
 
 
-class Bench:
+class FakeHarness:
     context, seed = 32, 1
 
     def __init__(self, value=lambda text: 0.0):
@@ -86,7 +86,10 @@ def sums(found, metric, model=""):
 
 
 def test_one_who_knows_reaches_the_oracle():
-    found, controls = Rescoring(Toy()).measure(Bench(hears)), Rescoring(Toy()).control(Bench())
+    found, controls = (
+        Rescoring(Toy()).measure(FakeHarness(hears)),
+        Rescoring(Toy()).control(FakeHarness()),
+    )
     assert (
         whole(found)["wer"]
         == whole(found)["wer_by_likelihood"]
@@ -99,14 +102,14 @@ def test_one_who_knows_reaches_the_oracle():
 
 def test_one_who_knows_nothing_gets_no_weight_and_the_first_guess():
     task = Rescoring(Toy(), bonuses=(0.0,))
-    found, controls = task.measure(Bench()), task.control(Bench())
+    found, controls = task.measure(FakeHarness()), task.control(FakeHarness())
     assert whole(found)["weight"] == whole(found)["word_bonus"] == 0
     assert whole(found)["wer"] == whole(controls, "1-best")["wer"] > 0
 
 
 def test_a_random_guess_has_its_expected_errors():
     task = Rescoring(Toy())
-    controls = task.control(Bench())
+    controls = task.control(FakeHarness())
     _, test = task.split(task.utterances())
     assert sums(controls, "errors", "random") == pytest.approx(
         sum(one.errors.mean() for one in test)
@@ -126,7 +129,7 @@ def test_a_random_guess_has_its_expected_errors():
 
 
 def test_an_utterance_in_which_nothing_was_said_keeps_its_errors():
-    found = Rescoring(Toy(), bonuses=(0.0,)).measure(Bench())
+    found = Rescoring(Toy(), bonuses=(0.0,)).measure(FakeHarness())
     words = {o.item: o.value for o in found.outcomes if o.metric == "words"}
     errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
     silent = [item for item, value in words.items() if value == 0]
@@ -148,8 +151,8 @@ def test_nothing_of_the_test_part_is_tuned_on():
         for row in ROWS
     )
     before, after = (
-        task.measure(Bench(hears)),
-        replace(task, source=Toy(rows)).measure(Bench(hears)),
+        task.measure(FakeHarness(hears)),
+        replace(task, source=Toy(rows)).measure(FakeHarness(hears)),
     )
     assert before.notes.details["mix"] == after.notes.details["mix"]
     assert whole(before, split="validation") == whole(after, split="validation")
@@ -176,7 +179,7 @@ def test_a_list_that_does_not_fit_keeps_its_first_guess():
     }
     rows = (*ROWS, *({**long, "id": f"long {n}"} for n in range(10)))
     found = Rescoring(Toy(rows)).measure(
-        Bench(lambda text: hears(text) if len(text) < 31 else 1 / 0)
+        FakeHarness(lambda text: hears(text) if len(text) < 31 else 1 / 0)
     )
     assert found.notes.counts["utterances"]["longer than the context"] == 10
     errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
@@ -219,7 +222,7 @@ def test_too_few():
         Rescoring(Toy((ROWS[0], ROWS[0]))).utterances()
     silent = tuple({**row, "ref": ""} for row in ROWS)
     with pytest.raises(InputError, match="wanted references with words in the test part"):
-        Rescoring(Toy(silent)).measure(Bench())
+        Rescoring(Toy(silent)).measure(FakeHarness())
     assert len(Rescoring(Toy(), items=7).utterances()) == 7
 
 

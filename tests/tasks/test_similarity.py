@@ -59,7 +59,7 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, tokenizer, model=None, context=64):
+def make_harness(cls, tokenizer, model=None, context=64):
     return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
@@ -76,7 +76,7 @@ def items(outcomes, model=""):
 
 
 def test_a_perfect_answerer_scores_the_maximum(tokenizer):
-    one = bench(Perfect, tokenizer)
+    one = make_harness(Perfect, tokenizer)
     found = Similarity(Toy(), route="regression").measure(one)
     assert whole(found.outcomes) == {"spearman": pytest.approx(1), "pearson": pytest.approx(1)}
     assert whole(found.outcomes, split="validation") == {"spearman": pytest.approx(1)}
@@ -87,7 +87,7 @@ def test_a_perfect_answerer_scores_the_maximum(tokenizer):
 
 
 def test_controls_by_shared_words_and_by_length(tokenizer):
-    outcomes = Similarity(Toy()).control(bench(Harness, tokenizer)).outcomes
+    outcomes = Similarity(Toy()).control(make_harness(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"TF-IDF cosine", "difference in length"}
     assert whole(outcomes, "TF-IDF cosine")["spearman"] > 0.8
     for arm in ("TF-IDF cosine", "difference in length"):
@@ -146,7 +146,7 @@ def test_a_score_that_is_no_number_is_said():
 
 
 def test_text_beyond_the_context_is_cut_and_counted(tokenizer):
-    one = bench(Perfect, tokenizer, context=6)
+    one = make_harness(Perfect, tokenizer, context=6)
     assert Similarity(Toy(), route="regression").measure(one).notes.truncated == 240
     assert all(len(row) == 4 for pair in one.parts["train"].rows for row in pair)
 
@@ -172,7 +172,7 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
                 {"first": entry.fields["second"], "score": -float(entry.fields["score"])}
             )
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, tokenizer, model)))
+        found.append(task.measure(make_harness(Harness, tokenizer, model)))
     assert found[0].notes.trials.tried == found[1].notes.trials.tried
     assert found[0].notes.trials.chosen == found[1].notes.trials.chosen
     assert len({trial["pooling"] for trial in found[0].notes.trials.tried}) == 3

@@ -57,7 +57,7 @@ class Perfect(Harness):
         )
 
 
-def bench(cls, tokenizer, model=None, context=64):
+def make_harness(cls, tokenizer, model=None, context=64):
     return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, context, 0, lambda event: None)
 
 
@@ -80,7 +80,7 @@ def ratio(outcomes, task, metric, model=""):
 
 def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(tokenizer):
     for context in (64, 10):
-        one = bench(Perfect, tokenizer, context=context)
+        one = make_harness(Perfect, tokenizer, context=context)
         found = Tagging(Toy()).measure(one)
         assert set(whole(found.outcomes).values()) == {1.0}
         assert whole(found.outcomes, split="validation") == {"f1": 1.0}
@@ -93,7 +93,7 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_pieces(tokenizer):
 
 def test_the_metrics_are_ratios_of_the_sums_over_items(tokenizer):
     task = Tagging(Toy(tag="O"))
-    outcomes = task.control(bench(Harness, tokenizer)).outcomes
+    outcomes = task.control(make_harness(Harness, tokenizer)).outcomes
     arm = "most frequent tag of each word"
     for metric in ("f1", "accuracy"):
         assert ratio(outcomes, task, metric, arm) == pytest.approx(whole(outcomes, arm)[metric])
@@ -101,7 +101,7 @@ def test_the_metrics_are_ratios_of_the_sums_over_items(tokenizer):
 
 def test_controls_score_their_chance_level(tokenizer):
     task = Tagging(Toy())
-    outcomes = task.control(bench(Harness, tokenizer)).outcomes
+    outcomes = task.control(make_harness(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(outcomes, "tag O throughout")
     tags = [tag for entry in task.data().test for tag in entry.fields["tags"]]
@@ -113,11 +113,11 @@ def test_controls_score_their_chance_level(tokenizer):
 def test_words_are_scored_by_accuracy(tokenizer):
     task = Tagging(Toy(), scheme="words")
     assert (task.primary_metric, Tagging(Toy()).primary_metric) == ("accuracy", "f1")
-    found = task.measure(bench(Perfect, tokenizer))
+    found = task.measure(make_harness(Perfect, tokenizer))
     assert whole(found.outcomes) == dict.fromkeys(
         ("accuracy", *(f"accuracy/tag/{t}" for t in "O B-PER I-PER".split())), 1.0
     )
-    controls = task.control(bench(Harness, tokenizer)).outcomes
+    controls = task.control(make_harness(Harness, tokenizer)).outcomes
     assert {o.model for o in controls} == {"most frequent tag of each word", "tag O throughout"}
     constant = whole(controls, "tag O throughout")
     assert [constant[f"accuracy/tag/{tag}"] for tag in ("O", "B-PER", "I-PER")] == [1, 0, 0]
@@ -136,7 +136,7 @@ def test_a_tag_that_no_training_item_has_is_an_error_and_counted(tokenizer):
                 }
 
     task = Tagging(Late())
-    found = task.measure(bench(Perfect, tokenizer))
+    found = task.measure(make_harness(Perfect, tokenizer))
     assert (
         found.notes.details["unseen_tags"] == {"B-NEW": 6}
         and found.notes.details["test_words_of_unseen_tags"] == 6
@@ -191,7 +191,7 @@ def test_each_objective_tags_and_test_items_decide_nothing(kind, tokenizer, smal
             entry.fields["tags"] = ["O"] * len(entry.fields["tags"])
             entry.fields["tokens"] = entry.fields["tokens"][::-1]
         object.__setattr__(task, "data", lambda data=data: data)
-        found.append(task.measure(bench(Harness, tokenizer, model)))
+        found.append(task.measure(make_harness(Harness, tokenizer, model)))
     assert found[0].notes.trials.tried == found[1].notes.trials.tried
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"

@@ -120,21 +120,21 @@ def test_a_copy_is_right_where_the_answer_is_the_prompt():
 
 
 def test_the_template_is_what_the_network_reads():
-    bench = Echo()
-    Transduction(Toy(), template="{language}: {prompt} ->").measure(bench)
-    prompt, answer = bench.pairs["train"][0]
-    assert bench.decode([prompt])[0].startswith("en: 1 ")
-    assert bench.decode([prompt])[0].endswith(" ->")
-    assert bench.decode([answer])[0].startswith("one ")
+    harness = Echo()
+    Transduction(Toy(), template="{language}: {prompt} ->").measure(harness)
+    prompt, answer = harness.pairs["train"][0]
+    assert harness.decode([prompt])[0].startswith("en: 1 ")
+    assert harness.decode([prompt])[0].endswith(" ->")
+    assert harness.decode([answer])[0].startswith("one ")
 
 
 def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
-    bench = Echo()
-    bench.context = 12
-    found = Transduction(Toy(), template="{prompt}=").measure(bench)
-    assert bench.length == 6  # half the context: the answers are longer
-    assert all(len(prompt) == 4 for prompt, _ in bench.pairs["train"])
-    assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["train"])
+    harness = Echo()
+    harness.context = 12
+    found = Transduction(Toy(), template="{prompt}=").measure(harness)
+    assert harness.length == 6  # half the context: the answers are longer
+    assert all(len(prompt) == 4 for prompt, _ in harness.pairs["train"])
+    assert all(harness.decode([prompt])[0].endswith("=") for prompt, _ in harness.pairs["train"])
     assert found.notes.truncated == 60
     assert found.notes.details["answers_cut"] == {"train": 48, "validation": 6, "test": 6}
     assert "prompts of at most 4 tokens (60 of 60 were cut)" in found.notes.procedure
@@ -155,10 +155,10 @@ def test_no_prompt_is_in_two_splits_and_no_group_either():
 
 
 def test_any_of_several_answers_is_right_and_the_first_is_learnt():
-    bench = Echo(lambda text: text.upper())
-    values = whole(Transduction(Toy(several=True), metrics=EVERY).measure(bench).outcomes)
+    harness = Echo(lambda text: text.upper())
+    values = whole(Transduction(Toy(several=True), metrics=EVERY).measure(harness).outcomes)
     assert values["chrf"] == pytest.approx(100)
-    assert bench.decode([bench.pairs["train"][0][1]])[0].startswith("one ")
+    assert harness.decode([harness.pairs["train"][0][1]])[0].startswith("one ")
 
 
 def test_samples_are_the_same_items_for_every_arm():
@@ -237,10 +237,10 @@ class AsItIs(Echo):
 
 @pytest.mark.parametrize("shots", [0, 2])
 def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
-    bench = AsItIs(lambda text: f"{text}\n\n9 9 9 9")
-    bench.context = 400
+    harness = AsItIs(lambda text: f"{text}\n\n9 9 9 9")
+    harness.context = 400
     found = Transduction(Toy(), shots=shots, template="Q: {prompt}\nA: ", metrics=EVERY).measure(
-        bench
+        harness
     )
     values = whole(found.outcomes)
     assert (values["exact_match"], values["bits_per_byte"]) == (1, 1)
@@ -251,8 +251,8 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
         f"as it is, after {shots} solved items (0 of their answers were cut); "
     )
     assert found.costs == {"generation_seconds": 3.0}
-    ((prompt, answer), *_) = bench.pairs["test"]
-    read, real = bench.decode([prompt, answer])
+    ((prompt, answer), *_) = harness.pairs["test"]
+    read, real = harness.decode([prompt, answer])
     assert read.endswith("\nA:") and real.startswith(
         " "
     )  # as a tokenizer cuts words, not after the space
@@ -267,7 +267,7 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     before = "".join(f"Q: {one['prompt']}\nA: {one['answer']}\n\n" for one in solved)
     assert all(
         text.startswith(before)
-        for text in bench.decode([prompt for prompt, _ in bench.pairs["test"]])
+        for text in harness.decode([prompt for prompt, _ in harness.pairs["test"]])
     )
 
 
@@ -275,29 +275,33 @@ def test_shots_are_the_same_for_every_network_and_no_test_item_is_among_them():
     task = Transduction(Toy(), shots=3)
     found = []
     for context in (400, 300):
-        bench = AsItIs(str.upper)
-        bench.context = context
-        found.append(task.measure(bench).notes.details["shots"])
+        harness = AsItIs(str.upper)
+        harness.context = context
+        found.append(task.measure(harness).notes.details["shots"])
     assert found[0] == found[1] == tuple(item.id for item in task.data().train[:3])
 
 
 def test_shots_are_cut_to_the_context_and_counted():
-    bench = AsItIs()
-    bench.context = 60
-    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
+    harness = AsItIs()
+    harness.context = 60
+    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(
+        harness
+    )
     assert found.notes.details["answers_cut"] == {"shots": 1, "test": 6}
     assert found.notes.details["prompts_cut"] == {"shots": 0, "test": 0}
-    assert all(len(prompt) <= 60 - 8 - 2 for prompt, _ in bench.pairs["test"])
+    assert all(len(prompt) <= 60 - 8 - 2 for prompt, _ in harness.pairs["test"])
     assert "(1 of their answers were cut)" in found.notes.procedure
-    bench.context = 24
-    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(bench)
+    harness.context = 24
+    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(
+        harness
+    )
     assert found.notes.details["prompts_cut"] == {"shots": 1, "test": 6}
     assert found.notes.truncated == 7
-    assert all(bench.decode([prompt])[0].endswith("=") for prompt, _ in bench.pairs["test"])
+    assert all(harness.decode([prompt])[0].endswith("=") for prompt, _ in harness.pairs["test"])
     with pytest.raises(
         InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"
     ):
-        Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(bench)
+        Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(harness)
     with pytest.raises(InputError, match="shots: wanted at most the 48 training items, got 49"):
         Transduction(Toy(), shots=49).measure(AsItIs())
 
@@ -324,8 +328,8 @@ def test_each_objective_answers_as_it_is(kind, tokenizer, small):
     network = build_network(small, objective.role, tokenizer.special, 1)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     model = FACES[objective.role](network, tokenizer, objective)
-    bench = Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 128, 0, lambda event: None)
-    found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(bench)
+    harness = Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 128, 0, lambda event: None)
+    found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(harness)
     values = whole(found.outcomes)
     assert values["chrf"] < 30 and values["bits_per_byte"] > 1
     assert values["calls_per_answer"] <= 8

@@ -41,7 +41,7 @@ class Model:
         ]
 
 
-class Bench:
+class FakeHarness:
     """One token a character."""
 
     seed, context = 1, 120
@@ -49,7 +49,7 @@ class Bench:
     def __init__(self):
         self.model, self.progress = Model(), lambda event: None
 
-    def encode(self, texts, said=False):
+    def encode(self, texts, target=False):
         return [np.array([ord(c) for c in text], dtype=np.int64) for text in texts]
 
     def decode(self, rows):
@@ -83,12 +83,12 @@ def test_the_prompt_ends_before_the_label():
 
 @pytest.mark.parametrize("shots", [0, 1, 3])
 def test_ranking_asks_for_every_word_after_every_text(shots):
-    bench = Bench()
-    found = Classification(Toy(), route="ranking", shots=shots).measure(bench)
+    harness = FakeHarness()
+    found = Classification(Toy(), route="ranking", shots=shots).measure(harness)
     assert accuracy(found) == 1
-    prompts = [prompt for prompt, _ in bench.model.asked]
+    prompts = [prompt for prompt, _ in harness.model.asked]
     assert len(prompts) == 2 * found.notes.counts["test_items"]
-    assert {said for _, said in bench.model.asked} == {" neg", " pos"}
+    assert {said for _, said in harness.model.asked} == {" neg", " pos"}
     assert all(prompt.endswith("\nLabel:") and prompt.count("\n\n") == shots for prompt in prompts)
     assert all(len(prompt) <= 120 - 4 - 2 for prompt in prompts)
     assert len(found.notes.details["shots"]) == shots
@@ -97,42 +97,49 @@ def test_ranking_asks_for_every_word_after_every_text(shots):
 
 
 def test_where_the_context_is_short_each_example_and_the_text_are_cut():
-    bench = Bench()
-    bench.context = 60
-    found = Classification(Toy(), route="ranking", shots=3).measure(bench)
+    harness = FakeHarness()
+    harness.context = 60
+    found = Classification(Toy(), route="ranking", shots=3).measure(harness)
     assert found.notes.truncated == 3 + found.notes.counts["test_items"]
-    assert {len(prompt) for prompt, _ in bench.model.asked} == {60 - 4 - 2}
+    assert {len(prompt) for prompt, _ in harness.model.asked} == {60 - 4 - 2}
 
 
 def test_examples_of_the_labels_take_turns_and_come_from_training():
-    bench = Bench()
+    harness = FakeHarness()
     task = Classification(Toy(), route="ranking", shots=2)
-    found = task.measure(bench)
-    first, second, _ = bench.model.asked[0][0].split("\n\n")
+    found = task.measure(harness)
+    first, second, _ = harness.model.asked[0][0].split("\n\n")
     assert (first.endswith("neg"), second.endswith("pos")) == (True, True)
     assert set(found.notes.details["shots"]) <= {item.id for item in task.data().train}
 
 
 def test_text_to_text_learns_the_words():
-    bench = Bench()
+    harness = FakeHarness()
     task = Classification(
         Toy(), route="text", template="{text} It was {label}.", words={"neg": "bad", "pos": "good"}
     )
-    found = task.measure(bench)
+    found = task.measure(harness)
     assert accuracy(found) == 1
-    assert {bench.decode([answer])[0] for _, answer in bench.pairs["train"]} == {" bad.", " good."}
-    assert all(bench.decode([prompt])[0].endswith(" It was") for prompt, _ in bench.pairs["train"])
+    assert {harness.decode([answer])[0] for _, answer in harness.pairs["train"]} == {
+        " bad.",
+        " good.",
+    }
+    assert all(
+        harness.decode([prompt])[0].endswith(" It was") for prompt, _ in harness.pairs["train"]
+    )
     (validated,) = (o.value for o in found.outcomes if o.split == "validation")
     assert validated == 1
     assert found.notes.details["completions"] == [" bad.", " good."]
 
 
 def test_a_long_text_is_cut_so_that_the_word_still_fits():
-    bench = Bench()
-    bench.context = 20
-    found = Classification(Toy(), route="text").measure(bench)
-    assert all(len(prompt) == 20 - 4 - 1 - 2 for prompt, _ in bench.pairs["train"])
-    assert all(bench.decode([prompt])[0].endswith("\nLabel:") for prompt, _ in bench.pairs["train"])
+    harness = FakeHarness()
+    harness.context = 20
+    found = Classification(Toy(), route="text").measure(harness)
+    assert all(len(prompt) == 20 - 4 - 1 - 2 for prompt, _ in harness.pairs["train"])
+    assert all(
+        harness.decode([prompt])[0].endswith("\nLabel:") for prompt, _ in harness.pairs["train"]
+    )
     assert found.notes.truncated == 100
 
 
@@ -152,6 +159,8 @@ def test_settings_that_cannot_be(more, message):
 
 def test_words_for_labels_that_are_not_there_or_alike():
     with pytest.raises(InputError, match="words.poss: no such label"):
-        Classification(Toy(), route="text", words={"poss": "good"}).measure(Bench())
+        Classification(Toy(), route="text", words={"poss": "good"}).measure(FakeHarness())
     with pytest.raises(InputError, match="wanted a word of its own for each label, got good, good"):
-        Classification(Toy(), route="text", words={"pos": "good", "neg": "good"}).measure(Bench())
+        Classification(Toy(), route="text", words={"pos": "good", "neg": "good"}).measure(
+            FakeHarness()
+        )

@@ -5,7 +5,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.tasks._words import _rows, cut, spaced
 
 
-class Bench:
+class FakeHarness:
     context = 8
 
     def encode(self, texts):
@@ -33,7 +33,7 @@ def test_rows_hold_whole_words():
 def test_a_long_item_has_several_rows_that_are_joined_again():
     items = [["ab", "cd", "e"], ["fghijklmnop"], ["q"]]
     labels = [np.array([3, 4, 5]), np.array([6]), np.array([7])]
-    found = cut(Bench(), items, labels)
+    found = cut(FakeHarness(), items, labels)
     assert found.owners == [0, 0, 1, 2]
     assert [len(row) for (row,) in found.part.rows] == [5, 2, 6, 1]
     assert [mark.tolist() for mark in found.part.marks] == [[0, 0, 1, 1, 1], [0, 0], [0] * 6, [0]]
@@ -44,4 +44,4 @@ def test_a_long_item_has_several_rows_that_are_joined_again():
 
 def test_a_word_without_tokens_is_refused():
     with pytest.raises(InputError, match="makes no token"):
-        cut(Bench(), [[""]], [np.array([0])])
+        cut(FakeHarness(), [[""]], [np.array([0])])

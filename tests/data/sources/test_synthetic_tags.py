@@ -17,7 +17,7 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.tagging import Tagging
 
 
-def bench(cls, tokenizer, model=None):
+def make_harness(cls, tokenizer, model=None):
     return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)
 
 
@@ -117,9 +117,9 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(t
 
     for side in ("left", "right"):
         task = Tagging(SyntheticTags(side), scheme="words")
-        assert accuracy(task.measure(bench(Perfect, tokenizer))) == 1
+        assert accuracy(task.measure(make_harness(Perfect, tokenizer))) == 1
         # One of four classes, where there is a neighbour: 11 words of 12.
-        control = task.control(bench(Harness, tokenizer))
+        control = task.control(make_harness(Harness, tokenizer))
         assert accuracy(control, "most frequent tag of each word") == pytest.approx(
             11 / 12 / 4, abs=0.03
         )
@@ -144,7 +144,7 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, token
                 test=0.3,
                 adaptation=adaptation,
             )
-            found[attention, side] = accuracy(task.measure(bench(Harness, tokenizer, model)))
+            found[attention, side] = accuracy(task.measure(make_harness(Harness, tokenizer, model)))
     chance = 1 / 5 + 4 / 5 / 4  # the last word's tag is known, of the others one of four
     blind = found.pop(("causal", "right"))
     assert blind < chance + 0.15 < 0.85 < min(found.values()), (blind, found)
