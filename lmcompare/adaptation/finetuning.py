@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lmcompare.core import settings
 from lmcompare.core.errors import LmcompareError
-from lmcompare.training.loop import optimizer_for
+from lmcompare.training.optimizer import adamw, finetuning_schedule
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,10 @@ def fit(
     """
     best, epoch = FinetuningResult(-math.inf, 0, 0), 0
     state: dict[str, Any] = {}
-    optimizer = optimizer_for(module, learning_rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = math.ceil(len(sizes) / adaptation.batch_size) * adaptation.epochs
-    rise = max(1, round(adaptation.warmup_ratio * steps))
+    optimizer = adamw(module, learning_rate, adaptation.weight_decay, (0.9, 0.999))
+    steps = math.ceil(len(sizes) / adaptation.batch) * adaptation.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
+        optimizer, finetuning_schedule(adaptation.warmup, steps)
     )
     rng = np.random.default_rng(seed)
     done = 0

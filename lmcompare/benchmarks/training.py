@@ -29,8 +29,8 @@ from lmcompare.core.example import SpecialTokens
 from lmcompare.execution.machine import ALLOCATOR, default_workers, worker_environment
 from lmcompare.models.network import BatchTensors, build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.batches import TrainingBatches
-from lmcompare.training.loop import train
+from lmcompare.training.batches import TrainingBatches, TrainingData
+from lmcompare.training.loop import TrainingRun, train
 
 RATES: dict[str, dict[str, float]] = {
     "causal": {}, "masked": {"rate": 0.3}, "seq2seq": {"rate": 0.3, "mean_span": 6},
@@ -55,25 +55,27 @@ def special_ids(size: int, sentinels: int = 32) -> SpecialTokens:
 
 
 def train_plainly(
-    kind: str,
-    steps: TrainingBatches,
+    data: TrainingData,
+    training: settings.TrainingSettings,
     network: settings.NetworkSettings,
-    special: SpecialTokens,
     device: str,
 ) -> None:
     """Train with a plain loop."""
-    fresh = build_network(network, steps.objective.role, special, seed=1)
+    # The same class, with the library's own attention.
+    fresh = networks.build(network, data.objective.role, data.special, seed=1)
     config = fresh.transformer.config
     for part in (config, getattr(config, "encoder", config), getattr(config, "decoder", config)):
         part._attn_implementation = "eager"
     model: Any = type(fresh.transformer)(config)
     model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    for step in range(len(steps)):
-        for batch in steps[step]:
+
+    batches = TrainingBatches(data, training)
+    for step in range(len(batches)):
+        for batch in batches[step]:
             tensors = BatchTensors.of(batch, device)
             arguments = {"input_ids": tensors.inputs, "labels": tensors.targets}
-            if kind == "causal":
+            if data.objective.role == "decoder":
                 # The class shifts its labels itself.
                 arguments["labels"] = tensors.inputs
             if tensors.decoder_inputs is not None:
@@ -85,33 +87,28 @@ def train_plainly(
 
 
 def train_ours(
-    kind: str,
-    steps: TrainingBatches,
+    data: TrainingData,
+    training: settings.TrainingSettings,
     network: settings.NetworkSettings,
-    special: SpecialTokens,
     device: str,
 ) -> None:
     """Train with our loop."""
-    fresh = build_network(network, steps.objective.role, special, seed=1)
-    blocks = SimpleNamespace(
-        train=steps.rows, validation=steps.rows[:1], unigram=np.zeros(len(special.word_starts))
-    )
+    fresh = networks.build(network, data.objective.role, data.special, seed=1)
     with tempfile.TemporaryDirectory() as folder:
-        train(
-            fresh, steps.objective, blocks, special, steps.training,
-            shape=network, seed=steps.seed, folder=Path(folder), device=device,
-        )  # fmt: skip
+        run = TrainingRun(Path(folder), device)
+        train(fresh, data, training, shape=network, run=run)
 
 
 def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -> None:
-    """Train by one of the ``LOOPS``; after each turn, write a line and wait for one to be read."""
+    """Train by one of the ``LOOPS``; after each turn, write a line and wait until one can be read."""
     special = special_ids(size["vocabulary"])
     rng = np.random.default_rng(0)
     rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
-    network = settings.NetworkSettings(
-        hidden_size=size["width"], num_layers=size["layers"], num_heads=4
-    )
-    # One turn more than is asked for, so that validation, which only our loop has, never comes.
+    unigram = np.zeros(len(special.word_starts))
+    sequences = SimpleNamespace(train=rows, validation=rows[:1], unigram=unigram)
+    data = TrainingData(sequences, OBJECTIVES[kind](**RATES[kind]), special, seed=1)
+    network = settings.NetworkSettings(width=size["width"], layers=size["layers"], heads=4)
+    # One turn more than is measured, so that validation, which only our loop has, never comes.
     steps = turns_in(size) * TURN + WARM * TURN + TURN
     training = settings.TrainingSettings(
         tokens=steps * size["batch"] * size["length"],
@@ -120,26 +117,20 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
         validation_sequences=1,
         compile=loop == "compiled",
     )
-    done = 0
+    steps_done = 0
 
-    def stop_after_a_turn(*_: Any) -> None:
-        nonlocal done
-        done += 1
-        if done % TURN == 0:
+    def pause_after_a_turn(*_: Any) -> None:
+        nonlocal steps_done
+        steps_done += 1
+        if steps_done % TURN == 0:
             if device != "cpu":
                 torch.accelerator.synchronize()
             print("done", flush=True)
             sys.stdin.readline()
 
-    with register_optimizer_step_post_hook(stop_after_a_turn):
-        learn = train_plainly if loop == "plain" else train_ours
-        learn(
-            kind,
-            TrainingBatches(rows, OBJECTIVES[kind](**RATES[kind]), special, training, 1, False),
-            network,
-            special,
-            device,
-        )
+    with register_optimizer_step_post_hook(pause_after_a_turn):
+        training_loop = train_plainly if loop == "plain" else train_ours
+        training_loop(data, training, network, device)
 
 
 def turns_in(size: Mapping[str, int]) -> int:

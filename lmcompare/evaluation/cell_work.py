@@ -24,8 +24,9 @@ from lmcompare.models.checkpoint_files import cached_folder, fingerprint, is_loc
 from lmcompare.models.network import build_network, reinitialize
 from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
+from lmcompare.training.batches import TrainingData
 from lmcompare.training.budget import peak_memory, reset_peak_memory
-from lmcompare.training.loop import train
+from lmcompare.training.loop import Progress, TrainingRun, train
 
 LIBRARIES = (
     "accelerate",
@@ -109,28 +110,33 @@ def _pretrain(
     )
     model = fresh(experiment, cell, data)
     objective = model.objective
-    trained = train(
-        model.network,
-        objective,
+    training_data = TrainingData(
         data.blocks,
-        data.tokenizer.special,
-        training,
-        shape=network_settings,
-        seed=cell.seed,
-        isolated=experiment.sequence.packing == "isolated",
-        folder=place.folder,
-        device=place.device,
-        trackers=place.trackers,
-        name=f"{experiment.name}-{cell.name}".replace("/", "-"),
-        progress=place.progress,
+        objective,
+        data.vocabulary.special,
+        cell.seed,
+        isolated=experiment.blocks.documents == "isolated",
+    )
+    name = f"{experiment.name}-{cell.name}".replace("/", "-")
+    training_run = TrainingRun(place.folder, place.device, place.trackers, name, place.progress)
+    trained = train(
+        model.network, training_data, training, shape=network_settings, run=training_run
     )
     model.save_pretrained(place.folder / "weights")
-    convergence = Convergence(trained.gate["loss"], trained.gate["unigram"], GATE)
+    last = trained.last_validation
+    margin = last["unigram"] - last["text_loss"]
     costs = {**model.network.parameters_counted(), **trained.costs}
     details = {
         "objective": objective.kind,
         "family": objective.family,
         "exactness": objective.exactness,
+        "gate": {
+            "loss": last["text_loss"],
+            "unigram": last["unigram"],
+            "margin": margin,
+            "wanted": GATE,
+            "passed": margin >= GATE,
+        },
         "target_share": trained.costs["targets"] / trained.costs["corpus_tokens"],
     }
     notes = Notes(role=objective.role, convergence=convergence, details=details)
@@ -140,7 +146,7 @@ def _pretrain(
         "training": asdict(training),
     }
     points = [point for point in trained.curve if point["split"] == "validation"]
-    last, rise = points[-1], points[-1]["loss"] - min(point["loss"] for point in points)
+    rise = last["loss"] - min(point["loss"] for point in points)
     values = {
         "loss": last["loss"],
         "text_loss": last["text_loss"],

@@ -164,10 +164,11 @@ def _device_problem(device: str) -> str:
 def _barrier(device: str | None) -> Callable[[], None]:
     from accelerate import PartialState  # torch: only under torchrun
 
-    from lmcompare.training.loop import on_cpu
+    from lmcompare.training.loop import runs_on_cpu
 
-    wait: Callable[[], None] = PartialState(cpu=on_cpu(device)).wait_for_everyone
-    return wait
+    state = PartialState(cpu=runs_on_cpu(device))
+    meet: Callable[[], None] = state.wait_for_everyone
+    return meet
 
 
 def _run_in_process(

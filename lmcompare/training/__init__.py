@@ -1,1 +1,1 @@
-"""Batches, the training loop, optimiser and schedule, checkpointing, FLOP counting."""
+"""The training loop: batches, optimizer and schedule, checkpoints, costs."""

@@ -1,154 +1,161 @@
-"""What training reads at each step, and what validation asks: blocks in order, corrupted by seeded generators."""
+"""Batches of pretraining and validation: packed sequences, made into examples by seeded generators."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from lmcompare.core import settings
-from lmcompare.core.example import IGNORE, Batch, Ids, SpecialTokens, collate
+from lmcompare.core.example import IGNORE, Batch, Example, Ids, SpecialTokens, collate
 from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import Network, evaluation_mode
 from lmcompare.objectives import Objective, sequence_example
 
-ORDER, CORRUPT, FROZEN = 1, 2, 3
-"""Which generator: one orders the blocks (the same for every objective), one corrupts them, one for evaluation."""
+ORDER, CORRUPTION, VALIDATION = 1, 2, 3
+"""First number of a generator's seed: for the order of sequences (equal for all objectives), for their
+corruption in training, and in validation."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Packed sequences and the objective that makes training examples of them."""
+
+    sequences: Any
+    """``PackedSequences``, of which ``train``, ``validation`` and ``unigram`` are read"""
+    objective: Objective
+    special: SpecialTokens
+    seed: int
+    """of the order of the sequences and of their corruption"""
+    isolated: bool = False
+    """whether no document of a sequence attends to another"""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+        return len(self.special.word_starts)
+
+    def example(self, row: Any, rng: np.random.Generator, progress: float = 1.0) -> Example:
+        """Return the training example of one packed sequence at a share ``progress`` of training."""
+        tokens = np.asarray(row["tokens"], dtype=np.int64)
+        return learn_block(
+            self.objective, tokens, self.special, rng, isolated=self.isolated, progress=progress
+        )
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Return the examples as one padded batch."""
+        return collate(examples, self.special.pad)
 
 
 def first_rows(rows: Any, tokens: int | None) -> Any:
-    """Return the first blocks that hold so many tokens, one at least; all of them if None, or if there are no more."""
-    count = None if tokens is None else max(1, tokens // len(rows[0]["tokens"]))
-    return rows if count is None or count >= len(rows) else rows.select(range(count))
+    """Return the first rows that hold ``tokens`` tokens, one at least; None: all of them."""
+    count = len(rows) if tokens is None else max(1, tokens // len(rows[0]["tokens"]))
+    return rows if count >= len(rows) else rows.select(range(count))
 
 
 @dataclass(frozen=True)
 class TrainingBatches(Dataset[list[Batch]]):
-    """The batches of each step for one process: a function of seed and step alone, so that a run resumes anywhere.
+    """The micro-batches of each step for one process.
 
-    Attributes:
-        rows: (blocks, length) tokens, memory-mapped.
-        objective: what a block asks.
-        special: of the vocabulary.
-        training: batch and accumulation.
-        seed: orders and corrupts.
-        isolated: whether documents see one another.
-        process: number of this process.
-        processes: how many there are; together they read the blocks that one would read.
+    They are a function of seed and step alone, so that a run resumes anywhere. All processes together
+    read the sequences that one would read.
     """
 
-    rows: Any
-    objective: Objective
-    special: SpecialTokens
+    data: TrainingData
     training: settings.TrainingSettings
-    seed: int
-    isolated: bool
     process: int = 0
     processes: int = 1
-    _orders: dict[int, Ids] = field(default_factory=dict)
+
+    @cached_property
+    def rows(self) -> Any:
+        """The sequences that are read, ``unique_tokens`` at most."""
+        return first_rows(self.data.sequences.train, self.training.unique_tokens)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Corpus tokens of a step, over all processes."""
+        return self.training.batch * len(self.rows[0]["tokens"])
 
     def __len__(self) -> int:
-        return max(
-            1, self.training.tokens // (self.training.batch_size * len(self.rows[0]["tokens"]))
-        )
+        return max(1, self.training.tokens // self.tokens_per_step)
 
     def __getitem__(self, step: int) -> list[Batch]:
-        """Return the micro-batches of ``step`` that this process reads."""
-        first = step * self.training.batch_size
-        places = range(first + self.process, first + self.training.batch_size, self.processes)
-        examples, progress = [], step / len(self)
-        for place in places:
-            epoch, index = divmod(place, len(self.rows))
-            block = int(self._order(epoch)[index])
-            rng = np.random.default_rng([CORRUPT, self.seed, epoch, block])
-            tokens = np.asarray(self.rows[block]["tokens"], dtype=np.int64)
-            examples.append(
-                sequence_example(
-                    self.objective,
-                    tokens,
-                    self.special,
-                    rng,
-                    isolated=self.isolated,
-                    progress=progress,
-                )
-            )
-        cuts = np.array_split(
-            np.arange(len(examples)), min(self.training.gradient_accumulation_steps, len(examples))
-        )
-        return [collate([examples[i] for i in cut], self.special.pad) for cut in cuts]
+        # Every process takes each ``processes``-th sequence of the step.
+        first = step * self.training.batch
+        examples = []
+        for position in range(first + self.process, first + self.training.batch, self.processes):
+            epoch, place = divmod(position, len(self.rows))
+            index = int(_shuffled(len(self.rows), self.data.seed, epoch)[place])
+            rng = np.random.default_rng([CORRUPTION, self.data.seed, epoch, index])
+            examples.append(self.data.example(self.rows[index], rng, step / len(self)))
 
-    def _order(self, epoch: int) -> Ids:
-        if epoch not in self._orders:
-            self._orders.clear()
-            self._orders[epoch] = np.random.default_rng([ORDER, self.seed, epoch]).permutation(
-                len(self.rows)
-            )
-        return self._orders[epoch]
+        # Gradient accumulation: the step's examples in parts of almost equal size.
+        parts = min(self.training.accumulation, len(examples))
+        cuts = np.array_split(np.arange(len(examples)), parts)
+        return [self.data.collate([examples[i] for i in cut]) for cut in cuts]
+
+
+@lru_cache(maxsize=4)
+def _shuffled(count: int, seed: int, epoch: int) -> Ids:
+    return np.random.default_rng([ORDER, seed, epoch]).permutation(count)
+
+
+def weighted_losses(model: Any, batch: Batch, device: torch.device) -> Tensor:
+    """Return weight x -log p (nats) of each target of a batch by a network. Shape (targets,)."""
+    losses: Tensor = model(BatchTensors.of(batch, device))
+    return losses * torch.from_numpy(batch.target_weights).to(losses)
 
 
 @dataclass(frozen=True)
 class ValidationBatches:
-    """Validation blocks with frozen corruption: every point of the curve, every seed and every run asks the same.
+    """Validation sequences with frozen corruption, the same at every point of the curve and in every run.
 
-    A schedule asks as its last stage does, from the first point on: its curve is of one question.
-
-    Attributes:
-        batches: what is asked.
-        unigram: (vocabulary,) log-probabilities in nats.
-        special: of the vocabulary.
+    A schedule of objectives is validated by its last stage from the first point on, so that its curve is
+    of one question.
     """
 
+    data: TrainingData
     batches: list[Batch]
-    unigram: NDArray[np.float64]
-    special: SpecialTokens
 
     @classmethod
-    def of(
-        cls,
-        rows: Any,
-        objective: Objective,
-        special: SpecialTokens,
-        unigram: NDArray[np.float64],
-        *,
-        blocks: int,
-        batch: int,
-        isolated: bool,
-    ) -> "ValidationBatches":
-        """Ask ``objective`` about the first ``blocks`` rows."""
-        examples = []
-        for i in range(min(blocks, len(rows))):
-            tokens = np.asarray(rows[i]["tokens"], dtype=np.int64)
-            examples.append(
-                sequence_example(
-                    objective,
-                    tokens,
-                    special,
-                    np.random.default_rng([FROZEN, i]),
-                    isolated=isolated,
-                )
-            )
-        groups = [examples[i : i + batch] for i in range(0, len(examples), batch)]
-        return cls([collate(group, special.pad) for group in groups], unigram, special)
+    def of(cls, data: TrainingData, training: settings.TrainingSettings) -> "ValidationBatches":
+        """Take the first ``validation_blocks`` sequences of the validation split."""
+        rows = data.sequences.validation
+        examples = [
+            data.example(rows[i], np.random.default_rng([VALIDATION, i]))
+            for i in range(min(training.validation_blocks, len(rows)))
+        ]
+        size = training.batch
+        groups = [examples[i : i + size] for i in range(0, len(examples), size)]
+        return cls(data, [data.collate(group) for group in groups])
 
-    def measure(self, network: Network) -> dict[str, float]:
-        """Return, in nats per target: 'loss' over all targets, 'text_loss' and 'unigram' over those that are text.
+    def evaluate(self, network: Network) -> dict[str, float]:
+        """Return three means in nats per target, with the weights that the objective gives its targets.
 
-        Each is a mean with the weights that the objective gives its targets.
+        'loss' is over all targets; 'text_loss' and 'unigram', the loss of unigram frequencies, over those
+        that are ordinary tokens.
         """
-        total, text, unigram, targets, texts = 0.0, 0.0, 0.0, 0.0, 0.0
-        with evaluation_mode(network):
+        unigram = self.data.sequences.unigram
+        loss_sum, text_sum, unigram_sum, weight_sum, text_weight = 0.0, 0.0, 0.0, 0.0, 0.0
+        with evaluating(network):
             for batch in self.batches:
-                losses = network(BatchTensors.of(batch, network.device)).double().cpu().numpy()
-                wanted = batch.targets[batch.targets != IGNORE]
-                ordinary = ~self.special.is_special(wanted)
+                # All of shape (targets,), in row-major order of where they stand.
                 weights = batch.target_weights
+                targets = batch.targets[batch.targets != IGNORE]
+                is_text = ~self.data.special.is_special(targets)
+                losses = network(BatchTensors.of(batch, network.device)).double().cpu().numpy()
                 losses *= weights
-                total, targets = total + losses.sum(), targets + weights.sum()
-                text, texts = text + losses[ordinary].sum(), texts + weights[ordinary].sum()
-                unigram -= (self.unigram[wanted[ordinary]] * weights[ordinary]).sum()
+
+                loss_sum, weight_sum = loss_sum + losses.sum(), weight_sum + weights.sum()
+                text_sum += losses[is_text].sum()
+                text_weight += weights[is_text].sum()
+                unigram_sum -= (unigram[targets[is_text]] * weights[is_text]).sum()
         return {
-            "loss": float(total / targets),
-            "text_loss": float(text / (texts or 1)),
-            "unigram": float(unigram / (texts or 1)),
+            "loss": float(loss_sum / weight_sum),
+            "text_loss": float(text_sum / (text_weight or 1)),
+            "unigram": float(unigram_sum / (text_weight or 1)),
         }

@@ -1,4 +1,4 @@
-"""What a run costs, in every cost."""
+"""What training costs: floating-point operations, tokens, targets, time and memory."""
 
 import resource
 from dataclasses import asdict, dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from lmcompare.core import settings
@@ -18,23 +19,24 @@ def forward_flops(
     role: Role,
     inputs: NDArray[np.int64],
     decoder_inputs: NDArray[np.int64],
-    vocabulary: int,
+    vocab_size: int,
     targets: int,
 ) -> float:
-    """Count the floating-point operations of one forward pass, a multiply-add as two (Kaplan et al. 2020, section 2.1).
+    """Count the floating-point operations of one forward pass (Kaplan et al. 2020, section 2.1).
 
-    Only matrix products count. Attention is counted over all pairs of a row, seen or not, as the kernels compute it.
+    A multiply-add counts as two, and only matrix products count. Attention is counted over all pairs of a
+    row, masked or not, as the kernels compute it.
 
     Args:
         network: the sizes.
-        role: of the block.
-        inputs: (B,) inputs of each row.
-        decoder_inputs: (B,) inputs of the decoder of each row; empty if there is none.
-        vocabulary: number of ids.
+        role: of the network.
+        inputs: (B,) the number of inputs of each row.
+        decoder_inputs: (B,) the number of inputs of the decoder of each row; empty if there is none.
+        vocab_size: number of ids.
         targets: positions at which logits are computed.
 
-    >>> tiny = settings.NetworkSettings(hidden_size=8, num_layers=1, num_heads=2, ffn_multiplier=2.0)
-    >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocabulary=10, targets=3)
+    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocab_size=10, targets=3)
     6112.0
     """
     d, inner, layers = (
@@ -43,33 +45,36 @@ def forward_flops(
         network.num_layers,
     )
     n, m = inputs.astype(float), decoder_inputs.astype(float)
-    block = 2 * (4 * d * d + 3 * d * inner)
-    total = layers * (block * n.sum() + 4 * d * (n**2).sum())
+
+    # Each position: four projections of attention, three matrices of the gated feed-forward.
+    per_position = 2 * (4 * d * d + 3 * d * inner)
+    # Each pair of positions: a score and a weighted sum.
+    total = layers * (per_position * n.sum() + 4 * d * (n**2).sum())
     if role == "encoder-decoder" and len(m):
-        total += layers * (block * m.sum() + 4 * d * (m**2).sum())
+        total += layers * (per_position * m.sum() + 4 * d * (m**2).sum())
+        # Cross-attention: two projections on each side, then all pairs.
         total += layers * (4 * d * d * (n.sum() + m.sum()) + 4 * d * (n * m).sum())
-    return float(total + 2 * d * vocabulary * targets)
+    return float(total + 2 * d * vocab_size * targets)
 
 
 def batch_flops(
-    network: settings.NetworkSettings, role: Role, batch: Batch, vocabulary: int
+    network: settings.NetworkSettings, role: Role, batch: Batch, vocab_size: int
 ) -> float:
-    """Count the operations of one forward pass over a batch, padding left out; training costs three times as much."""
+    """Count the operations of one forward pass over a batch without its padding; training costs three times as much."""
     decoder = np.array([]) if batch.decoder_inputs is None else decoder_lengths(batch)
-    return forward_flops(
-        network, role, batch.attention_mask.sum(1), decoder, vocabulary, batch.num_targets
-    )
+    return forward_flops(network, role, batch.read.sum(1), decoder, vocab_size, batch.count)
 
 
 def decoder_lengths(batch: Batch) -> NDArray[np.int64]:
-    """Return the number of decoder inputs of each row, padding left out: up to its last target. Shape (B,)."""
-    asked = batch.targets != IGNORE
-    return np.where(asked.any(1), asked.shape[1] - asked[:, ::-1].argmax(1), 0)
+    """Return the number of decoder inputs of each row without padding: up to its last target. Shape (B,)."""
+    has_target = batch.targets != IGNORE
+    last = has_target.shape[1] - has_target[:, ::-1].argmax(1)
+    return np.where(has_target.any(1), last, 0)
 
 
 @dataclass
 class BudgetMeter:
-    """Counts what training spends; saved with a checkpoint, so that a resumed run counts on."""
+    """Counts what training costs; saved with a checkpoint, so that a resumed run counts on."""
 
     corpus_tokens: int = 0
     positions: int = 0
@@ -79,21 +84,32 @@ class BudgetMeter:
     steps: int = 0
 
     def add(
-        self, network: settings.NetworkSettings, role: Role, batch: Batch, vocabulary: int
+        self, network: settings.NetworkSettings, role: Role, batch: Batch, vocab_size: int
     ) -> None:
         """Count one batch of training."""
         decoder = 0 if batch.decoder_inputs is None else int(decoder_lengths(batch).sum())
-        self.positions += int(batch.attention_mask.sum()) + decoder
-        self.targets += batch.num_targets
-        self.training_flops += 3 * batch_flops(network, role, batch, vocabulary)
+        self.positions += int(batch.read.sum()) + decoder
+        self.targets += batch.count
+        self.training_flops += 3 * batch_flops(network, role, batch, vocab_size)
 
-    def costs(self) -> dict[str, float]:
-        """Return the counts by name."""
-        return {name: float(value) for name, value in asdict(self).items()}
+    def costs(self, accelerator: Accelerator, available_tokens: int) -> dict[str, float]:
+        """Return all costs of a run over all processes, of a corpus with so many tokens."""
+        counts = {name: float(value) for name, value in asdict(self).items()}
+        # Each process counts its own batches; steps and corpus tokens are counted for all.
+        own = ("positions", "targets", "training_flops")
+        summed = torch.tensor([counts[name] for name in own], dtype=torch.float64)
+        summed = accelerator.reduce(summed.to(accelerator.device), "sum")
+        counts |= dict(zip(own, map(float, summed), strict=True))
+        return counts | {
+            "unique_tokens": min(counts["corpus_tokens"], available_tokens),
+            "epochs": counts["corpus_tokens"] / available_tokens,
+            "tokens_per_second": counts["corpus_tokens"] / counts["seconds"],
+            "peak_memory_bytes": peak_memory(),
+        }
 
 
 def reset_peak_memory() -> None:
-    """Start a new measurement of the peak memory of this process (Linux; elsewhere the peak is since its start)."""
+    """Start a new measurement of peak memory (on Linux; elsewhere it is that since the process started)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         return
@@ -104,7 +120,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> float:
-    """Return the peak memory in bytes: of the GPU if there is one, else resident memory of this process."""
+    """Return the peak memory in bytes: of the GPU if there is one, else resident memory of the process."""
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated())
     try:

@@ -1,4 +1,4 @@
-"""How training is stopped and its state is kept: at one step, by all of its processes."""
+"""Checkpoints of a run, and its interruption: at one step, by all of its processes."""
 
 import json
 import shutil
@@ -13,33 +13,42 @@ import torch
 from accelerate import Accelerator
 
 
-def agreed(accelerator: Accelerator, said: bool) -> bool:
-    """Return whether any process says so: a checkpoint is written by all of them, at one step, or hangs."""
+def any_process(accelerator: Accelerator, flag: bool) -> bool:
+    """Return whether the flag of any process is set: unless all save a checkpoint at one step, they hang."""
     if accelerator.num_processes == 1:
-        return said
-    return bool(accelerator.reduce(torch.tensor(float(said), device=accelerator.device), "sum") > 0)
+        return flag
+    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum") > 0)
 
 
-def save_checkpoint(accelerator: Accelerator, folder: Path, meter: dict[str, Any]) -> None:
-    """Write a checkpoint beside the last one, then put it in its place: a crash leaves one of the two."""
-    fresh = folder.with_name(folder.name + ".new")
-    accelerator.save_state(str(fresh), safe_serialization=False)
+def save_checkpoint(accelerator: Accelerator, folder: Path, progress: dict[str, Any]) -> None:
+    """Write a checkpoint beside the last one, then replace it: a crash leaves one of the two."""
+    new = folder.with_name(folder.name + ".new")
+    accelerator.save_state(str(new), safe_serialization=False)
     if accelerator.is_main_process:
-        (fresh / "meter.json").write_text(json.dumps(meter))
+        (new / "meter.json").write_text(json.dumps(progress))
         shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        new.rename(folder)
     accelerator.wait_for_everyone()
+
+
+def load_checkpoint(accelerator: Accelerator, folder: Path) -> dict[str, Any] | None:
+    """Restore weights, optimizer and generators; return what ``save_checkpoint`` was given, if it was called."""
+    if not (folder / "meter.json").is_file():
+        return None
+    accelerator.load_state(str(folder))
+    progress: dict[str, Any] = json.loads((folder / "meter.json").read_text())
+    return progress
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into a flag that the loop looks at between steps, so that no step is torn."""
-    flag = threading.Event()
+    """Turn Ctrl-C into a flag that the loop reads between steps, so that no step is torn."""
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield flag
+        yield interrupted
         return
-    before = signal.signal(signal.SIGINT, lambda *_: flag.set())
+    previous = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     try:
-        yield flag
+        yield interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

@@ -1,325 +1,329 @@
-"""The one training loop, on accelerate: it knows neither the objective nor the device it serves."""
+"""The training loop, on accelerate: one for every objective and every device."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lmcompare.core import settings
 from lmcompare.core.cells import Progress
 from lmcompare.core.errors import InputError, LmcompareError
-from lmcompare.core.example import SpecialTokens
-from lmcompare.models.batch_tensors import BatchTensors
+from lmcompare.core.example import Batch
 from lmcompare.models.network import Network, compiled
-from lmcompare.objectives import Objective
-from lmcompare.training.batches import TrainingBatches, ValidationBatches, first_rows
-from lmcompare.training.budget import BudgetMeter, peak_memory, reset_peak_memory
-from lmcompare.training.checkpointing import agreed, interruptible, save_checkpoint
+from lmcompare.training.batches import (
+    TrainingBatches,
+    TrainingData,
+    ValidationBatches,
+    weighted_losses,
+)
+from lmcompare.training.budget import BudgetMeter, reset_peak_memory
+from lmcompare.training.checkpointing import (
+    any_process,
+    interruptible,
+    load_checkpoint,
+    save_checkpoint,
+)
+from lmcompare.training.optimizer import adamw, pretraining_schedule
+
+Progress = Callable[[dict[str, Any]], None]
+"""Called with {"done", "total", "stage"} and, while training, "loss" and "tokens_per_second"."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a run takes place and who watches it."""
+
+    folder: Path
+    """where checkpoints are kept; one that lies there is resumed"""
+    device: str | None = None
+    """'cpu', 'cuda', or None for the best there is"""
+    trackers: Sequence[str] = ()
+    """names that accelerate knows ('tensorboard')"""
+    name: str = "lmcompare"
+    """of the run, for the trackers"""
+    progress: Progress = lambda event: None
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training did.
-
-    Attributes:
-        costs: see ``budget.Meter``; and seconds, tokens a second, peak memory, epochs.
-        curve: points of the learning curve, losses in nats per target.
-        gate: the last validation loss on text targets beside the unigram loss on the same positions, in nats.
-    """
+    """What training cost and what came of it."""
 
     costs: dict[str, float]
+    """see ``BudgetMeter``; and tokens a second, peak memory, epochs"""
     curve: list[dict[str, Any]]
-    gate: dict[str, float]
+    """points of the learning curve, losses in nats per target"""
+
+    @property
+    def last_validation(self) -> dict[str, Any]:
+        """The last validation point of the curve: 'loss', 'text_loss' and 'unigram', in nats per target."""
+        points: list[dict[str, Any]] = [p for p in self.curve if p["split"] == "validation"]
+        return points[-1]
 
 
-def optimizer_for(
-    network: torch.nn.Module, learning_rate: float, weight_decay: float, betas: tuple[float, float]
-) -> Any:
-    """Return fused AdamW (Loshchilov & Hutter 2019) that decays matrices only."""
-    weights = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in weights if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in weights if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
+@dataclass
+class TrainingState:
+    """What the steps of a run change, and the settings that they read."""
+
+    accelerator: Accelerator
+    network: Network
+    model: Any
+    """the network as accelerate wraps it for several processes"""
+    optimizer: Any
+    scheduler: Any
+    training: settings.TrainingSettings
+    run: TrainingRun
+    meter: BudgetMeter = field(default_factory=BudgetMeter)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    clock: float = 0.0
+    """``time.perf_counter`` up to which ``meter`` has counted"""
+    shown_at: float = 0.0
+    """the same, of the last event of ``run.progress``"""
+    saved_at: float = 0.0
+    """the same, of the last checkpoint"""
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the run's checkpoint."""
+        return self.run.folder / "checkpoint"
 
 
-def schedule(training: settings.TrainingSettings, steps: int) -> Callable[[int], float]:
-    """Return the factor of the learning rate at each step: up in ``warmup``, then down to a tenth.
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss of a step: a sum over targets, in nats, and the sum of their weights."""
 
-    >>> factor = schedule(settings.TrainingSettings(warmup_ratio=0.5, lr_scheduler="linear"), steps=4)
-    >>> [round(factor(step), 2) for step in range(4)]
-    [0.5, 1.0, 1.0, 0.55]
-    """
-    rise = round(training.warmup_ratio * steps)
-
-    def factor(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        done = (step - rise) / max(1, steps - rise)
-        if training.lr_scheduler == "constant":
-            return 1.0
-        fall = (
-            done
-            if training.lr_scheduler == "linear"
-            else (1 - math.cos(math.pi * min(done, 1.0))) / 2
-        )
-        return 1 - 0.9 * fall
-
-    return factor
-
-
-def on_cpu(device: str | None) -> bool:
-    """Return whether the work is done on the CPU: it is asked for, or there is nothing else.
-
-    accelerate must be told either: without an accelerator and without being told, its processes do not see each other.
-    """
-    return device == "cpu" or not torch.accelerator.is_available()
-
-
-def accelerator_for(
-    training: settings.TrainingSettings, device: str | None, trackers: Sequence[str], folder: Path
-) -> Accelerator:
-    """Return the Accelerator for ``device`` (None: the best there is), in bf16 where the device gains from it."""
-    cpu = on_cpu(device)
-    precision = training.precision
-    if precision == "auto":
-        precision = (
-            "bf16"
-            if not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-            else "no"
-        )
-    return Accelerator(
-        cpu=cpu,
-        mixed_precision=precision,
-        log_with=list(trackers) or None,
-        project_dir=str(folder),
-        step_scheduler_with_optimizer=False,
-    )
+    nats: Tensor
+    """() of this process alone"""
+    weight: float
+    """of all processes"""
 
 
 def train(
     network: Network,
-    objective: Objective,
-    blocks: Any,
-    special: SpecialTokens,
+    data: TrainingData,
     training: settings.TrainingSettings,
     *,
     shape: settings.NetworkSettings,
-    seed: int,
-    isolated: bool = False,
-    folder: Path,
-    device: str | None = None,
-    trackers: Sequence[str] = (),
-    name: str = "lmcompare",
-    progress: Progress = lambda event: None,
+    run: TrainingRun,
 ) -> TrainingResult:
-    """Train ``network`` in place.
+    """Train ``network`` in place; ``shape`` has its sizes, for counting FLOPs.
 
-    The loss of a step is the sum over its targets, times their weights, divided by the sum of the weights (by the
-    number of targets, if each counts 1), over all micro-batches and processes: cutting a step into more of them
-    changes nothing, which transformers' Trainer does not promise.
-
-    Args:
-        network: what is trained.
-        objective: what a block asks.
-        blocks: has ``train`` and ``validation`` (rows of tokens) and ``unigram``.
-        special: of the vocabulary.
-        training: the settings.
-        shape: the sizes of the network, for counting FLOPs.
-        seed: orders and corrupts the blocks.
-        isolated: whether documents of a block are kept from seeing one another.
-        folder: where checkpoints are kept; one that lies there is resumed.
-        device: 'cpu', 'cuda', or None for the best there is.
-        trackers: names that accelerate knows ('tensorboard').
-        name: of the run, for the trackers.
-        progress: is told {"done", "total", "stage", "loss", "tokens_per_second"}.
+    The loss of a step is the weighted mean over all its targets, of all micro-batches and processes:
+    cutting a step into more of them changes nothing, which transformers' Trainer does not promise.
 
     Raises:
-        InputError: fewer blocks in a step than processes, or torch cannot compile here and is asked to.
+        InputError: fewer sequences in a step than processes, or ``compile`` where torch cannot compile.
         LmcompareError: the loss is not finite.
         KeyboardInterrupt: after a checkpoint was saved.
     """
-    accelerator = accelerator_for(training, device, trackers, folder)
-    if training.batch_size < accelerator.num_processes:
-        raise InputError(
-            f"training.batch_size: wanted at least one block for each of {accelerator.num_processes} processes, "
-            f"got {training.batch_size}"
-        )
-    rows = first_rows(blocks.train, training.unique_tokens)
-    steps = TrainingBatches(
-        rows,
-        objective,
-        special,
-        training,
-        seed,
-        isolated,
-        accelerator.process_index,
-        accelerator.num_processes,
-    )
-    validation = ValidationBatches.of(
-        blocks.validation,
-        objective,
-        special,
-        blocks.unigram,
-        blocks=training.validation_sequences,
-        batch=training.batch_size,
-        isolated=isolated,
-    )
+    # Setup: batches, frozen validation, optimizer; a checkpoint in the folder is resumed.
+    accelerator = build_accelerator(training, run)
+    batches = TrainingBatches(data, training, accelerator.process_index, accelerator.num_processes)
+    validation = ValidationBatches.of(data, training)
     reset_peak_memory()
-    network.train()
-    optimizer = optimizer_for(
-        network, training.learning_rate, training.weight_decay, training.adam_betas
-    )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(training, len(steps)))
-    model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
-    if trackers:
-        accelerator.init_trackers(
-            name,
-            config={k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)},
-        )
-    meter, curve = BudgetMeter(), []
-    checkpoint = folder / "checkpoint"
-    if (checkpoint / "meter.json").is_file():
-        accelerator.load_state(str(checkpoint))
-        saved = json.loads((checkpoint / "meter.json").read_text())
-        meter, curve = BudgetMeter(**saved["meter"]), saved["curve"]
-    length = len(steps.rows[0]["tokens"])
-    points = {
-        round((i + 1) * len(steps) / training.evaluations) for i in range(training.evaluations)
-    } | {len(steps)}
+    state = prepare(accelerator, network, training, run, len(batches))
+    meter = state.meter
+    total_tokens = len(batches) * batches.tokens_per_step
+    parts = range(1, training.evaluations + 1)
+    evaluation_steps = {round(i * len(batches) / training.evaluations) for i in parts}
+    evaluation_steps.add(len(batches))
     loader = DataLoader(
-        steps,
+        batches,
         batch_size=None,
-        sampler=range(meter.steps, len(steps)),
+        sampler=range(meter.steps, len(batches)),
         num_workers=0 if accelerator.device.type == "cpu" else 4,
     )
-    clock, saved_at = time.perf_counter(), time.monotonic()
-    shown = 0.0
-    total_tokens = len(steps) * training.batch_size * length
     if training.compile:
-        progress({"done": meter.corpus_tokens, "total": total_tokens, "stage": "compiling"})
+        run.progress({"done": meter.corpus_tokens, "total": total_tokens, "stage": "compiling"})
+
     with interruptible() as interrupted, compiled(network) if training.compile else nullcontext():
-        for batches in loader:
-            exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
-            weight = torch.tensor(
-                sum(batch.total_weight for batch in batches), dtype=exact, device=accelerator.device
-            )
-            total = float(accelerator.reduce(weight, "sum"))
-            summed = torch.zeros((), device=accelerator.device)
-            for i, batch in enumerate(batches):
-                last = i == len(batches) - 1
-                with nullcontext() if last else accelerator.no_sync(model):
-                    with accelerator.autocast():
-                        losses = model(BatchTensors.of(batch, accelerator.device))
-                    losses = losses * torch.from_numpy(batch.target_weights).to(losses)
-                    # DDP averages gradients over processes: undo that, for one global mean over targets.
-                    loss = losses.sum() * (accelerator.num_processes / (total or 1))
-                    accelerator.backward(loss)
-                    summed += losses.detach().sum()
-                meter.add(shape, network.role, batch, len(special.word_starts))
-            accelerator.clip_grad_norm_(model.parameters(), training.max_grad_norm)
-            optimizer.step()
-            scheduler.step()
-            optimizer.zero_grad(set_to_none=True)
+        state.clock = state.saved_at = time.perf_counter()
+        for micro_batches in loader:
+            # Step: the gradient of all micro-batches, then one update of the weights.
+            loss = train_step(state, micro_batches)
+
+            # Costs: time counts from the end of the last step, evaluation or checkpoint.
+            for batch in micro_batches:
+                meter.add(shape, network.role, batch, data.vocab_size)
             meter.steps += 1
-            meter.corpus_tokens += training.batch_size * length
+            meter.corpus_tokens += batches.tokens_per_step
             now = time.perf_counter()
-            meter.seconds, clock = meter.seconds + now - clock, now
-            due, several = now - shown > 0.5 or meter.steps in points, accelerator.num_processes > 1
-            # What all processes sum, all must ask for: their clocks differ.
-            if due or several or accelerator.device.type == "cpu":
-                value = mean_loss(accelerator, summed, total, meter.steps, training)
-                accelerator.log(
-                    {"loss": value, "learning_rate": scheduler.get_last_lr()[0]}, step=meter.steps
-                )
-            if due:
-                shown = now
-                progress(
-                    {
-                        "done": meter.corpus_tokens,
-                        "total": total_tokens,
-                        "stage": "training",
-                        "loss": value,
-                        "tokens_per_second": meter.corpus_tokens / meter.seconds,
-                    }
-                )
-            if meter.steps in points:
-                curve.append(_point(meter, accelerator, "train", {"loss": value}))
-                curve.append(_point(meter, accelerator, "validation", validation.measure(network)))
-                accelerator.log({"validation_loss": curve[-1]["loss"]}, step=meter.steps)
-                clock = time.perf_counter()
-            late = time.monotonic() - saved_at > 60 * training.checkpoint_minutes
-            asked_to_stop = agreed(accelerator, interrupted.is_set())
-            if asked_to_stop or agreed(accelerator, late):
-                mean_loss(
-                    accelerator, summed, total, meter.steps, training
-                )  # what is saved was trained soundly
-                save_checkpoint(accelerator, checkpoint, {"meter": asdict(meter), "curve": curve})
-                saved_at, clock = time.monotonic(), time.perf_counter()
-                if asked_to_stop:
-                    raise KeyboardInterrupt
-    if trackers:
+            meter.seconds, state.clock = meter.seconds + now - state.clock, now
+
+            # Logging, to the trackers and to whoever watches the run.
+            evaluate_now = meter.steps in evaluation_steps
+            train_loss = log_step(state, loss, total_tokens, show=evaluate_now)
+
+            # Evaluation: two points of the learning curve.
+            if evaluate_now:
+                evaluate(state, validation, train_loss)
+
+            # Checkpointing: now and then, and before the run is interrupted.
+            stop = any_process(accelerator, interrupted.is_set())
+            minutes = (time.perf_counter() - state.saved_at) / 60
+            if stop or any_process(accelerator, minutes > training.checkpoint_minutes):
+                save(state, loss)
+            if stop:
+                raise KeyboardInterrupt
+    if run.trackers:
         accelerator.end_training()
-    last_point = [point for point in curve if point["split"] == "validation"][-1]
-    gate = {"loss": last_point["text_loss"], "unigram": last_point["unigram"]}
-    return TrainingResult(_currencies(meter, accelerator, len(steps.rows) * length), curve, gate)
+    available_tokens = len(batches.rows) * len(batches.rows[0]["tokens"])
+    return TrainingResult(meter.costs(accelerator, available_tokens), state.curve)
 
 
-def mean_loss(
+def runs_on_cpu(device: str | None) -> bool:
+    """Return whether the CPU does the work: it was chosen, or there is nothing else.
+
+    accelerate must be told of both: without an accelerator, its processes would not find each other.
+    """
+    return device == "cpu" or not torch.accelerator.is_available()
+
+
+def build_accelerator(training: settings.TrainingSettings, run: TrainingRun) -> Accelerator:
+    """Return the Accelerator of a run, in bf16 where ``precision`` is 'auto' and the device gains from it.
+
+    Raises:
+        InputError: fewer sequences in a step than processes.
+    """
+    cpu = runs_on_cpu(run.device)
+    precision: str = training.precision
+    if precision == "auto":
+        bf16 = not cpu and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        precision = "bf16" if bf16 else "no"
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision=precision,
+        log_with=list(run.trackers) or None,
+        project_dir=str(run.folder),
+        step_scheduler_with_optimizer=False,
+    )
+    if training.batch < accelerator.num_processes:
+        raise InputError(
+            "training.batch: wanted at least one sequence for each of "
+            f"{accelerator.num_processes} processes, got {training.batch}"
+        )
+    return accelerator
+
+
+def prepare(
     accelerator: Accelerator,
-    summed: torch.Tensor,
-    total: float,
-    step: int,
+    network: Network,
     training: settings.TrainingSettings,
-) -> float:
+    run: TrainingRun,
+    steps: int,
+) -> TrainingState:
+    """Return the state at the start of a run of so many steps, or at its checkpoint; start the trackers."""
+    network.train()
+    optimizer = adamw(network, training.learning_rate, training.weight_decay, training.betas)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, pretraining_schedule(training, steps))
+    model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
+    if run.trackers:
+        config = {k: v for k, v in asdict(training).items() if isinstance(v, int | float | str)}
+        accelerator.init_trackers(run.name, config=config)
+    state = TrainingState(accelerator, network, model, optimizer, scheduler, training, run)
+    if saved := load_checkpoint(accelerator, state.checkpoint):
+        state.meter, state.curve = BudgetMeter(**saved["meter"]), saved["curve"]
+    return state
+
+
+def train_step(state: TrainingState, micro_batches: Sequence[Batch]) -> StepLoss:
+    """Accumulate the gradient of the mean loss over all targets of the step; then update the weights."""
+    accelerator = state.accelerator
+    # The denominator comes before the first backward pass: the weight of all targets of all processes.
+    exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
+    weight = torch.tensor(
+        sum(batch.weight for batch in micro_batches), dtype=exact, device=accelerator.device
+    )
+    total_weight = float(accelerator.reduce(weight, "sum"))
+
+    nats = torch.zeros((), device=accelerator.device)
+    for i, batch in enumerate(micro_batches):
+        # Processes exchange gradients once, after the last micro-batch.
+        is_last = i == len(micro_batches) - 1
+        with nullcontext() if is_last else accelerator.no_sync(state.model):
+            with accelerator.autocast():
+                losses = weighted_losses(state.model, batch, accelerator.device)  # (targets,)
+            # DDP averages gradients over processes: undo that, for one mean over all targets.
+            accelerator.backward(losses.sum() * (accelerator.num_processes / (total_weight or 1)))
+            nats += losses.detach().sum()
+
+    accelerator.clip_grad_norm_(state.model.parameters(), state.training.clip)
+    state.optimizer.step()
+    state.scheduler.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    return StepLoss(nats, total_weight)
+
+
+def mean_loss(state: TrainingState, loss: StepLoss) -> float:
     """Return the loss of a step over all processes, in nats per target.
 
     Raises:
         LmcompareError: it is not finite.
     """
-    value = float(accelerator.reduce(summed, "sum")) / (total or 1)
+    value = float(state.accelerator.reduce(loss.nats, "sum")) / (loss.weight or 1)
     if not math.isfinite(value):
+        training = state.training
         raise LmcompareError(
-            f"the loss of step {step} is {value}: lower training.learning_rate "
-            f"(now {training.learning_rate:g}) or training.max_grad_norm (now {training.max_grad_norm:g})"
+            f"the loss of step {state.meter.steps} is {value}: lower training.learning_rate "
+            f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
         )
     return value
 
 
-def _point(
-    meter: BudgetMeter, accelerator: Accelerator, split: str, values: Mapping[str, float]
-) -> dict[str, Any]:
-    every = accelerator.num_processes
-    return {
-        "split": split,
+def log_step(
+    state: TrainingState, loss: StepLoss, total_tokens: int, *, show: bool
+) -> float | None:
+    """Log the mean loss of a step where it is read, and return it.
+
+    Reading it waits for the device, so off the CPU it is read twice a second and where ``show`` is set.
+    Several processes read it at every step: all must take part, and their clocks differ.
+    """
+    accelerator, meter = state.accelerator, state.meter
+    show = show or state.clock - state.shown_at > 0.5
+    if not (show or accelerator.num_processes > 1 or accelerator.device.type == "cpu"):
+        return None
+    value = mean_loss(state, loss)
+    rate = state.scheduler.get_last_lr()[0]
+    accelerator.log({"loss": value, "learning_rate": rate}, step=meter.steps)
+    if show:
+        state.shown_at = state.clock
+        event = {"done": meter.corpus_tokens, "total": total_tokens, "stage": "training"}
+        speed = meter.corpus_tokens / meter.seconds
+        state.run.progress({**event, "loss": value, "tokens_per_second": speed})
+    return value
+
+
+def evaluate(state: TrainingState, validation: ValidationBatches, train_loss: float | None) -> None:
+    """Add a point of training and one of validation to the learning curve."""
+    meter, processes = state.meter, state.accelerator.num_processes
+    position = {
         "step": meter.steps,
         "tokens": meter.corpus_tokens,
-        "targets": meter.targets * every,
-        "flops": meter.training_flops * every,
+        "targets": meter.targets * processes,
+        "flops": meter.training_flops * processes,
         "seconds": meter.seconds,
-        **values,
     }
+    losses = validation.evaluate(state.network)
+    state.curve.append({"split": "train", **position, "loss": train_loss})
+    state.curve.append({"split": "validation", **position, **losses})
+    state.accelerator.log({"validation_loss": losses["loss"]}, step=meter.steps)
+    state.clock = time.perf_counter()
 
 
-def _currencies(meter: BudgetMeter, accelerator: Accelerator, available: int) -> dict[str, float]:
-    counts = meter.costs()
-    summed = torch.tensor(
-        [counts[k] for k in ("positions", "targets", "training_flops")], dtype=torch.float64
-    )
-    summed = accelerator.reduce(summed.to(accelerator.device), "sum")
-    counts |= dict(zip(("positions", "targets", "training_flops"), map(float, summed), strict=True))
-    return counts | {
-        "unique_tokens": min(counts["corpus_tokens"], available),
-        "epochs": counts["corpus_tokens"] / available,
-        "tokens_per_second": counts["corpus_tokens"] / counts["seconds"],
-        "peak_memory_bytes": peak_memory(),
-    }
+def save(state: TrainingState, loss: StepLoss) -> None:
+    """Save a checkpoint, unless the loss of its last step is not finite.
+
+    Raises:
+        LmcompareError: it is not.
+    """
+    mean_loss(state, loss)
+    progress = {"meter": asdict(state.meter), "curve": state.curve}
+    save_checkpoint(state.accelerator, state.checkpoint, progress)
+    state.clock = state.saved_at = time.perf_counter()

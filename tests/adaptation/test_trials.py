@@ -23,7 +23,7 @@ from lmcompare.models.network import BatchTensors, build_network, evaluation_mod
 from lmcompare.models.pooling import pool
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.base import TokenizedSplit
-from lmcompare.training.loop import optimizer_for
+from lmcompare.training.optimizer import adamw
 
 
 @pytest.fixture(params=["causal", "masked", "seq2seq"])
@@ -83,9 +83,9 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     network = copy.deepcopy(model.network)
     dropout, head = nn.Dropout(0.1), nn.Linear(network.hidden_size, 2)
     module = nn.ModuleList([network, dropout, head])
-    optimizer = optimizer_for(module, rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = -(-len(train.rows) // adaptation.batch_size) * adaptation.epochs
-    rise = max(1, round(adaptation.warmup_ratio * steps))
+    optimizer = adamw(module, rate, adaptation.weight_decay, (0.9, 0.999))
+    steps = -(-len(train.rows) // adaptation.batch) * adaptation.epochs
+    rise = max(1, round(adaptation.warmup * steps))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )

@@ -1,5 +1,6 @@
 """What an arm will cost, told from its settings: beside the networks, the counter of torch and a real run's meter."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, paramete
 from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.batches import TrainingBatches
+from lmcompare.training.batches import TrainingBatches, TrainingData
 from lmcompare.training.budget import BudgetMeter, batch_flops
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
@@ -130,7 +131,8 @@ def test_what_is_told_beforehand_is_what_a_meter_counts(
     special = SpecialTokens(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
     rows = [{"tokens": row} for row in np.random.default_rng(1).choice(special.ordinary, (300, 64))]
     asked = experiment.models["model"].objective
-    steps = TrainingBatches(rows, asked, special, experiment.training, seed=1, isolated=False)
+    data = TrainingData(SimpleNamespace(train=rows), asked, special, seed=1)
+    steps = TrainingBatches(data, experiment.training)
     meter = BudgetMeter()
     for step in range(len(steps)):
         for batch in steps[step]:

@@ -57,5 +57,5 @@ def test_meter_counts_what_is_not_padding(small, special):
 
 def test_peak_memory_is_in_bytes():
     reset_peak_memory()
-    block = np.ones(30_000_000)
-    assert peak_memory() > block.nbytes
+    array = np.ones(30_000_000)
+    assert peak_memory() > array.nbytes

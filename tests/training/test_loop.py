@@ -20,16 +20,12 @@ from datasets import Dataset
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.example import collate
-from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
-from lmcompare.objectives import OBJECTIVES, parse_objective
-from lmcompare.training.batches import first_rows
-from lmcompare.training.loop import (
-    TrainingBatches,
-    ValidationBatches,
-    mean_loss,
-    optimizer_for,
-    train,
-)
+from lmcompare.models import network as networks
+from lmcompare.models.network import BatchTensors, evaluating
+from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.training.batches import TrainingBatches, TrainingData, ValidationBatches, first_rows
+from lmcompare.training.loop import TrainingRun, mean_loss, train
+from lmcompare.training.optimizer import adamw
 
 SMALL = settings.TrainingSettings(
     tokens=32 * 8 * 6, batch_size=8, evaluations=2, validation_sequences=8, learning_rate=1e-2
@@ -57,7 +53,7 @@ FURTHER = ["prefix", "glm", "bart", UNIFORM, MIXTURE, SCHEDULE, UL2]
 
 
 @pytest.fixture
-def blocks(special):
+def sequences(special):
     """Rows in which a token tells the next one; a fifth are cut by eos."""
     rng = np.random.default_rng(0)
     rows = np.cumsum(rng.integers(1, 3, (64, 32)), axis=1) % 64 + 32
@@ -77,22 +73,21 @@ def special(special):
     return replace(special, sentence_ends=ends)
 
 
-def run(kind, blocks, special, small, folder, training=SMALL, **others):
-    objective = parse_objective(kind)
-    network = build_network(small, objective.role, special, seed=1)
-    trained = train(
-        network,
-        objective,
-        blocks,
-        special,
-        training,
-        shape=small,
-        seed=3,
-        folder=folder,
-        device="cpu",
-        **others,
-    )
-    return network, trained
+def run(kind, sequences, special, small, folder, training=SMALL, isolated=False, **watchers):
+    data = TrainingData(sequences, parse(kind), special, seed=3, isolated=isolated)
+    network = networks.build(small, data.objective.role, special, seed=1)
+    where = TrainingRun(folder, device="cpu", **watchers)
+    return network, train(network, data, training, shape=small, run=where)
+
+
+def batches(kind, sequences, special, training=SMALL, **processes):
+    data = TrainingData(sequences, parse(kind), special, seed=3)
+    return TrainingBatches(data, training, **processes)
+
+
+def validation_batches(kind, sequences, special, count, size):
+    data = TrainingData(sequences, parse(kind), special, seed=3)
+    return ValidationBatches.of(data, replace(SMALL, validation_blocks=count, batch=size))
 
 
 def weights(network):
@@ -101,11 +96,11 @@ def weights(network):
 
 @pytest.mark.parametrize("isolated", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tmp_path):
-    one, first = run(kind, blocks, special, small, tmp_path / "1", isolated=isolated)
+def test_accumulation_changes_nothing(kind, isolated, sequences, special, small, tmp_path):
+    one, first = run(kind, sequences, special, small, tmp_path / "1", isolated=isolated)
     four, second = run(
         kind,
-        blocks,
+        sequences,
         special,
         small,
         tmp_path / "4",
@@ -120,41 +115,29 @@ def test_accumulation_changes_nothing(kind, isolated, blocks, special, small, tm
 
 @pytest.mark.parametrize("kind", FURTHER, ids=str)
 def test_accumulation_changes_nothing_for_further_objectives(
-    kind, blocks, special, small, tmp_path
+    kind, sequences, special, small, tmp_path
 ):
-    test_accumulation_changes_nothing(kind, False, blocks, special, small, tmp_path)
+    test_accumulation_changes_nothing(kind, False, sequences, special, small, tmp_path)
 
 
 def test_accumulation_changes_nothing_where_documents_are_isolated_and_targets_weighted(
-    blocks, special, small, tmp_path
+    sequences, special, small, tmp_path
 ):
     weighted = {"kind": "mixture", "parts": [{"objective": "causal"}, {"objective": UNIFORM}]}
-    test_accumulation_changes_nothing(weighted, True, blocks, special, small, tmp_path)
+    test_accumulation_changes_nothing(weighted, True, sequences, special, small, tmp_path)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, UNIFORM], ids=str)
 def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
-    kind, blocks, special, small, tmp_path
+    kind, sequences, special, small, tmp_path
 ):
     """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
-    objective = parse_objective(kind)
-    training = replace(
-        SMALL,
-        tokens=8 * 32,
-        warmup_ratio=0.0,
-        max_grad_norm=1e9,
-        gradient_accumulation_steps=3,
-        evaluations=1,
-    )
-    ours, _ = run(kind, blocks, special, small, tmp_path, training)
-    theirs = build_network(small, objective.role, special, seed=1)
-    optimizer = optimizer_for(
-        theirs, training.learning_rate, training.weight_decay, training.adam_betas
-    )
-    steps = TrainingBatches(
-        blocks.train, objective, special, replace(training, gradient_accumulation_steps=1), 3, False
-    )
-    (batch,) = steps[0]
+    objective = parse(kind)
+    training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
+    ours, _ = run(kind, sequences, special, small, tmp_path, training)
+    theirs = networks.build(small, objective.role, special, seed=1)
+    optimizer = adamw(theirs, training.learning_rate, training.weight_decay, training.betas)
+    (batch,) = batches(kind, sequences, special, replace(training, accumulation=1))[0]
     tensors = BatchTensors.of(batch)
     inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.attention_mask.long()}
     if tensors.decoder_inputs is not None:
@@ -172,16 +155,16 @@ def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *FURTHER], ids=str)
-def test_learns_what_the_rows_hold(kind, blocks, special, small, tmp_path):
-    _, trained = run(kind, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 150))
-    assert trained.gate["loss"] < trained.gate["unigram"] - 0.3
+def test_learns_what_the_rows_hold(kind, sequences, special, small, tmp_path):
+    _, trained = run(kind, sequences, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 150))
+    assert trained.last_validation["text_loss"] < trained.last_validation["unigram"] - 0.3
     assert trained.costs["corpus_tokens"] == 32 * 8 * 150
     assert trained.costs["unique_tokens"] == 32 * 48
     assert trained.costs["epochs"] == pytest.approx(25)
 
 
 def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
-    blocks, special, small, tmp_path, monkeypatch
+    sequences, special, small, tmp_path, monkeypatch
 ):
     seen = []
     forward = Network.forward
@@ -193,47 +176,32 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
             )
         return forward(network, batch)
 
-    monkeypatch.setattr(Network, "forward", watch)
-    _, trained = run(SCHEDULE, blocks, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 8))
+    monkeypatch.setattr(networks.Network, "forward", watch)
+    _, trained = run(
+        SCHEDULE, sequences, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 8)
+    )
     assert seen == [(False, False)] * 2 + [(True, True)] * 6
     points = [point for point in trained.curve if point["split"] == "train"]
     assert points[-1]["targets"] < 2 * 32 * 8 + 6 * 32 * 8 * 0.25
 
 
-def test_the_curve_of_a_schedule_is_of_its_last_stage(blocks, special):
+def test_the_curve_of_a_schedule_is_of_its_last_stage(sequences, special):
     schedule_, masked = (
-        ValidationBatches.of(
-            blocks.validation,
-            parse_objective(kind),
-            special,
-            blocks.unigram,
-            blocks=8,
-            batch=8,
-            isolated=False,
-        )
-        for kind in (SCHEDULE, "masked")
+        validation_batches(kind, sequences, special, 8, 8) for kind in (SCHEDULE, "masked")
     )
     assert (schedule_.batches[0].inputs == masked.batches[0].inputs).all()
 
 
-def test_validation_loss_weighs_its_targets(blocks, special, small):
-    network = build_network(small, "encoder", special, seed=1)
+def test_validation_loss_weighs_its_targets(sequences, special, small):
+    network = networks.build(small, "encoder", special, seed=1)
     found = [
-        ValidationBatches.of(
-            blocks.validation,
-            parse_objective(UNIFORM),
-            special,
-            blocks.unigram,
-            blocks=16,
-            batch=size,
-            isolated=False,
-        ).measure(network)
+        validation_batches(UNIFORM, sequences, special, 16, size).evaluate(network)
         for size in (16, 5)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-5)
-    examples = [parse_objective(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
-                for i, row in enumerate(blocks.validation)]  # fmt: skip
-    with evaluation_mode(network):
+    examples = [parse(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
+                for i, row in enumerate(sequences.validation)]  # fmt: skip
+    with evaluating(network):
         sums = [
             float(
                 (network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.has_target]).sum()
@@ -241,93 +209,72 @@ def test_validation_loss_weighs_its_targets(blocks, special, small):
             for e in examples
         ]
     text = sum(
-        int((~special.is_special(np.array(row["tokens"]))).sum()) for row in blocks.validation
+        int((~special.is_special(np.array(row["tokens"]))).sum()) for row in sequences.validation
     )
     assert found[0]["loss"] == found[0]["text_loss"] == pytest.approx(sum(sums) / text, abs=1e-5)
 
 
-def test_every_objective_reads_the_same_blocks_in_the_same_order(blocks, special):
+def test_every_objective_reads_the_same_blocks_in_the_same_order(sequences, special):
     inputs = []
     for kind in ("causal", "masked"):
-        steps = TrainingBatches(blocks.train, OBJECTIVES[kind](), special, SMALL, 3, False)
+        steps = batches(kind, sequences, special)
         inputs.append([batch for step in range(len(steps)) for batch in steps[step]])
     for causal, masked in zip(*inputs, strict=True):
         asked = masked.targets >= 0
         assert (causal.targets[asked] == masked.targets[asked]).all()
 
 
-def test_a_part_of_the_text_is_read_again_and_again(blocks, special, small, tmp_path):
-    rows = Dataset.from_list(blocks.train)
+def test_a_part_of_the_text_is_read_again_and_again(sequences, special, small, tmp_path):
+    rows = Dataset.from_list(sequences.train)
     assert [len(first_rows(rows, tokens)) for tokens in (None, 10**6, 8 * 32 + 5, 1)] == [
         48,
         48,
         8,
         1,
     ]
-    assert first_rows(rows, 8 * 32)[:]["tokens"] == [row["tokens"] for row in blocks.train[:8]]
+    assert first_rows(rows, 8 * 32)[:]["tokens"] == [row["tokens"] for row in sequences.train[:8]]
     repeated = replace(SMALL, unique_tokens=8 * 32)
     _, trained = run(
-        "causal", replace_train(blocks, rows), special, small, tmp_path / "a", repeated
+        "causal", replace_train(sequences, rows), special, small, tmp_path / "a", repeated
     )
     assert trained.costs["unique_tokens"] == 8 * 32
     assert trained.costs["epochs"] == trained.costs["corpus_tokens"] / (8 * 32) > 1
     _, same = run(
-        "causal", replace_train(blocks, rows.select(range(8))), special, small, tmp_path / "b"
+        "causal", replace_train(sequences, rows.select(range(8))), special, small, tmp_path / "b"
     )
     assert [point["loss"] for point in trained.curve] == [point["loss"] for point in same.curve]
 
 
-def replace_train(blocks, rows):
-    return SimpleNamespace(**{**vars(blocks), "train": rows})
+def replace_train(sequences, rows):
+    return SimpleNamespace(**{**vars(sequences), "train": rows})
 
 
-def test_processes_share_a_step(blocks, special):
-    objective = OBJECTIVES["causal"]()
-    whole = TrainingBatches(blocks.train, objective, special, SMALL, 3, False)[2][0].inputs
+def test_processes_share_a_step(sequences, special):
+    whole = batches("causal", sequences, special)[2][0].inputs
     halves = [
-        TrainingBatches(blocks.train, objective, special, SMALL, 3, False, i, 2)[2][0].inputs
-        for i in (0, 1)
+        batches("causal", sequences, special, process=i, processes=2)[2][0].inputs for i in (0, 1)
     ]
     assert sorted(map(tuple, whole)) == sorted(map(tuple, np.concatenate(halves)))
 
 
-def test_validation_asks_the_same_every_time(blocks, special):
-    made = [
-        ValidationBatches.of(
-            blocks.validation,
-            OBJECTIVES["masked"](),
-            special,
-            blocks.unigram,
-            blocks=8,
-            batch=size,
-            isolated=False,
-        )
-        for size in (8, 3)
-    ]
+def test_validation_asks_the_same_every_time(sequences, special):
+    made = [validation_batches("masked", sequences, special, 8, size) for size in (8, 3)]
     rows = [np.concatenate([batch.targets for batch in validation.batches]) for validation in made]
     assert (rows[0] == rows[1]).all()
 
 
-def test_validation_loss_does_not_depend_on_the_batch(blocks, special, small):
-    network = build_network(small, "encoder-decoder", special, seed=1)
+def test_validation_loss_does_not_depend_on_the_batch(sequences, special, small):
+    network = networks.build(small, "encoder-decoder", special, seed=1)
     objective = OBJECTIVES["seq2seq"]()
     found = [
-        ValidationBatches.of(
-            blocks.validation,
-            objective,
-            special,
-            blocks.unigram,
-            blocks=16,
-            batch=size,
-            isolated=False,
-        ).measure(network)
+        validation_batches("seq2seq", sequences, special, 16, size).evaluate(network)
         for size in (16, 5)
     ]
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
-def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, small, tmp_path):
-    whole, expected = run("masked", blocks, special, small, tmp_path / "whole")
+def test_interrupted_and_resumed_is_as_if_never_interrupted(sequences, special, small, tmp_path):
+    whole, expected = run("masked", sequences, special, small, tmp_path / "whole")
 
     def interrupt(event):
         if event["done"] >= 32 * 8 * 3:
@@ -335,10 +282,10 @@ def test_interrupted_and_resumed_is_as_if_never_interrupted(blocks, special, sma
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run("masked", blocks, special, small, tmp_path / "cut", progress=interrupt)
+        run("masked", sequences, special, small, tmp_path / "cut", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     assert json.loads((tmp_path / "cut/checkpoint/meter.json").read_text())["meter"]["steps"] == 3
-    resumed, trained = run("masked", blocks, special, small, tmp_path / "cut")
+    resumed, trained = run("masked", sequences, special, small, tmp_path / "cut")
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
     assert [p["loss"] for p in trained.curve] == pytest.approx(
         [p["loss"] for p in expected.curve], abs=1e-6
@@ -357,7 +304,7 @@ def compile_by(backend, monkeypatch):
 
 @TORCH_WARNS_OF_ITSELF
 @pytest.mark.parametrize("kind", KINDS)
-def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, monkeypatch):
+def test_compiled_layers_learn_the_same(kind, sequences, special, small, tmp_path, monkeypatch):
     """Traced by torch, but not translated; micro-batches differ in their number of rows."""
     graphs = []
 
@@ -368,17 +315,12 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
 
     compile_by(keep, monkeypatch)
     eager, expected = run(
-        kind,
-        blocks,
-        special,
-        small,
-        tmp_path / "eager",
-        replace(SMALL, gradient_accumulation_steps=3),
+        kind, sequences, special, small, tmp_path / "eager", replace(SMALL, accumulation=3)
     )
     assert not graphs
     stages = []
     network, trained = run(
-        kind, blocks, special, small, tmp_path / "compiled", replace(SMALL, gradient_accumulation_steps=3, compile=True),
+        kind, sequences, special, small, tmp_path / "compiled", replace(SMALL, accumulation=3, compile=True),
         progress=lambda event: stages.append(event["stage"]),
     )  # fmt: skip
     assert graphs
@@ -396,10 +338,10 @@ def test_compiled_layers_learn_the_same(kind, blocks, special, small, tmp_path, 
     or not Path(sysconfig.get_path("include"), "Python.h").is_file(),
     reason="no C++ compiler here, or none of Python's headers",
 )
-def test_torch_s_own_compiler_learns_the_same(blocks, special, small, tmp_path):
-    _, expected = run("seq2seq", blocks, special, small, tmp_path / "eager")
+def test_torch_s_own_compiler_learns_the_same(sequences, special, small, tmp_path):
+    _, expected = run("seq2seq", sequences, special, small, tmp_path / "eager")
     _, trained = run(
-        "seq2seq", blocks, special, small, tmp_path / "compiled", replace(SMALL, compile=True)
+        "seq2seq", sequences, special, small, tmp_path / "compiled", replace(SMALL, compile=True)
     )
     assert [p["loss"] for p in trained.curve] == pytest.approx(
         [p["loss"] for p in expected.curve], abs=1e-5
@@ -407,7 +349,7 @@ def test_torch_s_own_compiler_learns_the_same(blocks, special, small, tmp_path):
 
 
 @TORCH_WARNS_OF_ITSELF
-def test_a_machine_that_cannot_compile(blocks, special, small, tmp_path, monkeypatch):
+def test_a_machine_that_cannot_compile(sequences, special, small, tmp_path, monkeypatch):
     def broken(graph, inputs):
         raise OSError("no g++")
 
@@ -416,43 +358,33 @@ def test_a_machine_that_cannot_compile(blocks, special, small, tmp_path, monkeyp
         InputError,
         match=r"training\.compile: .* wanted a C\+\+ compiler .*, got: no g\+\+; or leave",
     ):
-        run("causal", blocks, special, small, tmp_path, replace(SMALL, compile=True))
+        run("causal", sequences, special, small, tmp_path, replace(SMALL, compile=True))
 
 
-def test_a_loss_that_is_not_a_number(blocks, special, small, tmp_path):
-    objective = OBJECTIVES["causal"]()
-    network = build_network(small, "decoder", special, seed=1)
+def test_a_loss_that_is_not_a_number(sequences, special, small, tmp_path):
+    data = TrainingData(sequences, parse("causal"), special, seed=3)
+    network = networks.build(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(
         LmcompareError,
         match=r"the loss of step 1 is nan: lower training\.learning_rate \(now 0\.01\)",
     ):
-        train(
-            network,
-            objective,
-            blocks,
-            special,
-            SMALL,
-            shape=small,
-            seed=3,
-            folder=tmp_path,
-            device="cpu",
-        )
+        train(network, data, SMALL, shape=small, run=TrainingRun(tmp_path, device="cpu"))
 
 
-def test_trains_in_a_thread_too(blocks, special, small, tmp_path):
+def test_trains_in_a_thread_too(sequences, special, small, tmp_path):
     done = []
     thread = threading.Thread(
-        target=lambda: done.append(run("causal", blocks, special, small, tmp_path))
+        target=lambda: done.append(run("causal", sequences, special, small, tmp_path))
     )
     thread.start()
     thread.join()
     assert done
 
 
-def test_tensorboard_is_told(blocks, special, small, tmp_path):
-    run("causal", blocks, special, small, tmp_path, trackers=("tensorboard",), name="a-run")
+def test_tensorboard_is_told(sequences, special, small, tmp_path):
+    run("causal", sequences, special, small, tmp_path, trackers=("tensorboard",), name="a-run")
     assert list(tmp_path.glob("a-run/events.out.tfevents.*"))
 
 
@@ -475,51 +407,55 @@ def in_two(script):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_processes_stop_at_one_step_though_one_alone_is_told(blocks, special, small, tmp_path):
+def test_two_processes_stop_at_one_step_though_one_alone_is_told(
+    sequences, special, small, tmp_path
+):
     script = tmp_path / "stop.py"
     script.write_text(
         f"""
 import os, pickle, signal
 from pathlib import Path
 import torch
-from lmcompare.models.network import Network, build_network
-from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.loop import train
+from lmcompare.models import network as networks
+from lmcompare.objectives import parse
+from lmcompare.training.batches import TrainingData
+from lmcompare.training.loop import TrainingRun, train
 
 folder = Path({str(tmp_path)!r})
-blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
+sequences, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
 
-def told(event):
+def interrupt(event):
     if os.environ["RANK"] == "1" and event["done"] >= 32 * 8 * 3:
         signal.raise_signal(signal.SIGINT)
 
 network = build_network(small, "decoder", special, seed=1)
 try:
-    train(network, OBJECTIVES["causal"](), blocks, special, training, shape=small, seed=3, folder=folder,
-          device="cpu", progress=told)
+    data = TrainingData(sequences, parse("causal"), special, seed=3)
+    train(network, data, training, shape=small, run=TrainingRun(folder, device="cpu", progress=interrupt))
 except KeyboardInterrupt:
     (folder / f"stopped-{{os.environ['RANK']}}").touch()
 torch.distributed.destroy_process_group()
 """
     )
-    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, SMALL)))
+    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((sequences, special, small, SMALL)))
     in_two(script)
     assert [(tmp_path / f"stopped-{rank}").exists() for rank in (0, 1)] == [True, True]
     assert json.loads((tmp_path / "checkpoint/meter.json").read_text())["meter"]["steps"] == 3
 
 
 def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at(
-    blocks, special, small, tmp_path, monkeypatch
+    sequences, special, small, tmp_path, monkeypatch
 ):
     """Off the CPU the loss of a step is read now and then; what stands in for such a device here reads it never."""
-    looked = []
+    read = []
 
-    def never_but_before_saving(accelerator, summed, total, step, training):
-        looked.append(step)
-        return 0.0 if len(looked) <= 3 else mean_loss(accelerator, summed, total, step, training)
+    def never_but_before_saving(state, loss):
+        read.append(state.meter.steps)
+        return 0.0 if len(read) <= 3 else mean_loss(state, loss)
 
     monkeypatch.setattr("lmcompare.training.loop.mean_loss", never_but_before_saving)
-    network = build_network(small, "decoder", special, seed=1)
+    data = TrainingData(sequences, parse("causal"), special, seed=3)
+    network = networks.build(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
 
@@ -528,15 +464,13 @@ def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(LmcompareError, match="the loss of step 3 is nan"):
-        train(
-            network, OBJECTIVES["causal"](), blocks, special, SMALL, shape=small, seed=3, folder=tmp_path,
-            device="cpu", progress=interrupt,
-        )  # fmt: skip
-    assert looked == [1, 2, 3, 3]
+        where = TrainingRun(tmp_path, device="cpu", progress=interrupt)
+        train(network, data, SMALL, shape=small, run=where)
+    assert read == [1, 2, 3, 3]
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_two_processes_train_as_one(blocks, special, small, tmp_path):
+def test_two_processes_train_as_one(sequences, special, small, tmp_path):
     """Two gloo processes under torchrun: there are two, each reads half of a step, and the result is that of one."""
     script = tmp_path / "two.py"
     script.write_text(
@@ -544,17 +478,18 @@ def test_two_processes_train_as_one(blocks, special, small, tmp_path):
 import json, pickle, sys
 from pathlib import Path
 import torch
-from lmcompare.models.network import Network, build_network
-from lmcompare.objectives import OBJECTIVES, parse_objective
-from lmcompare.training.loop import train
+from lmcompare.models import network as networks
+from lmcompare.objectives import parse
+from lmcompare.training.batches import TrainingData
+from lmcompare.training.loop import TrainingRun, train
 
 folder = Path({str(tmp_path)!r})
-blocks, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
+sequences, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
 for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
-    objective = parse_objective(kind)
-    network = build_network(small, objective.role, special, seed=1)
-    trained = train(network, objective, blocks, special, training, shape=small, seed=3,
-                    folder=folder / str(number), device="cpu")
+    objective = parse(kind)
+    network = networks.build(small, objective.role, special, seed=1)
+    trained = train(network, TrainingData(sequences, objective, special, seed=3), training, shape=small,
+                    run=TrainingRun(folder / str(number), device="cpu"))
     rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
     torch.save(weights, folder / f"{{number}}-{{rank}}.pt")
@@ -563,11 +498,11 @@ for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
 torch.distributed.destroy_process_group()
 """
     )
-    training = replace(SMALL, gradient_accumulation_steps=2)
-    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((blocks, special, small, training)))
+    training = replace(SMALL, accumulation=2)
+    (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((sequences, special, small, training)))
     in_two(script)
     for number, kind in enumerate([*KINDS, MIXTURE]):
-        network, one = run(kind, blocks, special, small, tmp_path / f"{number}-one")
+        network, one = run(kind, sequences, special, small, tmp_path / f"{number}-one")
         for rank in (0, 1):
             two = json.loads((tmp_path / f"{number}-{rank}.json").read_text())
             assert two["world"] == 2
@@ -581,8 +516,8 @@ torch.distributed.destroy_process_group()
             )
 
 
-def test_dropout_is_off_while_validating(blocks, special, small):
-    network = build_network(replace(small, dropout=0.5), "decoder", special, seed=1).train()
+def test_dropout_is_off_while_validating(sequences, special, small):
+    network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
     objective = OBJECTIVES["causal"]()
     batch = BatchTensors.of(
         collate(
