@@ -73,9 +73,9 @@ def fit(
     best, epoch = FinetuningResult(-math.inf, 0, 0), 0
     state: dict[str, Any] = {}
     optimizer = adamw(module, learning_rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = math.ceil(len(sizes) / adaptation.batch) * adaptation.epochs
+    steps = math.ceil(len(sizes) / adaptation.batch_size) * adaptation.epochs
     scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, finetuning_schedule(adaptation.warmup, steps)
+        optimizer, finetuning_schedule(adaptation.warmup_ratio, steps)
     )
     rng = np.random.default_rng(seed)
     done = 0

@@ -62,7 +62,7 @@ def train_plainly(
 ) -> None:
     """Train with a plain loop."""
     # The same class, with the library's own attention.
-    fresh = networks.build(network, data.objective.role, data.special, seed=1)
+    fresh = build_network(network, data.objective.role, data.special, seed=1)
     config = fresh.transformer.config
     for part in (config, getattr(config, "encoder", config), getattr(config, "decoder", config)):
         part._attn_implementation = "eager"
@@ -93,7 +93,7 @@ def train_ours(
     device: str,
 ) -> None:
     """Train with our loop."""
-    fresh = networks.build(network, data.objective.role, data.special, seed=1)
+    fresh = build_network(network, data.objective.role, data.special, seed=1)
     with tempfile.TemporaryDirectory() as folder:
         run = TrainingRun(Path(folder), device)
         train(fresh, data, training, shape=network, run=run)
@@ -107,7 +107,9 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
     unigram = np.zeros(len(special.word_starts))
     sequences = SimpleNamespace(train=rows, validation=rows[:1], unigram=unigram)
     data = TrainingData(sequences, OBJECTIVES[kind](**RATES[kind]), special, seed=1)
-    network = settings.NetworkSettings(width=size["width"], layers=size["layers"], heads=4)
+    network = settings.NetworkSettings(
+        hidden_size=size["width"], num_layers=size["layers"], num_heads=4
+    )
     # One turn more than is measured, so that validation, which only our loop has, never comes.
     steps = turns_in(size) * TURN + WARM * TURN + TURN
     training = settings.TrainingSettings(

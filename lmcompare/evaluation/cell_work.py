@@ -26,7 +26,7 @@ from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.batches import TrainingData
 from lmcompare.training.budget import peak_memory, reset_peak_memory
-from lmcompare.training.loop import Progress, TrainingRun, train
+from lmcompare.training.loop import TrainingRun, train
 
 LIBRARIES = (
     "accelerate",
@@ -113,9 +113,9 @@ def _pretrain(
     training_data = TrainingData(
         data.blocks,
         objective,
-        data.vocabulary.special,
+        data.tokenizer.special,
         cell.seed,
-        isolated=experiment.blocks.documents == "isolated",
+        isolated=experiment.sequence.packing == "isolated",
     )
     name = f"{experiment.name}-{cell.name}".replace("/", "-")
     training_run = TrainingRun(place.folder, place.device, place.trackers, name, place.progress)
@@ -124,19 +124,12 @@ def _pretrain(
     )
     model.save_pretrained(place.folder / "weights")
     last = trained.last_validation
-    margin = last["unigram"] - last["text_loss"]
+    convergence = Convergence(last["text_loss"], last["unigram"], GATE)
     costs = {**model.network.parameters_counted(), **trained.costs}
     details = {
         "objective": objective.kind,
         "family": objective.family,
         "exactness": objective.exactness,
-        "gate": {
-            "loss": last["text_loss"],
-            "unigram": last["unigram"],
-            "margin": margin,
-            "wanted": GATE,
-            "passed": margin >= GATE,
-        },
         "target_share": trained.costs["targets"] / trained.costs["corpus_tokens"],
     }
     notes = Notes(role=objective.role, convergence=convergence, details=details)

@@ -166,9 +166,8 @@ def _barrier(device: str | None) -> Callable[[], None]:
 
     from lmcompare.training.loop import runs_on_cpu
 
-    state = PartialState(cpu=runs_on_cpu(device))
-    meet: Callable[[], None] = state.wait_for_everyone
-    return meet
+    wait: Callable[[], None] = PartialState(cpu=runs_on_cpu(device)).wait_for_everyone
+    return wait
 
 
 def _run_in_process(

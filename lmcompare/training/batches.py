@@ -1,4 +1,4 @@
-"""Batches of pretraining and validation: packed sequences, made into examples by seeded generators."""
+"""Batches of pretraining and validation: examples that seeded generators make of sequences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from lmcompare.models.network import Network, evaluation_mode
 from lmcompare.objectives import Objective, sequence_example
 
 ORDER, CORRUPTION, VALIDATION = 1, 2, 3
-"""First number of a generator's seed: for the order of sequences (equal for all objectives), for their
-corruption in training, and in validation."""
+"""First number of a seed: of the order of sequences (the same for all objectives), and of their
+corruption in training and in validation."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class TrainingData:
         return len(self.special.word_starts)
 
     def example(self, row: Any, rng: np.random.Generator, progress: float = 1.0) -> Example:
-        """Return the training example of one packed sequence at a share ``progress`` of training."""
+        """Return the example of one sequence when a share ``progress`` of training is done."""
         tokens = np.asarray(row["tokens"], dtype=np.int64)
-        return learn_block(
+        return sequence_example(
             self.objective, tokens, self.special, rng, isolated=self.isolated, progress=progress
         )
 
@@ -61,8 +61,8 @@ def first_rows(rows: Any, tokens: int | None) -> Any:
 class TrainingBatches(Dataset[list[Batch]]):
     """The micro-batches of each step for one process.
 
-    They are a function of seed and step alone, so that a run resumes anywhere. All processes together
-    read the sequences that one would read.
+    They are a function of seed and step alone, so that a run resumes anywhere. All processes
+    together read the sequences that one would read.
     """
 
     data: TrainingData
@@ -78,23 +78,25 @@ class TrainingBatches(Dataset[list[Batch]]):
     @property
     def tokens_per_step(self) -> int:
         """Corpus tokens of a step, over all processes."""
-        return self.training.batch * len(self.rows[0]["tokens"])
+        return self.training.batch_size * len(self.rows[0]["tokens"])
 
     def __len__(self) -> int:
         return max(1, self.training.tokens // self.tokens_per_step)
 
     def __getitem__(self, step: int) -> list[Batch]:
         # Every process takes each ``processes``-th sequence of the step.
-        first = step * self.training.batch
+        first = step * self.training.batch_size
         examples = []
-        for position in range(first + self.process, first + self.training.batch, self.processes):
+        for position in range(
+            first + self.process, first + self.training.batch_size, self.processes
+        ):
             epoch, place = divmod(position, len(self.rows))
             index = int(_shuffled(len(self.rows), self.data.seed, epoch)[place])
             rng = np.random.default_rng([CORRUPTION, self.data.seed, epoch, index])
             examples.append(self.data.example(self.rows[index], rng, step / len(self)))
 
         # Gradient accumulation: the step's examples in parts of almost equal size.
-        parts = min(self.training.accumulation, len(examples))
+        parts = min(self.training.gradient_accumulation_steps, len(examples))
         cuts = np.array_split(np.arange(len(examples)), parts)
         return [self.data.collate([examples[i] for i in cut]) for cut in cuts]
 
@@ -112,10 +114,10 @@ def weighted_losses(model: Any, batch: Batch, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class ValidationBatches:
-    """Validation sequences with frozen corruption, the same at every point of the curve and in every run.
+    """Validation sequences with frozen corruption: the same at every point of every run's curve.
 
-    A schedule of objectives is validated by its last stage from the first point on, so that its curve is
-    of one question.
+    A schedule of objectives is validated by its last stage throughout, so that its curve is of one
+    quantity.
     """
 
     data: TrainingData
@@ -123,25 +125,25 @@ class ValidationBatches:
 
     @classmethod
     def of(cls, data: TrainingData, training: settings.TrainingSettings) -> "ValidationBatches":
-        """Take the first ``validation_blocks`` sequences of the validation split."""
+        """Take the first ``validation_sequences`` sequences of the validation split."""
         rows = data.sequences.validation
         examples = [
             data.example(rows[i], np.random.default_rng([VALIDATION, i]))
-            for i in range(min(training.validation_blocks, len(rows)))
+            for i in range(min(training.validation_sequences, len(rows)))
         ]
-        size = training.batch
+        size = training.batch_size
         groups = [examples[i : i + size] for i in range(0, len(examples), size)]
         return cls(data, [data.collate(group) for group in groups])
 
     def evaluate(self, network: Network) -> dict[str, float]:
-        """Return three means in nats per target, with the weights that the objective gives its targets.
+        """Return three means in nats per target, each target with its weight in the loss.
 
-        'loss' is over all targets; 'text_loss' and 'unigram', the loss of unigram frequencies, over those
-        that are ordinary tokens.
+        'loss' is over all targets; 'text_loss' and 'unigram' (the loss of unigram frequencies) over
+        those that are ordinary tokens.
         """
         unigram = self.data.sequences.unigram
         loss_sum, text_sum, unigram_sum, weight_sum, text_weight = 0.0, 0.0, 0.0, 0.0, 0.0
-        with evaluating(network):
+        with evaluation_mode(network):
             for batch in self.batches:
                 # All of shape (targets,), in row-major order of where they stand.
                 weights = batch.target_weights

@@ -24,26 +24,25 @@ def forward_flops(
 ) -> float:
     """Count the floating-point operations of one forward pass (Kaplan et al. 2020, section 2.1).
 
-    A multiply-add counts as two, and only matrix products count. Attention is counted over all pairs of a
-    row, masked or not, as the kernels compute it.
+    A multiply-add counts as two, and only matrix products count. Attention is counted over all
+    pairs of a row, masked or not, as the kernels compute it.
 
     Args:
         network: the sizes.
         role: of the network.
         inputs: (B,) the number of inputs of each row.
-        decoder_inputs: (B,) the number of inputs of the decoder of each row; empty if there is none.
+        decoder_inputs: (B,) the number of decoder inputs of each row; empty without a decoder.
         vocab_size: number of ids.
         targets: positions at which logits are computed.
 
-    >>> tiny = settings.NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = settings.NetworkSettings(
+    ...     hidden_size=8, num_layers=1, num_heads=2, ffn_multiplier=2.0
+    ... )
     >>> forward_flops(tiny, "decoder", np.array([4]), np.array([]), vocab_size=10, targets=3)
     6112.0
     """
-    d, inner, layers = (
-        network.hidden_size,
-        round(network.ffn_multiplier * network.hidden_size),
-        network.num_layers,
-    )
+    d, layers = network.hidden_size, network.num_layers
+    inner = round(network.ffn_multiplier * d)
     n, m = inputs.astype(float), decoder_inputs.astype(float)
 
     # Each position: four projections of attention, three matrices of the gated feed-forward.
@@ -60,13 +59,15 @@ def forward_flops(
 def batch_flops(
     network: settings.NetworkSettings, role: Role, batch: Batch, vocab_size: int
 ) -> float:
-    """Count the operations of one forward pass over a batch without its padding; training costs three times as much."""
+    """Count the operations of one forward pass without padding; training takes three times that."""
     decoder = np.array([]) if batch.decoder_inputs is None else decoder_lengths(batch)
-    return forward_flops(network, role, batch.read.sum(1), decoder, vocab_size, batch.count)
+    return forward_flops(
+        network, role, batch.attention_mask.sum(1), decoder, vocab_size, batch.num_targets
+    )
 
 
 def decoder_lengths(batch: Batch) -> NDArray[np.int64]:
-    """Return the number of decoder inputs of each row without padding: up to its last target. Shape (B,)."""
+    """Return the number of decoder inputs of each row, up to its last target. Shape (B,)."""
     has_target = batch.targets != IGNORE
     last = has_target.shape[1] - has_target[:, ::-1].argmax(1)
     return np.where(has_target.any(1), last, 0)
@@ -88,8 +89,8 @@ class BudgetMeter:
     ) -> None:
         """Count one batch of training."""
         decoder = 0 if batch.decoder_inputs is None else int(decoder_lengths(batch).sum())
-        self.positions += int(batch.read.sum()) + decoder
-        self.targets += batch.count
+        self.positions += int(batch.attention_mask.sum()) + decoder
+        self.targets += batch.num_targets
         self.training_flops += 3 * batch_flops(network, role, batch, vocab_size)
 
     def costs(self, accelerator: Accelerator, available_tokens: int) -> dict[str, float]:
@@ -109,7 +110,7 @@ class BudgetMeter:
 
 
 def reset_peak_memory() -> None:
-    """Start a new measurement of peak memory (on Linux; elsewhere it is that since the process started)."""
+    """Start a new measurement of peak memory (on the CPU: on Linux alone)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         return
@@ -120,7 +121,7 @@ def reset_peak_memory() -> None:
 
 
 def peak_memory() -> float:
-    """Return the peak memory in bytes: of the GPU if there is one, else resident memory of the process."""
+    """Return the peak memory in bytes: of the GPU if there is one, else of the process."""
     if torch.cuda.is_available():
         return float(torch.cuda.max_memory_allocated())
     try:

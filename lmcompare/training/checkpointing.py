@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 
 def any_process(accelerator: Accelerator, flag: bool) -> bool:
-    """Return whether the flag of any process is set: unless all save a checkpoint at one step, they hang."""
+    """Return whether the flag of any process is set, so that all save at one step, or none does."""
     if accelerator.num_processes == 1:
         return flag
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum") > 0)
@@ -32,7 +32,7 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, progress: dict[str, 
 
 
 def load_checkpoint(accelerator: Accelerator, folder: Path) -> dict[str, Any] | None:
-    """Restore weights, optimizer and generators; return what ``save_checkpoint`` was given, if it was called."""
+    """Restore what was saved and return its ``progress``; None if there is no checkpoint."""
     if not (folder / "meter.json").is_file():
         return None
     accelerator.load_state(str(folder))

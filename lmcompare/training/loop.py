@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,9 +33,6 @@ from lmcompare.training.checkpointing import (
 )
 from lmcompare.training.optimizer import adamw, pretraining_schedule
 
-Progress = Callable[[dict[str, Any]], None]
-"""Called with {"done", "total", "stage"} and, while training, "loss" and "tokens_per_second"."""
-
 
 @dataclass(frozen=True)
 class TrainingRun:
@@ -63,7 +60,7 @@ class TrainingResult:
 
     @property
     def last_validation(self) -> dict[str, Any]:
-        """The last validation point of the curve: 'loss', 'text_loss' and 'unigram', in nats per target."""
+        """The last point of validation: 'loss', 'text_loss' and 'unigram', in nats per target."""
         points: list[dict[str, Any]] = [p for p in self.curve if p["split"] == "validation"]
         return points[-1]
 
@@ -115,11 +112,11 @@ def train(
 ) -> TrainingResult:
     """Train ``network`` in place; ``shape`` has its sizes, for counting FLOPs.
 
-    The loss of a step is the weighted mean over all its targets, of all micro-batches and processes:
+    The loss of a step is the weighted mean over the targets of all its micro-batches and processes:
     cutting a step into more of them changes nothing, which transformers' Trainer does not promise.
 
     Raises:
-        InputError: fewer sequences in a step than processes, or ``compile`` where torch cannot compile.
+        InputError: fewer sequences in a step than processes, or torch cannot compile here.
         LmcompareError: the loss is not finite.
         KeyboardInterrupt: after a checkpoint was saved.
     """
@@ -181,13 +178,13 @@ def train(
 def runs_on_cpu(device: str | None) -> bool:
     """Return whether the CPU does the work: it was chosen, or there is nothing else.
 
-    accelerate must be told of both: without an accelerator, its processes would not find each other.
+    accelerate must be told of both, or its processes would not find each other.
     """
     return device == "cpu" or not torch.accelerator.is_available()
 
 
 def build_accelerator(training: settings.TrainingSettings, run: TrainingRun) -> Accelerator:
-    """Return the Accelerator of a run, in bf16 where ``precision`` is 'auto' and the device gains from it.
+    """Return the Accelerator of a run; 'auto' precision is bf16 where the device supports it.
 
     Raises:
         InputError: fewer sequences in a step than processes.
@@ -204,10 +201,10 @@ def build_accelerator(training: settings.TrainingSettings, run: TrainingRun) -> 
         project_dir=str(run.folder),
         step_scheduler_with_optimizer=False,
     )
-    if training.batch < accelerator.num_processes:
+    if training.batch_size < accelerator.num_processes:
         raise InputError(
-            "training.batch: wanted at least one sequence for each of "
-            f"{accelerator.num_processes} processes, got {training.batch}"
+            "training.batch_size: wanted at least one sequence for each of "
+            f"{accelerator.num_processes} processes, got {training.batch_size}"
         )
     return accelerator
 
@@ -219,9 +216,9 @@ def prepare(
     run: TrainingRun,
     steps: int,
 ) -> TrainingState:
-    """Return the state at the start of a run of so many steps, or at its checkpoint; start the trackers."""
+    """Return the state at the start of the run or at its checkpoint, and start the trackers."""
     network.train()
-    optimizer = adamw(network, training.learning_rate, training.weight_decay, training.betas)
+    optimizer = adamw(network, training.learning_rate, training.weight_decay, training.adam_betas)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, pretraining_schedule(training, steps))
     model, optimizer, scheduler = accelerator.prepare(network, optimizer, scheduler)
     if run.trackers:
@@ -234,12 +231,12 @@ def prepare(
 
 
 def train_step(state: TrainingState, micro_batches: Sequence[Batch]) -> StepLoss:
-    """Accumulate the gradient of the mean loss over all targets of the step; then update the weights."""
+    """Accumulate the gradient of the mean loss over the step's targets; then update the weights."""
     accelerator = state.accelerator
-    # The denominator comes before the first backward pass: the weight of all targets of all processes.
+    # The denominator comes first: the weight of the targets of all micro-batches and processes.
     exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
     weight = torch.tensor(
-        sum(batch.weight for batch in micro_batches), dtype=exact, device=accelerator.device
+        sum(batch.total_weight for batch in micro_batches), dtype=exact, device=accelerator.device
     )
     total_weight = float(accelerator.reduce(weight, "sum"))
 
@@ -254,7 +251,7 @@ def train_step(state: TrainingState, micro_batches: Sequence[Batch]) -> StepLoss
             accelerator.backward(losses.sum() * (accelerator.num_processes / (total_weight or 1)))
             nats += losses.detach().sum()
 
-    accelerator.clip_grad_norm_(state.model.parameters(), state.training.clip)
+    accelerator.clip_grad_norm_(state.model.parameters(), state.training.max_grad_norm)
     state.optimizer.step()
     state.scheduler.step()
     state.optimizer.zero_grad(set_to_none=True)
@@ -272,7 +269,8 @@ def mean_loss(state: TrainingState, loss: StepLoss) -> float:
         training = state.training
         raise LmcompareError(
             f"the loss of step {state.meter.steps} is {value}: lower training.learning_rate "
-            f"(now {training.learning_rate:g}) or training.clip (now {training.clip:g})"
+            f"(now {training.learning_rate:g}) or training.max_grad_norm "
+            f"(now {training.max_grad_norm:g})"
         )
     return value
 
@@ -282,8 +280,8 @@ def log_step(
 ) -> float | None:
     """Log the mean loss of a step where it is read, and return it.
 
-    Reading it waits for the device, so off the CPU it is read twice a second and where ``show`` is set.
-    Several processes read it at every step: all must take part, and their clocks differ.
+    Reading it waits for the device, so off the CPU it is read twice a second and where ``show`` is
+    set. Several processes read it at every step: all must take part, and their clocks differ.
     """
     accelerator, meter = state.accelerator, state.meter
     show = show or state.clock - state.shown_at > 0.5

@@ -84,8 +84,8 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     dropout, head = nn.Dropout(0.1), nn.Linear(network.hidden_size, 2)
     module = nn.ModuleList([network, dropout, head])
     optimizer = adamw(module, rate, adaptation.weight_decay, (0.9, 0.999))
-    steps = -(-len(train.rows) // adaptation.batch) * adaptation.epochs
-    rise = max(1, round(adaptation.warmup * steps))
+    steps = -(-len(train.rows) // adaptation.batch_size) * adaptation.epochs
+    rise = max(1, round(adaptation.warmup_ratio * steps))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / rise, (steps - step) / max(1, steps - rise))
     )

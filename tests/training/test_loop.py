@@ -20,9 +20,8 @@ from datasets import Dataset
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.example import collate
-from lmcompare.models import network as networks
-from lmcompare.models.network import BatchTensors, evaluating
-from lmcompare.objectives import OBJECTIVES, parse
+from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
+from lmcompare.objectives import OBJECTIVES, parse_objective
 from lmcompare.training.batches import TrainingBatches, TrainingData, ValidationBatches, first_rows
 from lmcompare.training.loop import TrainingRun, mean_loss, train
 from lmcompare.training.optimizer import adamw
@@ -74,20 +73,20 @@ def special(special):
 
 
 def run(kind, sequences, special, small, folder, training=SMALL, isolated=False, **watchers):
-    data = TrainingData(sequences, parse(kind), special, seed=3, isolated=isolated)
-    network = networks.build(small, data.objective.role, special, seed=1)
+    data = TrainingData(sequences, parse_objective(kind), special, seed=3, isolated=isolated)
+    network = build_network(small, data.objective.role, special, seed=1)
     where = TrainingRun(folder, device="cpu", **watchers)
     return network, train(network, data, training, shape=small, run=where)
 
 
 def batches(kind, sequences, special, training=SMALL, **processes):
-    data = TrainingData(sequences, parse(kind), special, seed=3)
+    data = TrainingData(sequences, parse_objective(kind), special, seed=3)
     return TrainingBatches(data, training, **processes)
 
 
 def validation_batches(kind, sequences, special, count, size):
-    data = TrainingData(sequences, parse(kind), special, seed=3)
-    return ValidationBatches.of(data, replace(SMALL, validation_blocks=count, batch=size))
+    data = TrainingData(sequences, parse_objective(kind), special, seed=3)
+    return ValidationBatches.of(data, replace(SMALL, validation_sequences=count, batch_size=size))
 
 
 def weights(network):
@@ -131,13 +130,22 @@ def test_accumulation_changes_nothing_where_documents_are_isolated_and_targets_w
 def test_gradient_of_a_step_is_that_of_the_mean_over_all_its_targets(
     kind, sequences, special, small, tmp_path
 ):
-    """One step of plain gradient descent by hand, from full logits, moves the weights as the loop does."""
-    objective = parse(kind)
-    training = replace(SMALL, tokens=8 * 32, warmup=0.0, clip=1e9, accumulation=3, evaluations=1)
+    """One step of AdamW by hand, from all logits, moves the weights as the loop does."""
+    objective = parse_objective(kind)
+    training = replace(
+        SMALL,
+        tokens=8 * 32,
+        warmup_ratio=0.0,
+        max_grad_norm=1e9,
+        gradient_accumulation_steps=3,
+        evaluations=1,
+    )
     ours, _ = run(kind, sequences, special, small, tmp_path, training)
-    theirs = networks.build(small, objective.role, special, seed=1)
-    optimizer = adamw(theirs, training.learning_rate, training.weight_decay, training.betas)
-    (batch,) = batches(kind, sequences, special, replace(training, accumulation=1))[0]
+    theirs = build_network(small, objective.role, special, seed=1)
+    optimizer = adamw(theirs, training.learning_rate, training.weight_decay, training.adam_betas)
+    (batch,) = batches(kind, sequences, special, replace(training, gradient_accumulation_steps=1))[
+        0
+    ]
     tensors = BatchTensors.of(batch)
     inputs = {"input_ids": tensors.inputs, "attention_mask": tensors.attention_mask.long()}
     if tensors.decoder_inputs is not None:
@@ -176,7 +184,7 @@ def test_a_schedule_s_network_sees_causal_examples_and_then_masked_ones(
             )
         return forward(network, batch)
 
-    monkeypatch.setattr(networks.Network, "forward", watch)
+    monkeypatch.setattr(Network, "forward", watch)
     _, trained = run(
         SCHEDULE, sequences, special, small, tmp_path, replace(SMALL, tokens=32 * 8 * 8)
     )
@@ -193,15 +201,18 @@ def test_the_curve_of_a_schedule_is_of_its_last_stage(sequences, special):
 
 
 def test_validation_loss_weighs_its_targets(sequences, special, small):
-    network = networks.build(small, "encoder", special, seed=1)
-    found = [
+    network = build_network(small, "encoder", special, seed=1)
+    losses = [
         validation_batches(UNIFORM, sequences, special, 16, size).evaluate(network)
         for size in (16, 5)
     ]
-    assert found[0] == pytest.approx(found[1], abs=1e-5)
-    examples = [parse(UNIFORM).training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
-                for i, row in enumerate(sequences.validation)]  # fmt: skip
-    with evaluating(network):
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    uniform = parse_objective(UNIFORM)
+    examples = [
+        uniform.training_example(np.array(row["tokens"]), special, np.random.default_rng([3, i]))
+        for i, row in enumerate(sequences.validation)
+    ]
+    with evaluation_mode(network):
         sums = [
             float(
                 (network(BatchTensors.of(collate([e], 0))).numpy() * e.weights[e.has_target]).sum()
@@ -211,17 +222,17 @@ def test_validation_loss_weighs_its_targets(sequences, special, small):
     text = sum(
         int((~special.is_special(np.array(row["tokens"]))).sum()) for row in sequences.validation
     )
-    assert found[0]["loss"] == found[0]["text_loss"] == pytest.approx(sum(sums) / text, abs=1e-5)
+    assert losses[0]["loss"] == losses[0]["text_loss"] == pytest.approx(sum(sums) / text, abs=1e-5)
 
 
-def test_every_objective_reads_the_same_blocks_in_the_same_order(sequences, special):
+def test_every_objective_reads_the_same_sequences_in_the_same_order(sequences, special):
     inputs = []
     for kind in ("causal", "masked"):
         steps = batches(kind, sequences, special)
         inputs.append([batch for step in range(len(steps)) for batch in steps[step]])
     for causal, masked in zip(*inputs, strict=True):
-        asked = masked.targets >= 0
-        assert (causal.targets[asked] == masked.targets[asked]).all()
+        has_target = masked.targets >= 0
+        assert (causal.targets[has_target] == masked.targets[has_target]).all()
 
 
 def test_a_part_of_the_text_is_read_again_and_again(sequences, special, small, tmp_path):
@@ -257,20 +268,19 @@ def test_processes_share_a_step(sequences, special):
     assert sorted(map(tuple, whole)) == sorted(map(tuple, np.concatenate(halves)))
 
 
-def test_validation_asks_the_same_every_time(sequences, special):
+def test_validation_is_the_same_every_time(sequences, special):
     made = [validation_batches("masked", sequences, special, 8, size) for size in (8, 3)]
     rows = [np.concatenate([batch.targets for batch in validation.batches]) for validation in made]
     assert (rows[0] == rows[1]).all()
 
 
 def test_validation_loss_does_not_depend_on_the_batch(sequences, special, small):
-    network = networks.build(small, "encoder-decoder", special, seed=1)
-    objective = OBJECTIVES["seq2seq"]()
-    found = [
+    network = build_network(small, "encoder-decoder", special, seed=1)
+    losses = [
         validation_batches("seq2seq", sequences, special, 16, size).evaluate(network)
         for size in (16, 5)
     ]
-    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 def test_interrupted_and_resumed_is_as_if_never_interrupted(sequences, special, small, tmp_path):
@@ -315,14 +325,24 @@ def test_compiled_layers_learn_the_same(kind, sequences, special, small, tmp_pat
 
     compile_by(keep, monkeypatch)
     eager, expected = run(
-        kind, sequences, special, small, tmp_path / "eager", replace(SMALL, accumulation=3)
+        kind,
+        sequences,
+        special,
+        small,
+        tmp_path / "eager",
+        replace(SMALL, gradient_accumulation_steps=3),
     )
     assert not graphs
     stages = []
     network, trained = run(
-        kind, sequences, special, small, tmp_path / "compiled", replace(SMALL, accumulation=3, compile=True),
+        kind,
+        sequences,
+        special,
+        small,
+        tmp_path / "compiled",
+        replace(SMALL, gradient_accumulation_steps=3, compile=True),
         progress=lambda event: stages.append(event["stage"]),
-    )  # fmt: skip
+    )
     assert graphs
     assert stages[:2] == ["compiling", "training"]
     assert [p["loss"] for p in trained.curve] == pytest.approx(
@@ -362,8 +382,8 @@ def test_a_machine_that_cannot_compile(sequences, special, small, tmp_path, monk
 
 
 def test_a_loss_that_is_not_a_number(sequences, special, small, tmp_path):
-    data = TrainingData(sequences, parse("causal"), special, seed=3)
-    network = networks.build(small, "decoder", special, seed=1)
+    data = TrainingData(sequences, parse_objective("causal"), special, seed=3)
+    network = build_network(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(
@@ -383,7 +403,7 @@ def test_trains_in_a_thread_too(sequences, special, small, tmp_path):
     assert done
 
 
-def test_tensorboard_is_told(sequences, special, small, tmp_path):
+def test_tensorboard_gets_the_losses(sequences, special, small, tmp_path):
     run("causal", sequences, special, small, tmp_path, trackers=("tensorboard",), name="a-run")
     assert list(tmp_path.glob("a-run/events.out.tfevents.*"))
 
@@ -407,7 +427,7 @@ def in_two(script):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_processes_stop_at_one_step_though_one_alone_is_told(
+def test_two_processes_stop_at_one_step_though_one_alone_is_interrupted(
     sequences, special, small, tmp_path
 ):
     script = tmp_path / "stop.py"
@@ -416,8 +436,8 @@ def test_two_processes_stop_at_one_step_though_one_alone_is_told(
 import os, pickle, signal
 from pathlib import Path
 import torch
-from lmcompare.models import network as networks
-from lmcompare.objectives import parse
+from lmcompare.models.network import Network, build_network
+from lmcompare.objectives import parse_objective
 from lmcompare.training.batches import TrainingData
 from lmcompare.training.loop import TrainingRun, train
 
@@ -430,8 +450,9 @@ def interrupt(event):
 
 network = build_network(small, "decoder", special, seed=1)
 try:
-    data = TrainingData(sequences, parse("causal"), special, seed=3)
-    train(network, data, training, shape=small, run=TrainingRun(folder, device="cpu", progress=interrupt))
+    data = TrainingData(sequences, parse_objective("causal"), special, seed=3)
+    run = TrainingRun(folder, device="cpu", progress=interrupt)
+    train(network, data, training, shape=small, run=run)
 except KeyboardInterrupt:
     (folder / f"stopped-{{os.environ['RANK']}}").touch()
 torch.distributed.destroy_process_group()
@@ -446,7 +467,7 @@ torch.distributed.destroy_process_group()
 def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at(
     sequences, special, small, tmp_path, monkeypatch
 ):
-    """Off the CPU the loss of a step is read now and then; what stands in for such a device here reads it never."""
+    """Off the CPU the loss is read now and then; here it is never read but before saving."""
     read = []
 
     def never_but_before_saving(state, loss):
@@ -454,8 +475,8 @@ def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at
         return 0.0 if len(read) <= 3 else mean_loss(state, loss)
 
     monkeypatch.setattr("lmcompare.training.loop.mean_loss", never_but_before_saving)
-    data = TrainingData(sequences, parse("causal"), special, seed=3)
-    network = networks.build(small, "decoder", special, seed=1)
+    data = TrainingData(sequences, parse_objective("causal"), special, seed=3)
+    network = build_network(small, "decoder", special, seed=1)
     with torch.no_grad():
         network.transformer.get_input_embeddings().weight.fill_(float("nan"))
 
@@ -471,25 +492,26 @@ def test_a_state_that_is_not_a_number_is_not_saved_where_few_steps_are_looked_at
 
 
 def test_two_processes_train_as_one(sequences, special, small, tmp_path):
-    """Two gloo processes under torchrun: there are two, each reads half of a step, and the result is that of one."""
+    """Two gloo processes under torchrun each read half of a step; the result is that of one."""
     script = tmp_path / "two.py"
     script.write_text(
         f"""
 import json, pickle, sys
 from pathlib import Path
 import torch
-from lmcompare.models import network as networks
-from lmcompare.objectives import parse
+from lmcompare.models.network import Network, build_network
+from lmcompare.objectives import parse_objective
 from lmcompare.training.batches import TrainingData
 from lmcompare.training.loop import TrainingRun, train
 
 folder = Path({str(tmp_path)!r})
 sequences, special, small, training = pickle.loads((folder / "inputs.pickle").read_bytes())
 for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
-    objective = parse(kind)
-    network = networks.build(small, objective.role, special, seed=1)
-    trained = train(network, TrainingData(sequences, objective, special, seed=3), training, shape=small,
-                    run=TrainingRun(folder / str(number), device="cpu"))
+    objective = parse_objective(kind)
+    network = build_network(small, objective.role, special, seed=1)
+    data = TrainingData(sequences, objective, special, seed=3)
+    run = TrainingRun(folder / str(number), device="cpu")
+    trained = train(network, data, training, shape=small, run=run)
     rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
     weights = torch.cat([p.detach().flatten() for p in network.parameters()])
     torch.save(weights, folder / f"{{number}}-{{rank}}.pt")
@@ -498,7 +520,7 @@ for number, kind in enumerate({[*KINDS, MIXTURE]!r}):
 torch.distributed.destroy_process_group()
 """
     )
-    training = replace(SMALL, accumulation=2)
+    training = replace(SMALL, gradient_accumulation_steps=2)
     (tmp_path / "inputs.pickle").write_bytes(pickle.dumps((sequences, special, small, training)))
     in_two(script)
     for number, kind in enumerate([*KINDS, MIXTURE]):
@@ -517,7 +539,7 @@ torch.distributed.destroy_process_group()
 
 
 def test_dropout_is_off_while_validating(sequences, special, small):
-    network = networks.build(replace(small, dropout=0.5), "decoder", special, seed=1).train()
+    network = build_network(replace(small, dropout=0.5), "decoder", special, seed=1).train()
     objective = OBJECTIVES["causal"]()
     batch = BatchTensors.of(
         collate(
