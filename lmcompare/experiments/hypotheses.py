@@ -22,16 +22,16 @@ class Hypothesis:
     """the claim in words, as the report prints it"""
     task: str
     """name of the task that decides it; or `pretraining`, which has metrics of its own: margin, validation_rise"""
-    first: str
+    model: str
     """the model that the claim is about"""
-    second: str | None = None
-    """the model that it is set against"""
+    reference: str | None = None
+    """the model that it is compared with"""
     control: str | None = None
-    """the control that it is set against, instead of a model: a name as the report has it, such as `majority`"""
+    """the control that it is compared with, instead of a model: a name of the report, e.g. `majority`"""
     of: Literal["pretrained", "gain"] = "pretrained"
     """the score after pretraining, or what pretraining added to the same network from scratch"""
-    says: Literal["better", "not worse", "equal"] = "better"
-    """what the claim says of the first; not worse and equal: by less than the smallest effect"""
+    test: Literal["superiority", "non_inferiority", "equivalence"] = "superiority"
+    """what the claim states of the model; the last two have the smallest effect as their margin"""
     metric: str | None = None
     """which metric decides; the task's primary one if left out"""
     direction: Literal["higher", "lower"] | None = None
@@ -40,8 +40,8 @@ class Hypothesis:
     """smallest difference that would matter, in the metric's own unit; the task's if left out"""
     citation: str = ""
     """who makes the claim, or has measured it"""
-    found: str = ""
-    """what they found, and at what scale"""
+    reported: str = ""
+    """what they reported, and at what scale"""
 
 
 DIRECTIONS: dict[str, Literal["higher", "lower"]] = {"margin": "higher", "validation_rise": "lower"}
@@ -78,16 +78,16 @@ def build(
             f"{path}.{key}: no such {what}{nearest(value, known)}"
             for key, what, value, known in (
                 ("task", "task", one.task, [*conditions, PRETRAINING]),
-                ("first", "model", one.first, list(models)),
-                ("second", "model", one.second, list(models)),
+                ("model", "model", one.model, list(models)),
+                ("reference", "model", one.reference, list(models)),
             )
             if value is not None and value not in known
         ]
-        if one.second is not None and one.control is not None:
-            said.append(f"{path}.control: wanted one of second and control, got both")
-        if one.second is None and one.control is None and one.of != "gain":
+        if one.reference is not None and one.control is not None:
+            said.append(f"{path}.control: wanted one of reference and control, got both")
+        if one.reference is None and one.control is None and one.of != "gain":
             said.append(
-                f"{path}.second: missing; wanted a model, or `control`, or `of: gain` for pretraining alone"
+                f"{path}.reference: missing; wanted a model, or `control`, or `of: gain` for pretraining alone"
             )
         if one.of == "gain" and one.control is not None:
             said.append(
@@ -99,7 +99,7 @@ def build(
             )
         said += [
             f"{path}.{key}: the model {model!r} is not given the task {one.task}; wanted it in `models.{model}.tasks`"
-            for key, model in (("first", one.first), ("second", one.second))
+            for key, model in (("model", one.model), ("reference", one.reference))
             if one.task in conditions
             and model is not None
             and one.task not in models.get(model, [one.task])
@@ -113,11 +113,11 @@ def build(
                 said.append(f"{path}.smallest_effect: missing; pretraining has none of its own")
             if one.of == "gain" or one.control is not None:
                 said.append(
-                    f"{path}.second: wanted a model: pretraining has no controls and no scratch"
+                    f"{path}.reference: wanted a model: pretraining has no controls and no scratch"
                 )
             one = replace(one, direction=one.direction or DIRECTIONS.get(one.metric or ""))
-        if one.first == one.second:
-            said.append(f"{path}.second: wanted another model than the first, got {one.second!r}")
+        if one.model == one.reference:
+            said.append(f"{path}.reference: wanted another model than `model`, got {one.reference!r}")
         problems += said
         if not said:
             found[str(name)] = one

@@ -11,7 +11,7 @@ from lmcompare import statistics
 from lmcompare.report.formatting import MetricFormat, fitting_decimals, interval, metric_format
 from lmcompare.report.outcomes import ItemOutcomes, item_outcomes, paired, pretraining_gain
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
-from lmcompare.statistics.verdicts import Says
+from lmcompare.statistics.verdicts import Test
 
 SECONDARY = ("f1_macro", "f1_micro", "matthews", "ece", "brier", "nll")
 GENERATION = ("distinct_1", "distinct_2", "distinct_3", "repetition_4", "self_bleu")
@@ -233,7 +233,7 @@ def verdict(
     sesoi: float,
     passed: bool,
     holm: float,
-    says: Says = "better",
+    test: Test = "superiority",
 ) -> statistics.Verdict:
     """Return what a difference says of a claim, as ``with_verdict``; ``holm`` is NaN where p was not corrected."""
     d, scale = difference, metric.scale
@@ -245,7 +245,7 @@ def verdict(
         detectable=d.detectable * scale,
     )
     adjusted = holm if np.isfinite(holm) else None
-    said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, says=says)
+    said = statistics.verdict(seen, sesoi * scale, passed, adjusted_p=adjusted, test=test)
     return replace(said, reason=said.reason.replace("+-", "±"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from lmcompare.core.errors import InputError
 from lmcompare.statistics.intervals import Difference
 
-Says = Literal["better", "not worse", "equal"]
+Test = Literal["superiority", "non_inferiority", "equivalence"]
 Word = Literal["SUPPORTED", "WEAKLY SUPPORTED", "REFUTED", "EQUIVALENT", "INCONCLUSIVE"]
 
 ENOUGH_SEEDS = 6
@@ -30,7 +30,7 @@ def verdict(
     seeds: int | None = None,
     *,
     adjusted_p: float | None = None,
-    says: Says = "better",
+    test: Test = "superiority",
 ) -> Verdict:
     """Say what a difference means for the claim 'the first is better' (or 'not worse', or 'equal').
 
@@ -55,7 +55,7 @@ def verdict(
         seeds: number of independent pretraining seeds; default ``difference.seeds``.
         adjusted_p: the p-value after Holm's correction, where several claims are made together: above 0.05 the claim is
             neither supported nor refuted.
-        says: the claim.
+        test: what the claim states of the first model.
 
     Raises:
         InputError: sesoi is not above 0.
@@ -79,12 +79,12 @@ def verdict(
         )
     detectable = f"a true difference of {difference.detectable:.3g} would have been seen in 4 of 5 such experiments"
     word: Word
-    if says != "better":
-        bounds = f"-{sesoi:.3g}" if says == "not worse" else f"+-{sesoi:.3g}"
-        if -sesoi < low and (says == "not worse" or high < sesoi):
-            word, reason = "SUPPORTED", f"the interval {range_} lies {_side(says, 'in')} {bounds}"
-        elif high < -sesoi or (says == "equal" and low > sesoi):
-            word, reason = "REFUTED", f"the interval {range_} lies {_side(says, 'out')} {bounds}"
+    if test != "superiority":
+        bounds = f"-{sesoi:.3g}" if test == "non_inferiority" else f"+-{sesoi:.3g}"
+        if -sesoi < low and (test == "non_inferiority" or high < sesoi):
+            word, reason = "SUPPORTED", f"the interval {range_} lies {_side(test, 'in')} {bounds}"
+        elif high < -sesoi or (test == "equivalence" and low > sesoi):
+            word, reason = "REFUTED", f"the interval {range_} lies {_side(test, 'out')} {bounds}"
         else:
             return Verdict(
                 "INCONCLUSIVE",
@@ -122,7 +122,7 @@ def verdict(
     return Verdict(word, reason)
 
 
-def _side(says: Says, where: Literal["in", "out"]) -> str:
-    if says == "not worse":
+def _side(test: Test, where: Literal["in", "out"]) -> str:
+    if test == "non_inferiority":
         return "above" if where == "in" else "below"
     return "inside" if where == "in" else "outside"

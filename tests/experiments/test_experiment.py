@@ -198,7 +198,7 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
         ("training.batch_size", "--set training.batch_size: wanted key=value, e.g. training.tokens=60000"),
         ("training.batch_size=[", "--set training.batch_size:1:2: "),
-        ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch, "),
+        ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch_size, "),
         ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
         ("training.adam_betas=[0.9]", "training.adam_betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
         ("training.adam_betas=[0.9, x]", 'training.adam_betas.1: wanted a number greater than 0 and less than 1, got "x"'),

@@ -8,7 +8,7 @@ ARMS = {
     "idle": (),
 }
 CONDITIONS = {"sentiment": ("pretrained", "scratch"), "continuation": ("pretrained",)}
-GOOD = {"claim": "c", "task": "sentiment", "first": "masked", "second": "causal"}
+GOOD = {"claim": "c", "task": "sentiment", "model": "masked", "reference": "causal"}
 
 PRETRAINING = {"task": "pretraining", "metric": "validation_rise", "smallest_effect": 0.1}
 
@@ -22,12 +22,12 @@ def problems(given: object) -> list[str]:
 def test_a_claim_and_its_defaults() -> None:
     said: list[str] = []
     found = build(
-        {"H1": GOOD, "H2": {**GOOD, "second": None, "of": "gain"}}, ARMS, CONDITIONS, said
+        {"H1": GOOD, "H2": {**GOOD, "reference": None, "of": "gain"}}, ARMS, CONDITIONS, said
     )
     assert not said and list(found) == ["H1", "H2"]
     assert found["H1"] == Hypothesis("c", "sentiment", "masked", "causal")
-    assert (found["H1"].says, found["H1"].of, found["H1"].smallest_effect) == (
-        "better",
+    assert (found["H1"].test, found["H1"].of, found["H1"].smallest_effect) == (
+        "superiority",
         "pretrained",
         None,
     )
@@ -37,10 +37,10 @@ def test_a_claim_and_its_defaults() -> None:
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        ({"first": "maskd"}, "hypotheses.H1.first: no such model; did you mean 'masked'"),
+        ({"model": "maskd"}, "hypotheses.H1.model: no such model; did you mean 'masked'"),
         ({"task": "sentimnt"}, "hypotheses.H1.task: no such task; did you mean 'sentiment'"),
-        ({"second": "masked"}, "hypotheses.H1.second: wanted another model than the first"),
-        ({"second": None}, "hypotheses.H1.second: missing"),
+        ({"reference": "masked"}, "hypotheses.H1.reference: wanted another model than `model`"),
+        ({"reference": None}, "hypotheses.H1.reference: missing"),
         (
             {"control": "majority"},
             "hypotheses.H1.control: wanted one of second and control, got both",
@@ -50,14 +50,14 @@ def test_a_claim_and_its_defaults() -> None:
             "hypotheses.H1.of: the task continuation does not measure",
         ),
         (
-            {"second": None, "control": "majority", "of": "gain"},
+            {"reference": None, "control": "majority", "of": "gain"},
             "hypotheses.H1.control: wanted none with `of: gain`",
         ),
-        ({"says": "bettr"}, "hypotheses.H1.says: "),
+        ({"test": "bettr"}, "hypotheses.H1.test: "),
         ({"smallest_effect": 0}, "hypotheses.H1.smallest_effect: "),
         (
-            {"second": "idle"},
-            "hypotheses.H1.second: the model 'idle' is not given the task sentiment",
+            {"reference": "idle"},
+            "hypotheses.H1.reference: the model 'idle' is not given the task sentiment",
         ),
         (
             {**PRETRAINING, "metric": None},
@@ -66,7 +66,7 @@ def test_a_claim_and_its_defaults() -> None:
         ({**PRETRAINING, "smallest_effect": None}, "hypotheses.H1.smallest_effect: missing"),
         (
             {**PRETRAINING, "of": "gain"},
-            "hypotheses.H1.second: wanted a model: pretraining has no controls",
+            "hypotheses.H1.reference: wanted a model: pretraining has no controls",
         ),
         ({"clam": 1}, "hypotheses.H1.clam: no such key; did you mean 'claim'"),
     ],
@@ -83,7 +83,7 @@ def test_pretraining_itself_may_decide() -> None:
 
 
 def test_all_problems_at_once() -> None:
-    assert len(problems({**GOOD, "first": "x", "task": "y"})) == 2
+    assert len(problems({**GOOD, "model": "x", "task": "y"})) == 2
     said: list[str] = []
     build(["H1"], ARMS, CONDITIONS, said)
     assert said[0].startswith("hypotheses: wanted a mapping by name, got ") and len(said) == 1

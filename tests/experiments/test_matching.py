@@ -115,9 +115,9 @@ def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
 
 
 def test_hypotheses_name_the_models_that_a_matching_makes(make: Make) -> None:
-    claim = {"claim": "x", "task": "next", "first": "causal", "second": "seq2seq at equal flops"}
+    claim = {"claim": "x", "task": "next", "model": "causal", "reference": "seq2seq at equal flops"}
     experiment = make(models=ARMS, match=["tokens", "flops"], hypotheses={"H": claim}, **SHAPE)
-    assert experiment.hypotheses["H"].second == "seq2seq at equal flops"
+    assert experiment.hypotheses["H"].reference == "seq2seq at equal flops"
 
 
 def test_what_was_solved_is_said(make: Make) -> None:
@@ -192,7 +192,7 @@ def test_wall_time_is_refused_with_the_reason(make: Make) -> None:
 
 
 def test_a_matching_that_is_wrong_spares_the_hypotheses(make: Make) -> None:
-    claim = {"claim": "x", "task": "next", "first": "causal", "second": "seq2seq at equal flops"}
+    claim = {"claim": "x", "task": "next", "model": "causal", "reference": "seq2seq at equal flops"}
     with pytest.raises(InputError) as caught:
         make(models=ARMS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert caught.value.problems == ["match: no matching \"tokns\"; did you mean 'tokens'?"]

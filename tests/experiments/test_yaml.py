@@ -35,7 +35,7 @@ def test_plain_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
     [
         ("", ": empty; wanted an experiment with the keys name, "),
         ("# nothing\n", ": empty; wanted"),
-        ("- a\n", ': wanted a mapping with the keys name, description, corpus, vocabulary, blocks, network'),
+        ("- a\n", ': wanted a mapping with the keys name, description, corpus, tokenizer, sequence, network'),
         ("name: x\nname: y\n", ":2:1: the key 'name' is given twice (first in line 1)"),
         ("models:\n  a: {objective: causal}\n  b: {}\n  a: {}\n", ":4:3: the key 'a' is given twice (first in line 2)"),
         ("name: x\ncorpus:\n\tsource: y\n", ":3:1: a tab; YAML is indented with spaces"),

@@ -99,21 +99,21 @@ def _card(
         said.get("metric") or found.task.primary, said.get("direction") or found.task.better
     )
     sesoi = float(said.get("smallest_effect") or found.smallest_effect)
-    models = [said["first"], *([said["second"]] if said.get("second") else [])]
+    models = [said["model"], *([said["reference"]] if said.get("reference") else [])]
     plateau = all(_left_plateau(rows, model, said["task"]) for model in models)
     judged = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
     if difference is not None:
-        judged = verdict(difference, metric, sesoi, plateau, adjusted, said.get("says") or "better")
-    against = said.get("second") or said.get("control")
+        judged = verdict(difference, metric, sesoi, plateau, adjusted, said.get("test") or "superiority")
+    against = said.get("reference") or said.get("control")
     second = (
         ""
         if against is None
-        else f" over {code(against) if said.get('second') else escape(control_title(against))}"
+        else f" over {code(against) if said.get('reference') else escape(control_title(against))}"
     )
     what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
-    contrast = f"{code(said['first'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
-    seeds = samples.constant(rows, said["task"]).get(said["first"])
-    beside = [_controls(found, said), sides.said(rows, said["task"], said["first"])]
+    contrast = f"{code(said['model'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
+    seeds = samples.constant(rows, said["task"]).get(said["model"])
+    beside = [_controls(found, said), sides.said(rows, said["task"], said["model"])]
     beside.append(
         f"it wrote one text under every prompt of its samples, with {seeds}" if seeds else ""
     )
@@ -149,7 +149,7 @@ def _difference(
             None if pretrained is None or scratch is None else pretraining_gain(pretrained, scratch)
         )
 
-    first, second = said["first"], said.get("second")
+    first, second = said["model"], said.get("reference")
     if said.get("of") == "gain":
         one, other = (
             (gain(first), gain(second)) if second else (of(first, PRETRAINED), of(first, SCRATCH))
@@ -165,11 +165,11 @@ def _difference(
     difference = paired(one, other, largest_difference)
     if difference is None or one is None:
         return None, float("nan")
-    sesoi, says = (
+    sesoi, test = (
         float(said.get("smallest_effect") or found.smallest_effect),
-        said.get("says") or "better",
+        said.get("test") or "superiority",
     )
-    shifts = {"better": (0.0,), "not worse": (sesoi,), "equal": (sesoi, -sesoi)}[says]
+    shifts = {"superiority": (0.0,), "non_inferiority": (sesoi,), "equivalence": (sesoi, -sesoi)}[test]
     moved = [difference if not shift else paired(shifted(one, shift), other) for shift in shifts]
     if one.items == ("",):  # values of whole cells
         difference = replace(difference, items=0)
@@ -178,7 +178,7 @@ def _difference(
 
 def _controls(found: TaskAnalysis, said: dict[str, Any]) -> str:
     """Return how the first model stands to the controls of its task, in the task's primary metric."""
-    leads = [lead for lead in found.control_comparisons if lead.first == said["first"]]
+    leads = [lead for lead in found.control_comparisons if lead.first == said["model"]]
     if not leads:
         return "no control was measured"
     words = []
@@ -238,5 +238,5 @@ def lines(card: HypothesisCard) -> list[str]:
             f"**On:** {counted(d.seeds, 'paired seed')}{items}; detectable in 4 of 5 cases: {detectable}."
         )
     said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; {card.controls}.")
-    literature = [escape(card.said[key]) for key in ("citation", "found") if card.said.get(key)]
+    literature = [escape(card.said[key]) for key in ("citation", "reported") if card.said.get(key)]
     return [*said, *([f"**Literature:** {': '.join(literature)}."] if literature else [])]

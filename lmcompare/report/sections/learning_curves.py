@@ -224,7 +224,7 @@ def trials(rows: Results) -> pd.DataFrame:
     to find the best of them, nor were those that were matched or are of several sizes: they are left out.
     """
     claims = (rows.settings.get("hypotheses") or {}).values()
-    named = {said.get(key) for said in claims for key in ("first", "second")}
+    named = {said.get(key) for said in claims for key in ("model", "reference")}
     named |= set((rows.settings.get("match") or {}).get("solved") or ())
     named |= set(scaled(rows)["model"])
     found = []

@@ -13,10 +13,10 @@ from lmcompare.report.sections.hypothesis_cards import HypothesisCard, cards, li
 PLAIN = {
     "claim": "c",
     "task": "sentiment",
-    "first": "masked",
-    "second": "causal",
+    "model": "masked",
+    "reference": "causal",
     "of": "pretrained",
-    "says": "better",
+    "test": "superiority",
 }
 
 
@@ -37,12 +37,12 @@ def judged(
     return make
 
 
-BITS = {"task": "continuation", "first": "causal", "second": "masked"}
+BITS = {"task": "continuation", "model": "causal", "reference": "masked"}
 
 
 def test_a_true_claim_and_its_opposite(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
     """The causal model's bits per byte are lower by 0.2; lower is better."""
-    found = judged(right=BITS, wrong={**BITS, "first": "masked", "second": "causal"})
+    found = judged(right=BITS, wrong={**BITS, "model": "masked", "reference": "causal"})
     assert found["right"].verdict.word == "SUPPORTED" and found["wrong"].verdict.word == "REFUTED"
     right, wrong = found["right"].difference, found["wrong"].difference
     assert right is not None and wrong is not None
@@ -56,20 +56,20 @@ def test_no_worse_and_equal_go_by_the_smallest_effect(
     found = judged(
         by_much={
             **BITS,
-            "first": "masked",
-            "second": "causal",
-            "says": "not worse",
+            "model": "masked",
+            "reference": "causal",
+            "test": "non_inferiority",
             "smallest_effect": 0.5,
         },
         by_little={
             **BITS,
-            "first": "masked",
-            "second": "causal",
-            "says": "not worse",
+            "model": "masked",
+            "reference": "causal",
+            "test": "non_inferiority",
             "smallest_effect": 0.05,
         },
-        near={**BITS, "says": "equal", "smallest_effect": 0.5},
-        far={**BITS, "says": "equal", "smallest_effect": 0.05},
+        near={**BITS, "test": "equivalence", "smallest_effect": 0.5},
+        far={**BITS, "test": "equivalence", "smallest_effect": 0.05},
     )
     words = {name: card.verdict.word for name, card in found.items()}
     assert words == {
@@ -83,9 +83,9 @@ def test_no_worse_and_equal_go_by_the_smallest_effect(
 
 def test_what_pretraining_added(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
     found = judged(
-        alone={"of": "gain", "second": None},
-        more={"of": "gain", "first": "masked", "second": "causal"},
-        over={"first": "causal", "second": None, "control": "majority"},
+        alone={"of": "gain", "reference": None},
+        more={"of": "gain", "model": "masked", "reference": "causal"},
+        over={"model": "causal", "reference": None, "control": "majority"},
     )
     assert found["alone"].verdict.word == "SUPPORTED" and found["over"].verdict.word == "SUPPORTED"
     one = found["more"].difference
@@ -162,7 +162,7 @@ def test_pretraining_is_judged_by_its_lowest_validation_loss(
 
 def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path: Path) -> None:
     made = synthetic(items=60)
-    said = {**PLAIN, "claim": "a | b", "citation": "Somebody 2020", "found": "84 against 83"}
+    said = {**PLAIN, "claim": "a | b", "citation": "Somebody 2020", "reported": "84 against 83"}
     made.settings["hypotheses"] = {"H1": said}
     folder = made.write(tmp_path / "h")
     text = write(folder).read_text(encoding="utf-8")

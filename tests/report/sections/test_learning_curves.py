@@ -76,7 +76,7 @@ def test_the_best_trial_of_each_objective_is_named_with_how_many_there_were(
 
 def test_models_of_a_claim_and_matched_ones_are_no_trials_of_a_search(searched: Results) -> None:
     models = searched.models
-    said = {"H1": {"claim": "c", "task": "t", "first": models[0], "second": models[1]}}
+    said = {"H1": {"claim": "c", "task": "t", "model": models[0], "reference": models[1]}}
     match = {"by": ["flops"], "solved": {models[2]: {"by": ["flops"], "reference": models[0]}}}
     given = Results(
         {**searched.settings, "hypotheses": said, "match": match}, searched.runs, searched.records

@@ -350,8 +350,8 @@ def test_what_the_right_side_is_worth(synthetic: Maker, tmp_path: Path) -> None:
         model: {
             "claim": "The right side helps.",
             "task": "continuation",
-            "first": model,
-            "second": "causal",
+            "model": model,
+            "reference": "causal",
         }
         for model in ("masked", "causal")
     }
@@ -373,8 +373,8 @@ def test_one_text_under_every_prompt_is_no_answer(synthetic: Maker, tmp_path: Pa
         model: {
             "claim": "It writes better.",
             "task": "continuation",
-            "first": model,
-            "second": "causal",
+            "model": model,
+            "reference": "causal",
         }
         for model in ("masked", "seq2seq")
     }
