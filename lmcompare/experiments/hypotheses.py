@@ -117,7 +117,9 @@ def build(
                 )
             one = replace(one, direction=one.direction or DIRECTIONS.get(one.metric or ""))
         if one.model == one.reference:
-            said.append(f"{path}.reference: wanted another model than `model`, got {one.reference!r}")
+            said.append(
+                f"{path}.reference: wanted another model than `model`, got {one.reference!r}"
+            )
         problems += said
         if not said:
             found[str(name)] = one

@@ -103,7 +103,9 @@ def _card(
     plateau = all(_left_plateau(rows, model, said["task"]) for model in models)
     judged = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
     if difference is not None:
-        judged = verdict(difference, metric, sesoi, plateau, adjusted, said.get("test") or "superiority")
+        judged = verdict(
+            difference, metric, sesoi, plateau, adjusted, said.get("test") or "superiority"
+        )
     against = said.get("reference") or said.get("control")
     second = (
         ""
@@ -169,7 +171,9 @@ def _difference(
         float(said.get("smallest_effect") or found.smallest_effect),
         said.get("test") or "superiority",
     )
-    shifts = {"superiority": (0.0,), "non_inferiority": (sesoi,), "equivalence": (sesoi, -sesoi)}[test]
+    shifts = {"superiority": (0.0,), "non_inferiority": (sesoi,), "equivalence": (sesoi, -sesoi)}[
+        test
+    ]
     moved = [difference if not shift else paired(shifted(one, shift), other) for shift in shifts]
     if one.items == ("",):  # values of whole cells
         difference = replace(difference, items=0)
