@@ -45,7 +45,7 @@ def fit(
     loss: Callable[[list[int], int], Tensor],
     judge: Callable[[nn.Module], float],
     *,
-    adaptation: settings.AdaptationSettings,
+    adaptation: settings.Adaptation,
     learning_rate: float,
     seed: int,
     patience: int | None = None,

@@ -35,7 +35,7 @@ def choose(
     test: Pairs,
     *,
     options: Sequence[Ids],
-    adaptation: settings.AdaptationSettings,
+    adaptation: settings.Adaptation,
     seed: int,
     progress: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> RankedAnswers:

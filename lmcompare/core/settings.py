@@ -107,14 +107,12 @@ class AdaptationSettings:
 
     __pydantic_config__ = STRICT
 
-    method: Literal["finetune", "probe", "lora"] = "finetune"
-    """what is trained: all weights; the head alone, on a frozen network; the head and low-rank additions (by peft)"""
-    lora_rank: Positive = 8
-    """of the additions of LoRA"""
+    lora_rank: Positive | None = None
+    """of protocol lora: rank of the added matrices, 8 if left out; with text_to_text it asks for LoRA"""
     lora_alpha: Positive = 16
-    """of LoRA: its additions are scaled by alpha / rank"""
+    """of LoRA: what is added is scaled by alpha / rank"""
     learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
-    """one trial each; a probe and LoRA want higher ones than fine-tuning all weights does, e.g. [3e-3, 1e-2]"""
+    """one trial each; a linear probe and LoRA need higher ones than fine-tuning, e.g. [0.003, 0.01]"""
     pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = (
         "mean",
         "last",
@@ -133,6 +131,30 @@ class AdaptationSettings:
     """of AdamW, on matrices only"""
     attention: Literal["own", "bidirectional", "causal"] = "own"
     """the attention mask while fine-tuning: the network's own, or one of the two for all"""
+
+    def by(self, protocol: str) -> "Adaptation":
+        """Return these settings with the protocol of a task."""
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        return Adaptation(**values, protocol=protocol)
+
+
+@dataclass(frozen=True)
+class Adaptation(AdaptationSettings):
+    """How a task adapts a network: its settings, and what is trained.
+
+    - 'finetune', 'text_to_text': all weights.
+    - 'linear_probe': the head alone, on a frozen network.
+    - 'lora': the head, if there is one, and low-rank matrices beside each linear layer.
+    """
+
+    protocol: str = "finetune"
+
+    @property
+    def lora(self) -> bool:
+        """Whether low-rank matrices are trained in place of all weights."""
+        return self.protocol == "lora" or (
+            self.protocol == "text_to_text" and self.lora_rank is not None
+        )
 
 
 @dataclass(frozen=True)

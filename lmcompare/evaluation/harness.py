@@ -129,10 +129,7 @@ class Harness:
         return self.data.corpus.test
 
     def finetune(
-        self,
-        data: LabeledSplits,
-        rows: dict[str, list[Ids]],
-        adaptation: settings.AdaptationSettings,
+        self, data: LabeledSplits, rows: dict[str, list[Ids]], adaptation: settings.Adaptation
     ) -> AdaptedModel:
         """Adapt the model and answer the test items."""
         parts = {
@@ -152,7 +149,7 @@ class Harness:
         self,
         head: str,
         parts: Mapping[str, TokenizedSplit],
-        adaptation: settings.AdaptationSettings,
+        adaptation: settings.Adaptation,
         score: Callable[[list[NDArray[np.float64]]], float],
         *,
         by: str,

@@ -40,7 +40,7 @@ def missing_labels(path: str, part: Any) -> list[str]:
     The source is read until every label was seen; of one with more than ``MAX_ROWS`` rows nothing
     is reported, since the label may still come.
     """
-    missing = dict.fromkeys(getattr(part, "words", ()))
+    missing = dict.fromkeys(getattr(part, "verbalizer", ()))
     if not missing:
         return []
     column = getattr(part, part.columns[-1])
@@ -57,6 +57,6 @@ def missing_labels(path: str, part: Any) -> list[str]:
     except InputError as error:
         return [f"{path}.source: {problem}" for problem in error.problems]
     return [
-        f"{path}.words.{label}: no such label in column {column!r}{nearest(label, seen)}"
+        f"{path}.verbalizer.{label}: no such label in column {column!r}{nearest(label, seen)}"
         for label in missing
     ]

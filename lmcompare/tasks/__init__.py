@@ -11,7 +11,7 @@ class Task(Protocol):
 
     A task that reads labelled items has a field ``source`` (typed ``object``); an experiment resolves it to a Source. A
     task made of several has ``sections``: of each field that maps names to settings with a ``source`` and ``columns``
-    of their own, the class of these. Where there is a field ``words``, its keys are values of the last of ``columns``.
+    of their own, the class of these. Where there is a field ``verbalizer``, its keys are values of the last of ``columns``.
 
     Attributes:
         kind: the YAML word.

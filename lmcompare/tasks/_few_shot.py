@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lmcompare.core.errors import InputError
 from lmcompare.generation import cut
-from lmcompare.tasks._prompts import Keep, fit
+from lmcompare.tasks._prompts import TruncationSide, fit
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -53,7 +53,7 @@ def show(
     *,
     most: int,
     longest: int,
-    keep: Keep,
+    side: TruncationSide,
 ) -> FewShotPrompt:
     """Return the solved examples, each ended by ``between``.
 
@@ -78,10 +78,10 @@ def show(
             return render(prompt) + answer + between
 
         try:
-            one, was_cut = fit(harness, solved, shot.prompt, share, keep)
+            one, was_cut = fit(harness, solved, shot.prompt, share, side)
         except InputError as error:
             problem = f"wanted fewer than {len(shots)}, each with {share} tokens of the context; of one: {error}"
-            raise InputError(f"shots: {problem}") from error
+            raise InputError(f"num_fewshot: {problem}") from error
         text, prompts_cut, answers_cut = text + one, prompts_cut + was_cut, answers_cut + long
     return FewShotPrompt(text, tuple(shot.id for shot in shots), prompts_cut, answers_cut)
 

@@ -30,7 +30,7 @@ class InstructionTask:
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
     """name of the column with the answer, a label, or a list of answers: the first is learnt, any counts as right"""
-    words: dict[str, str] = field(default_factory=dict)
+    verbalizer: dict[str, str] = field(default_factory=dict)
     """label -> the word that answers; the value of the column itself where none is given"""
     template: str = "{prompt}\n\n"
     """what the network reads, the instruction with it: {prompt} is the prompt, any other name in braces that column"""
@@ -42,9 +42,9 @@ class InstructionTask:
             raise InputError(f"template: wanted {{prompt}} in it, got {self.template!r}")
         if self.answer in self.shown:
             raise InputError(f"template: wanted none that tells the answer, got {{{self.answer}}}")
-        for label, word in self.words.items():
+        for label, word in self.verbalizer.items():
             if not word.strip():
-                raise InputError(f"words.{label}: wanted a word, got {word!r}")
+                raise InputError(f"verbalizer.{label}: wanted a word, got {word!r}")
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class InstructionTask:
         """Return the answers that are right, in words; empty ones are left out."""
         value = item.fields[self.answer]
         said = [str(one).strip() for one in (value if isinstance(value, list) else [value])]
-        return [self.words.get(one, one) for one in said if one]
+        return [self.verbalizer.get(one, one) for one in said if one]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def mix(
         seed: of the splits.
 
     Raises:
-        InputError: a task has too few items, or ``words`` for a label that there is not.
+        InputError: a task has too few items, or ``verbalizer`` for a label that there is not.
     """
     parts: dict[str, list[InstructionItem]] = {split: [] for split in SPLITS}
     counts: Counter[str] = Counter()
@@ -179,7 +179,7 @@ def mix(
 
 
 def _check_words(path: str, one: InstructionTask, items: Sequence[TaskItem]) -> None:
-    labels = {str(item.fields[one.answer]) for item in items} if one.words else set()
-    for label in one.words:
+    labels = {str(item.fields[one.answer]) for item in items} if one.verbalizer else set()
+    for label in one.verbalizer:
         if label not in labels:
-            raise InputError(f"{path}.words.{label}: no such label{nearest(label, labels)}")
+            raise InputError(f"{path}.verbalizer.{label}: no such label{nearest(label, labels)}")

@@ -12,7 +12,7 @@ from lmcompare.core.example import Ids
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
 
-Keep = Literal["start", "end"]
+TruncationSide = Literal["right", "left"]
 
 
 def fields_of(template: str, key: str = "template") -> list[str]:
@@ -39,7 +39,11 @@ def fields_of(template: str, key: str = "template") -> list[str]:
 
 
 def fit(
-    harness: "Harness", render: Callable[[str], str], text: str, most: int, keep: Keep = "start"
+    harness: "Harness",
+    render: Callable[[str], str],
+    text: str,
+    most: int,
+    side: TruncationSide = "right",
 ) -> tuple[str, bool]:
     """Return ``render(text)``, and whether the text had to be cut for it to have at most ``most`` tokens.
 
@@ -50,7 +54,7 @@ def fit(
         render: puts the text into its template.
         text: what may be cut.
         most: tokens of the rendered text.
-        keep: which end of the text stays.
+        side: which end of the text is cut off.
 
     Raises:
         InputError: not even an empty text fits.
@@ -64,7 +68,7 @@ def fit(
     while excess > 0 and size > 0:
         size = max(0, size - excess)
         # A character that is cut in two decodes to U+FFFD.
-        part = harness.decode([tokens[:size] if keep == "start" else tokens[len(tokens) - size :]])[
+        part = harness.decode([tokens[:size] if side == "right" else tokens[len(tokens) - size :]])[
             0
         ].strip("\ufffd")
         whole = render(part)

@@ -46,11 +46,11 @@ class Verbalizer:
         """
         unknown = [name for name in words if name not in labels]
         if unknown:
-            raise InputError(f"words.{unknown[0]}: no such label{nearest(unknown[0], labels)}")
+            raise InputError(f"verbalizer.{unknown[0]}: no such label{nearest(unknown[0], labels)}")
         said = [words.get(label, label) for label in labels]
         if len(set(said)) < len(said):
             raise InputError(
-                f"words: wanted a word of its own for each label, got {', '.join(said)}"
+                f"verbalizer: wanted a word of its own for each label, got {', '.join(said)}"
             )
         before, _, after = template.partition("{label}")
         head, rest = before.rstrip(), after.format()
@@ -91,10 +91,7 @@ def check(template: str) -> None:
 
 
 def learn(
-    harness: "Harness",
-    data: LabeledSplits,
-    worded: Verbalizer,
-    adaptation: settings.AdaptationSettings,
+    harness: "Harness", data: LabeledSplits, worded: Verbalizer, adaptation: settings.Adaptation
 ) -> VerbalizerScores:
     """Fine-tune the network to answer each text with its label's word; it is asked which word is likeliest."""
     options = harness.encode(worded.completions, target=True)
@@ -146,7 +143,7 @@ def rank(
     notes = Notes(
         truncated=truncated + sum(cut for _, cut in fitted),
         details={
-            "shots": [item.id for item in examples],
+            "fewshot": [item.id for item in examples],
             "likelihood": harness.model.objective.exactness,
         },
     )

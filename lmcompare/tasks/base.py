@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Any
 
+from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes
 
@@ -57,6 +58,19 @@ class TokenizedSplit:
     rows: list[tuple[Ids, ...]]
     wanted: list[Any]
     marks: list[Ids] = field(default_factory=list)
+
+
+def check_fewshot(protocol: str, num_fewshot: int) -> None:
+    """Refuse a number of examples that does not fit the protocol.
+
+    Raises:
+        InputError: few_shot without examples, or examples without few_shot.
+    """
+    if (protocol == "few_shot") != (num_fewshot > 0):
+        wanted = "1 or more with protocol 'few_shot'"
+        if protocol != "few_shot":
+            wanted = f"0 with protocol {protocol!r} (examples need 'few_shot')"
+        raise InputError(f"num_fewshot: wanted {wanted}, got {num_fewshot}")
 
 
 def described(source: Any) -> str:

@@ -15,7 +15,7 @@ from lmcompare.data import LabeledItem, LabeledSplits, build_labeled_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks import _verbalizers as label_words
 from lmcompare.tasks._verbalizers import Verbalizer
-from lmcompare.tasks.base import Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, check_fewshot, described
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 @TASKS.register("classification")
 @dataclass(frozen=True)
 class Classification:
-    """One label for each text, by one of three routes, the same for every network.
+    """One label for each text, by one protocol, the same for every network.
 
-    - ``head``: fine-tuned with the same head, poolings and trials.
-    - ``ranking``: as it is, without a head: which label's word is likeliest after the text (Brown et al. 2020, section
-      2.4). A masked network is asked for its chain.
-    - ``text``: fine-tuned to answer with the label's word (Raffel et al. 2020, section 2.4); the likeliest word counts.
+    - ``finetune``, ``linear_probe``, ``lora``: with the same head on pooled states, and the same trials.
+    - ``zero_shot``, ``few_shot``: the label whose verbalizer is likeliest after the text (Brown et al. 2020, section
+      2.4), by the chain rule for a masked network.
+    - ``text_to_text``: fine-tuned to generate the verbalizer of the label (Raffel et al. 2020, section 2.4); the
+      likeliest one is the answer.
 
     Controls: the same network from random initialisation, the majority class, TF-IDF + logistic regression.
     """
@@ -64,46 +65,51 @@ class Classification:
     """smallest difference in accuracy that would matter; verdicts need it, fixed beforehand"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
-    route: Literal["head", "ranking", "text"] = "head"
-    """a head on pooled states; label words ranked by the network as it is; label words as answers, fine-tuned"""
+    protocol: Literal[
+        "finetune", "linear_probe", "lora", "zero_shot", "few_shot", "text_to_text"
+    ] = "finetune"
+    """a head on pooled states (the first three); verbalizers ranked without training; verbalizers generated"""
     template: str = "{text}\nLabel: {label}"
-    """of ranking and text: how a text and its label's word are written"""
-    words: dict[str, str] = field(default_factory=dict)
-    """of ranking and text: label -> its word; the label itself where none is given"""
-    shots: Annotated[int, Field(ge=0)] = 0
-    """of ranking: solved training items before each text"""
+    """of protocols without a head: how a text and the verbalizer of its label are written"""
+    verbalizer: dict[str, str] = field(default_factory=dict)
+    """of protocols without a head: label -> word; the label itself where none is given"""
+    num_fewshot: Annotated[int, Field(ge=0)] = 0
+    """of few_shot: training items with their labels before each text"""
 
     def __post_init__(self) -> None:
-        """Refuse settings of another route.
+        """Refuse settings of another protocol.
 
         Raises:
             InputError: such a setting, or a template without {text} and {label}.
         """
         label_words.check(self.template)
-        if self.shots and self.route != "ranking":
+        check_fewshot(self.protocol, self.num_fewshot)
+        if self.verbalizer and self.has_head:
             raise InputError(
-                f"shots: wanted 0 by the route {self.route!r} (they are for ranking), got {self.shots}"
+                f"verbalizer: wanted none with protocol {self.protocol!r}, whose labels a head gives"
             )
-        if self.words and self.route == "head":
+        if self.protocol == "text_to_text" and self.adaptation.attention == "causal":
             raise InputError(
-                "words: wanted none by the route 'head' (they are for ranking and text)"
+                "adaptation.attention: wanted own or bidirectional with protocol 'text_to_text', got causal"
             )
-        if self.route == "text" and (
-            self.adaptation.method == "probe" or self.adaptation.attention == "causal"
-        ):
-            raise InputError(
-                "adaptation: wanted neither a probe nor causal attention by the route 'text'"
-            )
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a head on pooled states gives the labels."""
+        return self.protocol in ("finetune", "linear_probe", "lora")
 
     def describe(self) -> str:
         """Return one line for the report."""
         epochs = f"({self.adaptation.epochs} epoch{'s' * (self.adaptation.epochs > 1)} at most)"
         how = {
-            "head": f"by fine-tuning {epochs}",
-            "ranking": f"by ranking label words after {self.shots} solved items",
-            "text": f"by fine-tuning to answer with a word {epochs}",
+            "finetune": f"by fine-tuning {epochs}",
+            "linear_probe": f"by a linear probe {epochs}",
+            "lora": f"by LoRA {epochs}",
+            "zero_shot": "zero-shot, by ranking verbalizers",
+            "few_shot": f"by ranking verbalizers after {self.num_fewshot} examples",
+            "text_to_text": f"by fine-tuning to generate the verbalizer {epochs}",
         }
-        return f"one label for each text ({described(self.source)}), {how[self.route]}"
+        return f"one label for each text ({described(self.source)}), {how[self.protocol]}"
 
     def data(self) -> LabeledSplits:
         """Return the items, split."""
@@ -120,7 +126,7 @@ class Classification:
     def measure(self, harness: "Harness") -> Measurement:
         """Fine-tune the network under test (or take it as it is) and answer the test items."""
         data = self.data()
-        if self.route != "head":
+        if not self.has_head:
             return self._by_words(harness, data)
         rows, truncated = {}, 0
         for split in ("train", "validation", "test"):
@@ -128,7 +134,7 @@ class Classification:
             # bos and eos stand around the text.
             truncated += sum(len(row) > harness.context - 2 for row in encoded)
             rows[split] = [row[: harness.context - 2] for row in encoded]
-        adapted = harness.finetune(data, rows, self.adaptation)
+        adapted = harness.finetune(data, rows, self.adaptation.by(self.protocol))
         outcomes = list(score(harness, data, adapted.probabilities))
         outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
         notes = replace(
@@ -142,11 +148,11 @@ class Classification:
         )
 
     def _by_words(self, harness: "Harness", data: LabeledSplits) -> Measurement:
-        worded = Verbalizer.of(self.template, self.words, data.labels)
+        worded = Verbalizer.of(self.template, self.verbalizer, data.labels)
         said = (
-            label_words.rank(harness, data, worded, self.shots)
-            if self.route == "ranking"
-            else label_words.learn(harness, data, worded, self.adaptation)
+            label_words.learn(harness, data, worded, self.adaptation.by("text_to_text"))
+            if self.protocol == "text_to_text"
+            else label_words.rank(harness, data, worded, self.num_fewshot)
         )
         outcomes = list(score(harness, data, said.probabilities))
         if said.accuracy is not None:

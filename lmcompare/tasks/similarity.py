@@ -29,8 +29,8 @@ SPLITS = ("train", "validation", "test")
 class Similarity:
     """How alike two texts are, ranked as people ranked them (Spearman; Pearson beside it).
 
-    Routes: 'cosine' of the embeddings, with nothing trained, the pooling chosen on validation; 'regression', a head on
-    the pooled states u and v of both texts, each read by itself (``adapt.heads.Pair``). Controls: the same network from
+    zero_shot: the cosine of the embeddings, the pooling chosen on validation. The other protocols: a regression head on
+    the pooled states u and v of both texts, each read by itself (``adaptation.heads.PairHead``). Controls: the same network from
     random initialisation, the cosine of TF-IDF vectors, the difference in length.
     """
 
@@ -45,8 +45,8 @@ class Similarity:
 
     source: object
     """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
-    route: Literal["cosine", "regression"] = "cosine"
-    """cosine: of embeddings, without training; regression: a head, adapted on the training items"""
+    protocol: Literal["zero_shot", "finetune", "linear_probe", "lora"] = "zero_shot"
+    """zero_shot: cosine of the embeddings; the others: a regression head, trained with all weights, alone, by LoRA"""
     first: str = "first"
     """name of the column with one text"""
     second: str = "second"
@@ -66,14 +66,14 @@ class Similarity:
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in Spearman's correlation that would matter; verdicts need it, fixed beforehand"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
-    """how the networks are adapted; of the route 'cosine', `pooling` alone counts"""
+    """how the networks are adapted; of zero_shot `pooling` alone counts"""
 
     def describe(self) -> str:
         """Return one line for the report."""
         how = (
             "cosine of embeddings"
-            if self.route == "cosine"
-            else f"regression head, {self.adaptation.method}"
+            if self.protocol == "zero_shot"
+            else f"regression head, {self.protocol}"
         )
         return f"how alike two texts are ({described(self.source)}), by {how}"
 
@@ -108,10 +108,10 @@ class Similarity:
             rows[split], over = self._encoded(harness, getattr(items, split))
             truncated += over
         costs: dict[str, float] = {}
-        if self.route == "cosine":
+        if self.protocol == "zero_shot":
             said, best, tried, chosen = self._cosine(harness, items, rows)
         else:
-            adapted = self._regression(harness, items, rows)
+            adapted = self._regression(harness, items, rows, self.adaptation.by(self.protocol))
             said, best = np.concatenate(adapted.answers), adapted.score
             tried, chosen = adapted.trials, adapted.chosen
             costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
@@ -193,7 +193,11 @@ class Similarity:
         return said, chosen["validation_spearman"], trials, chosen
 
     def _regression(
-        self, harness: "Harness", items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
+        self,
+        harness: "Harness",
+        items: ItemSplits,
+        rows: Mapping[str, list[tuple[Ids, ...]]],
+        adaptation: settings.Adaptation,
     ) -> Any:
         known, wanted = self._wanted(items.train), self._wanted(items.validation)
         # Standardised by the training scores: one learning rate serves any scale of them.
@@ -208,7 +212,7 @@ class Similarity:
         def judge(answers: Sequence[Values]) -> float:
             return correlation(harness, "spearman", np.concatenate(answers), wanted)
 
-        return harness.adapt("pair", parts, self.adaptation, judge, by="spearman")
+        return harness.adapt("pair", parts, adaptation, judge, by="spearman")
 
     def _wanted(self, entries: Sequence[TaskItem]) -> Values:
         """Return the scores. Shape (items,)."""

@@ -65,6 +65,8 @@ class Tagging:
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.01
     """smallest difference in the primary metric that would matter; verdicts need it, fixed beforehand"""
+    protocol: Literal["finetune", "linear_probe", "lora"] = "finetune"
+    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted"""
 
@@ -76,7 +78,7 @@ class Tagging:
     def describe(self) -> str:
         """Return one line for the report."""
         what = "the entities of each text" if self.scheme == "entities" else "one tag for each word"
-        return f"{what} ({described(self.source)}), by a head on the states of its words ({self.adaptation.method})"
+        return f"{what} ({described(self.source)}), by a head on the states of its words ({self.protocol})"
 
     def data(self) -> ItemSplits:
         """Return the items, split.
@@ -134,7 +136,12 @@ class Tagging:
 
         parts = {split: one.part for split, one in cuts.items()}
         adapted = harness.adapt(
-            "words", parts, self.adaptation, judge, by=self.primary_metric, outputs=len(labels)
+            "words",
+            parts,
+            self.adaptation.by(self.protocol),
+            judge,
+            by=self.primary_metric,
+            outputs=len(labels),
         )
         outcomes = list(self.score(harness, items.test, tags("test", adapted.answers)))
         outcomes.append(TaskOutcome(self.primary_metric, adapted.score, split="validation"))

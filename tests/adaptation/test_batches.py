@@ -7,7 +7,7 @@ import torch
 from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.heads import ClassificationHead, SpanHead
 from lmcompare.adaptation.trainable_parameters import trainable
-from lmcompare.core.settings import AdaptationSettings
+from lmcompare.core.settings import Adaptation
 from lmcompare.models.network import build
 from lmcompare.models.pooling import place_of
 from lmcompare.objectives import OBJECTIVES
@@ -63,9 +63,7 @@ def test_a_pair_is_two_rows_one_after_another(special):
 def test_dropout_of_a_frozen_network_stays_off(special, small):
     network = build(small, "decoder", special, 1)
     frozen = ModelWithHead(
-        trainable(network, AdaptationSettings(method="probe")), ClassificationHead(2, "mean")
+        trainable(network, Adaptation(protocol="linear_probe")), ClassificationHead(2, "mean")
     ).train()
     assert frozen.dropout.training and not frozen.network.training
-    assert (
-        ModelWithHead(trainable(network, AdaptationSettings()), SpanHead()).train().network.training
-    )
+    assert ModelWithHead(trainable(network, Adaptation()), SpanHead()).train().network.training

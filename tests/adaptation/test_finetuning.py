@@ -5,7 +5,7 @@ from torch import nn
 
 from lmcompare.adaptation.finetuning import fit, grouped, seeded
 from lmcompare.core.errors import LmcompareError
-from lmcompare.core.settings import AdaptationSettings
+from lmcompare.core.settings import Adaptation
 
 SIZES = [1, 2, 3, 4]
 
@@ -28,7 +28,7 @@ def trial(scores, patience=None, epochs=5):
         SIZES,
         loss,
         judge,
-        adaptation=AdaptationSettings(epochs=epochs, batch_size=2),
+        adaptation=Adaptation(epochs=epochs, batch_size=2),
         learning_rate=0.01,
         seed=1,
         patience=patience,

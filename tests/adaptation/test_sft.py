@@ -9,7 +9,7 @@ import torch
 from lmcompare.adaptation.sft import answer, answer_nats, tune, write
 from lmcompare.adaptation.sft_ranking import choose, normalised
 from lmcompare.core.example import SpecialTokens
-from lmcompare.core.settings import AdaptationSettings
+from lmcompare.core.settings import Adaptation
 from lmcompare.evaluation import baselines
 from lmcompare.language_model import FACES
 from lmcompare.models.network import build_network
@@ -20,7 +20,7 @@ TEXT = np.arange(32, 44)
 SPECIAL = SpecialTokens(0, 1, 2, 4, tuple(range(9, 32)), TEXT, np.arange(44) >= 32)
 EPOCHS = {"masked": 28}
 """A masked LM is asked for fewer tokens at a time."""
-QUICK = AdaptationSettings(learning_rates=(5e-3,), epochs=1, batch_size=32)
+QUICK = Adaptation(learning_rates=(5e-3,), epochs=1, batch_size=32)
 
 
 def model_of(kind, small, seed=1):
@@ -53,9 +53,7 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
     model = model_of(kind, small)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     told = []
-    adaptation = AdaptationSettings(
-        learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32
-    )
+    adaptation = Adaptation(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32)
     found = answer(model, **pairs, length=5, adaptation=adaptation, seed=1, progress=told.append)
 
     # Far above chance (one in 121) and above the answer of the nearest training prompt.
@@ -77,7 +75,7 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
 
 def test_the_trial_of_lowest_validation_loss_is_chosen(small, pairs):
     few = {name: part[:64] for name, part in pairs.items()}
-    adaptation = AdaptationSettings(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch_size=32)
+    adaptation = Adaptation(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch_size=32)
     found = tune(
         model_of("causal", small),
         few["train"],
@@ -111,9 +109,7 @@ def test_same_seed_same_answers_and_test_pairs_decide_nothing(small, pairs):
 def test_the_causal_prompt_may_see_itself_whole(small, pairs):
     few = pairs["train"][:64]
     causal, prefix = model_of("causal", small), model_of("prefix", small)
-    both = AdaptationSettings(
-        learning_rates=(5e-3,), epochs=1, batch_size=32, attention="bidirectional"
-    )
+    both = Adaptation(learning_rates=(5e-3,), epochs=1, batch_size=32, attention="bidirectional")
     ours = tune(causal, few, few, length=5, adaptation=both, seed=1).model
     theirs = tune(prefix, few, few, length=5, adaptation=QUICK, seed=1).model
     own = tune(causal, few, few, length=5, adaptation=QUICK, seed=1).model
@@ -129,7 +125,7 @@ def test_the_causal_prompt_may_see_itself_whole(small, pairs):
 def test_low_rank_additions_learn_and_write(kind, small, pairs):
     pytest.importorskip("peft")
     few = {name: part[:64] for name, part in pairs.items()}
-    adaptation = AdaptationSettings(method="lora", learning_rates=(1e-2,), epochs=2, batch_size=32)
+    adaptation = Adaptation(protocol="lora", learning_rates=(1e-2,), epochs=2, batch_size=32)
     model = model_of(kind, small)
     found = answer(model, **few, length=5, adaptation=adaptation, seed=1)
     untrained = np.concatenate(answer_nats(model, few["test"], length=5))
@@ -173,7 +169,7 @@ def test_choosing_among_answers(kind, small):
         letters = np.append(rng.choice([33, 40]), rng.choice(LETTERS))
         made.append((np.append(letters, END), options[int(letters[0] == 40)]))
     parts = {"train": made[:280], "validation": made[280:340], "test": made[340:]}
-    adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=16, batch_size=32)
+    adaptation = Adaptation(learning_rates=(1e-2,), epochs=16, batch_size=32)
     found = choose(model_of(kind, small), **parts, options=options, adaptation=adaptation, seed=1)
     wanted = [len(real) - 1 for _, real in parts["test"]]
     assert found.probabilities.sum(1) == pytest.approx(1)

@@ -17,10 +17,10 @@ from transformers import (
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, collate
-from lmcompare.core.settings import AdaptationSettings
+from lmcompare.core.settings import Adaptation
 from lmcompare.models.network import BatchTensors, Network, build_network, evaluation_mode
 
-LORA = AdaptationSettings(method="lora", lora_rank=2)
+LORA = Adaptation(protocol="lora", lora_rank=2)
 
 
 def gpt2():
@@ -106,11 +106,9 @@ def test_lora_into_all_layers_reaches_the_decoder(network):
 def test_a_probe_trains_nothing_of_the_network_and_fine_tuning_all(network):
     assert not any(
         weight.requires_grad
-        for weight in trainable(network, AdaptationSettings(method="probe")).parameters()
+        for weight in trainable(network, Adaptation(protocol="linear_probe")).parameters()
     )
-    assert all(
-        weight.requires_grad for weight in trainable(network, AdaptationSettings()).parameters()
-    )
+    assert all(weight.requires_grad for weight in trainable(network, Adaptation()).parameters())
 
 
 def test_without_peft_it_says_what_to_install(network, monkeypatch):

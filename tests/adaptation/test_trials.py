@@ -17,7 +17,7 @@ from lmcompare.adaptation import (
 )
 from lmcompare.adaptation.finetuning import grouped
 from lmcompare.core.example import collate
-from lmcompare.core.settings import AdaptationSettings
+from lmcompare.core.settings import Adaptation
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.models.pooling import pool
@@ -50,9 +50,9 @@ def parts(tokenizer):
     return found
 
 
-ADAPTATION = AdaptationSettings(learning_rates=(1e-5, 5e-3), epochs=4, batch_size=16)
-QUICK = AdaptationSettings(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16)
-LEARNS = AdaptationSettings(learning_rates=(1e-2,), epochs=4, batch_size=16)
+ADAPTATION = Adaptation(learning_rates=(1e-5, 5e-3), epochs=4, batch_size=16)
+QUICK = Adaptation(learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16)
+LEARNS = Adaptation(learning_rates=(1e-2,), epochs=4, batch_size=16)
 NAMES = ("train", "validation", "test")
 
 
@@ -125,9 +125,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
 
 def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
-    adaptation = AdaptationSettings(
-        learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8
-    )
+    adaptation = Adaptation(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8)
     adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
     accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
     assert adapted.score == adapted.validation_accuracy == accuracy
@@ -145,7 +143,7 @@ def test_same_seed_same_answer(model, parts):
 
 def test_test_items_decide_nothing(model, parts):
     """With the labels of the test split turned round and its texts changed, the trials are the same."""
-    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
+    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch_size=16)
     train, validation, test = few(parts)
     other = ProbeTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
     found = [
@@ -158,7 +156,7 @@ def test_test_items_decide_nothing(model, parts):
 @pytest.mark.parametrize("attention", ["bidirectional", "causal"])
 def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
     own = finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=1).probabilities
-    changed = AdaptationSettings(
+    changed = Adaptation(
         learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16, attention=attention
     )
     found = finetune(model, *few(parts), classes=2, adaptation=changed, seed=1).probabilities
@@ -170,13 +168,13 @@ def test_a_menu_of_one_needs_no_probe(model, parts):
     assert choose_pooling(model, parts[0], parts[1], ("first",)) == ("first", [])
 
 
-@pytest.mark.parametrize("method", ["probe", "lora"])
-def test_probe_and_lora_train_few_weights_and_learn(model, parts, method):
+@pytest.mark.parametrize("protocol", ["linear_probe", "lora"])
+def test_probe_and_lora_train_few_weights_and_learn(model, parts, protocol):
     tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch_size": 16}
-    adaptation = AdaptationSettings(method=method, lora_rank=2, lora_alpha=4, **tried)
+    adaptation = Adaptation(protocol=protocol, lora_rank=2, lora_alpha=4, **tried)
     found = finetune(model, *parts, classes=2, adaptation=adaptation, seed=1)
     assert found.weights < model.network.parameters_counted()["parameters"] / 4
-    assert method == "lora" or found.weights == 2 * model.network.hidden_size + 2
+    assert protocol == "lora" or found.weights == 2 * model.network.hidden_size + 2
     assert (found.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
     assert not any("lora" in name for name, _ in model.network.named_parameters())
     assert all(weight.requires_grad for weight in model.network.parameters())
@@ -219,7 +217,7 @@ def words_adapted(model, parts, adaptation):
 
 def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
     adapted = words_adapted(
-        model, tagged, AdaptationSettings(learning_rates=(5e-3,), epochs=6, batch_size=16)
+        model, tagged, Adaptation(learning_rates=(5e-3,), epochs=6, batch_size=16)
     )
     assert [len(answer) for answer in adapted.answers] == [
         len(wanted) for wanted in tagged["test"].wanted
@@ -239,7 +237,7 @@ def test_a_trial_that_does_not_get_better_ends(model, tagged):
     }
     for patience, wanted in ((2, 3), (None, 5)):
         asked = []
-        adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=5, patience=patience)
+        adaptation = Adaptation(learning_rates=(1e-3,), epochs=5, patience=patience)
         score = lambda answers, asked=asked: float(len(asked.append(answers) or "x"))  # noqa: E731
         adapted = adapt(
             model,
@@ -337,7 +335,7 @@ def test_test_items_decide_nothing_of_a_word_head(model, tagged):
         [1 - w for w in small["test"].wanted],
         [mark.max() - mark[::-1] for mark in small["test"].marks],
     )
-    quick = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
+    quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch_size=16)
     found = [
         words_adapted(model, {**small, "test": test}, quick).trials
         for test in (small["test"], other)

@@ -22,7 +22,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.evaluation.harness import Harness
 from lmcompare.models import checkpoints
-from lmcompare.tasks.transduction import Transduction
+from lmcompare.tasks.text_to_text import TextToText
 
 pytest.importorskip("sentencepiece")
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
@@ -197,7 +197,7 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
         {"prompt": "the " + " ".join(order), "answer": "a " + " ".join(reversed(order))}
         for order in orders
     ]
-    task = Transduction(
+    task = TextToText(
         Pairs(items), items=40, adaptation=AdaptationSettings(learning_rates=(1e-3,), epochs=1)
     )
     seen = {}

@@ -48,21 +48,21 @@ def small(sentences, tmp_path_factory):
                 "adaptation": {"learning_rates": [1e-3], "epochs": 1},
             },
             "turning": {
-                "kind": "transduction",
+                "kind": "text_to_text",
                 "source": {"kind": "csv", "path": str(folder / "pairs.csv")},
                 "metric": "exact_match",
                 "metrics": ["chrf"],
                 "adaptation": {"learning_rates": [1e-3], "epochs": 1},
             },
             **{
-                route: {
+                protocol: {
                     "kind": "classification",
                     "source": {"kind": "csv", "path": str(folder / "labels.csv")},
                     "items": 100,
-                    "route": route,
+                    "protocol": protocol,
                     "adaptation": {"learning_rates": [1e-3], "epochs": 1},
                 }
-                for route in ("ranking", "text")
+                for protocol in ("zero_shot", "text_to_text")
             },
             "continuing": {
                 "kind": "continuation",
@@ -178,12 +178,12 @@ def test_transduction_of_each_model(small, pretrained):
     assert len(found.samples) == 3
 
 
-@pytest.mark.parametrize("route", ["ranking", "text"])
-def test_label_words_of_each_model(small, pretrained, route):
+@pytest.mark.parametrize("protocol", ["zero_shot", "text_to_text"])
+def test_verbalizers_of_each_model(small, pretrained, protocol):
     run, _, folders = pretrained
-    name = f"{route}/{run.model}/1/pretrained"
+    name = f"{protocol}/{run.model}/1/pretrained"
     (found, records), _ = work(
-        small, cell(name, "task", run.model, 1, route, "pretrained"), folders
+        small, cell(name, "task", run.model, 1, protocol, "pretrained"), folders
     )
     assert (
         len([r for r in records if r.metric == "correct"]) == found.notes.counts["test_items"] == 10

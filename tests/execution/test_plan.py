@@ -179,13 +179,13 @@ def test_a_word_for_a_label_that_there_is_not_is_said_before_anything_runs(
     rows = "".join(f"text {i},{'positive' if i < 50 else 'negative'}\r\n" for i in range(100))
     (tmp_path / "labels.csv").write_text(f"text,label\r\n{rows}", encoding="utf-8")
     source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
-    task = {"kind": "classification", "source": source, "route": "ranking"}
-    plan(make(tasks={"labels": {**task, "words": {"negative": "bad", "positive": "good"}}}))
+    task = {"kind": "classification", "source": source, "protocol": "zero_shot"}
+    plan(make(tasks={"labels": {**task, "verbalizer": {"negative": "bad", "positive": "good"}}}))
     with pytest.raises(InputError) as caught:
-        plan(make(tasks={"labels": {**task, "words": {"negativ": "bad", "zzz": "good"}}}))
+        plan(make(tasks={"labels": {**task, "verbalizer": {"negativ": "bad", "zzz": "good"}}}))
     assert list(caught.value.problems) == [
-        "tasks.labels.words.negativ: no such label in column 'label'; did you mean 'negative'?",
-        "tasks.labels.words.zzz: no such label in column 'label'; known: negative, positive",
+        "tasks.labels.verbalizer.negativ: no such label in column 'label'; did you mean 'negative'?",
+        "tasks.labels.verbalizer.zzz: no such label in column 'label'; known: negative, positive",
     ]
 
 
@@ -194,11 +194,16 @@ def test_labels_are_read_only_until_each_word_has_one(
 ) -> None:
     (tmp_path / "labels.csv").write_text("text,label\nfine,1\nbad,0\nodd,2\n")
     source = {"kind": "csv", "path": str(tmp_path / "labels.csv")}
-    task = {"kind": "classification", "source": source, "route": "text", "words": {"2": "odd"}}
+    task = {
+        "kind": "classification",
+        "source": source,
+        "protocol": "text_to_text",
+        "verbalizer": {"2": "odd"},
+    }
     plan(make(tasks={"labels": task}))
     # Of a source with more rows than that nothing is said: the label may still come.
     monkeypatch.setattr(source_checks, "MAX_ROWS", 2)
-    plan(make(tasks={"labels": {**task, "words": {"3": "odd"}}}))
+    plan(make(tasks={"labels": {**task, "verbalizer": {"3": "odd"}}}))
 
 
 def test_an_model_is_given_the_tasks_that_it_names(make: Make) -> None:

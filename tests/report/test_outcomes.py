@@ -20,7 +20,7 @@ from lmcompare.report.results import Results, read
 
 Maker = Callable[..., Any]
 WER = TaskInfo(
-    kind="rescoring",
+    kind="nbest_rescoring",
     family="understanding",
     primary_metric="wer",
     better="lower",
@@ -34,7 +34,7 @@ WER = TaskInfo(
 def heard(synthetic: Maker, folder: Path, words: list[float], *, parts: bool = False) -> Results:
     """Two models and a control make errors in some utterances, of which some have no words."""
     rows = synthetic(items=8)
-    rows.settings["tasks"] = {"hearing": {"kind": "rescoring"}}
+    rows.settings["tasks"] = {"hearing": {"kind": "nbest_rescoring"}}
     rows.runs = [run for run in rows.runs if not run.task or run.task == "pretraining"]
     rows.records = []
     for place, model in enumerate(("causal", "masked", "seq2seq")):

@@ -16,7 +16,7 @@ from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.infilling import Infilling
 from lmcompare.tasks.minimal_pairs import MinimalPairs
-from lmcompare.tasks.rescoring import Rescoring
+from lmcompare.tasks.nbest_rescoring import NbestRescoring
 
 KINDS = ["causal", "masked", "seq2seq"]
 
@@ -75,8 +75,8 @@ def tasks(sentences, tmp_path_factory):
     ]
     return {
         "minimal_pairs": MinimalPairs(source("pairs.jsonl", pairs)),
-        "rescoring": Rescoring(
-            source("lists.jsonl", lists), weights=(0.0, 0.5), bonuses=(0.0, 1.0)
+        "rescoring": NbestRescoring(
+            source("lists.jsonl", lists), lm_weights=(0.0, 0.5), word_bonuses=(0.0, 1.0)
         ),
         "infilling": Infilling(items=6, left=4, span=2, right=4, choices=3, samples=1),
     }
@@ -151,7 +151,7 @@ def test_they_are_declared_in_yaml(make, tmp_path):
                 "field": "linguistics_term",
             },
             "speech": {
-                "kind": "rescoring",
+                "kind": "nbest_rescoring",
                 "source": source,
                 "weights": [0, 0.5],
                 "bonuses": [-1, 0, 1.5],
@@ -166,7 +166,7 @@ def test_they_are_declared_in_yaml(make, tmp_path):
         make(
             tasks={
                 "speech": {
-                    "kind": "rescoring",
+                    "kind": "nbest_rescoring",
                     "source": source,
                     "weights": [],
                     "bonuses": [float("inf")],

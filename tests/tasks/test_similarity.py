@@ -77,7 +77,7 @@ def items(outcomes, model=""):
 
 def test_a_perfect_answerer_scores_the_maximum(tokenizer):
     one = make_harness(Perfect, tokenizer)
-    found = Similarity(Toy(), route="regression").measure(one)
+    found = Similarity(Toy(), protocol="finetune").measure(one)
     assert whole(found.outcomes) == {"spearman": pytest.approx(1), "pearson": pytest.approx(1)}
     assert whole(found.outcomes, split="validation") == {"spearman": pytest.approx(1)}
     assert items(found.outcomes) == pytest.approx([1.0] * 12)
@@ -147,7 +147,7 @@ def test_a_score_that_is_no_number_is_said():
 
 def test_text_beyond_the_context_is_cut_and_counted(tokenizer):
     one = make_harness(Perfect, tokenizer, context=6)
-    assert Similarity(Toy(), route="regression").measure(one).notes.truncated == 240
+    assert Similarity(Toy(), protocol="finetune").measure(one).notes.truncated == 240
     assert all(len(row) == 4 for pair in one.parts["train"].rows for row in pair)
 
 
@@ -155,9 +155,11 @@ def test_describes_itself_in_one_line():
     assert Similarity(Toy()).describe() == "how alike two texts are (toy), by cosine of embeddings"
 
 
-@pytest.mark.parametrize("route", ["cosine", "regression"])
+@pytest.mark.parametrize("protocol", ["zero_shot", "finetune"])
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route, tokenizer, small):
+def test_each_objective_by_each_protocol_and_test_items_decide_nothing(
+    kind, protocol, tokenizer, small
+):
     objective = OBJECTIVES[kind]()
     model = LanguageModel(
         build_network(small, objective.role, tokenizer.special, 1), tokenizer, objective
@@ -165,7 +167,7 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
     adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=16)
     found = []
     for changed in (False, True):
-        task = Similarity(Toy(), route=route, adaptation=adaptation)
+        task = Similarity(Toy(), protocol=protocol, adaptation=adaptation)
         data = task.data()
         for entry in data.test if changed else ():
             entry.fields.update(
@@ -179,4 +181,4 @@ def test_each_objective_by_each_route_and_test_items_decide_nothing(kind, route,
     assert whole(found[0].outcomes, split="validation") == whole(
         found[1].outcomes, split="validation"
     )
-    assert route == "regression" or whole(found[0].outcomes)["spearman"] > 0.5
+    assert protocol == "finetune" or whole(found[0].outcomes)["spearman"] > 0.5

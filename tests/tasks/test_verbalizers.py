@@ -81,17 +81,21 @@ def test_the_prompt_ends_before_the_label():
     assert worded.prompt("So.") == "So. It was"
 
 
-@pytest.mark.parametrize("shots", [0, 1, 3])
-def test_ranking_asks_for_every_word_after_every_text(shots):
+@pytest.mark.parametrize("num_fewshot", [0, 1, 3])
+def test_every_verbalizer_is_scored_after_every_text(num_fewshot):
     harness = FakeHarness()
-    found = Classification(Toy(), route="ranking", shots=shots).measure(harness)
+    found = Classification(
+        Toy(), protocol="few_shot" if num_fewshot else "zero_shot", num_fewshot=num_fewshot
+    ).measure(harness)
     assert accuracy(found) == 1
     prompts = [prompt for prompt, _ in harness.model.asked]
     assert len(prompts) == 2 * found.notes.counts["test_items"]
     assert {said for _, said in harness.model.asked} == {" neg", " pos"}
-    assert all(prompt.endswith("\nLabel:") and prompt.count("\n\n") == shots for prompt in prompts)
+    assert all(
+        prompt.endswith("\nLabel:") and prompt.count("\n\n") == num_fewshot for prompt in prompts
+    )
     assert all(len(prompt) <= 120 - 4 - 2 for prompt in prompts)
-    assert len(found.notes.details["shots"]) == shots
+    assert len(found.notes.details["fewshot"]) == num_fewshot
     assert found.notes.details["likelihood"] == "chain"
     assert found.notes.truncated == 0
 
@@ -99,24 +103,27 @@ def test_ranking_asks_for_every_word_after_every_text(shots):
 def test_where_the_context_is_short_each_example_and_the_text_are_cut():
     harness = FakeHarness()
     harness.context = 60
-    found = Classification(Toy(), route="ranking", shots=3).measure(harness)
+    found = Classification(Toy(), protocol="few_shot", num_fewshot=3).measure(harness)
     assert found.notes.truncated == 3 + found.notes.counts["test_items"]
     assert {len(prompt) for prompt, _ in harness.model.asked} == {60 - 4 - 2}
 
 
 def test_examples_of_the_labels_take_turns_and_come_from_training():
     harness = FakeHarness()
-    task = Classification(Toy(), route="ranking", shots=2)
+    task = Classification(Toy(), protocol="few_shot", num_fewshot=2)
     found = task.measure(harness)
     first, second, _ = harness.model.asked[0][0].split("\n\n")
     assert (first.endswith("neg"), second.endswith("pos")) == (True, True)
-    assert set(found.notes.details["shots"]) <= {item.id for item in task.data().train}
+    assert set(found.notes.details["fewshot"]) <= {item.id for item in task.data().train}
 
 
 def test_text_to_text_learns_the_words():
     harness = FakeHarness()
     task = Classification(
-        Toy(), route="text", template="{text} It was {label}.", words={"neg": "bad", "pos": "good"}
+        Toy(),
+        protocol="text_to_text",
+        template="{text} It was {label}.",
+        verbalizer={"neg": "bad", "pos": "good"},
     )
     found = task.measure(harness)
     assert accuracy(found) == 1
@@ -135,7 +142,7 @@ def test_text_to_text_learns_the_words():
 def test_a_long_text_is_cut_so_that_the_word_still_fits():
     harness = FakeHarness()
     harness.context = 20
-    found = Classification(Toy(), route="text").measure(harness)
+    found = Classification(Toy(), protocol="text_to_text").measure(harness)
     assert all(len(prompt) == 20 - 4 - 1 - 2 for prompt, _ in harness.pairs["train"])
     assert all(
         harness.decode([prompt])[0].endswith("\nLabel:") for prompt, _ in harness.pairs["train"]
@@ -146,8 +153,9 @@ def test_a_long_text_is_cut_so_that_the_word_still_fits():
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"shots": 2}, "shots: wanted 0 by the route 'head'"),
-        ({"words": {"pos": "good"}}, "words: wanted none by the route 'head'"),
+        ({"num_fewshot": 2}, "num_fewshot: wanted 0 with protocol 'finetune'"),
+        ({"protocol": "few_shot"}, "num_fewshot: wanted 1 or more with protocol 'few_shot'"),
+        ({"verbalizer": {"pos": "good"}}, "verbalizer: wanted none with protocol 'finetune'"),
         ({"template": "{label} {text}"}, "template: wanted {text} and after it {label}"),
         ({"template": "{text}"}, "template: wanted {text} and after it {label}"),
     ],
@@ -158,9 +166,11 @@ def test_settings_that_cannot_be(more, message):
 
 
 def test_words_for_labels_that_are_not_there_or_alike():
-    with pytest.raises(InputError, match="words.poss: no such label"):
-        Classification(Toy(), route="text", words={"poss": "good"}).measure(FakeHarness())
-    with pytest.raises(InputError, match="wanted a word of its own for each label, got good, good"):
-        Classification(Toy(), route="text", words={"pos": "good", "neg": "good"}).measure(
+    with pytest.raises(InputError, match="verbalizer.poss: no such label"):
+        Classification(Toy(), protocol="text_to_text", verbalizer={"poss": "good"}).measure(
             FakeHarness()
         )
+    with pytest.raises(InputError, match="wanted a word of its own for each label, got good, good"):
+        Classification(
+            Toy(), protocol="text_to_text", verbalizer={"pos": "good", "neg": "good"}
+        ).measure(FakeHarness())

@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.evaluation.ngram_model import TrigramModel
-from lmcompare.tasks.rescoring import Rescoring, word_errors
+from lmcompare.tasks.nbest_rescoring import NbestRescoring, word_errors
 
 SAID = ["the film was good", "a bad film", "who played it well", "", "never a dull film"]
 
@@ -87,8 +87,8 @@ def sums(found, metric, model=""):
 
 def test_one_who_knows_reaches_the_oracle():
     found, controls = (
-        Rescoring(Toy()).measure(FakeHarness(hears)),
-        Rescoring(Toy()).control(FakeHarness()),
+        NbestRescoring(Toy()).measure(FakeHarness(hears)),
+        NbestRescoring(Toy()).control(FakeHarness()),
     )
     assert (
         whole(found)["wer"]
@@ -101,14 +101,14 @@ def test_one_who_knows_reaches_the_oracle():
 
 
 def test_one_who_knows_nothing_gets_no_weight_and_the_first_guess():
-    task = Rescoring(Toy(), bonuses=(0.0,))
+    task = NbestRescoring(Toy(), word_bonuses=(0.0,))
     found, controls = task.measure(FakeHarness()), task.control(FakeHarness())
     assert whole(found)["weight"] == whole(found)["word_bonus"] == 0
     assert whole(found)["wer"] == whole(controls, "1-best")["wer"] > 0
 
 
 def test_a_random_guess_has_its_expected_errors():
-    task = Rescoring(Toy())
+    task = NbestRescoring(Toy())
     controls = task.control(FakeHarness())
     _, test = task.split(task.utterances())
     assert sums(controls, "errors", "random") == pytest.approx(
@@ -129,7 +129,7 @@ def test_a_random_guess_has_its_expected_errors():
 
 
 def test_an_utterance_in_which_nothing_was_said_keeps_its_errors():
-    found = Rescoring(Toy(), bonuses=(0.0,)).measure(FakeHarness())
+    found = NbestRescoring(Toy(), word_bonuses=(0.0,)).measure(FakeHarness())
     words = {o.item: o.value for o in found.outcomes if o.metric == "words"}
     errors = {o.item: o.value for o in found.outcomes if o.metric == "errors"}
     silent = [item for item, value in words.items() if value == 0]
@@ -141,7 +141,7 @@ def test_an_utterance_in_which_nothing_was_said_keeps_its_errors():
 
 
 def test_nothing_of_the_test_part_is_tuned_on():
-    task = Rescoring(Toy())
+    task = NbestRescoring(Toy())
     _, test = task.split(task.utterances())
     changed = {one.id for one in test}
     rows = tuple(
@@ -160,7 +160,7 @@ def test_nothing_of_the_test_part_is_tuned_on():
 
 
 def test_no_speaker_is_in_both_parts():
-    task = Rescoring(Toy(), group="speaker", validation=0.5)
+    task = NbestRescoring(Toy(), group="speaker", validation=0.5)
     validation, test = task.split(task.utterances())
     assert {one.group for one in validation} | {one.group for one in test} == {
         "s0",
@@ -178,7 +178,7 @@ def test_a_list_that_does_not_fit_keeps_its_first_guess():
         "nbest": [{"text": "x" * 31, "score": 0.0}, {"text": "a", "score": -1.0}],
     }
     rows = (*ROWS, *({**long, "id": f"long {n}"} for n in range(10)))
-    found = Rescoring(Toy(rows)).measure(
+    found = NbestRescoring(Toy(rows)).measure(
         FakeHarness(lambda text: hears(text) if len(text) < 31 else 1 / 0)
     )
     assert found.notes.counts["utterances"]["longer than the context"] == 10
@@ -191,7 +191,7 @@ def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
         "ref": "a  b\r\n",
         "nbest": [{"text": " a  c", "score": -3}, {"text": "a\tb\r", "score": -2}],
     }
-    one, two = Rescoring(Toy((row, row))).utterances()
+    one, two = NbestRescoring(Toy((row, row))).utterances()
     assert (one.id, two.id, one.texts, one.words) == ("0", "1", ["a b", "a c"], 2)
     assert (one.errors.tolist(), one.sizes.tolist()) == ([0.0, 1.0], [2.0, 2.0])
 
@@ -211,19 +211,19 @@ def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
 )
 def test_rows_that_are_no_lists_are_refused(row, message):
     with pytest.raises(InputError, match=message):
-        Rescoring(Toy((row,))).utterances()
+        NbestRescoring(Toy((row,))).utterances()
 
 
 def test_too_few():
-    task = Rescoring(Toy(ROWS[:1]))
+    task = NbestRescoring(Toy(ROWS[:1]))
     with pytest.raises(InputError, match="wanted at least 2 utterances"):
         task.split(task.utterances())
     with pytest.raises(InputError, match="'u0' twice"):
-        Rescoring(Toy((ROWS[0], ROWS[0]))).utterances()
+        NbestRescoring(Toy((ROWS[0], ROWS[0]))).utterances()
     silent = tuple({**row, "ref": ""} for row in ROWS)
     with pytest.raises(InputError, match="wanted references with words in the test part"):
-        Rescoring(Toy(silent)).measure(FakeHarness())
-    assert len(Rescoring(Toy(), items=7).utterances()) == 7
+        NbestRescoring(Toy(silent)).measure(FakeHarness())
+    assert len(NbestRescoring(Toy(), items=7).utterances()) == 7
 
 
 def test_word_errors():
@@ -249,10 +249,10 @@ def test_probabilities_are_mixed_by_their_logarithms():
         }
         for row in ROWS
     )
-    plain, logs = Rescoring(Toy()), Rescoring(Toy(given=rows), logarithm=True)
+    plain, logs = NbestRescoring(Toy()), NbestRescoring(Toy(given=rows), logarithm=True)
     for one, other in zip(plain.utterances(), logs.utterances(), strict=True):
         assert one.texts == other.texts and np.allclose(one.scores, other.scores)
     nothing = ({**ROWS[0], "nbest": [{"text": "a", "score": 0.0}]},)
-    assert Rescoring(Toy(given=nothing)).utterances()[0].scores == [0.0]
+    assert NbestRescoring(Toy(given=nothing)).utterances()[0].scores == [0.0]
     with pytest.raises(InputError, match="wanted mappings with a text and a score above 0, got"):
-        Rescoring(Toy(given=nothing), logarithm=True).utterances()
+        NbestRescoring(Toy(given=nothing), logarithm=True).utterances()

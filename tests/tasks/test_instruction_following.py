@@ -14,7 +14,7 @@ from lmcompare.data.cleaning import folded
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import parse
 from lmcompare.tasks._instruction_mixture import InstructionTask
-from lmcompare.tasks.instructions import Instructions
+from lmcompare.tasks.instruction_following import InstructionFollowing
 from tests.tasks.echo import Echo
 
 
@@ -43,7 +43,9 @@ def double(i):
     return f"double {2 * i}"
 
 
-ODD = InstructionTask(Toy(half), words={"0": "even", "1": "odd"}, template="Is {prompt} odd?\n")
+ODD = InstructionTask(
+    Toy(half), verbalizer={"0": "even", "1": "odd"}, template="Is {prompt} odd?\n"
+)
 TWICE = InstructionTask(Toy(double, 200), template="Twice {prompt}?\n")
 BIG = InstructionTask(
     Toy(lambda i: "yes" if i % 4 else "no", 300, 20), template="Is {prompt} big?\n"
@@ -64,7 +66,9 @@ class FakeHarness(Echo):
 
 
 def task(**more):
-    return Instructions(**{"tuned": {"odd": ODD, "twice": TWICE}, "unseen": {"big": BIG}, **more})
+    return InstructionFollowing(
+        **{"tuned": {"odd": ODD, "twice": TWICE}, "unseen": {"big": BIG}, **more}
+    )
 
 
 def whole(outcomes, model=""):
@@ -177,10 +181,6 @@ def test_settings_that_cannot_be():
     for more, message in (
         ({"unseen": {"odd": ODD}}, "unseen.odd: wanted a task that is not tuned on"),
         ({"unseen": {"a/b": BIG}}, "wanted names without '/', got 'a/b'"),
-        (
-            {"adaptation": AdaptationSettings(method="probe")},
-            "adaptation: wanted neither a probe nor causal attention",
-        ),
     ):
         with pytest.raises(InputError, match=message):
             task(**more)
@@ -188,10 +188,10 @@ def test_settings_that_cannot_be():
         InstructionTask(Toy(), template="no")
     with pytest.raises(InputError, match="template: wanted none that tells the answer"):
         InstructionTask(Toy(), template="{prompt}{answer}")
-    with pytest.raises(InputError, match="words.a: wanted a word, got ' '"):
-        InstructionTask(Toy(), words={"a": " "})
-    with pytest.raises(InputError, match=r"tuned\.odd\.words\.2: no such label; known: 0, 1"):
-        task(tuned={"odd": replace(ODD, words={"2": "two"})}).data()
+    with pytest.raises(InputError, match="verbalizer.a: wanted a word, got ' '"):
+        InstructionTask(Toy(), verbalizer={"a": " "})
+    with pytest.raises(InputError, match=r"tuned\.odd\.verbalizer\.2: no such label; known: 0, 1"):
+        task(tuned={"odd": replace(ODD, verbalizer={"2": "two"})}).data()
 
 
 def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
@@ -202,11 +202,15 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
         "source": source,
         "prompt": "text",
         "answer": "label",
-        "words": {"1": "good"},
+        "verbalizer": {"1": "good"},
         "template": "{text}?",
     }
     replies = {"source": {"kind": "csv", "path": str(tmp_path / "b.csv")}, "prompt": "question"}
-    given = {"kind": "instructions", "tuned": {"labels": labels}, "unseen": {"replies": replies}}
+    given = {
+        "kind": "instruction_following",
+        "tuned": {"labels": labels},
+        "unseen": {"replies": replies},
+    }
 
     def experiment(given):
         arms = {"c": {"objective": "causal"}}
@@ -239,11 +243,11 @@ def test_yaml_becomes_the_task_and_back_and_mistakes_have_their_path(tmp_path):
         experiment({**given, "tuned": {"labels": {**labels, "template": "no"}}})
 
     wrong = {**given, "unseen": {"replies": {**replies, "prompt": "qestion"}}}
-    wrong["tuned"] = {"labels": {**labels, "words": {"01": "good"}}}
+    wrong["tuned"] = {"labels": {**labels, "verbalizer": {"01": "good"}}}
     with pytest.raises(InputError) as caught:
         plan(experiment(wrong))
     assert caught.value.problems == [
-        "tasks.follow.tuned.labels.words.01: no such label in column 'label'; did you mean '1'?",
+        "tasks.follow.tuned.labels.verbalizer.01: no such label in column 'label'; did you mean '1'?",
         "tasks.follow.unseen.replies.prompt: the source has no column 'qestion'; did you mean 'question'?",
     ]
     (tmp_path / "b.csv").unlink()
@@ -273,7 +277,9 @@ def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, 
     network = build_network(small, objective.role, tokenizer.special, 1)
     model = FACES[objective.role](network, tokenizer, objective)
     adaptation = AdaptationSettings(learning_rates=(1e-2,), epochs=8, batch_size=8)
-    one = Instructions({"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation)
+    one = InstructionFollowing(
+        {"films": films, "story": story}, {"actor": unseen}, adaptation=adaptation
+    )
     found = one.measure(
         Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)
     )

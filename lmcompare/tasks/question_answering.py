@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 
 
-@TASKS.register("extraction")
+@TASKS.register("question_answering")
 @dataclass(frozen=True)
-class Extraction:
+class QuestionAnswering:
     """The answer to a question as a span of a passage: F1 of its words and exact match, as SQuAD's script has them.
 
     A head on the states of question and passage (an encoder-decoder's: of its encoder) points at the first and the last
@@ -57,16 +57,18 @@ class Extraction:
     """at most so many items in all; every one if left out"""
     seed: int = 0
     """of the split and the random spans"""
-    longest: Annotated[int, Field(gt=0)] = 30
+    max_answer_length: Annotated[int, Field(gt=0)] = 30
     """tokens of an answer, at most"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in F1 that would matter; verdicts need it, fixed beforehand"""
+    protocol: Literal["finetune", "linear_probe", "lora"] = "finetune"
+    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted; `pooling` is of no use here"""
 
     def describe(self) -> str:
         """Return one line for the report."""
-        return f"answers as spans of a passage ({described(self.source)}), by a span head ({self.adaptation.method})"
+        return f"answers as spans of a passage ({described(self.source)}), by a span head ({self.protocol})"
 
     def data(self) -> ItemSplits:
         """Return the items, split; passages as they are, since answers point into them.
@@ -123,7 +125,12 @@ class Extraction:
 
         parts = {split: one.part for split, one in cuts.items()}
         adapted = harness.adapt(
-            "span", parts, self.adaptation, judge, by="f1", longest=self.longest
+            "span",
+            parts,
+            self.adaptation.by(self.protocol),
+            judge,
+            by="f1",
+            longest=self.max_answer_length,
         )
         said = cuts["test"].texts(items.test, adapted.answers, none=none)
         outcomes = [

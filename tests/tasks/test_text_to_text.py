@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.tasks.transduction import Transduction
+from lmcompare.tasks.text_to_text import TextToText
 from tests.tasks.echo import Echo
 
 NUMBERS = "zero one two three four five six seven eight nine".split()
@@ -49,7 +49,7 @@ EVERY = ("chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter")
 
 @pytest.mark.parametrize("metric", ["chrf", "rouge", "exact_match", "squad_f1"])
 def test_a_perfect_answerer_scores_the_maximum(metric):
-    task = Transduction(Toy(), metric=metric, metrics=EVERY)
+    task = TextToText(Toy(), metric=metric, metrics=EVERY)
     found = task.measure(Echo())
     values = whole(found.outcomes)
     for name, most in {
@@ -70,7 +70,7 @@ def test_a_perfect_answerer_scores_the_maximum(metric):
 
 @pytest.mark.parametrize("says", [lambda text: "", lambda text: "???"], ids=["nothing", "nonsense"])
 def test_no_answer_scores_the_minimum(says):
-    values = whole(Transduction(Toy(), metrics=EVERY).measure(Echo(says)).outcomes)
+    values = whole(TextToText(Toy(), metrics=EVERY).measure(Echo(says)).outcomes)
     for name in ("chrf", "corpus_chrf", "rougeL", "exact_match", "squad_f1"):
         assert values[name] == 0
     assert values["bleu"] < 1
@@ -78,7 +78,7 @@ def test_no_answer_scores_the_minimum(says):
 
 
 def test_bits_of_the_real_answer_and_its_end():
-    found = Transduction(Toy(), length=200).measure(Echo())
+    found = TextToText(Toy(), max_new_tokens=200).measure(Echo())
     bits = [o.value for o in found.outcomes if o.metric == "bits"]
     size = [o.value for o in found.outcomes if o.metric == "bytes"]
     assert [b - s for b, s in zip(bits, size, strict=True)] == pytest.approx([1] * 6)
@@ -89,7 +89,7 @@ def test_bits_of_the_real_answer_and_its_end():
 
 
 def test_controls_are_far_from_the_maximum_and_have_names_of_their_own():
-    outcomes = Transduction(Toy(), metrics=EVERY).control(Echo()).outcomes
+    outcomes = TextToText(Toy(), metrics=EVERY).control(Echo()).outcomes
     arms = {
         "answer of the nearest prompt",
         "most frequent answer",
@@ -114,14 +114,13 @@ def test_a_copy_is_right_where_the_answer_is_the_prompt():
                 yield row | {"prompt": row["answer"]}
 
     assert (
-        whole(Transduction(Same()).control(Echo()).outcomes, "copy of the prompt")["exact_match"]
-        == 1
+        whole(TextToText(Same()).control(Echo()).outcomes, "copy of the prompt")["exact_match"] == 1
     )
 
 
 def test_the_template_is_what_the_network_reads():
     harness = Echo()
-    Transduction(Toy(), template="{language}: {prompt} ->").measure(harness)
+    TextToText(Toy(), template="{language}: {prompt} ->").measure(harness)
     prompt, answer = harness.pairs["train"][0]
     assert harness.decode([prompt])[0].startswith("en: 1 ")
     assert harness.decode([prompt])[0].endswith(" ->")
@@ -131,7 +130,7 @@ def test_the_template_is_what_the_network_reads():
 def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
     harness = Echo()
     harness.context = 12
-    found = Transduction(Toy(), template="{prompt}=").measure(harness)
+    found = TextToText(Toy(), template="{prompt}=").measure(harness)
     assert harness.length == 6  # half the context: the answers are longer
     assert all(len(prompt) == 4 for prompt, _ in harness.pairs["train"])
     assert all(harness.decode([prompt])[0].endswith("=") for prompt, _ in harness.pairs["train"])
@@ -146,7 +145,7 @@ def test_a_prompt_beyond_the_context_is_cut_and_counted_and_so_is_an_answer():
 
 
 def test_no_prompt_is_in_two_splits_and_no_group_either():
-    data = Transduction(Toy(), group="document", validation=0.2, test=0.2).data()
+    data = TextToText(Toy(), group="document", validation=0.2, test=0.2).data()
     tens = [
         {item.fields["prompt"][:5] for item in part}
         for part in (data.train, data.validation, data.test)
@@ -156,14 +155,14 @@ def test_no_prompt_is_in_two_splits_and_no_group_either():
 
 def test_any_of_several_answers_is_right_and_the_first_is_learnt():
     harness = Echo(lambda text: text.upper())
-    values = whole(Transduction(Toy(several=True), metrics=EVERY).measure(harness).outcomes)
+    values = whole(TextToText(Toy(several=True), metrics=EVERY).measure(harness).outcomes)
     assert values["chrf"] == pytest.approx(100)
     assert harness.decode([harness.pairs["train"][0][1]])[0].startswith("one ")
 
 
 def test_samples_are_the_same_items_for_every_arm():
     first, second = (
-        Transduction(Toy()).measure(Echo(says)).samples for says in (str.upper, str.title)
+        TextToText(Toy()).measure(Echo(says)).samples for says in (str.upper, str.title)
     )
     assert [s["item"] for s in first] == [s["item"] for s in second]
     assert len(first) == 3
@@ -180,7 +179,7 @@ def test_chinese_answers():
                     + "好的"
                 }
 
-    task = Transduction(Chinese(), metric="rouge", metrics=EVERY, chinese=True)
+    task = TextToText(Chinese(), metric="rouge", metrics=EVERY, chinese=True)
     values = whole(task.measure(Echo()).outcomes)
     assert (values["rougeL"], values["ter"]) == (1, 0)
     assert values["bleu"] == pytest.approx(100)
@@ -199,27 +198,27 @@ def test_chinese_answers():
             {"adaptation": AdaptationSettings(attention="causal")},
             "adaptation.attention: wanted own or bidirectional",
         ),
-        (
-            {"adaptation": AdaptationSettings(method="probe")},
-            "adaptation.method: wanted finetune or lora",
-        ),
     ],
 )
 def test_settings_that_cannot_be(more, message):
     with pytest.raises(InputError, match=message):
-        Transduction(Toy(), **more)
+        TextToText(Toy(), **more)
 
 
 def test_the_smallest_effect_is_a_point_of_the_metric():
-    assert Transduction(Toy()).smallest_effect == 1
-    assert Transduction(Toy(), metric="rouge").smallest_effect == 0.01
-    assert Transduction(Toy(), smallest_effect=2.5).smallest_effect == 2.5
+    assert TextToText(Toy()).smallest_effect == 1
+    assert TextToText(Toy(), metric="rouge").smallest_effect == 0.01
+    assert TextToText(Toy(), smallest_effect=2.5).smallest_effect == 2.5
 
 
 def test_describes_itself_in_one_line():
-    assert Transduction(Toy()).describe() == (
+    assert TextToText(Toy()).describe() == (
         "answer for each prompt (toy), by fine-tuning (3 epochs at most); chrF of greedy answers"
     )
+
+
+def shots(count):
+    return {"protocol": "few_shot" if count else "zero_shot", "num_fewshot": count}
 
 
 class AsItIs(Echo):
@@ -235,20 +234,20 @@ class AsItIs(Echo):
         return found
 
 
-@pytest.mark.parametrize("shots", [0, 2])
-def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
+@pytest.mark.parametrize("num_fewshot", [0, 2])
+def test_a_network_as_it_is_answers_up_to_the_blank_line(num_fewshot):
     harness = AsItIs(lambda text: f"{text}\n\n9 9 9 9")
     harness.context = 400
-    found = Transduction(Toy(), shots=shots, template="Q: {prompt}\nA: ", metrics=EVERY).measure(
-        harness
-    )
+    found = TextToText(
+        Toy(), **shots(num_fewshot), template="Q: {prompt}\nA: ", metrics=EVERY
+    ).measure(harness)
     values = whole(found.outcomes)
     assert (values["exact_match"], values["bits_per_byte"]) == (1, 1)
     assert found.notes.trials is None and "validation_loss" not in {
         o.metric for o in found.outcomes
     }
     assert found.notes.procedure.startswith(
-        f"as it is, after {shots} solved items (0 of their answers were cut); "
+        f"after {num_fewshot} examples (0 of their answers were cut); "
     )
     assert found.costs == {"generation_seconds": 3.0}
     ((prompt, answer), *_) = harness.pairs["test"]
@@ -256,14 +255,14 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
     assert read.endswith("\nA:") and real.startswith(
         " "
     )  # as a tokenizer cuts words, not after the space
-    assert read.count("Q: ") == shots + 1
-    if not shots:
+    assert read.count("Q: ") == num_fewshot + 1
+    if not num_fewshot:
         return
-    train = {item.id: item.fields for item in Transduction(Toy()).data().train}
-    assert len(found.notes.details["shots"]) == 2 and set(found.notes.details["shots"]) <= set(
+    train = {item.id: item.fields for item in TextToText(Toy()).data().train}
+    assert len(found.notes.details["fewshot"]) == 2 and set(found.notes.details["fewshot"]) <= set(
         train
     )
-    solved = [train[one] for one in found.notes.details["shots"]]
+    solved = [train[one] for one in found.notes.details["fewshot"]]
     before = "".join(f"Q: {one['prompt']}\nA: {one['answer']}\n\n" for one in solved)
     assert all(
         text.startswith(before)
@@ -272,49 +271,53 @@ def test_a_network_as_it_is_answers_up_to_the_blank_line(shots):
 
 
 def test_shots_are_the_same_for_every_network_and_no_test_item_is_among_them():
-    task = Transduction(Toy(), shots=3)
+    task = TextToText(Toy(), **shots(3))
     found = []
     for context in (400, 300):
         harness = AsItIs(str.upper)
         harness.context = context
-        found.append(task.measure(harness).notes.details["shots"])
-    assert found[0] == found[1] == tuple(item.id for item in task.data().train[:3])
+        found.append(task.measure(harness).notes.details["fewshot"])
+    assert found[0] == found[1] == [item.id for item in task.data().train[:3]]
 
 
 def test_shots_are_cut_to_the_context_and_counted():
     harness = AsItIs()
     harness.context = 60
-    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(
-        harness
-    )
-    assert found.notes.details["answers_cut"] == {"shots": 1, "test": 6}
-    assert found.notes.details["prompts_cut"] == {"shots": 0, "test": 0}
+    found = TextToText(
+        Toy(), **shots(1), max_new_tokens=8, template="{prompt}=", fewshot_delimiter=";"
+    ).measure(harness)
+    assert found.notes.details["answers_cut"] == {"fewshot": 1, "test": 6}
+    assert found.notes.details["prompts_cut"] == {"fewshot": 0, "test": 0}
     assert all(len(prompt) <= 60 - 8 - 2 for prompt, _ in harness.pairs["test"])
     assert "(1 of their answers were cut)" in found.notes.procedure
     harness.context = 24
-    found = Transduction(Toy(), shots=1, length=8, template="{prompt}=", between=";").measure(
-        harness
-    )
-    assert found.notes.details["prompts_cut"] == {"shots": 1, "test": 6}
+    found = TextToText(
+        Toy(), **shots(1), max_new_tokens=8, template="{prompt}=", fewshot_delimiter=";"
+    ).measure(harness)
+    assert found.notes.details["prompts_cut"] == {"fewshot": 1, "test": 6}
     assert found.notes.truncated == 7
     assert all(harness.decode([prompt])[0].endswith("=") for prompt, _ in harness.pairs["test"])
     with pytest.raises(
-        InputError, match="shots: wanted fewer than 9, each with 1 tokens of the context"
+        InputError, match="num_fewshot: wanted fewer than 9, each with 1 tokens of the context"
     ):
-        Transduction(Toy(), shots=9, length=8, template="{prompt}=", between=";").measure(harness)
-    with pytest.raises(InputError, match="shots: wanted at most the 48 training items, got 49"):
-        Transduction(Toy(), shots=49).measure(AsItIs())
+        TextToText(
+            Toy(), **shots(9), max_new_tokens=8, template="{prompt}=", fewshot_delimiter=";"
+        ).measure(harness)
+    with pytest.raises(
+        InputError, match="num_fewshot: wanted at most the 48 training items, got 49"
+    ):
+        TextToText(Toy(), **shots(49)).measure(AsItIs())
 
 
 def test_settings_of_shots_that_cannot_be():
-    with pytest.raises(InputError, match="adaptation: wanted none beside shots"):
-        Transduction(Toy(), shots=0, adaptation=AdaptationSettings(epochs=1))
-    with pytest.raises(InputError, match="between: wanted only beside shots, got ';'"):
-        Transduction(Toy(), between=";")
-    assert (
-        "by networks as they are, after 4 solved items; chrF"
-        in Transduction(Toy(), shots=4).describe()
-    )
+    with pytest.raises(InputError, match="adaptation: wanted none with protocol 'zero_shot'"):
+        TextToText(Toy(), protocol="zero_shot", adaptation=AdaptationSettings(epochs=1))
+    with pytest.raises(
+        InputError,
+        match="fewshot_delimiter: wanted only with protocols zero_shot and few_shot, got ';'",
+    ):
+        TextToText(Toy(), fewshot_delimiter=";")
+    assert "after 4 examples; chrF" in TextToText(Toy(), **shots(4)).describe()
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
@@ -329,7 +332,7 @@ def test_each_objective_answers_as_it_is(kind, tokenizer, small):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     model = FACES[objective.role](network, tokenizer, objective)
     harness = Harness(SimpleNamespace(tokenizer=tokenizer), model, 1, 128, 0, lambda event: None)
-    found = Transduction(Toy(), shots=2, length=8, template="{prompt} = ").measure(harness)
+    found = TextToText(Toy(), **shots(2), max_new_tokens=8, template="{prompt} = ").measure(harness)
     values = whole(found.outcomes)
     assert values["chrf"] < 30 and values["bits_per_byte"] > 1
     assert values["calls_per_answer"] <= 8

@@ -11,7 +11,12 @@ from lmcompare.evaluation.cell_work import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.tasks.extraction import Extraction, _nearest_sentence, _random_span, _words
+from lmcompare.tasks.question_answering import (
+    QuestionAnswering,
+    _nearest_sentence,
+    _random_span,
+    _words,
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def whole(outcomes, model="", split="test"):
 @pytest.mark.parametrize("context", [128, 40])
 def test_a_perfect_answerer_scores_the_maximum_also_in_windows(tokenizer, context, unanswered):
     one = make_harness(Perfect, tokenizer, context=context)
-    task = Extraction(Toy(unanswered=unanswered))
+    task = QuestionAnswering(Toy(unanswered=unanswered))
     found = task.measure(one)
     assert whole(found.outcomes) == {"f1": 1.0, "exact_match": 1.0}
     assert whole(found.outcomes, split="validation") == {"f1": 1.0}
@@ -88,7 +93,7 @@ def test_a_perfect_answerer_scores_the_maximum_also_in_windows(tokenizer, contex
 
 
 def test_no_document_is_in_two_splits():
-    data = Extraction(Toy()).data()
+    data = QuestionAnswering(Toy()).data()
     documents = [
         {int(entry.id) // 3 for entry in part} for part in (data.train, data.validation, data.test)
     ]
@@ -96,7 +101,7 @@ def test_no_document_is_in_two_splits():
 
 
 def test_controls_score_their_chance_level(tokenizer):
-    outcomes = Extraction(Toy(size=240)).control(make_harness(Harness, tokenizer)).outcomes
+    outcomes = QuestionAnswering(Toy(size=240)).control(make_harness(Harness, tokenizer)).outcomes
     assert {o.model for o in outcomes} == {"random span", "sentence nearest to the question"}
     assert whole(outcomes, "random span")["exact_match"] < 0.3
     assert 0 < whole(outcomes, "random span")["f1"] < 0.4
@@ -125,7 +130,7 @@ def test_an_answer_that_does_not_stand_where_it_should_is_said():
             yield from (row | {"starts": [row["starts"][0] + 1]} for row in super().rows())
 
     with pytest.raises(InputError, match="of the context, got"):
-        Extraction(Shifted()).data()
+        QuestionAnswering(Shifted()).data()
 
     @dataclass(frozen=True)
     class Fewer(Toy):
@@ -133,12 +138,12 @@ def test_an_answer_that_does_not_stand_where_it_should_is_said():
             yield from (row | {"starts": []} for row in super().rows())
 
     with pytest.raises(InputError, match="as many starts as answers"):
-        Extraction(Fewer()).data()
+        QuestionAnswering(Fewer()).data()
 
 
 def test_describes_itself_in_one_line():
     said = "answers as spans of a passage (toy), by a span head (finetune)"
-    assert Extraction(Toy()).describe() == said
+    assert QuestionAnswering(Toy()).describe() == said
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
@@ -150,7 +155,7 @@ def test_each_objective_answers_and_test_items_decide_nothing(kind, tokenizer, s
     adaptation = AdaptationSettings(learning_rates=(1e-3,), epochs=1, batch_size=8)
     found = []
     for changed in (False, True):
-        task = Extraction(Toy(size=40), adaptation=adaptation)
+        task = QuestionAnswering(Toy(size=40), adaptation=adaptation)
         data = task.data()
         for entry in data.test if changed else ():
             entry.fields.update(

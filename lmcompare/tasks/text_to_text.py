@@ -15,9 +15,9 @@ from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.tasks import TASKS
 from lmcompare.tasks._few_shot import FewShotExample, FewShotPrompt, answered, show
-from lmcompare.tasks._prompts import Keep, fields_of, fit, length_for
+from lmcompare.tasks._prompts import TruncationSide, fields_of, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Measurement, TaskOutcome, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, check_fewshot, described
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -31,9 +31,9 @@ SMALLEST_EFFECT = {"chrf": 1.0, "rougeL": 0.01, "exact_match": 0.01, "squad_f1":
 """In the metric's own unit: one point in each."""
 
 
-@TASKS.register("transduction")
+@TASKS.register("text_to_text")
 @dataclass(frozen=True)
-class Transduction:
+class TextToText:
     """An answer for each prompt: every network fine-tuned on pairs, its loss on the answers alone, then asked to write.
 
     Serves summarisation, translation, question answering, dialogue and code completion. Causal models continue the
@@ -41,9 +41,9 @@ class Transduction:
     and write at most the same number of tokens, greedily. ``bits_per_byte`` is -log2 p of the real answers and of
     their ends, for each byte of theirs.
 
-    With ``shots`` nothing is fine-tuned: every network is asked as it is, after as many solved training items, the
-    same for all (Brown et al. 2020, section 2.4). No network was taught how an answer ends, so what it writes counts up
-    to ``between``, and ``bits_per_byte`` has no ends.
+    The protocols zero_shot and few_shot fine-tune nothing: the prompt follows ``num_fewshot`` training items with their
+    answers, the same for all networks (Brown et al. 2020, section 2.4). No network was taught how an answer ends, so
+    what it generates counts up to ``fewshot_delimiter``, and ``bits_per_byte`` has no ends.
 
     Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer, the prompt itself,
     and its first words, as many tokens as the median answer has.
@@ -64,8 +64,8 @@ class Transduction:
     """name of the column with the answer, or with a list of answers: the first is learnt, any counts as right"""
     template: str = "{prompt}\n\n"
     """what the network reads: {prompt} is the prompt, any other name in braces that column"""
-    as_is: tuple[str, ...] = ()
-    """names of columns whose text keeps its spaces: code"""
+    keep_whitespace: tuple[str, ...] = ()
+    """names of columns whose text keeps its white space: code"""
     group: str | None = None
     """name of a column: rows that share a value stay in one split"""
     validation: settings.Share = 0.1
@@ -76,14 +76,16 @@ class Transduction:
     """at most so many items in all; every one if left out"""
     seed: int = 0
     """of the split and of the samples"""
-    length: Annotated[int, Field(gt=1)] | None = None
+    max_new_tokens: Annotated[int, Field(gt=1)] | None = None
     """tokens of an answer and its end, at most; if left out, what 95% of the training answers need"""
-    keep: Keep = "start"
-    """which end of a prompt stays that is too long for the context"""
-    shots: Annotated[int, Field(ge=0)] | None = None
-    """ask the networks as they are, after so many solved training items (0: none); they are fine-tuned if left out"""
-    between: Annotated[str, Field(min_length=1)] = "\n\n"
-    """of shots: what ends a solved item, and an answer"""
+    truncation_side: TruncationSide = "right"
+    """which end of a prompt is cut off that is too long for the context"""
+    protocol: Literal["finetune", "lora", "zero_shot", "few_shot"] = "finetune"
+    """fine-tuning on pairs, of all weights or by LoRA; or no training, with or without examples in the prompt"""
+    num_fewshot: Annotated[int, Field(ge=0)] = 0
+    """of few_shot: training items with their answers before each prompt"""
+    fewshot_delimiter: Annotated[str, Field(min_length=1)] = "\n\n"
+    """of zero_shot and few_shot: what ends an example, and an answer"""
     metric: Literal["chrf", "rouge", "exact_match", "squad_f1"] = "chrf"
     """the primary metric: the mean over the items (of rouge: ROUGE-L)"""
     metrics: tuple[Metric, ...] = ("exact_match",)
@@ -116,18 +118,23 @@ class Transduction:
             raise InputError(
                 "adaptation.attention: wanted own or bidirectional to write answers, got causal"
             )
-        if self.adaptation.method == "probe":
+        check_fewshot(self.protocol, self.num_fewshot)
+        if not self.trains and self.adaptation != settings.AdaptationSettings():
             raise InputError(
-                "adaptation.method: wanted finetune or lora to write answers, got probe"
+                f"adaptation: wanted none with protocol {self.protocol!r}, which trains nothing"
             )
-        if self.shots is not None and self.adaptation != settings.AdaptationSettings():
+        if self.trains and self.fewshot_delimiter != "\n\n":
             raise InputError(
-                "adaptation: wanted none beside shots: the networks are asked as they are"
+                "fewshot_delimiter: wanted only with protocols zero_shot and few_shot, got "
+                f"{self.fewshot_delimiter!r}"
             )
-        if self.shots is None and self.between != "\n\n":
-            raise InputError(f"between: wanted only beside shots, got {self.between!r}")
         if self.smallest_effect is None:
             object.__setattr__(self, "smallest_effect", SMALLEST_EFFECT[self.primary_metric])
+
+    @property
+    def trains(self) -> bool:
+        """Whether the networks are adapted to the task."""
+        return self.protocol in ("finetune", "lora")
 
     @property
     def primary_metric(self) -> str:
@@ -145,8 +152,8 @@ class Transduction:
             self.primary_metric, self.primary_metric.replace("_", " ")
         )
         how = f"by fine-tuning ({self.adaptation.epochs} epochs at most)"
-        if self.shots is not None:
-            how = f"by networks as they are, after {self.shots} solved items"
+        if not self.trains:
+            how = f"after {self.num_fewshot} examples" if self.num_fewshot else "zero-shot"
         return f"{self.answer} for each {self.prompt} ({described(self.source)}), {how}; {name} of greedy answers"
 
     def data(self) -> ItemSplits:
@@ -157,7 +164,7 @@ class Transduction:
             self.source,
             columns=(*shown, self.answer),
             unique=shown,
-            as_is=self.as_is,
+            as_is=self.keep_whitespace,
             validation=self.validation,
             test=self.test,
             items=self.items,
@@ -168,16 +175,16 @@ class Transduction:
     def measure(self, harness: "Harness") -> Measurement:
         """Fine-tune the network under test (or take it as it is), let it answer, score what it says of real answers."""
         data = self.data()
-        as_it_is = self.shots is not None
+        as_it_is = not self.trains
         rows = {split: self._rows(harness, getattr(data, split)) for split in SPLITS}
         length = (
-            min(self.length, harness.context // 2)
-            if self.length
+            min(self.max_new_tokens, harness.context // 2)
+            if self.max_new_tokens
             else length_for(rows["train"], harness.context)
         )
         most = harness.context - length - AROUND
         shown = self._show(harness, data, most, length)
-        prompts, cut = {}, {"shots": shown.prompts_cut} if as_it_is else {}
+        prompts, cut = {}, {"fewshot": shown.prompts_cut} if as_it_is else {}
         for split in ("test",) if as_it_is else SPLITS:
             fitted = [self._fit(harness, item, most, shown.text) for item in getattr(data, split)]
             prompts[split] = [text for text, _ in fitted]
@@ -186,13 +193,13 @@ class Transduction:
             split: list(zip(harness.encode(prompts[split]), rows[split], strict=True))
             for split in prompts
         }
-        adaptation = None if as_it_is else self.adaptation
+        adaptation = self.adaptation.by(self.protocol) if self.trains else None
         done = harness.answer(
             pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps
         )
         texts = harness.decode(done.answers, target=True)
         if as_it_is:
-            texts = [answered(text, self.between) for text in texts]
+            texts = [answered(text, self.fewshot_delimiter) for text in texts]
         outcomes, signatures = self._score(harness, data.test, texts)
         outcomes += bits_of(
             harness, data.test, rows["test"], done.nats, length, harness.model.objective.exactness
@@ -226,11 +233,13 @@ class Transduction:
         trials = None
         costs = {"generation_seconds": done.seconds}
         if done.tuned is None:
-            told = f"as it is, after {self.shots} solved items ({shown.answers_cut} of their answers were cut)"
-            procedure = f"{told}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
+            examples = (
+                f"after {self.num_fewshot} examples ({shown.answers_cut} of their answers were cut)"
+            )
+            procedure = f"{examples}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
             details |= {
-                "shots": list(shown.ids),
-                "answers_cut": {"shots": shown.answers_cut, **answers_cut},
+                "fewshot": list(shown.ids),
+                "answers_cut": {"fewshot": shown.answers_cut, **answers_cut},
             }
         else:
             told = "are longer: learnt without their end, but judged whole"
@@ -284,20 +293,24 @@ class Transduction:
     def _wanted(self, item: TaskItem) -> str:
         """Return what is to follow the prompt: of a network as it is, with the spaces at the end of the template."""
         return (
-            self.template[len(self.template.rstrip(" ")) :] if self.shots is not None else ""
+            self.template[len(self.template.rstrip(" ")) :] if not self.trains else ""
         ) + self._answers(item)[0]
 
     def _rows(self, harness: "Harness", items: Sequence[TaskItem]) -> list[Ids]:
         return harness.encode([self._wanted(item) for item in items], target=True)
 
     def _render(self, item: TaskItem) -> Callable[[str], str]:
-        template = self.template if self.shots is None else self.template.rstrip(" ")
+        template = self.template if self.trains else self.template.rstrip(" ")
         return lambda text: template.format(**{**item.fields, self.prompt: text, "prompt": text})
 
     def _fit(self, harness: "Harness", item: TaskItem, most: int, before: str) -> tuple[str, bool]:
         render = self._render(item)
         return fit(
-            harness, lambda text: before + render(text), item.fields[self.prompt], most, self.keep
+            harness,
+            lambda text: before + render(text),
+            item.fields[self.prompt],
+            most,
+            self.truncation_side,
         )
 
     def _show(self, harness: "Harness", data: ItemSplits, most: int, length: int) -> FewShotPrompt:
@@ -306,10 +319,10 @@ class Transduction:
         Raises:
             InputError: there are not so many, or the context is too small for them.
         """
-        count = self.shots or 0
+        count = self.num_fewshot
         if count > len(data.train):
             raise InputError(
-                f"shots: wanted at most the {len(data.train)} training items, got {count}"
+                f"num_fewshot: wanted at most the {len(data.train)} training items, got {count}"
             )
         items = data.train[:count]
         shots = [
@@ -318,7 +331,14 @@ class Transduction:
             )
             for item in items
         ]
-        return show(harness, shots, self.between, most=most, longest=length, keep=self.keep)
+        return show(
+            harness,
+            shots,
+            self.fewshot_delimiter,
+            most=most,
+            longest=length,
+            side=self.truncation_side,
+        )
 
     def _score(
         self, harness: "Harness", items: Sequence[TaskItem], texts: Sequence[str], arm: str = ""

@@ -61,9 +61,9 @@ class TunedWeight:
     wer: float
 
 
-@TASKS.register("rescoring")
+@TASKS.register("nbest_rescoring")
 @dataclass(frozen=True)
-class Rescoring:
+class NbestRescoring:
     """Word error rate of the guesses that a log-linear mix of recogniser and network picks (Salazar et al. 2020).
 
     The guess of the highest ``score + weight x log p + bonus x words`` is taken; weight and bonus are those of least
@@ -100,11 +100,11 @@ class Rescoring:
     """share of the utterances, or of their groups, that chooses weight and bonus; the others are reported"""
     items: Annotated[int, Field(gt=1)] | None = None
     """at most so many utterances in all, the first ones of the source; every one if left out"""
-    weights: Annotated[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...], Field(min_length=1)] = (
+    lm_weights: Annotated[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...], Field(min_length=1)] = (
         0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 4.0, 8.0,
     )  # fmt: skip
     """weights of the network to try, in the unit of the recogniser's score per nat"""
-    bonuses: Annotated[tuple[Finite, ...], Field(min_length=1)] = (
+    word_bonuses: Annotated[tuple[Finite, ...], Field(min_length=1)] = (
         -8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0,
     )  # fmt: skip
     """bonuses for a word to try, in the unit of the recogniser's score"""
@@ -134,11 +134,13 @@ class Rescoring:
             for column in (self.reference, self.hypotheses, *([self.group] if self.group else [])):
                 if column not in row:
                     raise InputError(
-                        f"tasks: rescoring: no column {column!r}{nearest(column, row)}"
+                        f"tasks: nbest_rescoring: no column {column!r}{nearest(column, row)}"
                     )
             id_ = str(row.get("id", number))
             if id_ in seen:
-                raise InputError(f"tasks: rescoring: wanted ids that differ, got {id_!r} twice")
+                raise InputError(
+                    f"tasks: nbest_rescoring: wanted ids that differ, got {id_!r} twice"
+                )
             seen.add(id_)
             found.append(_utterance(id_, str(row[self.group] if self.group else id_), row, self))
         return found
@@ -152,7 +154,7 @@ class Rescoring:
         groups = sorted({one.group for one in utterances})
         if len(groups) < 2:
             raise InputError(
-                f"tasks: rescoring: wanted at least 2 utterances (or groups), got {len(groups)}"
+                f"tasks: nbest_rescoring: wanted at least 2 utterances (or groups), got {len(groups)}"
             )
         count = min(max(1, round(self.validation * len(groups))), len(groups) - 1)
         order = np.random.default_rng(self.seed).permutation(len(groups))
@@ -220,8 +222,8 @@ class Rescoring:
         known = list(zip(validation, nats, strict=False))
         words = sum(one.words for one in validation)
         best: tuple[float, float, float, float, float] | None = None
-        for weight in self.weights:
-            for bonus in self.bonuses:
+        for weight in self.lm_weights:
+            for bonus in self.word_bonuses:
                 errors = sum(one.errors[_pick(one, log_p, weight, bonus)] for one, log_p in known)
                 # Of equally good ones that which departs least from the recogniser.
                 tried = (float(errors), weight, abs(bonus), weight, bonus)
@@ -235,8 +237,8 @@ class Rescoring:
         return picked, tuned
 
 
-def _utterance(id_: str, group: str, row: Mapping[str, Any], task: Rescoring) -> Utterance:
-    where = f"tasks: rescoring: utterance {id_!r}: {task.hypotheses}"
+def _utterance(id_: str, group: str, row: Mapping[str, Any], task: NbestRescoring) -> Utterance:
+    where = f"tasks: nbest_rescoring: utterance {id_!r}: {task.hypotheses}"
     guesses = row[task.hypotheses]
     if not isinstance(guesses, list | tuple) or not guesses:
         raise InputError(f"{where}: wanted a list of at least one guess, got {guesses!r}")
@@ -307,7 +309,7 @@ def _wer(
     words = sum(one.words for one in test)
     if not words:
         raise InputError(
-            "tasks: rescoring: wanted references with words in the test part, got none"
+            "tasks: nbest_rescoring: wanted references with words in the test part, got none"
         )
     outcomes = [TaskOutcome(f"wer{suffix}", sum(errors) / words, model=arm)]
     for one, value in zip(test, errors, strict=True):

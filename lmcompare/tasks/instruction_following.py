@@ -1,4 +1,4 @@
-"""Instructions followed: a network learns some tasks through templates and is tested on tasks that it never saw."""
+"""InstructionFollowing followed: a network learns some tasks through templates and is tested on tasks that it never saw."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from lmcompare.tasks._instruction_mixture import (
     InstructionTask,
     mix,
 )
-from lmcompare.tasks._prompts import Keep, fit, length_for
+from lmcompare.tasks._prompts import TruncationSide, fit, length_for
 from lmcompare.tasks._text_metrics import bits_of, score_texts
 from lmcompare.tasks.base import Measurement, TaskOutcome, described
 
@@ -30,9 +30,9 @@ AROUND = 2
 """Tokens that an objective may put around a prompt and its answer."""
 
 
-@TASKS.register("instructions")
+@TASKS.register("instruction_following")
 @dataclass(frozen=True)
-class Instructions:
+class InstructionFollowing:
     """Instruction following: every network is tuned on a mixture of tasks, then answers unseen ones (Wei et al. 2022).
 
     All tasks are text to text, through templates; the loss is on the answers alone (``transduction``). Nothing of an
@@ -64,10 +64,10 @@ class Instructions:
     """share of the items of each tuned task that is tested"""
     seed: int = 0
     """of the splits and of the samples"""
-    length: Annotated[int, Field(gt=1)] | None = None
+    max_new_tokens: Annotated[int, Field(gt=1)] | None = None
     """tokens of an answer and its end, at most; if left out, what 95% of the training answers need"""
-    keep: Keep = "start"
-    """which end of a prompt stays that is too long for the context"""
+    truncation_side: TruncationSide = "right"
+    """which end of a prompt is cut off that is too long for the context"""
     metric: Literal["exact_match", "chrf"] = "exact_match"
     """the primary metric: the mean over the items of the unseen tasks"""
     strategy: Literal["confidence", "left_to_right", "mask_predict"] = "confidence"
@@ -78,6 +78,8 @@ class Instructions:
     """answers to unseen tasks shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
     """smallest difference in the primary metric that would matter, fixed beforehand; if left out, one point"""
+    protocol: Literal["finetune", "lora"] = "finetune"
+    """what is trained: all weights, or low-rank matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
 
@@ -95,9 +97,9 @@ class Instructions:
         for name in (*self.tuned, *self.unseen):
             if not name.strip() or "/" in name:
                 raise InputError(f"tuned, unseen: wanted names without '/', got {name!r}")
-        if self.adaptation.attention == "causal" or self.adaptation.method == "probe":
+        if self.adaptation.attention == "causal":
             raise InputError(
-                "adaptation: wanted neither a probe nor causal attention to write answers"
+                "adaptation.attention: wanted own or bidirectional to generate answers, got causal"
             )
         if self.smallest_effect is None:
             object.__setattr__(
@@ -142,15 +144,15 @@ class Instructions:
             for split in SPLITS
         }
         length = (
-            min(self.length, harness.context // 2)
-            if self.length
+            min(self.max_new_tokens, harness.context // 2)
+            if self.max_new_tokens
             else length_for(rows["train"], harness.context)
         )
         most = harness.context - length - AROUND
         pairs, prompts, cut = {}, [], {}
         for split in SPLITS:
             fitted = [
-                fit(harness, one.render, one.prompt, most, self.keep)
+                fit(harness, one.render, one.prompt, most, self.truncation_side)
                 for one in getattr(data, split)
             ]
             prompts = [text for text, _ in fitted]
@@ -159,7 +161,7 @@ class Instructions:
         done = harness.answer(
             pairs,
             length=length,
-            adaptation=self.adaptation,
+            adaptation=self.adaptation.by(self.protocol),
             strategy=self.strategy,
             steps=self.steps,
         )
