@@ -13,7 +13,7 @@ from lmcompare.adaptation.heads import (
     TokenClassificationHead,
 )
 from lmcompare.adaptation.probing import ProbeTexts, choose_pooling
-from lmcompare.adaptation.trials import AdaptedModel, adapt, finetune
+from lmcompare.adaptation.trials import AdaptedModel, Score, adapt, finetune
 
 __all__ = [
     "AdaptedModel",
@@ -22,6 +22,7 @@ __all__ = [
     "PairHead",
     "SpanHead",
     "ProbeTexts",
+    "Score",
     "TokenClassificationHead",
     "adapt",
     "choose_pooling",

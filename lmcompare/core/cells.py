@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from lmcompare.core import settings
 
 Progress = Callable[[dict[str, Any]], None]
 """Receives {"done", "total", "stage", "loss", "tokens_per_second"} while a cell is running."""
@@ -46,3 +48,41 @@ class CellContext:
     """names of trackers that accelerate knows"""
     workers: int = 1
     """processes that work side by side on this machine"""
+
+
+class CellSettings(Protocol):
+    """What the work of a cell and its cost depend on; ``experiments.Experiment`` has it."""
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+
+    @property
+    def corpus(self) -> settings.CorpusSettings:
+        """The text that every objective is trained on."""
+
+    @property
+    def tokenizer(self) -> settings.TokenizerSettings:
+        """The shared tokenizer."""
+
+    @property
+    def sequence(self) -> settings.SequenceSettings:
+        """How documents are packed into sequences."""
+
+    @property
+    def training(self) -> settings.TrainingSettings:
+        """How models are trained that do not say otherwise."""
+
+    @property
+    def models(self) -> dict[str, settings.ModelSettings]:
+        """The models under comparison, by name."""
+
+    @property
+    def tasks(self) -> Any:
+        """The tasks, by name."""
+
+    def network_of(self, model: str) -> settings.NetworkSettings:
+        """Return the sizes of a model's network."""
+
+    def training_of(self, model: str) -> settings.TrainingSettings:
+        """Return how a model is trained."""

@@ -1,9 +1,10 @@
-"""The work of one cell: prepare the data, pretrain a network, or measure one on a task; outcomes become records."""
+"""The work of one cell: prepare the data, pretrain a network, or measure a model on a task."""
 
 import os
 import platform
 import time
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +14,11 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from lmcompare import __version__
-from lmcompare.core.cells import Cell, CellContext
+from lmcompare.core.cells import Cell, CellContext, CellSettings
 from lmcompare.core.records import CheckpointInfo, Convergence, Notes, Record, Run, TaskInfo
 from lmcompare.core.settings import GATE, PRETRAINING, plain
 from lmcompare.data.sources._files import filled
-from lmcompare.evaluation.harness import Experiment, Harness
-from lmcompare.evaluation.harness import PreparedData as PreparedData
+from lmcompare.evaluation.harness import Harness, PreparedData
 from lmcompare.language_model import LanguageModel, load
 from lmcompare.models.checkpoint_files import cached_folder, fingerprint, is_local
 from lmcompare.models.network import build_network, reinitialize
@@ -26,7 +26,7 @@ from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.batches import TrainingData
 from lmcompare.training.budget import peak_memory, reset_peak_memory
-from lmcompare.training.loop import TrainingRun, train
+from lmcompare.training.loop import TrainingResult, TrainingRun, train
 
 LIBRARIES = (
     "accelerate",
@@ -38,9 +38,44 @@ LIBRARIES = (
     "torch",
     "transformers",
 )
+"""Libraries whose versions are recorded."""
 
 
-def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run, list[Record]]:
+@dataclass(frozen=True)
+class CellWork:
+    """A cell with everything that its work reads."""
+
+    experiment: CellSettings
+    cell: Cell
+    context: CellContext
+    data: PreparedData
+
+    def harness(self, model: LanguageModel | None) -> Harness:
+        """Return what a task measures the model with; None: a control."""
+        length = self.experiment.sequence.length
+        context = length if model is None else min(length, model.context or length)
+        tokens = self.experiment.training.tokens
+        return Harness(self.data, model, self.cell.seed, context, tokens, self.context.progress)
+
+    def initial_model(self) -> LanguageModel:
+        """Return the model before any training: where pretraining and 'scratch' start."""
+        settings: Any = self.experiment.models[self.cell.model]
+        objective: Objective = settings.objective
+        tokenizer = self.data.tokenizer
+        sizes = self.experiment.network_of(self.cell.model)
+        network = build_network(sizes, objective.role, tokenizer.special, seed=self.cell.seed)
+        return LanguageModel(network, tokenizer, objective)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What the work of a cell gives: fields of its ``Run``, and values."""
+
+    fields: dict[str, Any]
+    outcomes: Sequence[TaskOutcome] = ()
+
+
+def perform(experiment: CellSettings, cell: Cell, context: CellContext) -> tuple[Run, list[Record]]:
     """Do the work of ``cell``.
 
     Raises:
@@ -49,181 +84,167 @@ def perform(experiment: Experiment, cell: Cell, place: CellContext) -> tuple[Run
         KeyboardInterrupt: after a checkpoint was saved.
     """
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    place.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
-    data = PreparedData.of(experiment, place.cache)
+    context.progress({"done": 0, "total": 1, "stage": "reading the corpus"})
+    data = PreparedData.of(experiment, context.cache)
     reset_peak_memory()
     start = time.perf_counter()
-    run, outcomes = WORK[cell.kind](experiment, cell, place, data)
+    result = WORK[cell.kind](CellWork(experiment, cell, context, data))
     seconds = time.perf_counter() - start
+
+    # The run: its settings, its costs, and what they depend on.
+    source: Any = experiment.corpus.source
     fingerprints = {
-        "source": experiment.corpus.source.fingerprint(),  # type: ignore[attr-defined]
+        "source": source.fingerprint(),
         "corpus": data.corpus.fingerprint,
         "vocabulary": data.tokenizer.fingerprint,
-        "blocks": data.blocks.fingerprint,
+        "blocks": data.sequences.fingerprint,
     }
-    run = replace(
-        run,
-        fingerprints=fingerprints | run.fingerprints,
-        costs={
-            "seconds": seconds,
-            **run.costs,
-            "peak_memory_bytes": run.costs.get("peak_memory_bytes", peak_memory()),
-            "threads": float(torch.get_num_threads()),
-            "workers": float(place.workers),
-        },
+    costs = {"seconds": seconds, "peak_memory_bytes": peak_memory(), **result.fields["costs"]}
+    costs |= {"threads": float(torch.get_num_threads()), "workers": float(context.workers)}
+    run = Run(
+        experiment=experiment.name,
+        cell=cell.name,
+        key=cell.key,
+        model=cell.model,
+        seed=cell.seed,
+        task=cell.task,
+        condition=cell.condition,
         versions={"python": platform.python_version(), "lmcompare": __version__}
         | {name: version(name) for name in LIBRARIES},
-        machine=machine(place.device),
+        machine=machine(context.device),
+        **result.fields
+        | {"costs": costs, "fingerprints": fingerprints | result.fields["fingerprints"]},
     )
+
+    # The records: one row a value.
     records = [
         Record(
-            experiment.name,
-            outcome.model or cell.model,
-            cell.seed,
-            cell.task or PRETRAINING,
-            cell.condition or "pretrained",
-            outcome.split,
-            outcome.item,
-            outcome.metric,
-            float(outcome.value),
-            outcome.exactness,
-            outcome.part,
+            experiment=experiment.name,
+            model=outcome.model or cell.model,
+            seed=cell.seed,
+            task=cell.task or PRETRAINING,
+            condition=cell.condition or "pretrained",
+            split=outcome.split,
+            item=outcome.item,
+            metric=outcome.metric,
+            value=float(outcome.value),
+            exactness=outcome.exactness,
+            part=outcome.part,
         )
-        for outcome in outcomes
+        for outcome in result.outcomes
     ]
     return run, records
 
 
-def _prepare(
-    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
-) -> tuple[Run, list[TaskOutcome]]:
-    counts = {**data.corpus.counts, **data.blocks.counts, "vocabulary": data.tokenizer.size}
-    return _run(experiment, cell, notes=Notes(counts=counts)), []
+def prepare(work: CellWork) -> CellResult:
+    """Count the data, which are in the cache by now."""
+    data = work.data
+    counts = {**data.corpus.counts, **data.sequences.counts, "vocabulary": data.tokenizer.size}
+    return CellResult(_fields(notes=Notes(counts=counts)))
 
 
-def _pretrain(
-    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
-) -> tuple[Run, list[TaskOutcome]]:
-    network_settings, training = (
-        experiment.network_of(cell.model),
-        experiment.training_of(cell.model),
-    )
-    model = fresh(experiment, cell, data)
-    objective = model.objective
-    training_data = TrainingData(
-        data.blocks,
-        objective,
-        data.tokenizer.special,
-        cell.seed,
-        isolated=experiment.sequence.packing == "isolated",
-    )
+def pretrain(work: CellWork) -> CellResult:
+    """Train a network from its initialization and save its weights."""
+    experiment, cell, context, data = work.experiment, work.cell, work.context, work.data
+    network, training = experiment.network_of(cell.model), experiment.training_of(cell.model)
+    isolated = experiment.sequence.packing == "isolated"
+
+    model = work.initial_model()
+    objective, special = model.objective, data.tokenizer.special
+    training_data = TrainingData(data.sequences, objective, special, cell.seed, isolated)
     name = f"{experiment.name}-{cell.name}".replace("/", "-")
-    training_run = TrainingRun(place.folder, place.device, place.trackers, name, place.progress)
-    trained = train(
-        model.network, training_data, training, shape=network_settings, run=training_run
+    training_run = TrainingRun(
+        context.folder, context.device, context.trackers, name, context.progress
     )
-    model.save_pretrained(place.folder / "weights")
-    last = trained.last_validation
+    result = train(model.network, training_data, training, shape=network, run=training_run)
+    model.save_pretrained(context.folder / "weights")
+
+    last = result.last_validation
     convergence = Convergence(last["text_loss"], last["unigram"], GATE)
-    costs = {**model.network.parameters_counted(), **trained.costs}
     details = {
         "objective": objective.kind,
         "family": objective.family,
         "exactness": objective.exactness,
-        "target_share": trained.costs["targets"] / trained.costs["corpus_tokens"],
+        "target_share": result.costs["targets"] / result.costs["corpus_tokens"],
     }
-    notes = Notes(role=objective.role, convergence=convergence, details=details)
-    config = {
-        "objective": plain(objective),
-        "network": asdict(network_settings),
-        "training": asdict(training),
-    }
-    points = [point for point in trained.curve if point["split"] == "validation"]
-    rise = last["loss"] - min(point["loss"] for point in points)
+    fields = _fields(
+        config={
+            "objective": plain(objective),
+            "network": asdict(network),
+            "training": asdict(training),
+        },
+        costs={**model.network.parameters_counted(), **result.costs},
+        curve=result.curve,
+        notes=Notes(role=objective.role, convergence=convergence, details=details),
+    )
+    return CellResult(fields, _pretraining_outcomes(result, convergence))
+
+
+def _pretraining_outcomes(result: TrainingResult, convergence: Convergence) -> list[TaskOutcome]:
+    last = result.last_validation
+    lowest = min(point["loss"] for point in result.curve if point["split"] == "validation")
     values = {
         "loss": last["loss"],
         "text_loss": last["text_loss"],
         "unigram_loss": last["unigram"],
         "margin": convergence.margin,
+        "validation_rise": last["loss"] - lowest,
     }
-    values["validation_rise"] = rise
-    outcomes = [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
-    run = _run(experiment, cell, config=config, costs=costs, curve=trained.curve, notes=notes)
-    return run, outcomes
+    return [TaskOutcome(metric, value, split="validation") for metric, value in values.items()]
 
 
-def _measure(
-    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
-) -> tuple[Run, list[TaskOutcome]]:
-    if experiment.models[cell.model].checkpoint is not None:
-        return _measure_checkpoint(experiment, cell, place, data)
-    if cell.condition == "scratch":
-        model = fresh(experiment, cell, data)
+def measure(work: CellWork) -> CellResult:
+    """Measure a model on a task: a network that was pretrained here, or a checkpoint."""
+    task = work.experiment.tasks[work.cell.task]
+    if work.experiment.models[work.cell.model].checkpoint is not None:
+        return _measure_checkpoint(work)
+    if work.cell.condition == "scratch":
+        model = work.initial_model()
     else:
-        (folder,) = (path for name, path in place.folders.items() if name.startswith("pretrain/"))
+        folders = work.context.folders.items()
+        (folder,) = (path for name, path in folders if name.startswith("pretrain/"))
         model = LanguageModel.from_pretrained(folder / "weights")
-    model.network.to(_device(place.device))
-    harness = Harness(
-        data,
-        model,
-        cell.seed,
-        experiment.sequence.length,
-        experiment.training.tokens,
-        place.progress,
-    )
-    measurement = experiment.tasks[cell.task].measure(harness)
-    return _measured(experiment, cell, measurement, role=model.objective.role)
+    model.network.to(_device(work.context.device))
+    measurement = task.measure(work.harness(model))
+    return _measured(work, measurement, role=model.objective.role)
 
 
-def _measure_checkpoint(
-    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
-) -> tuple[Run, list[TaskOutcome]]:
-    side = experiment.models[cell.model]
-    name = filled(side.checkpoint)
-    model = load(name, revision=side.revision)
-    if cell.condition == "scratch":
-        network = reinitialize(model.network, cell.seed)
+def _measure_checkpoint(work: CellWork) -> CellResult:
+    settings: Any = work.experiment.models[work.cell.model]
+    name = filled(settings.checkpoint)
+    model = load(name, revision=settings.revision)
+    if work.cell.condition == "scratch":
+        network = reinitialize(model.network, work.cell.seed)
         model = type(model)(network, model.tokenizer, model.objective, context=model.context)
-    model.network.to(_device(place.device))
-    context = min(experiment.sequence.length, model.context or experiment.sequence.length)
-    harness = Harness(data, model, cell.seed, context, experiment.training.tokens, place.progress)
-    hub = None if is_local(name) else cached_folder(name, side.revision)
+    model.network.to(_device(work.context.device))
+
+    harness = work.harness(model)
+    hub = None if is_local(name) else cached_folder(name, settings.revision)
     checkpoint = CheckpointInfo(
         architecture=type(model.network.transformer).__name__,
         vocab_size=model.tokenizer.size,
-        shared_tokenizer=not harness.foreign,
+        shared_tokenizer=not harness.has_own_tokenizer,
         context=model.context,
         commit=None if hub is None else hub.name,
         **model.network.parameters_counted(),
     )
-    measurement = experiment.tasks[cell.task].measure(harness)
-    run, outcomes = _measured(
-        experiment, cell, measurement, role=model.objective.role, checkpoint=checkpoint
-    )
+    measurement = work.experiment.tasks[work.cell.task].measure(harness)
+    result = _measured(work, measurement, role=model.objective.role, checkpoint=checkpoint)
+    fields = result.fields
+    fields["config"] = {"checkpoint": settings.checkpoint, "revision": settings.revision}
     if is_local(name):
         content = {"checkpoint": fingerprint(Path(name))}
-        run = replace(run, fingerprints=content | run.fingerprints)
-    return replace(run, config={"checkpoint": side.checkpoint, "revision": side.revision}), outcomes
+        fields["fingerprints"] = content | fields["fingerprints"]
+    return result
 
 
-def _control(
-    experiment: Experiment, cell: Cell, place: CellContext, data: PreparedData
-) -> tuple[Run, list[TaskOutcome]]:
-    harness = Harness(
-        data,
-        None,
-        cell.seed,
-        experiment.sequence.length,
-        experiment.training.tokens,
-        place.progress,
-    )
-    return _measured(experiment, cell, experiment.tasks[cell.task].control(harness))
+def measure_control(work: CellWork) -> CellResult:
+    """Measure the baselines of a task, which need no network."""
+    return _measured(work, work.experiment.tasks[work.cell.task].control(work.harness(None)))
 
 
-def _measured(
-    experiment: Experiment, cell: Cell, measurement: Measurement, **notes: Any
-) -> tuple[Run, list[TaskOutcome]]:
-    task = experiment.tasks[cell.task]
+def _measured(work: CellWork, measurement: Measurement, **notes: Any) -> CellResult:
+    task = work.experiment.tasks[work.cell.task]
     info = TaskInfo(
         kind=task.kind,
         family=task.family,
@@ -234,68 +255,41 @@ def _measured(
         per_item=dict(task.per_item),
         description=task.describe(),
     )
-    run = _run(
-        experiment,
-        cell,
+    fields = _fields(
         costs=measurement.costs,
         samples=measurement.samples,
         fingerprints=measurement.fingerprints,
         notes=replace(measurement.notes, task=info, **notes),
     )
-    return run, measurement.outcomes
+    return CellResult(fields, measurement.outcomes)
 
 
-WORK = {"prepare": _prepare, "pretrain": _pretrain, "task": _measure, "control": _control}
+def _fields(**fields: Any) -> dict[str, Any]:
+    return {"config": {}, "costs": {}, "fingerprints": {}, **fields}
 
 
-def fresh(experiment: Experiment, cell: Cell, data: PreparedData) -> LanguageModel:
-    """Return the cell's network before any training; pretraining and the 'scratch' control start from the same."""
-    objective: Objective = experiment.models[cell.model].objective
-    network = build_network(
-        experiment.network_of(cell.model), objective.role, data.tokenizer.special, seed=cell.seed
-    )
-    return LanguageModel(network, data.tokenizer, objective)
-
-
-def _run(experiment: Experiment, cell: Cell, **fields: Any) -> Run:
-    start = Run(
-        experiment.name,
-        cell.name,
-        cell.key,
-        cell.model,
-        cell.seed,
-        cell.task,
-        cell.condition,
-        config={},
-    )
-    return replace(start, **fields)
+WORK = {"prepare": prepare, "pretrain": pretrain, "task": measure, "control": measure_control}
 
 
 def _device(device: str | None) -> str:
-    return device or (
-        "cuda"
-        if torch.cuda.is_available()
-        else "mps"
-        if torch.backends.mps.is_available()
-        else "cpu"
-    )
+    if device:
+        return device
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 @cache
 def machine(device: str | None) -> dict[str, str]:
-    """Return what the report says of the machine."""
+    """Return the device, its name, the number of cores and the operating system."""
     chosen = _device(device)
-    name = (
-        torch.cuda.get_device_name()
-        if chosen.startswith("cuda")
-        else platform.processor() or platform.machine()
-    )
-    if chosen == "cpu" and Path("/proc/cpuinfo").is_file():
+    name = platform.processor() or platform.machine()
+    if chosen.startswith("cuda"):
+        name = torch.cuda.get_device_name()
+    elif chosen == "cpu" and Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(
-            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-            name,
-        )
+        models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        name = next(models, name)
     return {
         "device": chosen,
         "processor": name,

@@ -1,10 +1,10 @@
-"""What the work of a cell is given: its settings, the shared data, and the harness that tasks measure with."""
+"""The harness: everything that a task measures a model with, so that tasks stay free of torch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from lmcompare.adaptation import (
     AdaptedModel,
     PairHead,
     ProbeTexts,
+    Score,
     SpanHead,
     TokenClassificationHead,
     adapt,
@@ -22,6 +23,7 @@ from lmcompare.adaptation import (
 from lmcompare.adaptation.sft import GeneratedAnswers, Pairs, answer
 from lmcompare.adaptation.sft_ranking import RankedAnswers, choose
 from lmcompare.core import settings
+from lmcompare.core.cells import CellSettings, Progress
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Trials
 from lmcompare.data import Corpus, LabeledSplits, build_corpus
@@ -33,50 +35,34 @@ from lmcompare.evaluation.ngram_model import TrigramModel
 from lmcompare.tasks.base import TokenizedSplit
 from lmcompare.tasks.classification import labels_of
 
-
-class Experiment(Protocol):
-    """What the work of a cell reads of an experiment; see ``experiment.Experiment``.
-
-    A Protocol: what computes imports nothing that a cell's key leaves out (``plan.OUTSIDE``).
-    """
-
-    name: str
-    corpus: settings.CorpusSettings
-    tokenizer: settings.TokenizerSettings
-    sequence: settings.SequenceSettings
-    training: settings.TrainingSettings
-    models: Any
-    tasks: Any
-
-    def network_of(self, model: str) -> settings.NetworkSettings:
-        """Return the sizes of a model's network."""
-
-    def training_of(self, model: str) -> settings.TrainingSettings:
-        """Return how a model is trained."""
+HEADS: dict[str, Any] = {"words": TokenClassificationHead, "pair": PairHead}
+"""Heads on pooled states, by the word that a task says."""
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The shared pipeline's result, read from the cache."""
+    """What all cells share: the corpus, its tokenizer, and its documents packed into sequences."""
 
     corpus: Corpus
     tokenizer: Tokenizer
-    blocks: PackedSequences
+    sequences: PackedSequences
 
     @classmethod
-    def of(cls, experiment: Experiment, folder: Path) -> "PreparedData":
-        """Build what is not in the cache yet."""
-        corpus = build_corpus(experiment.corpus, folder)
-        tokenizer = build_tokenizer(corpus, experiment.tokenizer, folder)
-        return cls(corpus, tokenizer, build_blocks(corpus, tokenizer, experiment.sequence, folder))
+    def of(cls, experiment: CellSettings, cache: Path) -> "PreparedData":
+        """Read it from the cache; what is not there yet is built."""
+        corpus = build_corpus(experiment.corpus, cache)
+        tokenizer = build_tokenizer(corpus, experiment.tokenizer, cache)
+        sequences = build_blocks(corpus, tokenizer, experiment.sequence, cache)
+        return cls(corpus, tokenizer, sequences)
 
 
 @dataclass
 class Harness:
-    """What a task measures a network with; tasks themselves stay light files without torch.
+    """What a task measures a model with.
 
-    Texts are encoded by the tokenizer of the model; for a control, and where ``shared`` is true, by that of the
-    experiment. Where ``target`` is true, by that of the decoder: a translation model may have two.
+    Texts are encoded by the model's tokenizer; for a control, and where ``shared`` is true, by that
+    of the experiment. Where ``target`` is true, by that of the decoder: a translation model may
+    have two.
     """
 
     data: PreparedData
@@ -85,53 +71,61 @@ class Harness:
     seed: int
     context: int
     """tokens that a network may read at once"""
-    budget: int
+    pretraining_tokens: int
     """tokens that each network read in pretraining"""
-    progress: Callable[[dict[str, Any]], None]
-    """is called with {"done", "total", "stage"}"""
+    progress: Progress
     _metrics: dict[str, Any] = field(default_factory=dict)
 
+    # Texts and tokens
+
     @cached_property
-    def foreign(self) -> bool:
-        """Whether the model is a checkpoint with tokens of its own."""
-        return (
-            self.model is not None
-            and self.model.tokenizer.fingerprint != self.data.tokenizer.fingerprint
-        )
+    def has_own_tokenizer(self) -> bool:
+        """Whether the model is a checkpoint whose tokenizer is not that of the experiment."""
+        shared = self.data.tokenizer.fingerprint
+        return self.model is not None and self.model.tokenizer.fingerprint != shared
+
+    def _tokenizer(self, shared: bool = False, target: bool = False) -> Tokenizer:
+        own = self.has_own_tokenizer and not shared
+        tokenizer: Tokenizer = self.model.tokenizer if own else self.data.tokenizer
+        return tokenizer.said if target else tokenizer
 
     def encode(self, texts: Sequence[str], shared: bool = False, target: bool = False) -> list[Ids]:
         """Return the tokens of each text."""
-        return [
-            np.array(row, dtype=np.int64)
-            for row in self._tokenizer(shared, target).encode_batch(list(texts))
-        ]
+        rows = self._tokenizer(shared, target).encode_batch(list(texts))
+        return [np.array(row, dtype=np.int64) for row in rows]
 
     def decode(self, rows: Sequence[Ids], shared: bool = False, target: bool = False) -> list[str]:
         """Return the text of each row of tokens, which are those of ``encode``."""
         return [self._tokenizer(shared, target).decode(row.tolist()) for row in rows]
 
-    def _tokenizer(self, shared: bool, target: bool = False) -> Tokenizer:
-        own: Tokenizer = (
-            self.model.tokenizer if self.foreign and not shared else self.data.tokenizer
-        )
-        return own.said if target else own
+    def token_offsets(self, texts: Sequence[str]) -> list[TokenOffsets]:
+        """Return the tokens of each text with the characters that they stand for."""
+        return self._tokenizer().pieces(texts)
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
         """Return how many UTF-8 bytes the tokens of the decoder stand for."""
-        if self.foreign and not shared:
-            return len(self._tokenizer(shared, target=True).decode(tokens.tolist()).encode())
-        return sum(
-            map(len, self.data.tokenizer.hf_tokenizer.convert_ids_to_tokens(tokens.tolist()))
-        )
+        if self.has_own_tokenizer and not shared:
+            return len(self._tokenizer(target=True).decode(tokens.tolist()).encode())
+        # Of the experiment's byte-level tokenizer, each character of a token is a byte.
+        names = self.data.tokenizer.hf_tokenizer.convert_ids_to_tokens(tokens.tolist())
+        return sum(map(len, names))
 
     def test_documents(self) -> Any:
         """Return the held-out documents of the corpus: rows with ``document`` and ``text``."""
         return self.data.corpus.test
 
-    def finetune(
+    # Adaptation
+
+    def finetune_classifier(
         self, data: LabeledSplits, rows: dict[str, list[Ids]], adaptation: settings.Adaptation
     ) -> AdaptedModel:
-        """Adapt the model and answer the test items."""
+        """Fine-tune a classification head and classify the test items.
+
+        Args:
+            data: labeled items.
+            rows: the tokens of the items of 'train', 'validation' and 'test'.
+            adaptation: the settings.
+        """
         parts = {
             name: ProbeTexts(rows[name], labels_of(getattr(data, name)))
             for name in ("train", "validation", "test")
@@ -145,17 +139,17 @@ class Harness:
             progress=self.progress,
         )
 
-    def adapt(
+    def finetune_head(
         self,
         head: str,
         parts: Mapping[str, TokenizedSplit],
         adaptation: settings.Adaptation,
-        score: Callable[[list[NDArray[np.float64]]], float],
+        score: Score,
         *,
         by: str,
         **options: int,
     ) -> AdaptedModel:
-        """Adapt the model through a head of ``adaptation.heads`` and answer the test items.
+        """Fine-tune a head of ``adaptation.heads`` and return its answers to the test items.
 
         Args:
             head: 'words', 'pair' or 'span'.
@@ -168,8 +162,7 @@ class Harness:
         if head == "span":
             menu: Any = {None: SpanHead(**options)}
         else:
-            kind: Any = {"words": TokenClassificationHead, "pair": PairHead}[head]
-            menu = {pooling: kind(pooling=pooling, **options) for pooling in adaptation.pooling}
+            menu = {p: HEADS[head](pooling=p, **options) for p in adaptation.pooling}
         return adapt(
             self.model,
             menu,
@@ -181,74 +174,73 @@ class Harness:
             progress=self.progress,
         )
 
-    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
-        """Return the tokens of each text, the model's own, with the characters that they stand for."""
-        return self._tokenizer(shared=False).pieces(texts)
+    def generate_answers(self, pairs: Mapping[str, Pairs], **options: Any) -> GeneratedAnswers:
+        """Generate an answer to each test prompt, after supervised fine-tuning if that is set.
 
-    def answer(self, pairs: Mapping[str, Pairs], **settings: Any) -> GeneratedAnswers:
-        """Fine-tune the model on pairs (or take it as it is) and let it answer the test prompts."""
+        Args:
+            pairs: prompts and answers of 'train', 'validation', 'test'; else of 'test' alone.
+            **options: see ``adaptation.sft.answer``.
+        """
         parts = (pairs.get("train", ()), pairs.get("validation", ()), pairs["test"])
-        return answer(self.model, *parts, seed=self.seed, progress=self.progress, **settings)
+        return answer(self.model, *parts, seed=self.seed, progress=self.progress, **options)
 
-    def choose(
+    def rank_answers(
         self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any
     ) -> RankedAnswers:
-        """Fine-tune the model on pairs and let it choose an option for each test prompt."""
+        """Fine-tune on pairs, then rank the options as answers to each test prompt."""
         parts = (pairs["train"], pairs["validation"], pairs["test"])
         return choose(
             self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings
         )
 
+    # Metrics, baselines and n-gram models of the train split
+
     def metric(self, name: str, **inputs: Any) -> dict[str, Any]:
         """Compute one of ``metrics.METRICS``."""
         if name not in self._metrics:
             self._metrics[name] = metrics.load(name)
-        found: dict[str, Any] = self._metrics[name].compute(**inputs)
-        return found
+        values: dict[str, Any] = self._metrics[name].compute(**inputs)
+        return values
 
     def unigram(self) -> NDArray[np.float64]:
-        """Return log p (nats) of each id of the shared tokenizer in the train split. Shape (vocab,)."""
-        return self.data.blocks.unigram
+        """Return log p (nats) of each shared token in the train split. Shape (vocab,)."""
+        return self.data.sequences.unigram
 
-    def judge(self) -> TrigramModel:
-        """Return the n-gram model of the train split, in shared tokens, that judges generations."""
-        return self._judge
-
-    def trigram(self) -> TrigramModel:
-        """Return the n-gram model of as many tokens of the train split as each network reads: a control."""
-        return TrigramModel.of_rows(
-            self.data.blocks.train, self.data.tokenizer.size, tokens=self.budget
-        )
+    def trigram_judge(self) -> TrigramModel:
+        """Return the trigram model of the train split that scores generated text."""
+        return self._trigram_judge
 
     @cached_property
-    def _judge(self) -> TrigramModel:
-        return TrigramModel.of_rows(self.data.blocks.train, self.data.tokenizer.size)
+    def _trigram_judge(self) -> TrigramModel:
+        return TrigramModel.of_rows(self.data.sequences.train, self.data.tokenizer.size)
 
-    def tfidf(self, data: LabeledSplits) -> tuple[NDArray[np.float64], NDArray[np.float64], Trials]:
-        """Fit the linear control."""
-        pairs = {
-            name: (
-                [item.text for item in getattr(data, name)],
-                labels_of(getattr(data, name)).tolist(),
-            )
-            for name in ("train", "validation")
-        }
-        return baselines.tfidf(
-            pairs["train"], pairs["validation"], [item.text for item in data.test]
+    def trigram_baseline(self) -> TrigramModel:
+        """Return the trigram model of as many tokens as each network read in pretraining."""
+        tokens = self.pretraining_tokens
+        rows = self.data.sequences.train
+        return TrigramModel.of_rows(rows, self.data.tokenizer.size, tokens=tokens)
+
+    def tfidf_classifier(
+        self, data: LabeledSplits
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Trials]:
+        """Fit TF-IDF with logistic regression: see ``baselines.tfidf_classifier``."""
+        train, validation = (
+            ([item.text for item in items], labels_of(items).tolist())
+            for items in (data.train, data.validation)
         )
+        return baselines.tfidf_classifier(train, validation, [item.text for item in data.test])
 
     def tfidf_cosine(
         self, train: Sequence[str], pairs: Sequence[tuple[str, str]]
     ) -> NDArray[np.float64]:
-        """Return how much the texts of each pair share."""
+        """Return the TF-IDF cosine of the two texts of each pair. Shape (pairs,)."""
         return baselines.tfidf_cosine(train, pairs)
 
-    def nearest(self, known: Sequence[str], asked: Sequence[str]) -> NDArray[np.int64]:
-        """Return which known text is most like each asked one."""
-        return baselines.nearest(known, asked)
+    def nearest_neighbors(self, known: Sequence[str], queries: Sequence[str]) -> NDArray[np.int64]:
+        """Return the index of the known text that is nearest to each query. Shape (queries,)."""
+        return baselines.nearest_neighbors(known, queries)
 
-    def majority(self, data: LabeledSplits, split: str) -> NDArray[np.float64]:
-        """Return what the majority control says of each item of a split."""
-        return baselines.majority(
-            labels_of(data.train).tolist(), len(data.labels), len(getattr(data, split))
-        )
+    def majority_class(self, data: LabeledSplits, split: str) -> NDArray[np.float64]:
+        """Return the class frequencies of the train items, for each item of a split."""
+        labels = labels_of(data.train).tolist()
+        return baselines.majority_class(labels, len(data.labels), len(getattr(data, split)))

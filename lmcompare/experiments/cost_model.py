@@ -2,11 +2,12 @@
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from lmcompare.core import settings
+from lmcompare.core.cells import CellSettings
 from lmcompare.core.example import Batch, Example, SpecialTokens, collate
 from lmcompare.objectives import Objective, Role, sequence_example
 
@@ -27,28 +28,6 @@ _BLOCKS, _MOST = 256, 4096
 """Blocks that an objective is asked about at a time, and at most, to learn what it asks on average."""
 _NEAR = 0.01
 """Standard error of that average, as a share of it, at which it is near enough."""
-
-
-class Experiment(Protocol):
-    """What is needed of an ``experiment.Experiment``."""
-
-    @property
-    def models(self) -> dict[str, settings.ModelSettings]:
-        """The sides of the comparison, by name."""
-
-    @property
-    def tokenizer(self) -> settings.TokenizerSettings:
-        """The shared tokenizer."""
-
-    @property
-    def sequence(self) -> settings.SequenceSettings:
-        """How documents become rows."""
-
-    def network_of(self, model: str) -> settings.NetworkSettings:
-        """Return the network of a model."""
-
-    def training_of(self, model: str) -> settings.TrainingSettings:
-        """Return how a model is trained."""
 
 
 def parameters(network: settings.NetworkSettings, role: Role, vocabulary: int) -> dict[str, int]:
@@ -163,7 +142,7 @@ class ModelSide:
         return equal.sized(cost, reference.spends(cost))
 
 
-def side(experiment: Experiment, model: str) -> ModelSide:
+def side(experiment: CellSettings, model: str) -> ModelSide:
     """Return what is known of the cost of a model that is trained here.
 
     Its objective is asked about random blocks without ends of documents; a vocabulary is taken to be as large as it

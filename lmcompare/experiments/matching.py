@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lmcompare.core import settings
+from lmcompare.core.cells import CellSettings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.settings import STRICT
-from lmcompare.experiments.cost_model import BY_SIZE, COSTS, Experiment, ModelSide, side
+from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, side
 from lmcompare.experiments.validation import check
 from lmcompare.experiments.yaml import shown
 
@@ -73,7 +74,10 @@ def read(given: Any, problems: list[str]) -> Match | None:
 
 
 def solve(
-    experiment: Experiment, match: Match, points: Mapping[str, tuple[str, str]], problems: list[str]
+    experiment: CellSettings,
+    match: Match,
+    points: Mapping[str, tuple[str, str]],
+    problems: list[str],
 ) -> tuple[dict[str, settings.ModelSettings], Match]:
     """Return the models with what makes them equal to their reference, and the matching with what was solved.
 
@@ -128,7 +132,7 @@ def solve(
     return models, replace(match, solved=solved)
 
 
-def lines(experiment: Experiment, match: Match) -> list[str]:
+def lines(experiment: CellSettings, match: Match) -> list[str]:
     """Say what each model was matched in, how near it comes, and by what."""
     said = []
     for name, one in match.solved.items():
@@ -144,7 +148,7 @@ def lines(experiment: Experiment, match: Match) -> list[str]:
     return said
 
 
-def _unknown(experiment: Experiment, match: Match) -> list[str]:
+def _unknown(experiment: CellSettings, match: Match) -> list[str]:
     """Return what is wrong with names in settings that are solved already."""
     said = []
     for model, one in match.solved.items():
@@ -159,7 +163,10 @@ def _unknown(experiment: Experiment, match: Match) -> list[str]:
 
 
 def _references(
-    experiment: Experiment, match: Match, points: Mapping[str, tuple[str, str]], problems: list[str]
+    experiment: CellSettings,
+    match: Match,
+    points: Mapping[str, tuple[str, str]],
+    problems: list[str],
 ) -> dict[str, str]:
     """Return which model each model is matched to; those that are not matched are left out."""
     before = len(problems)

@@ -73,7 +73,7 @@ def cut(harness: "Harness", entries: Sequence[TaskItem]) -> PassageWindows:
     """
     room = harness.context - 2
     contexts = sorted({entry.fields["context"] for entry in entries})
-    pieces = dict(zip(contexts, harness.pieces(contexts), strict=True))
+    pieces = dict(zip(contexts, harness.token_offsets(contexts), strict=True))
     questions = harness.encode([entry.fields["question"] + "\n" for entry in entries])
     rows: list[tuple[Ids, ...]] = []
     wanted, marks, owners, places, before = [], [], [], [], []

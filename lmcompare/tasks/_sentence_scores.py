@@ -89,7 +89,7 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
 
 def by_ngrams(harness: "Harness", texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the nats of each text under a unigram and a trigram model of the train split. Shape (texts,) each."""
-    unigram, trigram = harness.unigram(), harness.trigram()
+    unigram, trigram = harness.unigram(), harness.trigram_baseline()
     rows = harness.encode(texts)
     return {
         "unigram": np.array([float(unigram[row].sum()) for row in rows]),

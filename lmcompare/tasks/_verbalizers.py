@@ -105,7 +105,7 @@ def learn(
         pairs[split] = [
             (prompt, options[item.label]) for prompt, item in zip(prompts, items, strict=True)
         ]
-    found = harness.choose(pairs, options, adaptation=adaptation)
+    found = harness.rank_answers(pairs, options, adaptation=adaptation)
     notes = Notes(trials=Trials(found.tuned.trials, found.tuned.chosen), truncated=truncated)
     return VerbalizerScores(
         found.probabilities, notes, found.validation_accuracy, found.tuned.seconds

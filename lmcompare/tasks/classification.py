@@ -134,7 +134,7 @@ class Classification:
             # bos and eos stand around the text.
             truncated += sum(len(row) > harness.context - 2 for row in encoded)
             rows[split] = [row[: harness.context - 2] for row in encoded]
-        adapted = harness.finetune(data, rows, self.adaptation.by(self.protocol))
+        adapted = harness.finetune_classifier(data, rows, self.adaptation.by(self.protocol))
         outcomes = list(score(harness, data, adapted.probabilities))
         outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
         notes = replace(
@@ -174,11 +174,11 @@ class Classification:
         """Answer the test items by the majority class and by a linear model."""
         data = self.data()
         harness.progress({"done": 0, "total": 2, "stage": "majority"})
-        outcomes = list(score(harness, data, harness.majority(data, "test"), "majority"))
-        outcomes.append(_validation(data, harness.majority(data, "validation"), "majority"))
+        outcomes = list(score(harness, data, harness.majority_class(data, "test"), "majority"))
+        outcomes.append(_validation(data, harness.majority_class(data, "validation"), "majority"))
         harness.progress({"done": 1, "total": 2, "stage": "TF-IDF"})
         name = "tf-idf + logistic regression"
-        test, validation, trials = harness.tfidf(data)
+        test, validation, trials = harness.tfidf_classifier(data)
         outcomes += [*score(harness, data, test, name), _validation(data, validation, name)]
         return Measurement(
             outcomes, replace(_notes(data), trials=trials), fingerprints={"items": data.fingerprint}

@@ -88,7 +88,7 @@ class Continuation:
             InputError: the context or the documents are too short.
         """
         wanted = self.prefix + self.suffix
-        if wanted > harness.context and not harness.foreign:
+        if wanted > harness.context and not harness.has_own_tokenizer:
             raise InputError(
                 "tasks: continuation: prefix + suffix: wanted at most "
                 f"sequence.length ({harness.context}) tokens, got {wanted}"
@@ -118,7 +118,7 @@ class Continuation:
         drawn = passages = asked = self.passages(harness)
         prompts = [passage.prefix for passage in passages]
         pairs = [(passage.prefix, passage.suffix) for passage in passages]
-        if harness.foreign:
+        if harness.has_own_tokenizer:
             own = [
                 said
                 for said in (_translated(harness, passage, self.suffix) for passage in drawn)
@@ -134,13 +134,13 @@ class Continuation:
         harness.progress({"done": 0, "total": 2, "stage": "likelihood"})
         scores = harness.model.score_tokens(pairs)
         outcomes = _bits(harness, asked, scores, harness.model.objective.exactness)
-        if not harness.foreign:
+        if not harness.has_own_tokenizer:
             outcomes += _positions(scores, harness.model.objective.exactness)
         harness.progress({"done": 1, "total": 2, "stage": "generation"})
         decoded = harness.model.decode(prompts, length=self.suffix, **self._sampling(harness))
         texts = harness.decode(decoded.tokens)
         rows = decoded.tokens
-        if harness.foreign:
+        if harness.has_own_tokenizer:
             rows = [row[: self.suffix] for row in harness.encode(texts, shared=True)]
         outcomes += self._judge(harness, passages, rows)
         outcomes.append(TaskOutcome("calls_per_token", decoded.calls / self.suffix))
@@ -155,7 +155,7 @@ class Continuation:
             samples.append(
                 {"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real}
             )
-        left_out = len(drawn) - len(asked) if harness.foreign else None
+        left_out = len(drawn) - len(asked) if harness.has_own_tokenizer else None
         notes = replace(self._notes(asked), left_out=left_out)
         return Measurement(
             outcomes,
@@ -174,7 +174,11 @@ class Continuation:
         )
         suffixes = [passage.suffix for passage in passages]
         outcomes += _bits(
-            harness, passages, _judged(harness.trigram(), passages, suffixes), "exact", "trigram"
+            harness,
+            passages,
+            _judged(harness.trigram_baseline(), passages, suffixes),
+            "exact",
+            "trigram",
         )
         outcomes += self._judge(harness, passages, suffixes, "reference text")
         return Measurement(
@@ -211,7 +215,7 @@ class Continuation:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
         outcomes, bits, size = [], 0.0, 0
         for passage, row, scores in zip(
-            passages, rows, _judged(harness.judge(), passages, rows), strict=True
+            passages, rows, _judged(harness.trigram_judge(), passages, rows), strict=True
         ):
             item_bits, item_bytes = (
                 -float(scores.sum()) / np.log(2),

@@ -134,7 +134,7 @@ class Infilling:
 
     def measure(self, harness: "Harness") -> Measurement:
         """Let the network under test choose, say and write the spans."""
-        if harness.foreign:
+        if harness.has_own_tokenizer:
             raise InputError(
                 "tasks: infilling: wanted networks that read the shared vocabulary, whose tokens cut the gaps and the "
                 "spans of equal length, got a checkpoint with tokens of its own; leave the task or that arm out"
@@ -184,7 +184,7 @@ class Infilling:
         """Choose by chance, and choose and say by a trigram model."""
         questions = self.questions(harness)
         outcomes = _chosen(questions, np.zeros(len(questions) * self.choices), "chance")
-        trigram = harness.trigram()
+        trigram = harness.trigram_baseline()
 
         def nats(gap: SpanRequest) -> NDArray[np.float64]:
             scores: NDArray[np.float64] = trigram.log_p(

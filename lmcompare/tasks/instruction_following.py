@@ -158,7 +158,7 @@ class InstructionFollowing:
             prompts = [text for text, _ in fitted]
             cut[split] = sum(was_cut for _, was_cut in fitted)
             pairs[split] = list(zip(harness.encode(prompts), rows[split], strict=True))
-        done = harness.answer(
+        done = harness.generate_answers(
             pairs,
             length=length,
             adaptation=self.adaptation.by(self.protocol),
@@ -213,7 +213,7 @@ class InstructionFollowing:
         """Answer the test items without any network."""
         data = self.data()
         harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = harness.nearest(
+        near = harness.nearest_neighbors(
             [asked.whole for asked in data.train], [asked.whole for asked in data.test]
         )
         usual = Counter(asked.answers[0] for asked in data.train).most_common(1)[0][0]

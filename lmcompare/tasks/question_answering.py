@@ -124,7 +124,7 @@ class QuestionAnswering:
             return float(np.mean(self._scores(harness, "squad_f1", items.validation, said)))
 
         parts = {split: one.part for split, one in cuts.items()}
-        adapted = harness.adapt(
+        adapted = harness.finetune_head(
             "span",
             parts,
             self.adaptation.by(self.protocol),

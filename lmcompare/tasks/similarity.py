@@ -212,7 +212,7 @@ class Similarity:
         def judge(answers: Sequence[Values]) -> float:
             return correlation(harness, "spearman", np.concatenate(answers), wanted)
 
-        return harness.adapt("pair", parts, adaptation, judge, by="spearman")
+        return harness.finetune_head("pair", parts, adaptation, judge, by="spearman")
 
     def _wanted(self, entries: Sequence[TaskItem]) -> Values:
         """Return the scores. Shape (items,)."""

@@ -135,7 +135,7 @@ class Tagging:
             ]
 
         parts = {split: one.part for split, one in cuts.items()}
-        adapted = harness.adapt(
+        adapted = harness.finetune_head(
             "words",
             parts,
             self.adaptation.by(self.protocol),

@@ -194,7 +194,7 @@ class TextToText:
             for split in prompts
         }
         adaptation = self.adaptation.by(self.protocol) if self.trains else None
-        done = harness.answer(
+        done = harness.generate_answers(
             pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps
         )
         texts = harness.decode(done.answers, target=True)
@@ -264,7 +264,7 @@ class TextToText:
         )
         answers = [self._answers(item)[0] for item in data.train]
         harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = [answers[i] for i in harness.nearest(known, asked)]
+        near = [answers[i] for i in harness.nearest_neighbors(known, asked)]
         median = int(np.median([len(row) for row in harness.encode(answers)]))
         lead = [
             text.strip("\ufffd")

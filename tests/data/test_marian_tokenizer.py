@@ -209,7 +209,7 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
         nats = [np.full(len(row), -np.log(2)) for row in rows]
         return SimpleNamespace(answers=rows, nats=nats, tuned=tuned, calls=1, seconds=1.0)
 
-    harness.answer = answer_as_wanted
+    harness.generate_answers = answer_as_wanted
     found = {
         outcome.metric: outcome.value
         for outcome in task.measure(harness).outcomes

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare.evaluation.cell_work import CellContext, PreparedData, fresh, perform
+from lmcompare.core.cells import CellContext
+from lmcompare.evaluation.cell_work import CellWork, perform
+from lmcompare.evaluation.harness import PreparedData
 from lmcompare.experiments import experiment
 from lmcompare.language_model import load
 
@@ -216,6 +218,7 @@ def test_controls_have_their_own_names(small):
 def test_scratch_is_where_pretraining_starts(small):
     tiny, cache = small
     data = PreparedData.of(tiny, cache)
-    first, second = (fresh(tiny, cell("x", "task", "masked", 1), data).network for _ in range(2))
+    work_ = CellWork(tiny, cell("x", "task", "masked", 1), None, data)
+    first, second = (work_.initial_model().network for _ in range(2))
     for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -11,7 +11,7 @@ from lmcompare.evaluation.ngram_model import TrigramModel
     context=st.lists(st.integers(0, 6), max_size=2),
 )
 def test_every_conditional_sums_to_one(stream, context):
-    model = TrigramModel(np.array(stream), vocabulary=7)
+    model = TrigramModel(np.array(stream), vocab_size=7)
     p = np.exp([model.log_p(np.array([*context, word]))[-1] for word in range(7)])
     assert p.sum() == pytest.approx(1)
     assert (p > 0).all()
@@ -19,7 +19,7 @@ def test_every_conditional_sums_to_one(stream, context):
 
 def test_by_hand():
     # trigrams 010, 101, 010 -> types 01|0 (2), 10|1 (1); lower orders count contexts: 10 (1), 01 (1); 0 (1), 1 (1).
-    model = TrigramModel(np.array([0, 1, 0, 1, 0]), vocabulary=2, discount=0.5)
+    model = TrigramModel(np.array([0, 1, 0, 1, 0]), vocab_size=2, discount=0.5)
     one = (1 - 0.5) / 2 + 0.5 * 2 / 2 / 2
     two = (1 - 0.5) / 1 + 0.5 * 1 / 1 * one
     three = (2 - 0.5) / 2 + 0.5 * 1 / 2 * two
@@ -29,7 +29,7 @@ def test_by_hand():
 def test_knows_its_own_text_better():
     rng = np.random.default_rng(0)
     stream = np.cumsum(rng.integers(1, 3, 3000)) % 40
-    model = TrigramModel(stream, vocabulary=40)
+    model = TrigramModel(stream, vocab_size=40)
     assert (
         model.log_p(stream[:500]).mean() > -1.5 > model.log_p(rng.permutation(stream)[:500]).mean()
     )

@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
 
 from tiny import build, saved
 
+from lmcompare.core.cells import CellContext
 from lmcompare.core.settings import NetworkSettings
-from lmcompare.evaluation.cell_work import CellContext, Harness, PreparedData, fresh, perform
+from lmcompare.evaluation.cell_work import CellWork, perform
+from lmcompare.evaluation.harness import Harness, PreparedData
 from lmcompare.experiments import experiment
 from lmcompare.language_model import load, wrap
 from lmcompare.models.network import build_network, load_network, reinitialize, save_network
@@ -61,7 +63,8 @@ def place(sentences, tmp_path_factory):
     }
     tiny = experiment.parse(TREE | {"corpus": corpus, "tasks": tasks, "models": arms})
     data = PreparedData.of(tiny, folder / "cache")
-    model = fresh(tiny, SimpleNamespace(model="fresh", seed=1), data)
+    cell = SimpleNamespace(model="fresh", seed=1)
+    model = CellWork(tiny, cell, None, data).initial_model()
     model.save_pretrained(folder / "ours")
     model.save_pretrained(folder / "weights")
     return SimpleNamespace(tiny=tiny, folder=folder, data=data)
@@ -143,9 +146,9 @@ def test_the_bytes_of_tokens_are_those_of_their_text(place):
         harness.encode(["the film was long"]),
         harness.encode(["the film was long"], shared=True),
     )
-    assert harness.foreign and harness.decode([own]) == harness.decode([shared], shared=True) == [
-        "the film was long"
-    ]
+    assert harness.has_own_tokenizer and harness.decode([own]) == harness.decode(
+        [shared], shared=True
+    ) == ["the film was long"]
     assert harness.byte_length(own) == harness.byte_length(shared, shared=True) == 17
 
 
@@ -161,7 +164,9 @@ def test_what_a_checkpoint_says_is_judged_in_the_shared_tokens(place):
     ]
     for passage, text in zip(passages, texts, strict=True):
         row = np.array(place.data.tokenizer.encode(text)[:4])
-        scores = harness.judge().log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
+        scores = harness.trigram_judge().log_p(np.concatenate([passage.prefix, row]))[
+            len(passage.prefix) :
+        ]
         assert values(records, "judge_bits")[passage.id] == pytest.approx(-scores.sum() / np.log(2))
         assert values(records, "judge_bytes")[passage.id] == harness.byte_length(row, shared=True)
 
@@ -170,7 +175,11 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     run, records = work(place, "fresh", "continuing")
     model = load(place.folder / "weights")
     harness = make_harness(place, model)
-    assert not harness.foreign and run.notes.left_out is None and run.notes.checkpoint is None
+    assert (
+        not harness.has_own_tokenizer
+        and run.notes.left_out is None
+        and run.notes.checkpoint is None
+    )
     rows = [
         np.array(row) for row in place.data.tokenizer.encode_batch(place.data.corpus.test["text"])
     ]
@@ -185,7 +194,7 @@ def test_a_fresh_network_is_asked_in_the_shared_tokens_as_before(place):
     for item, (prefix, _), score in zip(items, pairs, model.score_tokens(pairs), strict=True):
         assert bits[item] == -float(score.sum()) / np.log(2)
         row = np.concatenate([prefix, decoded[order.index(item)]])
-        assert judged[item] == -float(harness.judge().log_p(row)[8:].sum()) / np.log(2)
+        assert judged[item] == -float(harness.trigram_judge().log_p(row)[8:].sum()) / np.log(2)
 
 
 def test_a_network_of_ours_from_disk_says_what_the_fresh_arm_says(place):

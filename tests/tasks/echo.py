@@ -30,10 +30,10 @@ class Echo:
     def metric(self, name, **inputs):
         return metrics.load(name).compute(**inputs)
 
-    def nearest(self, known, asked):
-        return baselines.nearest(known, asked)
+    def nearest_neighbors(self, known, asked):
+        return baselines.nearest_neighbors(known, asked)
 
-    def answer(self, pairs, *, length, adaptation, strategy, steps):
+    def generate_answers(self, pairs, *, length, adaptation, strategy, steps):
         self.pairs, self.length = pairs, length
         real = [answer for _, answer in pairs["test"]]
         answers = self.encode([self.says(text) for text in self.decode(real)])

@@ -38,17 +38,17 @@ class FakeHarness:
     def encode(self, texts):
         return [np.arange(len(text.split()) * 5) for text in texts]
 
-    def majority(self, data, split):
+    def majority_class(self, data, split):
         return np.tile([0.25, 0.75], (len(getattr(data, split)), 1))
 
-    def tfidf(self, data):
+    def tfidf_classifier(self, data):
         return (
             np.eye(2)[labels_of(data.test)],
             np.eye(2)[labels_of(data.validation)],
             {"chosen": {"C": 1.0}},
         )
 
-    def finetune(self, data, rows, adaptation):
+    def finetune_classifier(self, data, rows, adaptation):
         self.rows = rows
         return SimpleNamespace(
             probabilities=np.eye(2)[labels_of(data.test)],

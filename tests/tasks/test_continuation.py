@@ -32,7 +32,7 @@ class Model:
 
 
 class FakeHarness:
-    context, seed, foreign = 16, 1, False
+    context, seed, has_own_tokenizer = 16, 1, False
 
     def __init__(self, p=0.5, documents=20):
         self.progress = lambda event: None
@@ -59,10 +59,10 @@ class FakeHarness:
     def unigram(self):
         return np.full(8, np.log(1 / 8))
 
-    def judge(self):
+    def trigram_judge(self):
         return TrigramModel(np.arange(100) % 8, 8)
 
-    trigram = judge
+    trigram_baseline = trigram_judge
 
 
 def whole(outcomes, model=""):
@@ -166,7 +166,7 @@ def test_too_short():
 class Foreign(FakeHarness):
     """Reads in tokens of its own: capital letters are lost, and every letter is two tokens but 'b', which is one."""
 
-    foreign = True
+    has_own_tokenizer = True
 
     class Model(Model):
         def __init__(self, p, most=None):
@@ -197,7 +197,7 @@ class Foreign(FakeHarness):
             return ["".join((LETTERS + LETTERS.upper())[i] for i in row) for row in rows]
         return ["".join(chr(i) for i in row if i > 1) for row in rows]
 
-    def judge(self):
+    def trigram_judge(self):
         return TrigramModel(np.arange(100) % 16, 16)
 
 

@@ -43,7 +43,7 @@ class Model:
 
 
 class FakeHarness:
-    context, seed, foreign = 16, 1, False
+    context, seed, has_own_tokenizer = 16, 1, False
 
     def __init__(self, task=None, **settings):
         self.progress = lambda event: None
@@ -66,7 +66,7 @@ class FakeHarness:
     def test_documents(self):
         return self.documents
 
-    def trigram(self):
+    def trigram_baseline(self):
         return TrigramModel(np.arange(100) % 8, 8)
 
 
@@ -177,6 +177,6 @@ def test_too_short_or_too_few():
 
 def test_a_checkpoint_with_tokens_of_its_own_is_refused():
     harness = FakeHarness()
-    harness.foreign = True
+    harness.has_own_tokenizer = True
     with pytest.raises(InputError, match="got a checkpoint with tokens of its own"):
         TASK.measure(harness)

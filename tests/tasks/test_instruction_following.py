@@ -57,7 +57,7 @@ class FakeHarness(Echo):
 
     ends = 0
 
-    def answer(self, pairs, **settings):
+    def generate_answers(self, pairs, **settings):
         done = super().answer(pairs, **settings)
         self.pairs = {
             split: [tuple(self.decode(pair)) for pair in part] for split, part in pairs.items()
@@ -265,7 +265,7 @@ def test_describes_itself_in_one_line():
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_learns_the_tuned_tasks_and_answers_the_unseen_one(kind, tokenizer, small):
-    from lmcompare.evaluation.cell_work import Harness
+    from lmcompare.evaluation.harness import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from lmcompare.core.errors import InputError
 from lmcompare.data import SOURCES
-from lmcompare.evaluation.cell_work import Harness
+from lmcompare.evaluation.harness import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
@@ -41,7 +41,9 @@ def harness(sentences, small, tokenizer):
             objective = OBJECTIVES[kind]()
             network = build_network(small, objective.role, tokenizer.special, seed=3)
             model = LanguageModel(network, tokenizer, objective)
-        return Harness(data, model, seed=1, context=64, budget=1000, progress=lambda event: None)
+        return Harness(
+            data, model, seed=1, context=64, pretraining_tokens=1000, progress=lambda event: None
+        )
 
     return made
 

@@ -12,7 +12,7 @@ def make_harness(tokenizer, context):
     return SimpleNamespace(
         context=context,
         encode=lambda texts: [np.array(row) for row in tokenizer.encode_batch(texts)],
-        pieces=tokenizer.pieces,
+        token_offsets=tokenizer.pieces,
     )
 
 

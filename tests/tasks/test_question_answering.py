@@ -7,7 +7,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.evaluation.cell_work import Harness
+from lmcompare.evaluation.harness import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
@@ -49,7 +49,7 @@ class Toy:
 
 
 class Perfect(Harness):
-    def adapt(self, head, parts, adaptation, score, *, by, **options):
+    def finetune_head(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.options = parts, {"head": head, **options}
         found = {
             name: [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in part.wanted]

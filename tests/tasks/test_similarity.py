@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.evaluation.cell_work import Harness
+from lmcompare.evaluation.harness import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
@@ -44,7 +44,7 @@ class Toy:
 
 
 class Perfect(Harness):
-    def adapt(self, head, parts, adaptation, score, *, by, **options):
+    def finetune_head(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.head = parts, head
         found = {
             name: [np.array([wanted]) for wanted in part.wanted] for name, part in parts.items()

@@ -8,7 +8,7 @@ import pytest
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.sources.conll import Conll
-from lmcompare.evaluation.cell_work import Harness
+from lmcompare.evaluation.harness import Harness
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
@@ -41,7 +41,7 @@ class Toy:
 
 
 class Perfect(Harness):
-    def adapt(self, head, parts, adaptation, score, *, by, **options):
+    def finetune_head(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.options = parts, {"head": head, **options}
         eye = np.eye(options["outputs"] + 1)
         found = {

@@ -224,7 +224,7 @@ def shots(count):
 class AsItIs(Echo):
     """Is not tuned; writes what ``says`` makes of the real answer, and goes on."""
 
-    def answer(self, pairs, *, length, adaptation, strategy, steps):
+    def generate_answers(self, pairs, *, length, adaptation, strategy, steps):
         assert adaptation is None and set(pairs) == {"test"}
         found = super().answer(
             pairs, length=length, adaptation=adaptation, strategy=strategy, steps=steps
@@ -322,7 +322,7 @@ def test_settings_of_shots_that_cannot_be():
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_each_objective_answers_as_it_is(kind, tokenizer, small):
-    from lmcompare.evaluation.cell_work import Harness
+    from lmcompare.evaluation.harness import Harness
     from lmcompare.language_model import FACES
     from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES

@@ -58,7 +58,7 @@ class FakeHarness:
     def metric(self, name, **inputs):
         return metrics.load(name).compute(**inputs)
 
-    def choose(self, pairs, options, *, adaptation):
+    def rank_answers(self, pairs, options, *, adaptation):
         self.pairs = pairs
         rows = [
             [np.array_equal(option, answer) for option in options] for _, answer in pairs["test"]

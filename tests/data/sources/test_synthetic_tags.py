@@ -9,7 +9,7 @@ import pytest
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
 from lmcompare.data.sources.synthetic_tags import CLASSES, EDGE, SyntheticTags
-from lmcompare.evaluation.cell_work import Harness
+from lmcompare.evaluation.harness import Harness
 from lmcompare.experiments.experiment import parse
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
@@ -101,7 +101,7 @@ def test_a_neighbour_beyond_the_sentence_is_refused():
 
 def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(tokenizer):
     class Perfect(Harness):
-        def adapt(self, head, parts, adaptation, score, *, by, outputs):
+        def finetune_head(self, head, parts, adaptation, score, *, by, outputs):
             found = {
                 name: [np.eye(outputs)[wanted] for wanted in part.wanted]
                 for name, part in parts.items()
