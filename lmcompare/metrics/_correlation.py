@@ -1,45 +1,34 @@
-"""Correlation of two rows of numbers, where there may be none."""
+"""Correlation of predicted and true numbers."""
 
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 from scipy.stats import DegenerateDataWarning
 
 from lmcompare.core.errors import InputError
-from lmcompare.metrics._checks import require_answers
-
-NUMBERS = datasets.Features(
-    {"predictions": datasets.Value("float64"), "references": datasets.Value("float64")}
-)
-"""A number beside a number."""
 
 
 def correlation(
-    metric: str,
-    correlate: Callable[..., Any],
-    predictions: Sequence[float],
-    references: Sequence[float],
-) -> dict[str, float]:
-    """Return {metric: the statistic of scipy's ``correlate``}, 0 where a row is constant.
+    correlate: Callable[..., Any], predictions: Sequence[float], references: Sequence[float]
+) -> float:
+    """Return the statistic of scipy's ``correlate``, 0 where one side is constant.
 
     Raises:
-        InputError: there is no pair or only one, or a number is infinite or none.
+        InputError: there is only one pair, or a number is not finite.
     """
-    require_answers(metric, predictions)
-    rows = np.asarray([predictions, references], dtype=np.float64)
-    if rows.shape[1] < 2:
-        raise InputError(f"{metric}: wanted two pairs or more, got one")
-    bad = ~np.isfinite(rows)
+    pairs = np.asarray([predictions, references], dtype=np.float64)  # (2, n)
+    if pairs.shape[1] < 2:
+        raise InputError("wanted two pairs or more, got one")
+    bad = ~np.isfinite(pairs)
     if bad.any():
-        row, item = np.argwhere(bad)[0]
-        noun = ("prediction", "reference")[row]
-        raise InputError(f"{metric}: item {item}: wanted a finite {noun}, got {rows[row, item]}")
+        side, item = np.argwhere(bad)[0]
+        noun = ("prediction", "reference")[side]
+        raise InputError(f"item {item}: wanted a finite {noun}, got {pairs[side, item]}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", DegenerateDataWarning)
         try:
-            return {metric: float(correlate(*rows).statistic)}
+            return float(correlate(*pairs).statistic)
         except DegenerateDataWarning:  # constant, or but for rounding
-            return {metric: 0.0}
+            return 0.0

@@ -1,36 +1,41 @@
-"""Edits between two texts, from jiwer's alignments, as a rate and item by item."""
+"""Edits (Levenshtein) between predicted and right texts, as a rate and item by item."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from rapidfuzz.distance import Levenshtein
 
 from lmcompare.core.errors import InputError
 
 
-def error_rate(metric: str, noun: str, aligned: Any, per_item: bool) -> dict[str, Any]:
-    """Return {metric: errors / units of the references} of jiwer's ``WordOutput`` or ``CharacterOutput``.
+def error_rate(
+    name: str,
+    unit: str,
+    cut: Callable[[str], Sequence[str]],
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    per_item: bool,
+) -> dict[str, Any]:
+    """Return {name: sum of edits / sum of units of the references}.
 
     Args:
-        metric: its name.
-        noun: what the units are, for the message.
-        aligned: what ``jiwer.process_words`` or ``process_characters`` returned.
-        per_item: also return "items": (n, 2), each item's errors and the units of its reference.
+        name: of the rate.
+        unit: 'word' or 'character', for the message.
+        cut: a text into its units.
+        predictions: (n,) texts.
+        references: (n,) lists of one text.
+        per_item: also return "items": (n, 2), each item's edits and the units of its reference.
 
     Raises:
-        InputError: the references have no unit at all.
+        InputError: an item has several references, or the references have no unit at all.
     """
-    items = [
-        [
-            sum(
-                max(
-                    chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
-                )
-                for chunk in chunks
-                if chunk.type != "equal"
-            ),
-            len(reference),
-        ]
-        for chunks, reference in zip(aligned.alignments, aligned.references, strict=True)
-    ]
-    errors, units = (sum(column) for column in zip(*items, strict=True))
-    if units == 0:
-        raise InputError(f"{metric}: wanted references of one {noun} or more, got only empty ones")
-    return {metric: errors / units} | ({"items": items} if per_item else {})
+    items = []
+    for item, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
+        if len(texts) != 1:
+            raise InputError(f"item {item}: wanted one reference, got {len(texts)}")
+        units = cut(texts[0])
+        items.append([Levenshtein.distance(units, cut(prediction)), len(units)])
+    errors, total = (sum(column) for column in zip(*items, strict=True))
+    if total == 0:
+        raise InputError(f"wanted references of one {unit} or more, got only empty ones")
+    return {name: errors / total} | ({"items": items} if per_item else {})

@@ -1,4 +1,4 @@
-"""What counts as a word where some scripts put no space between words."""
+"""Words and n-grams of texts, also in scripts that put no space between words."""
 
 import re
 import string
@@ -11,9 +11,9 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def words(text: str) -> list[str]:
-    """Return the lower-case words of a text in any script, without punctuation; each Chinese character is a word.
+    """Return the lower-case words of a text in any script, without punctuation.
 
-    For ASCII they are those of rouge-score.
+    Each Chinese character is a word; for ASCII the words are those of rouge-score.
 
     >>> words("The 3rd 版本, naïve!")
     ['the', '3rd', '版', '本', 'naïve']
@@ -23,19 +23,27 @@ def words(text: str) -> list[str]:
 
 
 def answer_words(text: str) -> list[str]:
-    """Return the words of an answer as SQuAD's script compares them: lower case, no ASCII punctuation, no articles.
+    """Return the words of an answer as SQuAD's script compares them.
 
-    In a text with Chinese characters, each of them is a word and all punctuation goes, as in MLQA (Lewis et al. 2020).
+    They are lower case, without ASCII punctuation and articles.     In a text with Chinese
+    characters, each of them is a word and all punctuation goes, as in MLQA (Lewis et al. 2020).
 
     >>> answer_words("The Eiffel Tower!"), answer_words("在北京。")
     (['eiffel', 'tower'], ['在', '北', '京'])
     """
     text = text.lower()
-    everywhere = UNSPACED.search(text) is not None
-    kept = (
-        c
-        for c in text
-        if c not in string.punctuation
-        and not (everywhere and unicodedata.category(c).startswith("P"))
-    )
-    return UNSPACED.sub(r" \g<0> ", _ARTICLES.sub(" ", "".join(kept))).split()
+    dropped = set(string.punctuation)
+    if UNSPACED.search(text):
+        dropped |= {c for c in text if unicodedata.category(c).startswith("P")}
+    kept = "".join(c for c in text if c not in dropped)
+    return UNSPACED.sub(r" \g<0> ", _ARTICLES.sub(" ", kept)).split()
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    """Return the n-grams of a text's words (what white space divides), in order.
+
+    >>> ngrams("a b a b", 2)
+    [('a', 'b'), ('b', 'a'), ('a', 'b')]
+    """
+    words = text.split()
+    return list(zip(*(words[i:] for i in range(n)), strict=False))

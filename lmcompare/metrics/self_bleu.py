@@ -3,83 +3,69 @@
 from collections import Counter
 from typing import Any
 
-import datasets
-import evaluate
 from sacrebleu.metrics.bleu import BLEU
 
 from lmcompare.core.errors import InputError
-from lmcompare.metrics._checks import ngrams, require_answers
+from lmcompare.metrics._metric import TEXT, metric
+from lmcompare.metrics._words import ngrams
 
-_DESCRIPTION = """\
-Self-BLEU: the mean over texts of the sentence BLEU of a text, all the other texts being its references. From 0 to 1;
-high where the texts resemble one another, low where they are diverse, and low for noise too: read it beside a measure
-of quality. It rises with the number of texts, for each has then more references: compare only equally many texts.
-"""
-_INPUTS = """
-Args:
-    predictions: (n,) texts. Words are what white space divides; for other units give them divided by spaces.
-    n: longest n-gram that counts. Default 4.
-    per_item: also return each item's score. Default False.
-Returns:
-    {"self_bleu": float}; with per_item also {"items": (n,) from 0 to 1}. Smoothed as by Zhu et al. (where no n-gram
-    is shared, 0.1 of one counts as shared); a text shorter than n counts the n-grams it has; an empty text scores 0.
-Raises:
-    InputError: there are fewer than two texts, or n is less than 1.
-Example:
-    >>> load("self_bleu").compute(predictions=["a b c d", "a b c d", "e f g h"], per_item=True)
+
+@metric(
+    predictions=TEXT,
+    higher_is_better=None,
+    citation="""\
+    Zhu, Lu, Zheng, Guo, Zhang, Wang & Yu (2018). Texygen: a benchmarking platform for text
+    generation models. SIGIR. arXiv:1802.01886, section 2.2. Computed by sacreBLEU from the counts.
+    """,
+    url="https://arxiv.org/abs/1802.01886",
+)
+def self_bleu(predictions: list[str], n: int = 4, per_item: bool = False) -> dict[str, Any]:
+    """Self-BLEU: the mean sentence BLEU of a text beside all the others, from 0 to 1.
+
+    High where the texts resemble one another, low where they are diverse, and low for noise too:
+    read it beside a measure of quality. It rises with the number of texts, for each has then more
+    references: compare only equally many texts. Smoothed as by Zhu et al. (where no n-gram is
+    shared, 0.1 of one counts as shared); a text shorter than n counts the n-grams it has; an empty
+    text scores 0.
+
+    Args:
+        predictions: (n,) texts. Words are what white space divides; for other units give them
+            divided by spaces.
+        n: longest n-gram that counts.
+        per_item: also return "items": (n,) each item's score.
+
+    >>> self_bleu().compute(predictions=["a b c d", "a b c d", "e f g h"], per_item=True)
     {'self_bleu': 0.6666666666666666, 'items': [1.0, 1.0, 0.0]}
-"""
-_CITATION = """\
-Zhu, Lu, Zheng, Guo, Zhang, Wang & Yu (2018). Texygen: a benchmarking platform for text generation models. SIGIR.
-arXiv:1802.01886, section 2.2. Computed by sacreBLEU from the counts.
-"""
-
-
-class SelfBleu(evaluate.Metric):  # type: ignore[misc]
-    """Mean BLEU of each text beside all others (sacreBLEU's ``compute_bleu``)."""
-
-    def _info(self) -> Any:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_INPUTS,
-            features=datasets.Features({"predictions": datasets.Value("string")}),
-            reference_urls=["https://arxiv.org/abs/1802.01886"],
-        )
-
-    def _compute(
-        self, predictions: list[str], n: int = 4, per_item: bool = False
-    ) -> dict[str, Any]:
-        require_answers("self_bleu", predictions)
-        if n < 1:
-            raise InputError(f"self_bleu: n: wanted 1 or more, got {n}")
-        if len(predictions) < 2:
-            raise InputError("self_bleu: wanted two texts or more, got one")
-        sizes = [len(text.split()) for text in predictions]
-        grams = [
-            [Counter(ngrams(text, order)) for text in predictions] for order in range(1, n + 1)
-        ]
-        correct = [_shared(texts) for texts in grams]
-        lengths = Counter(sizes)
-        items = []
-        for item, size in enumerate(sizes):
-            score = BLEU.compute_bleu(
-                correct=[row[item] for row in correct],
-                total=[max(size - order, 0) for order in range(n)],
-                sys_len=size,
-                ref_len=_closest(size, lengths),
-                smooth_method="floor",
-                effective_order=True,
-                max_ngram_order=n,
-            ).score
-            items.append(min(score / 100, 1.0))  # the geometric mean may round to just above
-        return {"self_bleu": sum(items) / len(items)} | ({"items": items} if per_item else {})
+    """
+    if n < 1:
+        raise InputError(f"n: wanted 1 or more, got {n}")
+    if len(predictions) < 2:
+        raise InputError("wanted two texts or more, got one")
+    sizes = [len(text.split()) for text in predictions]
+    lengths = Counter(sizes)
+    shared = [
+        _shared([Counter(ngrams(text, order)) for text in predictions]) for order in range(1, n + 1)
+    ]
+    items = []
+    for item, size in enumerate(sizes):
+        score = BLEU.compute_bleu(
+            correct=[counts[item] for counts in shared],
+            total=[max(size - order, 0) for order in range(n)],
+            sys_len=size,
+            ref_len=_closest(size, lengths),
+            smooth_method="floor",
+            effective_order=True,
+            max_ngram_order=n,
+        ).score
+        items.append(min(score / 100, 1.0))  # the geometric mean may round to just above
+    return {"self_bleu": sum(items) / len(items)} | ({"items": items} if per_item else {})
 
 
 def _shared(texts: list[Counter[tuple[str, ...]]]) -> list[int]:
-    """Return how many n-grams of each text occur in another, each as often as in the one that has it most often.
+    """Return how many n-grams of each text occur in another text.
 
-    The two largest counts of an n-gram tell that for every text, so the time is linear in the texts and not quadratic.
+    Each counts as often as in the text that has it most often. The two largest counts of an n-gram
+    decide that for every text, so the time is linear in the texts.
     """
     largest: dict[tuple[str, ...], tuple[int, int]] = {}
     for text in texts:
@@ -94,8 +80,5 @@ def _shared(texts: list[Counter[tuple[str, ...]]]) -> list[int]:
 
 def _closest(size: int, lengths: Counter[int]) -> int:
     """Return the length nearest to a text's own among those of the others; of two the shorter."""
-    return min(
-        (abs(length - size), length)
-        for length, many in lengths.items()
-        if length != size or many > 1
-    )[1]
+    others = (length for length, texts in lengths.items() if length != size or texts > 1)
+    return min(others, key=lambda length: (abs(length - size), length))

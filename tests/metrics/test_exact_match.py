@@ -12,9 +12,9 @@ def test_any_right_answer_will_do():
 
 def test_texts_as_they_are():
     metric = load("exact_match")
-    assert metric.compute(predictions=["Rhine"], references=["rhine"], normalise=False) == {
+    assert metric.compute(predictions=["Rhine"], references=["rhine"], normalize=False) == {
         "exact_match": 0.0
     }
-    assert metric.compute(predictions=["rhine"], references=["rhine"], normalise=False) == {
+    assert metric.compute(predictions=["rhine"], references=["rhine"], normalize=False) == {
         "exact_match": 1.0
     }

@@ -4,7 +4,6 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
-from lmcompare.metrics._pairs import streams
 
 TEXTS = ["bleu", "cer", "chrf", "exact_match", "rouge", "squad_f1", "ter", "wer"]
 ERRORS = {"cer", "ter", "wer"}
@@ -121,7 +120,3 @@ def test_line_ends_of_windows_change_no_words(name):
         assert score(name, [said], [wanted], **options) == pytest.approx(
             BEST.get(name, 1), abs=1e-9
         )
-
-
-def test_streams_leave_a_gap():
-    assert streams([["a"], ["b", "c"]]) == [["a", "b"], [None, "c"]]
