@@ -8,7 +8,7 @@ from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.heads import ClassificationHead, SpanHead
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core.settings import Adaptation
-from lmcompare.models.network import build
+from lmcompare.models.network import build_network
 from lmcompare.models.pooling import place_of
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks.base import TokenizedSplit
@@ -61,7 +61,7 @@ def test_a_pair_is_two_rows_one_after_another(special):
 
 
 def test_dropout_of_a_frozen_network_stays_off(special, small):
-    network = build(small, "decoder", special, 1)
+    network = build_network(small, "decoder", special, 1)
     frozen = ModelWithHead(
         trainable(network, Adaptation(protocol="linear_probe")), ClassificationHead(2, "mean")
     ).train()
