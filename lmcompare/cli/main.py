@@ -125,7 +125,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     from lmcompare.execution import cells
     from lmcompare.execution.plan import pending_downloads, plan
     from lmcompare.experiments.experiment import load
-    from lmcompare.experiments.matching import lines
+    from lmcompare.experiments.matching import matching_lines
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
@@ -137,7 +137,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     total = len(all_cells)
     typer.echo(f"{file}: valid; {models} x {seeds}, {tasks}: {total} cells, {done} of them done")
     for line in [
-        *(lines(experiment, experiment.match) if experiment.match else ()),
+        *(matching_lines(experiment, experiment.match) if experiment.match else ()),
         *pending_downloads(experiment),
     ]:
         typer.echo(line)

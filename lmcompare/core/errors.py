@@ -1,6 +1,7 @@
 """What goes wrong, said for people: the command prints the message alone, without a traceback."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from numbers import Integral
 
@@ -11,18 +12,60 @@ class LmcompareError(Exception):
     exit_code = 1
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in what the user gave.
+
+    >>> str(Problem("seeds", "a list of integers", "true"))
+    'seeds: wanted a list of integers, got true'
+    >>> str(Problem("name", "a name")), str(Problem("nam", message="no such key"))
+    ('name: missing; wanted a name', 'nam: no such key')
+    """
+
+    path: str
+    """the key, dotted: `training.tokens`; or a file or an option of the command"""
+    wanted: str = ""
+    """what would be right"""
+    got: str = ""
+    """what is there; empty: nothing"""
+    message: str = ""
+    """instead of ``wanted`` and ``got``: what is wrong"""
+
+    def __str__(self) -> str:
+        if self.message:
+            return f"{self.path}: {self.message}" if self.path else self.message
+        if not self.got:
+            return f"{self.path}: missing; wanted {self.wanted}"
+        return f"{self.path}: wanted {self.wanted}, got {self.got}"
+
+    @classmethod
+    def of(cls, line: str) -> "Problem":
+        """Return the problem that a line such as ``seeds: wanted ...`` states."""
+        path, sign, message = line.partition(": ")
+        return cls(path, message=message) if sign else cls("", message=line)
+
+    def below(self, path: str) -> "Problem":
+        """Return the same problem of a key that lies below ``path``."""
+        return replace(self, path=f"{path}.{self.path}" if self.path else path)
+
+
 class InputError(LmcompareError):
     """A mistake in what the user gave: a config, a file, a missing package (exit code 2).
 
     Args:
-        problems: one line for each mistake, each naming the path of the key, what was wanted and what was got.
+        problems: one for each mistake, naming the path of the key, what was wanted and what was got.
     """
 
     exit_code = 2
 
-    def __init__(self, *problems: str) -> None:
-        self.problems = list(problems)
-        super().__init__("\n".join(problems))
+    def __init__(self, *problems: str | Problem) -> None:
+        self.problems = [str(problem) for problem in problems]
+        super().__init__("\n".join(self.problems))
+
+    @property
+    def details(self) -> list[Problem]:
+        """The problems with their paths apart."""
+        return [Problem.of(problem) for problem in self.problems]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,81 +7,93 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lmcompare.core import settings
-from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.errors import InputError, Problem, nearest
 from lmcompare.core.settings import plain
-from lmcompare.data import SOURCES
+from lmcompare.data.sources.base import SOURCES
 from lmcompare.experiments import matching
-from lmcompare.experiments.grid import expanded
-from lmcompare.experiments.hypotheses import Hypothesis, build
-from lmcompare.experiments.overrides import changed, pairs
-from lmcompare.experiments.validation import check, held, plugin, unset
-from lmcompare.experiments.yaml import Tree, dump_yaml, read_mapping, shown
+from lmcompare.experiments.grid import expand_grid
+from lmcompare.experiments.hypotheses import Hypothesis, build_hypotheses
+from lmcompare.experiments.overrides import parse_overrides, with_changes
+from lmcompare.experiments.renamed_keys import renamed
+from lmcompare.experiments.validation import build_plugin, unset_variables, validate
+from lmcompare.experiments.yaml import Tree, dump_yaml, read_with_base, shown
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks import TASKS, Task
 
 T = TypeVar("T")
-KEYS = tuple(
-    "name description corpus tokenizer sequence network training models grid match tasks seeds hypotheses quick".split()
+KEYS = (
+    "name",
+    "description",
+    "base",
+    "corpus",
+    "tokenizer",
+    "sequence",
+    "network",
+    "training",
+    "models",
+    "grid",
+    "match",
+    "tasks",
+    "seeds",
+    "hypotheses",
+    "quick",
 )
 RESERVED = ("prepare", "pretrain", settings.PRETRAINING)
+"""What no task may be called."""
 _NAME = re.compile(r"\w[\w +-]*")
+_MODEL_NAME = re.compile(r"\w[\w +=.-]*")
+"""A grid names its models ``masked mask_rate=0.15``."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that decides the results.
-
-    Attributes:
-        name: of the experiment and of its results folder.
-        description: one line for the report.
-        corpus: the text to train on; its ``source`` is a Source.
-        tokenizer: the shared tokenizer.
-        sequence: how documents become rows.
-        network: the block that all roles share.
-        training: the budget and the loop.
-        models: the sides of the comparison, by name. Of a fresh network, ``objective`` is an Objective, and ``network``
-            and ``training`` hold what it alone changes; else there is a ``checkpoint``.
-        tasks: what is measured, by name.
-        seeds: one pretraining of each fresh network for each; of a checkpoint they seed its adaptation alone.
-        hypotheses: claims that the report judges, by name.
-        match: in what the models were made equal, beyond what is set; None: in nothing.
-    """
+    """All that decides the results."""
 
     name: str
+    """of the experiment and of its results folder"""
     description: str
+    """one line for the report"""
     corpus: settings.CorpusSettings
+    """the text to train on; its ``source`` is a Source"""
     tokenizer: settings.TokenizerSettings
     sequence: settings.SequenceSettings
     network: settings.NetworkSettings
     training: settings.TrainingSettings
     models: dict[str, settings.ModelSettings]
+    """what is compared, by name; a fresh network's ``objective`` is an Objective, and its
+    ``network`` and ``training`` hold what it alone changes"""
     tasks: dict[str, Task]
+    """what is measured, by name"""
     seeds: tuple[int, ...]
+    """one pretraining of each fresh network for each; of a checkpoint they seed its adaptation"""
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
+    """claims that the report judges, by name"""
     match: matching.Match | None = None
+    """the costs in which the models were made equal"""
 
     def network_of(self, model: str) -> settings.NetworkSettings:
-        """Return the network of ``model``: the shared settings and what the model changes of them."""
+        """Return the shared settings of the network with what ``model`` changes of them."""
         changes: dict[str, Any] = self.models[model].network
         return replace(self.network, **changes)
 
     def training_of(self, model: str) -> settings.TrainingSettings:
-        """Return how ``model`` is trained: the shared settings and what the model changes of them."""
+        """Return the shared settings of training with what ``model`` changes of them."""
         changes: dict[str, Any] = self.models[model].training
         return replace(self.training, **changes)
 
     def tasks_of(self, model: str) -> dict[str, Task]:
         """Return the tasks that ``model`` is given."""
-        given = self.models[model].tasks
-        return {name: task for name, task in self.tasks.items() if given is None or name in given}
+        names = self.models[model].tasks
+        return {name: task for name, task in self.tasks.items() if names is None or name in names}
 
     def resolved(self) -> Tree:
-        """Return all settings, defaults too, as plain mappings that ``parse`` reads back to the same experiment."""
-        said = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-        for model in said["models"].values():
-            for key in [key for key, value in model.items() if value is None]:
-                del model[key]
-        return said
+        """Return all settings, defaults too, as plain mappings; ``parse`` reads them back."""
+        tree = {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        tree["models"] = {
+            name: {key: value for key, value in model.items() if value is not None}
+            for name, model in tree["models"].items()
+        }
+        return tree
 
     def dump(self) -> str:
         """Return ``resolved`` as YAML that ``load`` reads back to the same experiment."""
@@ -94,62 +106,75 @@ def load(
     """Read an experiment.
 
     Args:
-        path: a YAML 1.2 file.
-        sets: what to change of it: ``{"training.tokens": "1e5"}`` or ``["training.tokens=1e5"]``; values are YAML.
+        path: a YAML 1.2 file; it may inherit another by ``base: other.yaml``, see
+            ``yaml.read_with_base``.
+        sets: what to change of it: ``{"training.tokens": "100000"}`` or
+            ``["training.tokens=100000"]``; values are YAML.
         quick: apply what the file says under ``quick``, before ``sets``.
 
     Raises:
-        InputError: there is no such file, it is not YAML, or its settings are wrong: all problems at once.
+        InputError: there is no such file, it is not YAML, or its settings are wrong: all problems
+            at once.
     """
     path = Path(path)
-    return parse(read_mapping(path, KEYS), sets, quick, name=path.stem)
+    return parse(read_with_base(path, KEYS), sets, quick, name=path.stem)
 
 
 def parse(
     data: Tree, sets: Mapping[str, str] | Iterable[str] = (), quick: bool = False, name: str = ""
 ) -> Experiment:
-    """Return the experiment that plain mappings describe; see ``load``. ``name`` is used where ``data`` has none.
+    """Return the experiment of plain mappings; see ``load``. ``name`` is the default of its name.
 
     Raises:
         InputError: with all problems at once.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     data = {"name": name, **data} if name else dict(data)
-    changes = list(pairs(sets, problems))
+    if data.pop("base", None) is not None:
+        problems.append(Problem("base", message="wanted in a file alone"))
+    overrides = list(parse_overrides(sets, problems))
+
     section = data.pop("quick", None)
     if section is not None and not isinstance(section, Mapping):
-        problems.append(f"quick: wanted a mapping of dotted keys, got {shown(section)}")
+        problems.append(Problem("quick", "a mapping of dotted keys", shown(section)))
         section = None
     if quick and not section:
-        problems.append(
-            "quick: missing; --quick wanted it to say what a quick run changes, e.g. {training.tokens: 60000}"
-        )
-    usual = _build(changed(data, changes, problems), problems)
-    small = None
+        example = "{training.tokens: 60000}"
+        problems.append(Problem("quick", f"what a quick run changes, e.g. {example}"))
+
+    # Both are built, so that a mistake in either is said at once.
+    experiment = _build(with_changes(data, overrides, problems), problems)
+    quick_experiment = None
     if section:
-        others: list[str] = []
-        shrunk = changed(data, [(str(key), value) for key, value in section.items()], others)
-        small = _build(changed(shrunk, changes, []), others)
-        problems += [f"quick.{problem}" for problem in others if problem not in problems]
-    chosen = small if quick else usual
+        in_quick: list[Problem] = []
+        shrunk = with_changes(data, [(str(k), v) for k, v in section.items()], in_quick)
+        quick_experiment = _build(with_changes(shrunk, overrides, []), in_quick)
+        problems += [p.below("quick") for p in in_quick if p not in problems]
+    chosen = quick_experiment if quick else experiment
     if problems or chosen is None:
         raise InputError(*dict.fromkeys(problems))
     return chosen
 
 
-def _build(data: Tree, problems: list[str]) -> Experiment | None:
-    """Return the experiment; None, and say each problem, if there is any."""
+def _build(data: Tree, problems: list[Problem]) -> Experiment | None:
+    """Return the experiment; None where there is any problem: each is added."""
     before = len(problems)
-    points: dict[str, tuple[str, str]] = {}
-    data = expanded(data, problems, points)
-    problems += [f"{key}: no such key{nearest(str(key), KEYS)}" for key in data if key not in KEYS]
+    data, points = expand_grid(data, problems)
+    for key in data:
+        if key not in KEYS:
+            hint = renamed(str(key)) or nearest(str(key), KEYS)
+            problems.append(Problem(str(key), message=f"no such key{hint}"))
+
+    # Each section by itself.
     name, description = data.get("name"), data.get("description", "")
     if name is None:
-        problems.append("name: missing; wanted a name for the experiment and its results folder")
+        problems.append(Problem("name", "a name for the experiment and its results folder"))
     else:
-        _named(name, "name", problems, also=".")
+        _check_name(
+            str(name).replace(".", "_") if isinstance(name, str) else name, "name", problems
+        )
     if not isinstance(description, str):
-        problems.append(f"description: wanted a text, got {shown(description)}")
+        problems.append(Problem("description", "a text", shown(description)))
     seeds = _seeds(data.get("seeds", [1]), problems)
     corpus = _corpus(data, problems)
     tokenizer = _section(settings.TokenizerSettings, data, "tokenizer", problems)
@@ -158,189 +183,195 @@ def _build(data: Tree, problems: list[str]) -> Experiment | None:
     training = _section(settings.TrainingSettings, data, "training", problems)
     if tokenizer and tokenizer.vocab_size < (least := 256 + 4 + tokenizer.sentinels):
         wanted = f"at least {least} (256 bytes, 4 special tokens and the sentinels)"
-        problems.append(f"tokenizer.vocab_size: wanted {wanted}, got {tokenizer.vocab_size}")
+        problems.append(Problem("tokenizer.vocab_size", wanted, str(tokenizer.vocab_size)))
     if network:
-        problems += _misfits(network, "network", {"hidden_size", "num_heads"})
+        _check_heads(network, "network", problems)
     models = _models(data, problems)
-    tasks = {}
-    for key, value in _named_section(data, "tasks", problems, least=0):
-        task = plugin(TASKS, value, f"tasks.{key}", problems)
-        if key in RESERVED:
-            problems.append(
-                f"tasks.{key}: the name is taken; wanted another than {', '.join(RESERVED)}"
-            )
-        elif task:
-            tasks[key] = task
-    problems += [
-        f"models.{name}.tasks.{i}: no such task{nearest(task, tasks)}"
-        for name, model in models.items()
-        for i, task in enumerate(model.tasks or ())
-        if task not in tasks
-    ]
-    match = matching.read(data.get("match"), problems)
+    tasks = _tasks(data, problems)
+    match = matching.read_match(data.get("match"), problems)
+
+    # What refers from one section to another.
+    for model_name, model in models.items():
+        for i, task in enumerate(model.tasks or ()):
+            if task not in tasks:
+                path = f"models.{model_name}.tasks.{i}"
+                problems.append(Problem(path, message=f"no such task{nearest(task, tasks)}"))
     experiment = None
     if len(problems) == before and corpus and tokenizer and sequence and network and training:
-        about = (str(name), description, corpus, tokenizer, sequence, network, training)
-        experiment = Experiment(*about, models, tasks, seeds, match=match)
+        shared = (str(name), description, corpus, tokenizer, sequence, network, training)
+        experiment = Experiment(*shared, models, tasks, seeds, match=match)
         if match:
             models, match = matching.solve(experiment, match, points, problems)
             experiment = replace(experiment, models=models, match=match)
-    if (
-        data.get("match") is None or len(problems) == before
-    ):  # else the names that the models would have are not known
-        conditions = {name: task.conditions for name, task in tasks.items()}
-        asked = {
-            name: [task for task in tasks if model.tasks is None or task in model.tasks]
-            for name, model in models.items()
-        }
-        hypotheses = build(data.get("hypotheses"), asked, conditions, problems)
-        experiment = replace(experiment, hypotheses=hypotheses) if experiment else None
-    return experiment if len(problems) == before else None
-
-
-def _section(cls: type[T], data: Tree, key: str, problems: list[str]) -> T | None:
-    return check(cls, {} if data.get(key) is None else data[key], key, problems)
-
-
-def _corpus(data: Tree, problems: list[str]) -> settings.CorpusSettings | None:
-    if data.get("corpus") is None:
-        problems.append(
-            f"corpus: missing; wanted where the text comes from, e.g. {{source: {next(iter(SOURCES), '...')}}}"
-        )
+    if data.get("match") is not None and len(problems) > before:
+        return None  # matching names models anew, so hypotheses about them cannot be checked
+    hypotheses = build_hypotheses(data.get("hypotheses"), models, tasks, problems)
+    if experiment is None or len(problems) > before:
         return None
-    source, given = held(SOURCES, data["corpus"], "source", "corpus", problems)
-    corpus = check(settings.CorpusSettings, given, "corpus", problems)
+    return replace(experiment, hypotheses=hypotheses)
+
+
+def _section(cls: type[T], data: Tree, key: str, problems: list[Problem]) -> T | None:
+    return validate(cls, {} if data.get(key) is None else data[key], key, problems)
+
+
+def _corpus(data: Tree, problems: list[Problem]) -> settings.CorpusSettings | None:
+    given = data.get("corpus")
+    if given is None:
+        example = f"{{source: {next(iter(SOURCES), '...')}}}"
+        problems.append(Problem("corpus", f"where the text comes from, e.g. {example}"))
+        return None
+    source: Any = None
+    if isinstance(given, Mapping):
+        source = build_plugin(SOURCES, given.get("source"), "corpus.source", problems)
+        given = {**given, "source": source}
+    corpus = validate(settings.CorpusSettings, given, "corpus", problems)
     if corpus and corpus.validation + corpus.test >= 1:
+        wanted = "less than 1 together with corpus.test"
         got = f"{corpus.validation:g} + {corpus.test:g}"
-        problems.append(
-            f"corpus.validation: wanted less than 1 together with corpus.test, got {got}"
-        )
-    return replace(corpus, source=source) if corpus and source else None
+        problems.append(Problem("corpus.validation", wanted, got))
+    return corpus if source else None
 
 
-def _models(data: Tree, problems: list[str]) -> dict[str, settings.ModelSettings]:
+def _models(data: Tree, problems: list[Problem]) -> dict[str, settings.ModelSettings]:
     models: dict[str, settings.ModelSettings] = {}
-    for key, value in _named_section(data, "models", problems, least=1):
-        path = f"models.{key}"
+    for name, value in _named_section(data, "models", _MODEL_NAME, problems):
+        path = f"models.{name}"
         if isinstance(value, Mapping) and value.get("checkpoint") is not None:
-            ready = _ready(value, path, problems)
-            models |= {key: ready} if ready else {}
-            continue
-        missing = isinstance(value, Mapping) and value.get("objective") is None
-        found: list[str] = []
-        objective, given = held(OBJECTIVES, value, "objective", path, found)
-        other = f"; or {path}.checkpoint: a folder, or a name of the hub" if missing else ""
-        problems += [f"{said}{other}" for said in found]
-        model = check(settings.ModelSettings, given, path, problems)
-        if model and model.revision is not None:
-            problems.append(
-                f"{path}.revision: wanted only beside a checkpoint, got {shown(model.revision)}"
-            )
-        network = _override(settings.NetworkSettings, data, value, "network", path, problems)
-        training = _override(settings.TrainingSettings, data, value, "training", path, problems)
-        if model and objective is not None:
-            models[key] = replace(model, objective=objective, network=network, training=training)
+            model = _checkpoint_model(value, path, problems)
+        else:
+            model = _fresh_model(data, value, path, problems)
+        if model:
+            models[name] = model
+    if not models and not data.get("models"):
+        example = "models: {causal: {objective: causal}}"
+        problems.append(Problem("models", f"at least one, e.g. {example}"))
     return models
 
 
-def _ready(
-    given: Mapping[str, Any], path: str, problems: list[str]
+def _fresh_model(
+    data: Tree, given: Any, path: str, problems: list[Problem]
 ) -> settings.ModelSettings | None:
-    """Return a model that is a checkpoint, or None and say why; whether it is there, ``plan`` asks."""
+    """Return a model that is trained here."""
+    objective: Any = None
+    if not isinstance(given, Mapping):
+        return validate(settings.ModelSettings, given, path, problems)
+    if given.get("objective") is None:
+        choices = f"one of {', '.join(OBJECTIVES)}"
+        instead = f"{path}.checkpoint: a folder, or a name of the hub"
+        problems.append(Problem(f"{path}.objective", f"{choices}; or {instead}"))
+    else:
+        objective = build_plugin(OBJECTIVES, given["objective"], f"{path}.objective", problems)
+    model = validate(settings.ModelSettings, given, path, problems)
+    if model and model.revision is not None:
+        wanted, got = "only beside a checkpoint", shown(model.revision)
+        problems.append(Problem(f"{path}.revision", wanted, got))
+    network = _override(settings.NetworkSettings, data, given, "network", path, problems)
+    training = _override(settings.TrainingSettings, data, given, "training", path, problems)
+    if not model or objective is None:
+        return None
+    return replace(model, objective=objective, network=network, training=training)
+
+
+def _checkpoint_model(
+    given: Mapping[str, Any], path: str, problems: list[Problem]
+) -> settings.ModelSettings | None:
+    """Return a model that is a checkpoint; whether it is there, ``plan`` finds out."""
     before = len(problems)
     if given.get("objective") is not None:
-        got = f"{shown(given['objective'])} and {shown(given['checkpoint'])}"
-        problems.append(f"{path}: wanted either an objective or a checkpoint, got both: {got}")
+        got = f"both: {shown(given['objective'])} and {shown(given['checkpoint'])}"
+        problems.append(Problem(path, "either an objective or a checkpoint", got))
     for key in ("network", "training"):
         if given.get(key):
-            problems.append(
-                f"{path}.{key}: wanted none: a checkpoint is built and trained; got {shown(given[key])}"
-            )
+            message = f"wanted none: a checkpoint is built and trained; got {shown(given[key])}"
+            problems.append(Problem(f"{path}.{key}", message=message))
     if given.get("tasks") == []:
-        problems.append(
-            f"{path}.tasks: wanted one at least: a checkpoint is not trained here; got []"
-        )
-    unset(given["checkpoint"], f"{path}.checkpoint", problems)
-    model = check(
-        settings.ModelSettings,
-        {**given, "objective": None, "network": {}, "training": {}},
-        path,
-        problems,
-    )
+        message = "wanted one at least: a checkpoint is not trained here; got []"
+        problems.append(Problem(f"{path}.tasks", message=message))
+    problems += unset_variables(given["checkpoint"], f"{path}.checkpoint")
+    settings_given = {**given, "objective": None, "network": {}, "training": {}}
+    model = validate(settings.ModelSettings, settings_given, path, problems)
     return model if len(problems) == before else None
 
 
 def _override(
-    cls: type[Any], data: Tree, model: Any, key: str, path: str, problems: list[str]
+    cls: type[Any],
+    data: Tree,
+    model: Mapping[str, Any],
+    key: str,
+    path: str,
+    problems: list[Problem],
 ) -> Tree:
     """Return what a model changes of a shared section, validated together with that section."""
-    changes = model.get(key) if isinstance(model, Mapping) else None
+    changes = model.get(key)
     if not isinstance(changes, Mapping) or not changes:
         return {}
     shared = data.get(key)
-    if not isinstance(shared, Mapping) or check(cls, shared, key, []) is None:
+    if not isinstance(shared, Mapping) or validate(cls, shared, key, []) is None:
         shared = {}  # its own problems are said once, under its own path
-    value = check(cls, {**shared, **changes}, f"{path}.{key}", problems)
+    value = validate(cls, {**shared, **changes}, f"{path}.{key}", problems)
     if value is None:
         return {}
-    if cls is settings.NetworkSettings:
-        problems += _misfits(value, f"{path}.{key}", set(changes))
+    if {"hidden_size", "num_heads"} & changes.keys():
+        _check_heads(value, f"{path}.{key}", problems)
     return {name: getattr(value, name) for name in changes}
 
 
-def _misfits(network: settings.NetworkSettings, path: str, changed: set[str]) -> list[str]:
-    if not {"hidden_size", "num_heads"} & changed:
-        return []
-    if network.hidden_size % network.num_heads:
-        return [
-            f"{path}.num_heads: wanted a divisor of the hidden_size {network.hidden_size}, got {network.num_heads}"
-        ]
-    if network.hidden_size // network.num_heads % 2:
-        got = f"{network.hidden_size} / {network.num_heads} = {network.hidden_size // network.num_heads}"
-        return [
-            f"{path}.num_heads: wanted an even width of each head (rotary positions come in pairs), got {got}"
-        ]
-    return []
+def _check_heads(network: settings.NetworkSettings, path: str, problems: list[Problem]) -> None:
+    size, heads = network.hidden_size, network.num_heads
+    if size % heads:
+        wanted = f"a divisor of the hidden_size {size}"
+        problems.append(Problem(f"{path}.num_heads", wanted, str(heads)))
+    elif size // heads % 2:
+        wanted = "an even width of each head (rotary positions come in pairs)"
+        got = f"{size} / {heads} = {size // heads}"
+        problems.append(Problem(f"{path}.num_heads", wanted, got))
 
 
-def _named(name: Any, path: str, problems: list[str], also: str = "") -> bool:
-    if isinstance(name, str) and _NAME.fullmatch(name.replace(also, "_") if also else name):
-        return True
-    problems.append(
-        f"{path}: wanted a name of letters, digits, spaces, '_', '+' and '-', got {shown(name)}"
-    )
-    return False
+def _tasks(data: Tree, problems: list[Problem]) -> dict[str, Task]:
+    tasks: dict[str, Task] = {}
+    for name, value in _named_section(data, "tasks", _NAME, problems):
+        path = f"tasks.{name}"
+        task = build_plugin(TASKS, value, path, problems)
+        if name in RESERVED:
+            message = f"the name is taken; wanted another than {', '.join(RESERVED)}"
+            problems.append(Problem(path, message=message))
+        elif task:
+            tasks[name] = task
+    return tasks
 
 
 def _named_section(
-    data: Tree, key: str, problems: list[str], least: int
+    data: Tree, key: str, pattern: re.Pattern[str], problems: list[Problem]
 ) -> Iterator[tuple[str, Any]]:
-    section = data.get(key)
-    if section is None:
-        section = {}
+    section = data.get(key) or {}
     if not isinstance(section, Mapping):
-        problems.append(f"{key}: wanted a mapping by name, got {shown(section)}")
-    elif len(section) < least:
-        problems.append(
-            f"{key}: missing; wanted at least one, e.g. {key}: {{causal: {{objective: causal}}}}"
-        )
-    else:
-        for name, value in section.items():
-            if _named(name, f"{key}.{name}", problems):
-                yield name, value
+        problems.append(Problem(key, "a mapping by name", shown(section)))
+        return
+    for name, value in section.items():
+        if _check_name(name, f"{key}.{name}", problems, pattern):
+            yield name, value
 
 
-def _seeds(given: Any, problems: list[str]) -> tuple[int, ...]:
+def _check_name(
+    name: Any, path: str, problems: list[Problem], pattern: re.Pattern[str] = _NAME
+) -> bool:
+    if isinstance(name, str) and pattern.fullmatch(name):
+        return True
+    wanted = "a name of letters, digits, spaces, '_', '+' and '-'"
+    problems.append(Problem(path, wanted, shown(name)))
+    return False
+
+
+def _seeds(given: Any, problems: list[Problem]) -> tuple[int, ...]:
     seeds = [given] if isinstance(given, int) else given
-    whole = isinstance(seeds, list) and all(
-        isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**32 for s in seeds
+    valid = isinstance(seeds, list) and all(
+        isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds
     )
-    if not whole or not seeds:
-        problems.append(
-            f"seeds: wanted a list of integers from 0 to 2^32 - 1, e.g. [1, 2], got {shown(given)}"
-        )
-    elif len(set(seeds)) < len(seeds):
-        problems.append(f"seeds: wanted each once, got {shown(given)}")
-    else:
-        return tuple(seeds)
-    return ()
+    if not valid or not seeds:
+        wanted = "a list of integers from 0 to 2^32 - 1, e.g. [1, 2]"
+        problems.append(Problem("seeds", wanted, shown(given)))
+        return ()
+    if len(set(seeds)) < len(seeds):
+        problems.append(Problem("seeds", "each once", shown(given)))
+    return tuple(seeds)

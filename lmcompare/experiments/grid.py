@@ -1,104 +1,92 @@
 """``grid:`` makes one model of each combination of values."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from itertools import product
 from typing import Any
 
-from lmcompare.core.errors import nearest
-from lmcompare.experiments.overrides import changed
-from lmcompare.experiments.yaml import Tree, shown
+from lmcompare.core.errors import Problem, nearest
+from lmcompare.experiments.overrides import with_changes
+from lmcompare.experiments.yaml import Tree, plain_number, shown
 
 SECTIONS = ("objective", "network", "training")
 """What a model may change, and so what a grid may go over."""
 
+GridPoints = dict[str, tuple[str, str]]
+"""Of each model its name before the grid made several of it, and its point of the shared grid."""
 
-def expanded(
-    data: Tree, problems: list[str], points: dict[str, tuple[str, str]] | None = None
-) -> Tree:
+
+def expand_grid(data: Tree, problems: list[Problem]) -> tuple[Tree, GridPoints]:
     """Return the experiment with each model that a grid goes over replaced by its combinations.
 
-    A grid of the experiment goes over all models; one of a model goes over that model, besides. Keys are dotted, or nested.
+    A grid of the experiment goes over all models; one of a model goes over that model, besides.
+    Keys are dotted, or nested.
 
-    Args:
-        data: the experiment.
-        problems: is told what is wrong.
-        points: is told, of each model, its name before and its point of the experiment's grid.
-
-    >>> models = {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
-    >>> expanded({"models": models}, [])["models"]
-    {'masked rate 15e-2': {'objective': {'kind': 'masked', 'rate': 0.15}}, 'masked rate 3e-1': {'objective': {'kind': \
-'masked', 'rate': 0.3}}}
+    >>> models = {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}}
+    >>> list(expand_grid({"models": models}, [])[0]["models"])
+    ['masked mask_rate=0.15', 'masked mask_rate=0.3']
     """
     models = data.get("models")
     if not isinstance(models, Mapping):
-        return data
+        return data, {}
     shared = dict(_axes(data.get("grid"), "grid", problems))
-    every: dict[str, Any] = {}
-    points = {} if points is None else points
+    expanded: dict[str, Any] = {}
+    points: GridPoints = {}
     for name, model in models.items():
-        own = (
-            _axes(model.get("grid"), f"models.{name}.grid", problems)
-            if isinstance(model, Mapping)
-            else ()
-        )
-        axes = shared | dict(own)
+        own = model.get("grid") if isinstance(model, Mapping) else None
+        axes = shared | dict(_axes(own, f"models.{name}.grid", problems))
         if not isinstance(model, Mapping) or not axes:
-            every[name] = model
+            expanded[name] = model
             points[str(name)] = (str(name), "")
             continue
-        bare = {key: value for key, value in model.items() if key != "grid"}
+        without_grid = {key: value for key, value in model.items() if key != "grid"}
         for values in product(*axes.values()):
-            pairs = list(zip(axes, values, strict=True))
-            words = {key: f"{key.rpartition('.')[2]} {written(value)}" for key, value in pairs}
+            setting = dict(zip(axes, values, strict=True))
+            words = {k: f"{k.rpartition('.')[2]}={grid_value(v)}" for k, v in setting.items()}
             label = " ".join([str(name), *words.values()])
             points[label] = (str(name), " ".join(words[key] for key in shared))
-            every[label] = changed(bare, pairs, problems)
-    return {key: value for key, value in data.items() if key != "grid"} | {"models": every}
+            expanded[label] = with_changes(without_grid, setting.items(), problems)
+    return {key: value for key, value in data.items() if key != "grid"} | {
+        "models": expanded
+    }, points
 
 
-def _axes(grid: Any, path: str, problems: list[str]) -> Iterator[tuple[str, list[Any]]]:
+def _axes(grid: Any, path: str, problems: list[Problem]) -> Iterator[tuple[str, list[Any]]]:
     """Yield each dotted key with its values."""
     if grid is None:
         return
     if not isinstance(grid, Mapping):
-        problems.append(
-            f"{path}: wanted keys and their values, e.g. {{training.learning_rate: [1e-3, 3e-3]}}"
-        )
+        example = "{training.learning_rate: [0.001, 0.003]}"
+        problems.append(Problem(path, f"keys and their values, e.g. {example}", shown(grid)))
         return
     for key, values in _flat(grid):
-        section = key.partition(".")[0]
+        section, where = key.partition(".")[0], f"{path}.{key}"
         if section not in SECTIONS:
-            problems.append(
-                f"{path}.{key}: wanted a key of {', '.join(SECTIONS)}{nearest(section, SECTIONS)}"
-            )
+            wanted = f"a key of {', '.join(SECTIONS)}{nearest(section, SECTIONS)}"
+            problems.append(Problem(where, message=f"wanted {wanted}"))
         elif not isinstance(values, list) or not values:
-            problems.append(f"{path}.{key}: wanted a list of values, got {shown(values)}")
-        elif len({written(value) for value in values}) < len(values):
-            problems.append(f"{path}.{key}: wanted each value once, got {shown(values)}")
+            problems.append(Problem(where, "a list of values", shown(values)))
+        elif len({grid_value(value) for value in values}) < len(values):
+            problems.append(Problem(where, "each value once", shown(values)))
         else:
             yield key, values
 
 
-def _flat(grid: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(grid: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in grid.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
+            yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{before}{key}", value
+            yield f"{prefix}{key}", value
 
 
-def written(value: Any) -> str:
-    """Return a value as part of a model's name, which has no dots.
+def grid_value(value: Any) -> str:
+    """Return a value as part of a model's name.
 
-    >>> written(0.0015), written(128), written(True), written("cosine"), written({"kind": "masked"})
-    ('15e-4', '128', 'true', 'cosine', 'masked')
+    >>> grid_value(15e-4), grid_value(6.0), grid_value(True), grid_value({"kind": "masked"})
+    ('0.0015', '6', 'true', 'masked')
     """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
         return str(value.get("kind", "other"))
-    if not isinstance(value, float) or value.is_integer():
-        return str(int(value) if isinstance(value, float) else value)
-    sign, digits, exponent = Decimal(str(value)).normalize().as_tuple()
-    return f"{'-' if sign else ''}{''.join(map(str, digits))}e{exponent}"
+    return plain_number(value).removesuffix(".0") if isinstance(value, float) else str(value)

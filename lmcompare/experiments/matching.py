@@ -1,23 +1,23 @@
-"""Equal in what? Models that are given as much as a reference model, in a cost that the experiment names."""
+"""Equal in what? Models that are made as costly as a reference model, in costs that the experiment names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lmcompare.core import settings
 from lmcompare.core.cells import CellSettings
-from lmcompare.core.errors import InputError, nearest
-from lmcompare.core.settings import STRICT
-from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, side
-from lmcompare.experiments.validation import check
+from lmcompare.core.errors import InputError, Problem, nearest
+from lmcompare.core.settings import STRICT, ModelSettings
+from lmcompare.experiments.cost_model import BY_SIZE, COSTS, CostModel, cost_model
+from lmcompare.experiments.grid import GridPoints
+from lmcompare.experiments.validation import validate
 from lmcompare.experiments.yaml import shown
 
 TOLERANCE = 0.05
 """A matched model may be off by this share of what its reference has."""
 
 _SECONDS = (
-    "wall time is known when a run is over, and another machine has another: a run could not be repeated; match flops, "
-    "and read the wall time in the report's budget"
+    "wall time is known when a run is over, and another machine has another: a run could not be "
+    "repeated; match flops, and read the wall time in the report's budget"
 )
 
 
@@ -35,7 +35,7 @@ class MatchedSettings:
 
 @dataclass(frozen=True)
 class Match:
-    """What the models of an experiment are to have in equal amount.
+    """In which costs the models of an experiment are to be equal.
 
     In YAML ``match: flops``, ``match: [tokens, flops]``, or with all of these keys.
     """
@@ -45,200 +45,216 @@ class Match:
     by: tuple[str, ...]
     """costs; of several, each matched model appears once for each, `<model> at equal <cost>`"""
     reference: str = ""
-    """the model whose amounts the others are given; the first, if left out"""
+    """the model whose costs the others are given; the first, if left out"""
     models: tuple[str, ...] | None = None
-    """names of the models that are matched, the others stay as they are; every one but the reference, if left out"""
+    """names of the models that are matched; every one but the reference, if left out"""
     solved: Mapping[str, MatchedSettings] = field(default_factory=dict)
-    """of settings that are solved already: what each model was matched in; nothing is solved again"""
+    """in resolved settings: what each model was matched in; nothing is solved again"""
 
 
-def read(given: Any, problems: list[str]) -> Match | None:
-    """Return what ``match`` says; None if it says nothing, or says it wrong: then also what is wrong."""
+def read_match(given: Any, problems: list[Problem]) -> Match | None:
+    """Return what ``match`` says; None if it says nothing, or says it wrong."""
     if given is None:
         return None
-    said = dict(given) if isinstance(given, Mapping) else {"by": given}
+    section = dict(given) if isinstance(given, Mapping) else {"by": given}
     path = "match.by" if isinstance(given, Mapping) else "match"
-    words = said.get("by")
-    words = words if isinstance(words, list) else [words]
-    wanted = f"wanted one or a list of {', '.join(COSTS)}"
-    wrong = [f"{path}: {wanted}, got {shown(said.get('by'))}"] if not words or None in words else []
-    for word in words if not wrong else []:
-        if word == "seconds":
-            wrong.append(f'{path}: {wanted}, got "seconds": {_SECONDS}')
-        elif word not in COSTS:
-            wrong.append(f"{path}: no matching {shown(word)}{nearest(str(word), COSTS)}")
-    if not wrong and len(set(words)) < len(words):
-        wrong.append(f"{path}: wanted each once, got {shown(words)}")
-    problems += wrong
-    return None if wrong else check(Match, {**said, "by": words}, "match", problems)
+    costs = section.get("by")
+    costs = costs if isinstance(costs, list) else [costs]
+    wanted = f"one or a list of {', '.join(COSTS)}"
+    found = []
+    if not costs or None in costs:
+        found.append(Problem(path, wanted, shown(section.get("by"))))
+        costs = []
+    for cost in costs:
+        if cost == "seconds":
+            found.append(Problem(path, wanted, f'"seconds": {_SECONDS}'))
+        elif cost not in COSTS:
+            hint = nearest(str(cost), COSTS)
+            found.append(Problem(path, message=f"no matching {shown(cost)}{hint}"))
+    if not found and len(set(costs)) < len(costs):
+        found.append(Problem(path, "each once", shown(costs)))
+    problems += found
+    return None if found else validate(Match, {**section, "by": costs}, "match", problems)
 
 
 def solve(
-    experiment: CellSettings,
-    match: Match,
-    points: Mapping[str, tuple[str, str]],
-    problems: list[str],
-) -> tuple[dict[str, settings.ModelSettings], Match]:
-    """Return the models with what makes them equal to their reference, and the matching with what was solved.
+    experiment: CellSettings, match: Match, points: GridPoints, problems: list[Problem]
+) -> tuple[dict[str, ModelSettings], Match]:
+    """Return the models made equal to their references, and the matching with what was solved.
 
-    Args:
-        experiment: with the models as they are set.
-        match: what is to be equal.
-        points: of each model its name before a grid made several of it, and its point of the grid: a model is matched to
-            the reference at the same point.
-        problems: is told what cannot be matched.
+    A model is matched to the reference at the same point of the grid.
     """
     if match.solved:
-        problems += _unknown(experiment, match)
+        problems += _unknown_names(experiment, match)
         return experiment.models, match
     references = _references(experiment, match, points, problems)
     try:
-        sides = {
-            name: side(experiment, name)
+        costs = {
+            name: cost_model(experiment, name)
             for name in dict.fromkeys([*references, *references.values()])
         }
     except InputError as error:
-        problems += [f"match: {problem}" for problem in error.problems]
+        problems += [Problem("match", message=line) for line in error.problems]
         return experiment.models, match
-    models: dict[str, settings.ModelSettings] = {}
+    models: dict[str, ModelSettings] = {}
     solved: dict[str, MatchedSettings] = {}
     for name, model in experiment.models.items():
         if name not in references:
             models[name] = model
             continue
-        reference = sides[references[name]]
-        found: list[tuple[settings.ModelSettings, list[str]]] = []
-        for cost in match.by:
-            made = sides[name].matched(reference, cost)
-            aim, got = reference.spends(cost), made.spends(cost)
-            if abs(got / aim - 1) > TOLERANCE:
-                problems.append(
-                    f"match: wanted {name} within {TOLERANCE:.0%} of the {COSTS[cost]} of {references[name]} "
-                    f"({aim:,.4g}); the nearest is {got:,.4g}, {_how(made, cost)}"
-                )
-            changed = _changed(model, sides[name], made)
-            same = next((words for other, words in found if other == changed), None)
-            found += [(changed, [cost])] if same is None else []
-            if same is not None:
-                same.append(cost)
-        for changed, words in found:
+        reference = references[name]
+        for settings, words in _variants(
+            match, (name, model, costs[name]), (reference, costs[reference]), problems
+        ):
             equal = " + ".join(word.replace("_", " ") for word in words)
             label = name if len(match.by) == 1 else f"{name} at equal {equal}"
             if label in models or label != name and label in experiment.models:
-                problems.append(
-                    f"models.{label}: the name is taken; match gives it to another model"
-                )
-            models[label], solved[label] = changed, MatchedSettings(tuple(words), references[name])
+                message = "the name is taken; match gives it to another model"
+                problems.append(Problem(f"models.{label}", message=message))
+            models[label] = settings
+            solved[label] = MatchedSettings(tuple(words), reference)
     return models, replace(match, solved=solved)
 
 
-def lines(experiment: CellSettings, match: Match) -> list[str]:
+def _variants(
+    match: Match,
+    matched: tuple[str, ModelSettings, CostModel],
+    reference: tuple[str, CostModel],
+    problems: list[Problem],
+) -> list[tuple[ModelSettings, list[str]]]:
+    """Return a model's settings at each cost of its reference; costs of equal settings together."""
+    name, model, own = matched
+    reference_name, target = reference
+    variants: list[tuple[ModelSettings, list[str]]] = []
+    for cost in match.by:
+        equal = own.matched(target, cost)
+        aim, got = target.cost(cost), equal.cost(cost)
+        if abs(got / aim - 1) > TOLERANCE:
+            message = (
+                f"wanted {name} within {TOLERANCE:.0%} of the {COSTS[cost]} of {reference_name} "
+                f"({aim:,.4g}); the nearest is {got:,.4g}, {_hint(equal, cost)}"
+            )
+            problems.append(Problem("match", message=message))
+        settings = _changed(model, own, equal)
+        same = next((costs for other, costs in variants if other == settings), None)
+        if same is None:
+            variants.append((settings, [cost]))
+        else:
+            same.append(cost)
+    return variants
+
+
+def matching_lines(experiment: CellSettings, match: Match) -> list[str]:
     """Say what each model was matched in, how near it comes, and by what."""
-    said = []
-    for name, one in match.solved.items():
-        mine, reference = side(experiment, name), side(experiment, one.reference)
-        near = [
-            f"{COSTS[word]} {mine.spends(word) / reference.spends(word):.3f} x" for word in one.by
+    lines = []
+    for name, matched in match.solved.items():
+        own = cost_model(experiment, name)
+        reference = cost_model(experiment, matched.reference)
+        ratios = [
+            f"{COSTS[cost]} {own.cost(cost) / reference.cost(cost):.3f} x" for cost in matched.by
         ]
-        size = f"hidden_size {mine.network.hidden_size}, ffn_multiplier {mine.network.ffn_multiplier:g}"
-        said.append(
-            f"models.{name}: {', '.join(near)} of {one.reference}: {size}, {mine.spends('tokens'):,.0f} tokens, "
-            f"{mine.spends('parameters'):,.0f} parameters, {mine.spends('targets'):,.0f} targets"
+        network = own.network
+        lines.append(
+            f"models.{name}: {', '.join(ratios)} of {matched.reference}: "
+            f"hidden_size {network.hidden_size}, ffn_multiplier {network.ffn_multiplier:g}, "
+            f"{own.cost('tokens'):,.0f} tokens, {own.cost('parameters'):,.0f} parameters, "
+            f"{own.cost('targets'):,.0f} targets"
         )
-    return said
+    return lines
 
 
-def _unknown(experiment: CellSettings, match: Match) -> list[str]:
+def _unknown_names(experiment: CellSettings, match: Match) -> list[Problem]:
     """Return what is wrong with names in settings that are solved already."""
-    said = []
-    for model, one in match.solved.items():
-        said += [
-            f"match.solved.{name}: no model {name!r}{nearest(name, experiment.models)}"
-            for name in (model, one.reference)
-            if name not in experiment.models
-        ]
-        said += [f"match.solved.{model}.by: no matching {word!r}{nearest(word, COSTS)}"
-                 for word in one.by if word not in COSTS]  # fmt: skip
-    return said
+    found = []
+    for model, matched in match.solved.items():
+        for name in (model, matched.reference):
+            if name not in experiment.models:
+                message = f"no model {name!r}{nearest(name, experiment.models)}"
+                found.append(Problem(f"match.solved.{name}", message=message))
+        for cost in matched.by:
+            if cost not in COSTS:
+                message = f"no matching {cost!r}{nearest(cost, COSTS)}"
+                found.append(Problem(f"match.solved.{model}.by", message=message))
+    return found
 
 
 def _references(
-    experiment: CellSettings,
-    match: Match,
-    points: Mapping[str, tuple[str, str]],
-    problems: list[str],
+    experiment: CellSettings, match: Match, points: GridPoints, problems: list[Problem]
 ) -> dict[str, str]:
     """Return which model each model is matched to; those that are not matched are left out."""
     before = len(problems)
     names = list(dict.fromkeys(name for name, _ in points.values()))
-    wanted = match.reference or names[0]
-    if wanted not in names and wanted not in experiment.models:
-        problems.append(
-            f"match.reference: no model {wanted!r}{nearest(wanted, {*names, *experiment.models})}"
-        )
-        return {}
-    for i, name in enumerate(match.models or ()):
-        if name not in names and name not in experiment.models:
-            problems.append(
-                f"match.models.{i}: no model {name!r}{nearest(name, {*names, *experiment.models})}"
-            )
-        elif name == wanted or points.get(name, ("",))[0] == wanted:
-            problems.append(
-                f"match.models.{i}: wanted another model than the reference, got {name!r}"
-            )
-        elif name in experiment.models and experiment.models[name].checkpoint is not None:
-            problems.append(
-                f"match.models.{i}: wanted a model that is trained here, got the checkpoint {name!r}"
-            )
+    reference = match.reference or names[0]
+    problems += _wrong_names(experiment, match, reference, points)
     if len(problems) > before:
         return {}
-    found: dict[str, str] = {}
+    references: dict[str, str] = {}
     for model, (name, point) in points.items():
         if match.models is not None and not {model, name} & set(match.models):
             continue
-        if experiment.models[model].checkpoint is not None or wanted in (model, name):
+        if experiment.models[model].checkpoint is not None or reference in (model, name):
             continue
-        there = (
-            [wanted]
-            if wanted in experiment.models
-            else [o for o, at in points.items() if at == (wanted, point)]
-        )
-        if len(there) != 1:
-            problems.append(
-                f"match.reference: wanted one model to set {model} against, got {len(there)} of {wanted} at that point of "
-                f"the grid; name one of {', '.join(o for o, at in points.items() if at[0] == wanted)}"
+        candidates = [other for other, at in points.items() if at == (reference, point)]
+        if reference in experiment.models:
+            candidates = [reference]
+        if len(candidates) != 1:
+            of_grid = ", ".join(other for other, at in points.items() if at[0] == reference)
+            message = (
+                f"wanted one model to set {model} against, got {len(candidates)} of {reference} "
+                f"at that point of the grid; name one of {of_grid}"
             )
-        elif experiment.models[there[0]].checkpoint is not None:
-            problems.append(
-                f"match.reference: wanted a model that is trained here, got the checkpoint {there[0]}: of what it cost, "
-                "its size alone is known"
-            )
+            problems.append(Problem("match.reference", message=message))
+        elif experiment.models[candidates[0]].checkpoint is not None:
+            got = f"the checkpoint {candidates[0]}: of what it cost, its size alone is known"
+            problems.append(Problem("match.reference", "a model that is trained here", got))
             break
         else:
-            found[model] = there[0]
-    if not found and len(problems) == before:
-        problems.append(
-            f"match: wanted another model that is trained here, to match to {wanted}, got none"
-        )
+            references[model] = candidates[0]
+    if not references and len(problems) == before:
+        wanted = f"another model that is trained here, to match to {reference}"
+        problems.append(Problem("match", wanted, "none"))
+    return references
+
+
+def _wrong_names(
+    experiment: CellSettings, match: Match, reference: str, points: GridPoints
+) -> list[Problem]:
+    """Return which names of ``match`` are of no model that can be matched."""
+    found = []
+    known = {*(name for name, _ in points.values()), *experiment.models}
+    if reference not in known:
+        message = f"no model {reference!r}{nearest(reference, known)}"
+        return [Problem("match.reference", message=message)]
+    for i, name in enumerate(match.models or ()):
+        path = f"match.models.{i}"
+        model = experiment.models.get(name)
+        if name not in known:
+            found.append(Problem(path, message=f"no model {name!r}{nearest(name, known)}"))
+        elif reference in (name, points.get(name, ("",))[0]):
+            found.append(Problem(path, "another model than the reference", repr(name)))
+        elif model is not None and model.checkpoint is not None:
+            found.append(Problem(path, "a model that is trained here", f"the checkpoint {name!r}"))
     return found
 
 
-def _how(made: ModelSide, cost: str) -> str:
+def _hint(model: CostModel, cost: str) -> str:
     if cost in BY_SIZE:
-        network = made.network
-        return f"of hidden_size {network.hidden_size} with {network.num_heads} heads; fewer heads allow other sizes"
-    return f"of {made.steps} steps; more training.tokens, or a smaller training.batch_size, come nearer"
-
-
-def _changed(
-    model: settings.ModelSettings, was: ModelSide, made: ModelSide
-) -> settings.ModelSettings:
-    network = {
-        key: getattr(made.network, key)
-        for key in ("hidden_size", "ffn_multiplier")
-        if getattr(made.network, key) != getattr(was.network, key)
-    }
-    tokens = {"tokens": made.training.tokens} if made.training.tokens != was.training.tokens else {}
-    return replace(
-        model, network={**model.network, **network}, training={**model.training, **tokens}
+        network = model.network
+        sizes = f"of hidden_size {network.hidden_size} with {network.num_heads} heads"
+        return f"{sizes}; fewer heads allow other sizes"
+    return (
+        f"of {model.steps} steps; more training.tokens, or a smaller training.batch_size, come "
+        "nearer"
     )
+
+
+def _changed(model: ModelSettings, before: CostModel, after: CostModel) -> ModelSettings:
+    network = {
+        key: getattr(after.network, key)
+        for key in ("hidden_size", "ffn_multiplier")
+        if getattr(after.network, key) != getattr(before.network, key)
+    }
+    training = dict(model.training)
+    if after.training.tokens != before.training.tokens:
+        training["tokens"] = after.training.tokens
+    return replace(model, network={**model.network, **network}, training=training)

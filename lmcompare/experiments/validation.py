@@ -1,223 +1,212 @@
-"""Plain mappings become settings: pydantic finds the problems; what was wanted is said by the field's JSON schema."""
+"""Plain mappings become settings: pydantic validates, and the field's JSON schema says what was wanted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from lmcompare.core.errors import InputError, nearest
+from lmcompare.core.errors import InputError, Problem, nearest
 from lmcompare.core.registry import Registry
-from lmcompare.data import SOURCES
 from lmcompare.data.sources import _files as files
+from lmcompare.data.sources.base import SOURCES
+from lmcompare.experiments.renamed_keys import renamed, renamed_kind
 from lmcompare.experiments.yaml import Tree, shown
 from lmcompare.objectives import OBJECTIVES, resolve_parts
 
 T = TypeVar("T")
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+_VALIDATORS: dict[type[Any], tuple[TypeAdapter[Any], Tree]] = {}
 
 
-def check(cls: type[T], data: Any, path: str, problems: list[str]) -> T | None:
-    """Return an instance of a settings class, or None and say each problem."""
-    said: dict[str, list[str]] = {}
+def validate(cls: type[T], data: Any, path: str, problems: list[Problem]) -> T | None:
+    """Return an instance of a settings class, or None and add each problem."""
+    adapter, schema = _validator(cls)
+    found = list(_disguised(data, path, schema))
+    disguised = {problem.path for problem in found}
     value: T | None = None
     try:
-        for where, what in _impostors(data, path, _schema(cls)):
-            said[where] = [what]
-        value = _adapter(cls).validate_python(data)
+        value = adapter.validate_python(data)
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            where, what = _explain(problem, data, path, _schema(cls))
-            said.setdefault(where, []).append(what)
+        kind = getattr(cls, "kind", "")
+        explained = (
+            _explain(detail, data, path, schema, kind) for detail in error.errors(include_url=False)
+        )
+        found += [problem for problem in explained if problem.path not in disguised]
     except InputError as error:
-        for line in error.problems:
-            where, _, what = line.partition(": ")
-            said.setdefault(f"{path}.{where}", []).append(what)
-    problems += [
-        f"{where}: {what}" for where, whats in said.items() for what in dict.fromkeys(whats)
-    ]
-    return None if said else value
-
-
-def held(
-    registry: Registry[Any], given: Any, key: str, path: str, problems: list[str]
-) -> tuple[Any, Any]:
-    """Return the plug-in under ``key`` of a section, and the section with that key filled."""
-    if not isinstance(given, Mapping):
-        return None, given
-    if given.get(key) is None:
-        problems.append(f"{path}.{key}: missing; wanted one of {', '.join(registry)}")
-        return None, {**given, key: ""}
-    return plugin(registry, given[key], f"{path}.{key}", problems), given
-
-
-def plugin(registry: Registry[T], given: Any, path: str, problems: list[str]) -> T | None:
-    """Return the instance that a bare word or a mapping with its ``kind`` describes, or None and say why."""
-    found: list[str] = []
-    cls: type[T] | None = None
-    settings_given = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    kind = settings_given.pop("kind", None)
-    if not isinstance(kind, str):
-        where = (
-            f"{path}.kind: missing; "
-            if kind is None and isinstance(given, Mapping)
-            else f"{path}: "
-        )
-        found.append(
-            f"{where}wanted one of {', '.join(registry)}{'' if kind is None else f', got {shown(kind)}'}"
-        )
-    else:
-        try:
-            cls = registry[kind]
-        except InputError as error:
-            found.append(f"{path}{'.kind' if isinstance(given, Mapping) else ''}: {error}")
-    if cls is None:
-        problems += found
-        return None
-    if registry is SOURCES:
-        unset(settings_given, path, found)
-    nested = {"source"} & {field.name for field in fields(cls)} & set(settings_given)  # type: ignore[arg-type]
-    for key in nested:
-        settings_given[key] = plugin(SOURCES, settings_given[key], f"{path}.{key}", found)
-    sections: Mapping[str, type[Any]] = getattr(cls, "sections", {})
-    for key in set(sections) & set(settings_given):
-        settings_given[key] = _section(sections[key], settings_given[key], f"{path}.{key}", found)
-    if registry is OBJECTIVES:
-        settings_given = resolve_parts(
-            settings_given, path, lambda part, where: plugin(registry, part, where, found)
-        )
-    others: list[str] = []
-    value = check(cls, settings_given, path, others)
-    if found:  # a part that is wrong is None: that is said already, under its own path
-        others = [
-            problem for problem in others if not problem.endswith("wanted an objective, got None")
-        ]
-        said = tuple(f"{path}.{key}." for key in sections)
-        others = [problem for problem in others if not problem.startswith(said)]
-    found += others
-    problems += found
+        found += [problem.below(path) for problem in error.details]
+    problems += dict.fromkeys(found)
     return None if found else value
 
 
-def _section(cls: type[Any], given: Any, path: str, problems: list[str]) -> Any:
-    """Return a mapping by name, each of its mappings as settings of this class, its source a Source."""
+def build_plugin(registry: Registry[T], given: Any, path: str, problems: list[Problem]) -> T | None:
+    """Return the instance that a bare word, or a mapping with its ``kind``, describes.
+
+    The sources and objectives inside it are built too. None where something is wrong: each
+    problem is added.
+    """
+    settings = dict(given) if isinstance(given, Mapping) else {"kind": given}
+    kind_path = f"{path}.kind" if isinstance(given, Mapping) else path
+    kind = settings.pop("kind", None)
+    choices = f"one of {', '.join(registry)}"
+    if kind is None:
+        problems.append(Problem(kind_path, choices))
+        return None
+    if not isinstance(kind, str):
+        problems.append(Problem(path, choices, shown(kind)))
+        return None
+    if kind not in registry:
+        hint = renamed_kind(kind) or nearest(kind, registry)
+        problems.append(Problem(kind_path, message=f"no {registry.noun} {kind!r}{hint}"))
+        return None
+
+    # What lies inside is built first; a part that is wrong is None, and said under its own path.
+    cls = registry[kind]
+    inside: list[Problem] = []
+    if registry is SOURCES:
+        inside += unset_variables(settings, path)
+    if "source" in settings and "source" in {field.name for field in fields(cls)}:  # type: ignore[arg-type]
+        settings["source"] = build_plugin(SOURCES, settings["source"], f"{path}.source", inside)
+    sections: Mapping[str, type[Any]] = getattr(cls, "sections", {})
+    for key in sections.keys() & settings.keys():
+        settings[key] = _build_section(sections[key], settings[key], f"{path}.{key}", inside)
+    if registry is OBJECTIVES:
+        settings = resolve_parts(
+            settings, path, lambda part, where: build_plugin(registry, part, where, inside)
+        )
+
+    own: list[Problem] = []
+    value = validate(cls, settings, path, own)
+    if inside:
+        below = tuple(f"{path}.{key}." for key in sections)
+        own = [
+            problem
+            for problem in own
+            if not problem.path.startswith(below)
+            and not str(problem).endswith("wanted an objective, got None")
+        ]
+    problems += inside + own
+    return None if inside or own else value
+
+
+def _build_section(cls: type[Any], given: Any, path: str, problems: list[Problem]) -> Any:
+    """Return a mapping by name, each of its mappings as settings of this class with a Source."""
     if not isinstance(given, Mapping):
         return given
-    made = {}
+    built = {}
     for name, part in given.items():
-        source, part = held(SOURCES, part, "source", f"{path}.{name}", problems)
-        whole = {**part, "source": source} if isinstance(part, Mapping) else part
-        made[name] = check(cls, whole, f"{path}.{name}", problems)
-    return made
+        settings = part
+        if isinstance(part, Mapping):
+            where = f"{path}.{name}.source"
+            source = build_plugin(SOURCES, part.get("source"), where, problems)
+            settings = {**part, "source": source}
+        built[name] = validate(cls, settings, f"{path}.{name}", problems)
+    return built
 
 
-def unset(value: Any, path: str, problems: list[str]) -> None:
-    """Say which variables of the environment are not set that a source's settings, or another path, name."""
-    pairs = (
-        value.items()
-        if isinstance(value, Mapping)
-        else enumerate(value)
-        if isinstance(value, list)
-        else ()
-    )
-    for key, item in pairs:
-        unset(item, f"{path}.{key}", problems)
+def unset_variables(value: Any, path: str) -> Iterator[Problem]:
+    """Yield the variables of the environment that settings name and that are not set."""
+    for key, item in _items(value):
+        yield from unset_variables(item, f"{path}.{key}")
     if isinstance(value, str):
-        problems += [f"{path}: {said}" for said in files.unset(value)]
+        for message in files.unset(value):
+            yield Problem(path, message=message)
 
 
-def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
-    if cls not in _ADAPTERS:
-        _ADAPTERS[cls] = TypeAdapter(cls)
-    return _ADAPTERS[cls]
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, Mapping):
+        return value.items()
+    return enumerate(value) if isinstance(value, (list, tuple)) else ()
 
 
-def _explain(problem: Any, data: Any, path: str, schema: Tree) -> tuple[str, str]:
-    """Return the path of the key and what is wrong with it."""
+def _validator(cls: type[Any]) -> tuple[TypeAdapter[Any], Tree]:
+    """Return pydantic's validator of a class and its JSON schema, with references written out."""
+    if cls not in _VALIDATORS:
+        adapter = TypeAdapter(cls)
+        try:
+            schema = adapter.json_schema()
+        except PydanticInvalidForJsonSchema:
+            schema = {}
+        _VALIDATORS[cls] = adapter, _inlined(schema, schema.pop("$defs", {}))
+    return _VALIDATORS[cls]
+
+
+def _inlined(node: Any, definitions: Tree) -> Any:
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inlined(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in node.items()}
+
+
+def _explain(detail: Any, data: Any, path: str, schema: Tree, kind: str) -> Problem:
+    """Return what pydantic found, with the path of the key and what the schema wants there."""
     where, value, node, parent = path, data, schema, schema
-    for part in problem["loc"]:
-        below = _below(node, part)
-        inside = (
-            part in value
-            if isinstance(value, Mapping)
-            else isinstance(value, (list, tuple)) and isinstance(part, int) and part < len(value)
-        )
-        if below is None and not inside and problem["type"] != "missing":
+    for part in detail["loc"]:
+        child = _child(node, part)
+        inside = dict(_items(value)).keys()
+        if child is None and part not in inside and detail["type"] != "missing":
             break  # the tag of a union's member, not a key
-        where, parent, node = f"{where}.{part}", node, below or {}
-        value = value[part] if inside else problem["input"]
-    match problem["type"]:
+        where, parent, node = f"{where}.{part}", node, child or {}
+        value = value[part] if part in inside else detail["input"]
+    match detail["type"]:
         case "unexpected_keyword_argument":
-            return (
-                where,
-                f"no such key{nearest(str(problem['loc'][-1]), parent.get('properties', {}))}",
-            )
-        case "missing" if isinstance(problem["loc"][-1], str):
-            return where, f"missing; wanted {_wanted(node)}" if _wanted(node) else "missing"
+            known = parent.get("properties", {})
+            hint = renamed(where, kind) or nearest(str(detail["loc"][-1]), known)
+            return Problem(where, message=f"no such key{hint}")
+        case "missing" if isinstance(detail["loc"][-1], str):
+            wanted = _wanted(node)
+            return Problem(where, wanted, message="" if wanted else "missing")
         case "missing":
-            return where.rpartition(".")[
-                0
-            ], f"wanted {_wanted(parent)}, got {shown(problem['input'])}"
+            return Problem(where.rpartition(".")[0], _wanted(parent), shown(detail["input"]))
         case "value_error" | "assertion_error":
-            return where, str(problem["ctx"]["error"])
+            return Problem(where, message=str(detail["ctx"]["error"]))
         case "dataclass_type":
-            return where, f"wanted a mapping{_keys(node)}, got {shown(value)}"
-    return where, f"wanted {_wanted(node) or problem['msg']}, got {shown(value)}"
+            return Problem(where, f"a mapping{_keys(node)}", shown(value))
+    return Problem(where, _wanted(node) or detail["msg"], shown(value))
 
 
-def _impostors(data: Any, path: str, schema: Tree) -> Iterator[tuple[str, str]]:
+def _disguised(data: Any, path: str, schema: Tree) -> Iterator[Problem]:
     """Yield what pydantic lets pass: true for a number, a word for true, infinity."""
-    pairs = (
-        enumerate(data)
-        if isinstance(data, (list, tuple))
-        else data.items()
-        if isinstance(data, Mapping)
-        else ()
-    )
-    for key, value in pairs:
-        if below := _below(schema, key):
-            yield from _impostors(value, f"{path}.{key}", below)
+    for key, value in _items(data):
+        if child := _child(schema, key):
+            yield from _disguised(value, f"{path}.{key}", child)
     types = {part.get("type") for part in [schema, *schema.get("anyOf", [])]}
     number, boolean = bool(types & {"integer", "number"}), "boolean" in types
+    wrong = False
     if isinstance(data, bool):
         wrong = number and not boolean
     elif isinstance(data, (int, float, str)):
-        endless = number and str(data).strip().lstrip("+-").lower() in ("inf", "infinity", "nan")
-        wrong = endless or boolean and not (number or "string" in types)
-    else:
-        wrong = False
+        infinite = str(data).strip().lstrip("+-").lower() in ("inf", "infinity", "nan")
+        wrong = number and infinite or boolean and not (number or "string" in types)
     if wrong:
-        yield path, f"wanted {_wanted(schema)}, got {shown(data)}"
+        yield Problem(path, _wanted(schema), shown(data))
 
 
-def _schema(cls: type[Any]) -> Tree:
-    try:
-        schema = _adapter(cls).json_schema()
-    except PydanticInvalidForJsonSchema:
-        return {}
-    parts = schema.get("$defs", {})
-
-    def inline(node: Any) -> Any:
-        if isinstance(node, dict):
-            return (
-                inline(parts[node["$ref"].rpartition("/")[2]])
-                if "$ref" in node
-                else {k: inline(v) for k, v in node.items()}
-            )
-        return [inline(item) for item in node] if isinstance(node, list) else node
-
-    tree: Tree = inline({key: value for key, value in schema.items() if key != "$defs"})
-    return tree
-
-
-def _below(schema: Tree, part: str | int) -> Tree | None:
+def _child(schema: Tree, part: str | int) -> Tree | None:
     if isinstance(part, int):
-        rows = schema.get("prefixItems", [])
-        found = rows[part] if part < len(rows) else schema.get("items")
+        items = schema.get("prefixItems", [])
+        child = items[part] if part < len(items) else schema.get("items")
     else:
-        found = schema.get("properties", {}).get(part)
-    return found if isinstance(found, dict) else None
+        child = schema.get("properties", {}).get(part)
+    return child if isinstance(child, dict) else None
+
+
+_TYPES = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a text",
+    "boolean": "true or false",
+    "null": "nothing",
+}
+_BOUNDS = {
+    "exclusiveMinimum": "greater than",
+    "minimum": "at least",
+    "exclusiveMaximum": "less than",
+    "maximum": "at most",
+}
 
 
 def _wanted(schema: Tree) -> str:
@@ -226,32 +215,21 @@ def _wanted(schema: Tree) -> str:
     >>> _wanted({"type": "integer", "exclusiveMinimum": 0})
     'an integer greater than 0'
     """
-    if "enum" in schema or "const" in schema:
-        choices = [shown(word) for word in schema.get("enum", [schema.get("const")])]
-        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+    if "const" in schema:
+        return shown(schema["const"])
+    if "enum" in schema:
+        return f"one of {', '.join(map(shown, schema['enum']))}"
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_wanted(part) for part in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(map(_wanted, schema["anyOf"])))
+    if schema.get("type") == "object":
+        return f"a mapping{_keys(schema)}"
     if schema.get("type") == "array":
-        count = schema.get("minItems")
-        if "prefixItems" in schema:
-            return f"a list of {len(schema['prefixItems'])}: {', '.join(_wanted(item) for item in schema['prefixItems'])}"
-        item = _wanted(schema.get("items", {})) or "values"
-        return f"a list{f' of at least {count}' if count else ''}, each {item}"
-    words = {
-        "integer": "an integer",
-        "number": "a number",
-        "string": "a text",
-        "boolean": "true or false",
-    }
-    words |= {"null": "nothing", "object": f"a mapping{_keys(schema)}"}
-    bounds = {
-        "exclusiveMinimum": "greater than",
-        "minimum": "at least",
-        "exclusiveMaximum": "less than",
-        "maximum": "at most",
-    }
-    limits = [f"{said} {schema[key]:g}" for key, said in bounds.items() if key in schema]
-    return f"{words.get(schema.get('type', ''), '')} {' and '.join(limits)}".strip()
+        if items := schema.get("prefixItems"):
+            return f"a list of {len(items)}: {', '.join(map(_wanted, items))}"
+        least = f" of at least {schema['minItems']}" if schema.get("minItems") else ""
+        return f"a list{least}, each {_wanted(schema.get('items', {})) or 'values'}"
+    limits = [f"{word} {schema[key]:g}" for key, word in _BOUNDS.items() if key in schema]
+    return f"{_TYPES.get(schema.get('type', ''), '')} {' and '.join(limits)}".strip()
 
 
 def _keys(schema: Tree) -> str:

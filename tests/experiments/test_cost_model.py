@@ -12,12 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lmcompare.core import settings
 from lmcompare.core.example import Batch, SpecialTokens, collate
-from lmcompare.experiments.cost_model import BY_SIZE, COSTS, ModelSide, parameters, side
+from lmcompare.core.network_costs import batch_flops, count_parameters
+from lmcompare.experiments.cost_model import BY_SIZE, COSTS, CostModel, cost_model
 from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.batches import TrainingBatches, TrainingData
-from lmcompare.training.budget import BudgetMeter, batch_flops
+from lmcompare.training.budget import BudgetMeter
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
 
@@ -27,7 +28,7 @@ def vocabulary_of(size: int) -> SpecialTokens:
     return SpecialTokens(0, 1, 2, 3, tuple(range(4, 16)), text, np.ones(size, dtype=bool))
 
 
-def one(kind: str, **network: Any) -> ModelSide:
+def one(kind: str, **network: Any) -> CostModel:
     """An arm whose objective was asked about four blocks."""
     special, rng = vocabulary_of(300), np.random.default_rng(0)
     objective = OBJECTIVES[kind]()
@@ -41,7 +42,7 @@ def one(kind: str, **network: Any) -> ModelSide:
     sizes = settings.NetworkSettings(
         **({"hidden_size": 64, "num_layers": 2, "num_heads": 2} | network)
     )
-    return ModelSide(
+    return CostModel(
         sizes,
         settings.TrainingSettings(tokens=64 * 4 * 500, batch_size=4),
         objective.role,
@@ -67,7 +68,7 @@ def test_parameters_are_those_of_the_network(
         hidden_size=2 * heads * part, num_layers=layers, num_heads=heads, ffn_multiplier=feedforward
     )
     built = build_network(shape, role, vocabulary_of(vocabulary), seed=1)
-    assert parameters(shape, role, vocabulary) == built.parameters_counted()
+    assert count_parameters(shape, role, vocabulary) == built.parameters_counted()
 
 
 @pytest.mark.parametrize("kind", sorted(ROLES))
@@ -88,15 +89,15 @@ def test_flops_are_those_that_torch_counts(
             "eager"  # the counter has no formula for the CPU's fused kernel
         )
     with FlopCounterMode(display=False) as forward:
-        losses = network(BatchTensors.of(arm.asked))
+        losses = network(BatchTensors.of(arm.sample))
     with FlopCounterMode(display=False) as backward:
         losses.sum().backward()
-    ours = batch_flops(arm.network, arm.role, arm.asked, 300)
+    ours = batch_flops(arm.network, arm.role, arm.sample, 300)
     assert ours == pytest.approx(forward.get_total_flops(), rel=0.02)
     assert 3 * ours == pytest.approx(
         forward.get_total_flops() + backward.get_total_flops(), rel=0.02
     )
-    assert arm.spends("flops") == pytest.approx(3 * ours * arm.steps)
+    assert arm.cost("flops") == pytest.approx(3 * ours * arm.steps)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_what_is_told_beforehand_is_what_a_meter_counts(
     training = {"tokens": 64 * 8 * 100, "batch_size": 8}
     sizes = {"tokenizer": {"vocab_size": 400, "sentinels": 64}, "sequence": {"length": 64}}
     experiment = make(models=models, network=shape, training=training, **sizes)
-    told = side(experiment, "model")
+    told = cost_model(experiment, "model")
     ids = np.arange(400)
     special = SpecialTokens(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
     rows = [{"tokens": row} for row in np.random.default_rng(1).choice(special.ordinary, (300, 64))]
@@ -137,9 +138,9 @@ def test_what_is_told_beforehand_is_what_a_meter_counts(
     for step in range(len(steps)):
         for batch in steps[step]:
             meter.add(experiment.network, asked.role, batch, 400)
-    assert told.steps == len(steps) and told.spends("tokens") == len(steps) * 8 * 64
-    assert told.spends("targets") == pytest.approx(meter.targets, rel=0.04)
-    assert told.spends("flops") == pytest.approx(meter.training_flops, rel=0.02)
+    assert told.steps == len(steps) and told.cost("tokens") == len(steps) * 8 * 64
+    assert told.cost("targets") == pytest.approx(meter.targets, rel=0.04)
+    assert told.cost("flops") == pytest.approx(meter.training_flops, rel=0.02)
 
 
 @pytest.mark.parametrize("cost", sorted(set(COSTS) - BY_SIZE))
@@ -148,7 +149,7 @@ def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, cost: str) -
     reference, arm = one("causal"), one(kind)
     made = arm.matched(reference, cost)
     assert made.network == arm.network and made.training.tokens % (4 * 64) == 0
-    assert made.spends(cost) == pytest.approx(reference.spends(cost), rel=0.5 / made.steps)
+    assert made.cost(cost) == pytest.approx(reference.cost(cost), rel=0.5 / made.steps)
 
 
 @settings_of_hypothesis(max_examples=40)
@@ -177,7 +178,7 @@ def test_the_width_makes_an_arm_equal(
         and made.network.num_layers == layers
     )
     assert made.training == arm.training
-    before, after = (abs(s.spends(cost) / reference.spends(cost) - 1) for s in (arm, made))
+    before, after = (abs(s.cost(cost) / reference.cost(cost) - 1) for s in (arm, made))
     assert after <= before + 1e-9
     if reference.network.hidden_size >= 64:
         assert after <= 0.05
@@ -191,8 +192,9 @@ def test_an_arm_that_is_equal_stays_as_it_is() -> None:
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:
     experiment = make(
-        models={"model": {"objective": {"kind": "masked", "rate": "uniform"}}}, blocks={"length": 8}
+        models={"model": {"objective": {"kind": "masked", "rate": "uniform"}}},
+        sequence={"length": 8},
     )
-    first, second = side(experiment, "model").asked, side(experiment, "model").asked
+    first, second = cost_model(experiment, "model").sample, cost_model(experiment, "model").sample
     assert isinstance(first, Batch) and np.array_equal(first.inputs, second.inputs)
     assert np.array_equal(first.targets, second.targets)

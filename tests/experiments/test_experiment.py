@@ -375,3 +375,17 @@ def test_any_experiment_survives_its_dump(
     experiment = parse(data)
     assert parse(parse_yaml(experiment.dump(), "dump")) == experiment
     assert yaml.safe_load(experiment.dump()) == experiment.resolved()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("vocabulary.size=400", "vocabulary: no such key; it is called 'tokenizer' now"),
+        ("arms={}", "arms: no such key; it is called 'models' now"),
+        ("training.batch=4", "training.batch: no such key; it is called 'batch_size' now"),
+        ("models.masked.network.width=4", "models.masked.network.width: no such key; it is called 'hidden_size' now"),
+        ("tasks.labels.adaptation.warmup=0.1", "tasks.labels.adaptation.warmup: no such key; it is called 'warmup_ratio' now"),
+    ],
+)  # fmt: skip
+def test_a_key_that_was_renamed_is_told_its_new_name(file: Path, change: str, said: str) -> None:
+    assert said in problems(file, change)

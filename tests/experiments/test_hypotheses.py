@@ -1,28 +1,36 @@
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from lmcompare.experiments.hypotheses import Hypothesis, build
+from lmcompare.core.errors import Problem
+from lmcompare.core.settings import ModelSettings
+from lmcompare.experiments.hypotheses import Hypothesis, build_hypotheses
 
-ARMS = {
-    "causal": ("sentiment", "continuation"),
-    "masked": ("sentiment", "continuation"),
-    "idle": (),
+MODELS = {
+    "causal": ModelSettings(objective="causal"),
+    "masked": ModelSettings(objective="masked", tasks=("sentiment", "continuation")),
+    "idle": ModelSettings(objective="masked", tasks=()),
 }
-CONDITIONS = {"sentiment": ("pretrained", "scratch"), "continuation": ("pretrained",)}
+TASKS: dict[str, Any] = {
+    "sentiment": SimpleNamespace(conditions=("pretrained", "scratch")),
+    "continuation": SimpleNamespace(conditions=("pretrained",)),
+}
 GOOD = {"claim": "c", "task": "sentiment", "model": "masked", "reference": "causal"}
 
 PRETRAINING = {"task": "pretraining", "metric": "validation_rise", "smallest_effect": 0.1}
 
 
 def problems(given: object) -> list[str]:
-    said: list[str] = []
-    build({"H1": given}, ARMS, CONDITIONS, said)
-    return said
+    said: list[Problem] = []
+    build_hypotheses({"H1": given}, MODELS, TASKS, said)
+    return list(map(str, said))
 
 
 def test_a_claim_and_its_defaults() -> None:
-    said: list[str] = []
-    found = build(
-        {"H1": GOOD, "H2": {**GOOD, "reference": None, "of": "gain"}}, ARMS, CONDITIONS, said
+    said: list[Problem] = []
+    found = build_hypotheses(
+        {"H1": GOOD, "H2": {**GOOD, "reference": None, "of": "gain"}}, MODELS, TASKS, said
     )
     assert not said and list(found) == ["H1", "H2"]
     assert found["H1"] == Hypothesis("c", "sentiment", "masked", "causal")
@@ -31,7 +39,7 @@ def test_a_claim_and_its_defaults() -> None:
         "pretrained",
         None,
     )
-    assert build(None, ARMS, CONDITIONS, said) == {} and not said
+    assert build_hypotheses(None, MODELS, TASKS, said) == {} and not said
 
 
 @pytest.mark.parametrize(
@@ -43,7 +51,7 @@ def test_a_claim_and_its_defaults() -> None:
         ({"reference": None}, "hypotheses.H1.reference: missing"),
         (
             {"control": "majority"},
-            "hypotheses.H1.control: wanted one of second and control, got both",
+            "hypotheses.H1.control: wanted one of reference and control, got both",
         ),
         (
             {"task": "continuation", "of": "gain"},
@@ -77,13 +85,13 @@ def test_what_is_wrong_is_said_with_its_path(change: dict[str, object], wanted: 
 
 
 def test_pretraining_itself_may_decide() -> None:
-    said: list[str] = []
-    found = build({"H1": {**GOOD, **PRETRAINING}}, ARMS, CONDITIONS, said)
+    said: list[Problem] = []
+    found = build_hypotheses({"H1": {**GOOD, **PRETRAINING}}, MODELS, TASKS, said)
     assert not said and found["H1"].direction == "lower"
 
 
 def test_all_problems_at_once() -> None:
     assert len(problems({**GOOD, "model": "x", "task": "y"})) == 2
-    said: list[str] = []
-    build(["H1"], ARMS, CONDITIONS, said)
-    assert said[0].startswith("hypotheses: wanted a mapping by name, got ") and len(said) == 1
+    said: list[Problem] = []
+    build_hypotheses(["H1"], MODELS, TASKS, said)
+    assert str(said[0]).startswith("hypotheses: wanted a mapping by name, got ") and len(said) == 1

@@ -7,9 +7,9 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.execution.plan import plan
-from lmcompare.experiments.cost_model import COSTS, side
+from lmcompare.experiments.cost_model import COSTS, cost_model
 from lmcompare.experiments.experiment import Experiment, parse
-from lmcompare.experiments.matching import lines
+from lmcompare.experiments.matching import matching_lines
 
 Make = Callable[..., Experiment]
 SHAPE = {
@@ -26,7 +26,7 @@ ARMS = {
 
 
 def ratio(experiment: Experiment, model: str, cost: str, reference: str = "causal") -> float:
-    return side(experiment, model).spends(cost) / side(experiment, reference).spends(cost)
+    return cost_model(experiment, model).cost(cost) / cost_model(experiment, reference).cost(cost)
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -95,22 +95,22 @@ def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
     experiment = make(models=models, match="parameters", **shape)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
-        f"{model} hidden_size {width}{own}": f"causal hidden_size {width}"
+        f"{model} hidden_size={width}{own}": f"causal hidden_size={width}"
         for width in (48, 96)
-        for model, own in (("masked", " rate 15e-2"), ("masked", " rate 3e-1"), ("seq2seq", ""))
+        for model, own in (("masked", " rate=0.15"), ("masked", " rate=0.3"), ("seq2seq", ""))
     }
     for width in (48, 96):
         assert ratio(
-            experiment, f"seq2seq hidden_size {width}", "parameters", f"causal hidden_size {width}"
+            experiment, f"seq2seq hidden_size={width}", "parameters", f"causal hidden_size={width}"
         ) == pytest.approx(1, abs=0.02)
     one = make(
-        models=models, match={"by": "parameters", "reference": "causal hidden_size 96"}, **shape
+        models=models, match={"by": "parameters", "reference": "causal hidden_size=96"}, **shape
     )
     assert one.match is not None and {said.reference for said in one.match.solved.values()} == {
-        "causal hidden_size 96"
+        "causal hidden_size=96"
     }
     assert ratio(
-        one, "causal hidden_size 48", "parameters", "causal hidden_size 96"
+        one, "causal hidden_size=48", "parameters", "causal hidden_size=96"
     ) == pytest.approx(1, abs=0.02)
 
 
@@ -123,7 +123,7 @@ def test_hypotheses_name_the_models_that_a_matching_makes(make: Make) -> None:
 def test_what_was_solved_is_said(make: Make) -> None:
     experiment = make(models=ARMS, match="parameters", **SHAPE)
     assert experiment.match is not None
-    masked, seq2seq = lines(experiment, experiment.match)
+    masked, seq2seq = matching_lines(experiment, experiment.match)
     assert masked.startswith(
         "models.masked: parameters 1.000 x of causal: hidden_size 64, ffn_multiplier 3, 102,400 tokens, "
     )
@@ -162,7 +162,7 @@ def test_what_was_solved_is_said(make: Make) -> None:
                 "models": ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}},
             },
             "match.reference: wanted one model to set causal against, got 2 of masked at that point of the grid; "
-            "name one of masked rate 15e-2, masked rate 3e-1",
+            "name one of masked rate=0.15, masked rate=0.3",
         ),
         (
             {"match": ["flops", "tokens"], "models": ARMS | {"masked at equal flops": {"objective": "causal"}}},

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from lmcompare.core import settings
-from lmcompare.experiments.validation import check
+from lmcompare.core.errors import Problem
+from lmcompare.experiments.validation import validate
 
 
 @dataclass(frozen=True)
@@ -17,14 +18,14 @@ class Lamp:
 
 
 def said(data: object) -> list[str]:
-    problems: list[str] = []
-    assert check(Lamp, data, "lamp", problems) is None
-    return problems
+    problems: list[Problem] = []
+    assert validate(Lamp, data, "lamp", problems) is None
+    return list(map(str, problems))
 
 
 def test_settings_are_checked() -> None:
-    problems: list[str] = []
-    assert check(Lamp, {"watts": "8"}, "lamp", problems) == Lamp(8)
+    problems: list[Problem] = []
+    assert validate(Lamp, {"watts": "8"}, "lamp", problems) == Lamp(8)
     assert problems == []
     assert said({"watt": 8}) == [
         "lamp.watts: missing; wanted an integer greater than 0",
