@@ -68,7 +68,9 @@ def test_bytes_that_are_not_utf8_are_said(tmp_path: Path) -> None:
 
 
 def test_a_file_inherits_its_base(tmp_path: Path) -> None:
-    written(tmp_path / "first.yaml", "name: first\ntraining: {tokens: 9, compile: true}\nseeds: [1]\n")
+    written(
+        tmp_path / "first.yaml", "name: first\ntraining: {tokens: 9, compile: true}\nseeds: [1]\n"
+    )
     (tmp_path / "below").mkdir()
     second = "base: ../first.yaml\ndescription: x\nmodels: {a: 1, b: 2}\nquick: {models.a: 3, seeds: [4]}\n"
     written(tmp_path / "below" / "second.yaml", second)
