@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lmcompare.adaptation.heads import Answers, Head, HeadBatch
 from lmcompare.core.example import Example, Ids, collate
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.models.pooling import place_of
-from lmcompare.tasks.base import TokenizedSplit
 
 GROUP = 64
 """Items that are answered at once."""

@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from lmcompare.adaptation.batches import EncodedSplit, each
 from lmcompare.adaptation.heads import Answers, Head, HeadBatch, TokenClassificationHead
 from lmcompare.core.example import Ids
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.pooling import Pooling
-from lmcompare.tasks.base import TokenizedSplit
 
 UNITS = 10_000
 """Words or pairs of the train part that a probe is fitted on, at most: it only has to tell poolings apart."""

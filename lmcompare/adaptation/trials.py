@@ -16,8 +16,8 @@ from lmcompare.adaptation.heads import Answers, ClassificationHead, Head
 from lmcompare.adaptation.probing import ProbeTexts, choose_head, choose_pooling
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core import settings
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.language_model import LanguageModel
-from lmcompare.tasks.base import TokenizedSplit
 
 Score = Callable[[Answers], float]
 """How good the answers to the validation items are; higher is better."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import cached, digest
-from lmcompare.data.cleaning import clean, folded
-from lmcompare.data.deduplication import hash64, repeats
+from lmcompare.data.cleaning import clean
+from lmcompare.data.deduplication import duplicate_key, hash64, repeats
 from lmcompare.data.sources.base import Row, Source
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _write_documents(
                 texts.append(text)
                 characters += len(text)
                 exact.append(hash64(text.encode()))
-                near.append(hash64(folded(text)))
+                near.append(hash64(duplicate_key(text)))
             read += 1
             if len(texts) == _ROWS or characters > _CHARACTERS:
                 yield {"document": numbers, "text": texts}

@@ -9,9 +9,9 @@ import numpy as np
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest, remembered
-from lmcompare.data.cleaning import clean, folded
+from lmcompare.data.cleaning import clean
 from lmcompare.data.corpus import split_sizes
-from lmcompare.data.deduplication import hash64
+from lmcompare.data.deduplication import duplicate_key, hash64
 from lmcompare.data.sources.base import Row, Source
 
 
@@ -59,13 +59,13 @@ def build_item_splits(
     seed: int,
     unique: Sequence[str] | None = None,
     group: str | None = None,
-    as_is: Sequence[str] = (),
+    verbatim: Sequence[str] = (),
     optional: Sequence[str] = (),
 ) -> ItemSplits:
     """Read, clean, de-duplicate and split items; where they are grouped, no group is in two splits.
 
     Two items are the same where the ``unique`` columns differ at most in case, spaces and punctuation; the first is
-    kept. Texts are cleaned as a corpus is; lists (tokens, tags, answers), numbers and ``as_is`` columns stay.
+    kept. Texts are cleaned as a corpus is; lists (tokens, tags, answers), numbers and ``verbatim`` columns stay.
 
     Args:
         source: where the rows come from.
@@ -77,7 +77,7 @@ def build_item_splits(
         unique: the columns that are compared, among ``columns``; None: all of them.
         group: a column of the source, such as ``document``: its items stay together. Groups are drawn whole, so a split
             may hold up to one group more than its share.
-        as_is: columns whose text keeps its spaces: code, or a passage that answers point into.
+        verbatim: columns whose text keeps its spaces: code, or a passage that answers point into.
         optional: columns that may be empty; an item with nothing in another one is removed.
 
     Raises:
@@ -88,8 +88,8 @@ def build_item_splits(
             "the shares of validation and test: wanted validation of at least 0, test of more than 0, and at most 1 "
             f"together, got {validation} and {test}"
         )
-    wanted = _known(columns, unique, as_is, optional)
-    entries, groups, counts = _read(source, columns, wanted, group, set(as_is), set(optional))
+    wanted = _known(columns, unique, verbatim, optional)
+    entries, groups, counts = _read(source, columns, wanted, group, set(verbatim), set(optional))
     if not entries:
         raise InputError(
             f"wanted items with {', '.join(columns)}, got none ({counts['items']} rows read)"
@@ -111,10 +111,10 @@ def build_item_splits(
 def _known(
     columns: Sequence[str],
     unique: Sequence[str] | None,
-    as_is: Sequence[str],
+    verbatim: Sequence[str],
     optional: Sequence[str],
 ) -> list[str]:
-    for name in (*(unique or ()), *as_is, *optional):
+    for name in (*(unique or ()), *verbatim, *optional):
         if name not in columns:
             raise InputError(
                 f"wanted one of the columns {', '.join(columns)}, got {name!r}{nearest(name, columns)}"
@@ -127,7 +127,7 @@ def _read(
     columns: Sequence[str],
     unique: Sequence[str],
     group: str | None,
-    as_is: set[str],
+    verbatim: set[str],
     optional: set[str],
 ) -> tuple[list[TaskItem], list[int], dict[str, int]]:
     """Return the items to keep, the group of each as a number, and the counts of the others."""
@@ -137,7 +137,7 @@ def _read(
     counts = {"items": 0, "empty": 0, "duplicates": 0}
     for number, row in enumerate(source.rows()):
         counts["items"] += 1
-        fields = {name: _value(row, name, name in as_is) for name in columns}
+        fields = {name: _value(row, name, name in verbatim) for name in columns}
         if any(_is_empty(fields[name]) for name in columns if name not in optional):
             counts["empty"] += 1
             continue
@@ -151,11 +151,13 @@ def _read(
     return entries, groups, counts
 
 
-def _value(row: Row, name: str, as_is: bool) -> Any:
+def _value(row: Row, name: str, verbatim: bool) -> Any:
     if name not in row:
         raise InputError(f"the source has no column {name!r}{nearest(name, row)}")
     value = row[name]
-    return clean(value) if isinstance(value, str) and not as_is else "" if value is None else value
+    return (
+        clean(value) if isinstance(value, str) and not verbatim else "" if value is None else value
+    )
 
 
 def _is_empty(value: Any) -> bool:
@@ -167,11 +169,11 @@ def _is_empty(value: Any) -> bool:
 def _folded(value: Any) -> bytes:
     if isinstance(value, list):
         return b"\1".join(_word(item) if isinstance(item, str) else _folded(item) for item in value)
-    return folded(value if isinstance(value, str) else repr(value))
+    return duplicate_key(value if isinstance(value, str) else repr(value))
 
 
 _word = lru_cache(maxsize=65536)(
-    folded
+    duplicate_key
 )  # the words of a list come again and again; whole texts do not
 
 

@@ -1,15 +1,17 @@
 """A source becomes labelled items for a task: clean, each once, split by label."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest, remembered
-from lmcompare.data.cleaning import clean, folded
+from lmcompare.data.cleaning import clean
 from lmcompare.data.corpus import split_sizes, text_of
-from lmcompare.data.deduplication import hash64
+from lmcompare.data.deduplication import duplicate_key, hash64
 from lmcompare.data.sources.base import Source
 
 
@@ -51,6 +53,11 @@ class LabeledSplits:
     counts: dict[str, int]
 
 
+def labels_of(items: Sequence[LabeledItem]) -> NDArray[np.int64]:
+    """Return the labels. Shape (items,)."""
+    return np.array([item.label for item in items], dtype=np.int64)
+
+
 def _read(
     source: Source, text: str, label: str
 ) -> tuple[list[tuple[str, str, str]], dict[str, int]]:
@@ -75,7 +82,7 @@ def _read(
         if not content:
             counts["empty"] += 1
             continue
-        fold = hash64(folded(content))
+        fold = hash64(duplicate_key(content))
         if fold in names:
             if names[fold] == name:
                 counts["duplicates"] += 1

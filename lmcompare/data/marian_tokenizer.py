@@ -90,7 +90,7 @@ class MarianTokenizer(Tokenizer):
         return (MarianTokenizer, (self._marian, self._sizes, self._side))
 
     @cached_property
-    def said(self) -> "MarianTokenizer":
+    def target(self) -> "MarianTokenizer":
         """The target side, in which the decoder writes."""
         return MarianTokenizer(self._marian, self._sizes, "target")
 
@@ -103,9 +103,9 @@ class MarianTokenizer(Tokenizer):
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text; what a text spells is never eos or padding."""
-        return [piece.ids.tolist() for piece in self.pieces(texts)]
+        return [piece.ids.tolist() for piece in self.encode_with_offsets(texts)]
 
-    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text with their places in it; the words are those of ``word_starts``."""
         return [self._cut(text) for text in texts]
 

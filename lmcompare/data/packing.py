@@ -37,7 +37,7 @@ class PackedSequences:
         test: the same.
         unigram: (V,) float64: log-probability in nats of each id among the train rows, with add-one smoothing.
         fingerprint: SHA-256 of what decides the rows: the corpus, the vocabulary, the length.
-        counts: for each split ``train_blocks``, ``train_tokens`` (in those rows), ``train_unique_tokens`` (different
+        counts: for each split ``train_sequences``, ``train_tokens`` (in those rows), ``train_unique_tokens`` (different
             ids among them), ``train_dropped_tokens``, ``train_bytes`` (UTF-8, of its documents), and so on; and
             ``unigram_nats_per_token``, the mean of -unigram over the validation rows.
     """
@@ -50,7 +50,7 @@ class PackedSequences:
     counts: dict[str, float]
 
 
-def build_blocks(
+def pack_sequences(
     corpus: Corpus, tokenizer: Tokenizer, blocks: settings.SequenceSettings, cache: Path
 ) -> PackedSequences:
     """Turn documents into rows of ``sequence.length`` tokens, once: a second call finds ``cache/blocks-<hash>``.
@@ -77,7 +77,7 @@ def build_blocks(
                     + ", or a smaller sequence.length"
                 )
             counts |= {
-                f"{name}_blocks": rows,
+                f"{name}_sequences": rows,
                 f"{name}_tokens": rows * length,
                 f"{name}_unique_tokens": int((seen[name] > 0).sum()),
                 f"{name}_dropped_tokens": rest,

@@ -112,7 +112,7 @@ class Tokenizer:
         return self._size
 
     @property
-    def said(self) -> "Tokenizer":
+    def target(self) -> "Tokenizer":
         """The vocabulary in which a decoder writes: this one, but for a translator that reads in another."""
         return self
 
@@ -132,7 +132,7 @@ class Tokenizer:
         encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
-    def pieces(self, texts: Sequence[str]) -> list[TokenOffsets]:
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text with their places in it; the ids are those of ``encode_batch``."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [

@@ -27,13 +27,13 @@ from lmcompare.core.cells import CellSettings, Progress
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Trials
 from lmcompare.data import Corpus, LabeledSplits, build_corpus
-from lmcompare.data.packing import PackedSequences, build_blocks
+from lmcompare.data.labeled import labels_of
+from lmcompare.data.packing import PackedSequences, pack_sequences
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
 from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.evaluation import baselines
 from lmcompare.evaluation.ngram_model import TrigramModel
-from lmcompare.tasks.base import TokenizedSplit
-from lmcompare.tasks.classification import labels_of
 
 HEADS: dict[str, Any] = {"words": TokenClassificationHead, "pair": PairHead}
 """Heads on pooled states, by the word that a task says."""
@@ -52,7 +52,7 @@ class PreparedData:
         """Read it from the cache; what is not there yet is built."""
         corpus = build_corpus(experiment.corpus, cache)
         tokenizer = build_tokenizer(corpus, experiment.tokenizer, cache)
-        sequences = build_blocks(corpus, tokenizer, experiment.sequence, cache)
+        sequences = pack_sequences(corpus, tokenizer, experiment.sequence, cache)
         return cls(corpus, tokenizer, sequences)
 
 
@@ -87,7 +87,7 @@ class Harness:
     def _tokenizer(self, shared: bool = False, target: bool = False) -> Tokenizer:
         own = self.has_own_tokenizer and not shared
         tokenizer: Tokenizer = self.model.tokenizer if own else self.data.tokenizer
-        return tokenizer.said if target else tokenizer
+        return tokenizer.target if target else tokenizer
 
     def encode(self, texts: Sequence[str], shared: bool = False, target: bool = False) -> list[Ids]:
         """Return the tokens of each text."""
@@ -100,7 +100,7 @@ class Harness:
 
     def token_offsets(self, texts: Sequence[str]) -> list[TokenOffsets]:
         """Return the tokens of each text with the characters that they stand for."""
-        return self._tokenizer().pieces(texts)
+        return self._tokenizer().encode_with_offsets(texts)
 
     def byte_length(self, tokens: Ids, shared: bool = False) -> int:
         """Return how many UTF-8 bytes the tokens of the decoder stand for."""

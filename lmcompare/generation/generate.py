@@ -92,7 +92,7 @@ def generate(
         top_p=top_p,
         seed=seed,
     )
-    texts = tuple(cut(model.tokenizer.said.decode(row.tolist()), stop) for row in decoded.tokens)
+    texts = tuple(cut(model.tokenizer.target.decode(row.tolist()), stop) for row in decoded.tokens)
     return GeneratedTexts(texts, decoded.calls, decoded)
 
 
@@ -200,7 +200,7 @@ def visibility(model: Model, text: str) -> Visibility:
     if not len(tokens):
         raise InputError(f"text: wanted one with tokens, got {text!r}")
     if isinstance(model.objective, PretrainedSeq2Seq):
-        (said,) = ids_of(model.tokenizer.said.encode_batch([text]))
+        (said,) = ids_of(model.tokenizer.target.encode_batch([text]))
         (example,) = model.objective.scoring_examples(tokens, said, special)
     else:
         example = model.objective.training_example(tokens, special, np.random.default_rng(0))

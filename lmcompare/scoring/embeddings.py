@@ -39,7 +39,7 @@ def embed_tokens(
     Words are those of ``vocabulary.Pieces``; an empty text has none. ``layer`` and errors are those of ``embed``.
     """
     texts = several(texts, "texts")
-    pieces = model.tokenizer.pieces(texts)
+    pieces = model.tokenizer.encode_with_offsets(texts)
     examples = _read(model, [piece.ids for piece in pieces])
     found: list[WordStates | None] = [None] * len(texts)
     for group, batch in asking.reading(

@@ -267,14 +267,14 @@ def _rolling(
     model: Model, texts: Sequence[str], stride: int | None, method: Method | None
 ) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
     """Return the tokens of each text and their nats, in windows over texts longer than the context."""
-    pieces = model.tokenizer.said.pieces(texts)
+    pieces = model.tokenizer.target.encode_with_offsets(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:
         raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")
     fits = room(model)
     windows = [fits.windows(len(piece.ids), stride) for piece in pieces]
     long = [i for i, several in enumerate(windows) if len(several) > 1]
-    if long and model.tokenizer.said is not model.tokenizer:
+    if long and model.tokenizer.target is not model.tokenizer:
         raise InputError(
             f"texts[{long[0]}]: wanted at most {fits.completion} tokens, got {len(pieces[long[0]].ids)}: a translator "
             "reads in another vocabulary than it writes in, so that no window can be its prompt"

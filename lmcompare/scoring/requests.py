@@ -60,9 +60,9 @@ def pairs_of(
     once = list(dict.fromkeys(bare))  # several completions often share a prompt
     known = dict(zip(once, tokenizer.encode_batch(once), strict=True))
     wholes = [kept + text for kept, text in zip(bare, moved, strict=True)] if together else moved
-    tokenizer = tokenizer if together else tokenizer.said
+    tokenizer = tokenizer if together else tokenizer.target
     if words:
-        pieces = tokenizer.pieces(wholes)
+        pieces = tokenizer.encode_with_offsets(wholes)
         ids, numbers = [piece.ids.tolist() for piece in pieces], [piece.words for piece in pieces]
     else:
         ids = tokenizer.encode_batch(wholes)
@@ -72,7 +72,7 @@ def pairs_of(
         head = known[prompt]
         cut = len(head) if together else 0
         if cut and (len(row) <= cut or row[:cut] != head):
-            (piece,) = tokenizer.pieces([text])
+            (piece,) = tokenizer.encode_with_offsets([text])
             found.append(TokenizedPair(np.array(head, dtype=np.int64), piece.ids, piece.words))
         else:
             both = np.array(head + row[cut:], dtype=np.int64)

@@ -10,7 +10,7 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest
-from lmcompare.data.cleaning import folded
+from lmcompare.data.deduplication import duplicate_key
 from lmcompare.data.items import TaskItem, build_item_splits
 from lmcompare.tasks._prompts import fields_of
 
@@ -160,9 +160,9 @@ def mix(
                         )
                     else:
                         counts["empty"] += 1
-    tested = {folded(asked.prompt) for asked in parts["test"]}
+    tested = {duplicate_key(asked.prompt) for asked in parts["test"]}
     for split in ("train", "validation"):
-        kept = [asked for asked in parts[split] if folded(asked.prompt) not in tested]
+        kept = [asked for asked in parts[split] if duplicate_key(asked.prompt) not in tested]
         counts["held_out"] += len(parts[split]) - len(kept)
         parts[split] = kept
         if not kept:

@@ -9,7 +9,7 @@ import numpy as np
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.data.items import TaskItem
-from lmcompare.tasks.base import TokenizedSplit
+from lmcompare.data.tokenized_split import TokenizedSplit
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness

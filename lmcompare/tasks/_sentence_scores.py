@@ -77,7 +77,9 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
     found = np.zeros(len(texts))
     for first in range(0, len(texts), _AT_ONCE):
         gaps, owners = [], []
-        for i, piece in enumerate(model.tokenizer.pieces(texts[first : first + _AT_ONCE])):
+        for i, piece in enumerate(
+            model.tokenizer.encode_with_offsets(texts[first : first + _AT_ONCE])
+        ):
             for word in np.unique(piece.words):
                 (places,) = np.nonzero(piece.words == word)
                 start, end = int(places[0]), int(places[-1]) + 1

@@ -5,7 +5,6 @@ from pathlib import PurePath
 from typing import Any
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes
 
 
@@ -41,23 +40,6 @@ class Measurement:
     samples: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TokenizedSplit:
-    """The items of one split as a head is asked about them, in tokens.
-
-    Attributes:
-        rows: of each item, the tokens of its texts: one, or the two of a pair.
-        wanted: of each item: (words,) labels; a score; or the first and last token of the answer, (-1, -1) if it is
-            not there. Of test items it is not looked at.
-        marks: of each item, for each token of its one text: the number of its word, from 0; or 1 where an answer may
-            lie, else 0. Empty for pairs.
-    """
-
-    rows: list[tuple[Ids, ...]]
-    wanted: list[Any]
-    marks: list[Ids] = field(default_factory=list)
 
 
 def check_fewshot(protocol: str, num_fewshot: int) -> None:

@@ -11,7 +11,8 @@ from pydantic import Field
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import Notes, Trials
-from lmcompare.data import LabeledItem, LabeledSplits, build_labeled_splits
+from lmcompare.data import LabeledSplits, build_labeled_splits
+from lmcompare.data.labeled import labels_of
 from lmcompare.tasks import TASKS
 from lmcompare.tasks import _verbalizers as label_words
 from lmcompare.tasks._verbalizers import Verbalizer
@@ -217,11 +218,6 @@ def score(
         if (labels == number).any():
             value = float(right[labels == number].mean())
             yield TaskOutcome("accuracy", value, model=arm, part=f"class/{label}")
-
-
-def labels_of(items: list[LabeledItem]) -> NDArray[np.int64]:
-    """Return the labels. Shape (items,)."""
-    return np.array([item.label for item in items], dtype=np.int64)
 
 
 def _validation(data: LabeledSplits, probabilities: NDArray[np.float64], arm: str) -> TaskOutcome:

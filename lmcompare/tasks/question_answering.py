@@ -85,7 +85,7 @@ class QuestionAnswering:
             seed=self.seed,
             unique=("context", "question"),
             group=self.group,
-            as_is=("context",),
+            verbatim=("context",),
             optional=("answers", "starts"),
         )
         for entry in (*items.train, *items.validation, *items.test):

@@ -13,8 +13,9 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Measurement, TaskOutcome, TokenizedSplit, described
+from lmcompare.tasks.base import Measurement, TaskOutcome, described
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness

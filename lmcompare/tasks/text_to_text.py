@@ -164,7 +164,7 @@ class TextToText:
             self.source,
             columns=(*shown, self.answer),
             unique=shown,
-            as_is=self.keep_whitespace,
+            verbatim=self.keep_whitespace,
             validation=self.validation,
             test=self.test,
             items=self.items,

@@ -8,10 +8,10 @@ from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.heads import ClassificationHead, SpanHead
 from lmcompare.adaptation.trainable_parameters import trainable
 from lmcompare.core.settings import Adaptation
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.models.network import build_network
 from lmcompare.models.pooling import place_of
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.tasks.base import TokenizedSplit
 
 
 def reader(kind, special):

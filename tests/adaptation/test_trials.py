@@ -18,11 +18,11 @@ from lmcompare.adaptation import (
 from lmcompare.adaptation.finetuning import grouped
 from lmcompare.core.example import collate
 from lmcompare.core.settings import Adaptation
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.models.pooling import pool
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.tasks.base import TokenizedSplit
 from lmcompare.training.optimizer import adamw
 
 

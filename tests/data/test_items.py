@@ -119,11 +119,12 @@ def test_texts_are_cleaned_and_lists_numbers_and_code_stay() -> None:
         {"a": f"x  {i}<br>", "code": code, "tokens": [" a", "b\x85"], "score": i / 2, "no": 1}
         for i in range(9)
     ]
-    built = build(listed, ("a", "code", "tokens", "score"), as_is=("code",))
+    built = build(listed, ("a", "code", "tokens", "score"), verbatim=("code",))
     first = next(entry for entry in everything(built) if entry.id == "3")
     assert first.fields == {"a": "x 3", "code": code, "tokens": [" a", "b\x85"], "score": 1.5}
     assert (
-        len(everything(build(listed, ("code", "score"), as_is=("code",), unique=("score",)))) == 9
+        len(everything(build(listed, ("code", "score"), verbatim=("code",), unique=("score",))))
+        == 9
     )
 
 

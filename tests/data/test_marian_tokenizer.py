@@ -82,21 +82,21 @@ def test_ids_are_those_of_the_tokenizer(folder):
     assert tokenizer.encode_batch(TEXTS) == [
         theirs(text, add_special_tokens=False).input_ids for text in TEXTS
     ]
-    assert tokenizer.said.encode_batch(TEXTS) == [
+    assert tokenizer.target.encode_batch(TEXTS) == [
         theirs(text_target=text, add_special_tokens=False).input_ids for text in TEXTS
     ]
-    assert tokenizer.encode(TEXTS[0]) != tokenizer.said.encode(TEXTS[0])
+    assert tokenizer.encode(TEXTS[0]) != tokenizer.target.encode(TEXTS[0])
     assert tokenizer.decode(tokenizer.encode(TEXTS[0])) == TEXTS[0]
-    assert tokenizer.said.decode(tokenizer.said.encode(TEXTS[0])) == TEXTS[0]
+    assert tokenizer.target.decode(tokenizer.target.encode(TEXTS[0])) == TEXTS[0]
     again = pickle.loads(pickle.dumps(tokenizer))
-    assert again.fingerprint == tokenizer.fingerprint != tokenizer.said.fingerprint
+    assert again.fingerprint == tokenizer.fingerprint != tokenizer.target.fingerprint
 
 
 def test_pieces_cover_the_text(folder):
     tokenizer = lmcompare.load(folder).tokenizer
-    for text, piece in zip(TEXTS, tokenizer.pieces(TEXTS), strict=True):
+    for text, piece in zip(TEXTS, tokenizer.encode_with_offsets(TEXTS), strict=True):
         assert "".join(text[start:end] for start, end in piece.spans) == text.replace(" ", "")
-    (piece,) = tokenizer.pieces([TEXTS[0]])
+    (piece,) = tokenizer.encode_with_offsets([TEXTS[0]])
     assert piece.words[-1] == 5 and (np.diff(piece.words) >= 0).all()
 
 
@@ -160,7 +160,7 @@ def test_texts_longer_than_the_context_are_refused(folder):
     # Cut, it is read from its end: 7 tokens, and eos.
     (cut,) = model.log_likelihood([long.rstrip()], ["film"], cut=True)
     end = np.array(model.tokenizer.encode(long.rstrip())[-7:])
-    (tokens,) = model.score_tokens([(end, np.array(model.tokenizer.said.encode("film")))])
+    (tokens,) = model.score_tokens([(end, np.array(model.tokenizer.target.encode("film")))])
     assert cut.tokens == pytest.approx(tokens, abs=1e-5)
 
 
@@ -187,7 +187,7 @@ def test_without_sentencepiece(folder, monkeypatch):
 def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
     model = lmcompare.load(folder)
     shared = SimpleNamespace(tokenizer=SimpleNamespace(fingerprint="another"))
-    harness = Harness(shared, model, seed=1, context=64, budget=0, progress=lambda event: None)
+    harness = Harness(shared, model, seed=1, context=64, pretraining_tokens=0, progress=lambda event: None)
     (prompt,), (answer,) = harness.encode(TEXTS[:1]), harness.encode(TEXTS[:1], target=True)
     assert prompt.tolist() == model.tokenizer.encode(TEXTS[0]) != answer.tolist()
     assert harness.decode([prompt]) == harness.decode([answer], target=True) == [TEXTS[0]]
@@ -219,6 +219,6 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
     texts = {row["prompt"]: row["answer"] for row in items}
     for part in seen.values():
         for read, said in part:
-            assert said.tolist() == model.tokenizer.said.encode(
+            assert said.tolist() == model.tokenizer.target.encode(
                 texts[model.tokenizer.decode(read.tolist()).strip()]
             )

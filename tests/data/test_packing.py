@@ -11,7 +11,7 @@ import pytest
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.data import Corpus, build_corpus
-from lmcompare.data.packing import build_blocks
+from lmcompare.data.packing import pack_sequences
 from lmcompare.data.tokenizer import Tokenizer, build_tokenizer
 
 SETTINGS = settings.TokenizerSettings(vocab_size=400, sentinels=8)
@@ -41,13 +41,13 @@ def corpus_of(texts: tuple[str, ...], cache: Path) -> Corpus:
 def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     for name in ("train", "validation", "test"):
         stream = [i for text in getattr(corpus, name)["text"] for i in [*tokenizer.encode(text), 2]]
         rows = getattr(blocks, name)["tokens"][:]
         assert {len(row) for row in rows} == {16}
         assert [i for row in rows for i in row] == stream[: len(rows) * 16]
-        assert blocks.counts[f"{name}_blocks"] == len(rows)
+        assert blocks.counts[f"{name}_sequences"] == len(rows)
         assert blocks.counts[f"{name}_tokens"] == 16 * len(rows)
         assert blocks.counts[f"{name}_dropped_tokens"] == len(stream) - 16 * len(rows) < 16
         assert blocks.counts[f"{name}_unique_tokens"] == len({i for row in rows for i in row})
@@ -59,7 +59,7 @@ def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
 def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
-    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     train = np.array(blocks.train["tokens"][:]).ravel()
     assert blocks.unigram.shape == (tokenizer.size,) and np.exp(
         blocks.unigram
@@ -76,12 +76,12 @@ def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
 def test_the_second_call_tokenises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
-    first = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+    first = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     monkeypatch.setattr(Tokenizer, "encode_batch", None)
     monkeypatch.setattr(Tokenizer, "train", None)
     again = build_tokenizer(corpus_of(TEXTS, tmp_path), SETTINGS, tmp_path)
     assert again.fingerprint == tokenizer.fingerprint
-    second = build_blocks(
+    second = pack_sequences(
         corpus, again, settings.SequenceSettings(length=16, packing="isolated"), tmp_path
     )
     assert (second.fingerprint, second.counts) == (first.fingerprint, first.counts)
@@ -103,7 +103,7 @@ def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) ->
     fitted = [build_tokenizer(corpus, SETTINGS, tmp_path) for corpus in (before, after)]
     assert fitted[0].fingerprint == fitted[1].fingerprint
     blocks = [
-        build_blocks(c, fitted[0], settings.SequenceSettings(length=16), tmp_path)
+        pack_sequences(c, fitted[0], settings.SequenceSettings(length=16), tmp_path)
         for c in (before, after)
     ]
     assert blocks[0].train["tokens"][:] == blocks[1].train["tokens"][:]
@@ -118,7 +118,7 @@ def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
         InputError,
         match="the validation split has .* fewer than one block of 40; .* corpus.validation",
     ):
-        build_blocks(corpus, tokenizer, settings.SequenceSettings(length=40), tmp_path)
+        pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=40), tmp_path)
 
 
 def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
@@ -131,7 +131,9 @@ def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+            blocks = pack_sequences(
+                corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path
+            )
             assert blocks.counts["train_tokens"] > 50 * count
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:

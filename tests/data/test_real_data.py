@@ -9,7 +9,7 @@ import pytest
 
 from lmcompare.core import settings
 from lmcompare.data import SOURCES, build_corpus, build_item_splits, build_labeled_splits
-from lmcompare.data.packing import build_blocks
+from lmcompare.data.packing import pack_sequences
 from lmcompare.data.tokenizer import build_tokenizer
 
 DATA = Path(os.environ.get("LMCOMPARE_DATA") or "/nowhere")
@@ -26,7 +26,7 @@ def test_shakespeare_comes_back_from_its_blocks(tmp_path):
         settings.CorpusSettings(source=source, validation=0.05, test=0.05), tmp_path
     )
     tokenizer = build_tokenizer(corpus, settings.TokenizerSettings(vocab_size=1024), tmp_path)
-    blocks = build_blocks(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
+    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
     assert corpus.counts["documents"] > 7000
     stream = np.concatenate(blocks.validation[:]["tokens"])
     texts = np.split(stream, np.flatnonzero(stream == tokenizer.special.eos) + 1)[:-1]
@@ -83,7 +83,7 @@ def test_xquad_articles_stay_in_one_split():
     source = SOURCES["squad"](path=str(DATA / "xquad" / "xquad.en.json"))
     items = build_item_splits(
         source, ("context", "question", "answers", "starts", "document"), validation=0.1, test=0.2, items=None, seed=0,
-        unique=("context", "question"), group="document", as_is=("context",),
+        unique=("context", "question"), group="document", verbatim=("context",),
     )  # fmt: skip
     assert items.counts["items"] == 1190 and items.counts["groups"] == 48
     titles = [

@@ -109,7 +109,7 @@ def test_words_have_the_mean_of_their_tokens(model):
     with evaluation_mode(model.network):
         states = model.network.states(BatchTensors.of(collate([example], 0)))[0]
     head = example.inputs.tolist().index(ids[0])
-    (pieces,) = model.tokenizer.pieces(["the film"])
+    (pieces,) = model.tokenizer.encode_with_offsets(["the film"])
     for number in (0, 1):
         own = states[head + np.flatnonzero(pieces.words == number)]
         torch.testing.assert_close(

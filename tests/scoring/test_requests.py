@@ -109,7 +109,7 @@ def test_words_of_a_text():
 
 
 def test_pieces(tokenizer):
-    (pieces,) = tokenizer.pieces(["the  film, 今天 😀"])
+    (pieces,) = tokenizer.encode_with_offsets(["the  film, 今天 😀"])
     text = "the  film, 今天 😀"
     assert pieces.ids.tolist() == tokenizer.encode(text)
     words = [text[start:end] for start, end in word_spans(pieces) if end > start]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lmcompare import metrics
-from lmcompare.tasks.classification import Classification, labels_of, score
+from lmcompare.data.labeled import labels_of
+from lmcompare.tasks.classification import Classification, score
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import yaml
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import AdaptationSettings
-from lmcompare.data.cleaning import folded
+from lmcompare.data.deduplication import duplicate_key
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import parse
 from lmcompare.tasks._instruction_mixture import InstructionTask
@@ -130,9 +130,9 @@ def test_nothing_that_is_tested_is_learnt_from():
     again = InstructionTask(Toy(double, 100), template="Double {prompt}!\n", items=10)
     one = task(unseen={"again": again})
     data = one.data()
-    tested = {folded(asked.prompt) for asked in data.test}
+    tested = {duplicate_key(asked.prompt) for asked in data.test}
     assert not tested & {
-        folded(asked.prompt) for part in (data.train, data.validation) for asked in part
+        duplicate_key(asked.prompt) for part in (data.train, data.validation) for asked in part
     }
     assert data.counts["held_out"] > 0
     assert data.counts["train_items"] == len(data.train)

