@@ -187,7 +187,9 @@ def test_without_sentencepiece(folder, monkeypatch):
 def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder):
     model = lmcompare.load(folder)
     shared = SimpleNamespace(tokenizer=SimpleNamespace(fingerprint="another"))
-    harness = Harness(shared, model, seed=1, context=64, pretraining_tokens=0, progress=lambda event: None)
+    harness = Harness(
+        shared, model, seed=1, context=64, pretraining_tokens=0, progress=lambda event: None
+    )
     (prompt,), (answer,) = harness.encode(TEXTS[:1]), harness.encode(TEXTS[:1], target=True)
     assert prompt.tolist() == model.tokenizer.encode(TEXTS[0]) != answer.tolist()
     assert harness.decode([prompt]) == harness.decode([answer], target=True) == [TEXTS[0]]
