@@ -117,7 +117,7 @@ def calibrate(
     # Without an effect the truth is 0; with one it is what many experiments agree on.
     truth = float(np.mean([one.value for one in found])) if effect else 0.0
     smallest = 0.01 if world.metric == "accuracy" else 0.02
-    words = [verdict(one, smallest, gate_passed=True).word for one in found]
+    words = [verdict(one, smallest, converged=True).word for one in found]
     return ErrorRates(
         directional=float(np.mean([word in DIRECTIONAL for word in words])),
         covered=float(np.mean([one.low <= truth <= one.high for one in found])),

@@ -78,7 +78,7 @@ class Page:
     def png(self, *keys: Artist, collect: bool = True) -> bytes:
         """Return the figure with one legend below it, without a date or a version in the bytes.
 
-        The legend holds what is labeled in the panels (``collect``), each label once, then ``keys``.
+        The legend holds what is labeled in the panels (``collect``), each label once, and ``keys``.
         """
         handles: dict[str, Artist] = {}
         for axes in self.panels if collect else ():
@@ -161,6 +161,17 @@ def seed_line(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike, **style: Any) 
     """Draw the curve of one seed, thin, to stand behind the mean of the seeds."""
     thin: dict[str, Any] = {"marker": "", "linewidth": 0.9, "linestyle": "-", "alpha": 0.5}
     line(axes, look, x, y, **thin | style)
+
+
+def loss_line(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike) -> None:
+    """Draw the validation loss of one seed in a panel of its model."""
+    line(axes, look, x, y, markersize=4, linewidth=1.6, linestyle="-")
+
+
+def control_line(axes: Axes, place: int, x: ArrayLike, y: ArrayLike, label: str) -> None:
+    """Draw a control, gray; ``place`` among the controls sets its dashes."""
+    dashes = (":", "--")[place % 2]
+    line(axes, Look(), x, y, label, marker="", linewidth=1.4, linestyle=dashes)
 
 
 def seed_points(axes: Axes, look: Look, x: ArrayLike, y: ArrayLike) -> None:

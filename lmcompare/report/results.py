@@ -118,12 +118,17 @@ class Results:
         found = next((one.per_item for one in self.tasks if one.name == task), {})
         return found.get(metric, (metric, ""))
 
+    @cached_property
+    def _pretraining(self) -> dict[str, list[Run]]:
+        cells = [run for run in self.runs if run.cell.startswith("pretrain/")]
+        return {
+            model: sorted((run for run in cells if run.model == model), key=lambda run: run.seed)
+            for model in self.models
+        }
+
     def pretraining(self, model: str) -> list[Run]:
         """Return the pretraining cells of ``model``, by seed."""
-        cells = [
-            run for run in self.runs if run.cell.startswith("pretrain/") and run.model == model
-        ]
-        return sorted(cells, key=lambda run: run.seed)
+        return self._pretraining.get(model, [])
 
     def checkpoint(self, model: str) -> CheckpointInfo | None:
         """Return what the cells of a model that is a checkpoint say of it: its class, its size, its vocabulary."""
@@ -151,24 +156,37 @@ class Results:
             cells, key=lambda run: (order.get(run.model, len(order)), run.seed, run.condition)
         )
 
+    @cached_property
+    def _by_task(self) -> dict[str, pd.DataFrame]:
+        return {str(task): frame for task, frame in self.records.groupby("task", sort=False)}
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        """The records of whole sets of items: by task, model, condition, metric and split."""
+        whole = self.records[self.records["part"] == ""]
+        keys = ["task", "model", "condition", "metric", "split"]
+        columns = ["seed", "item", "value", "exactness"]
+        return {key: frame[columns] for key, frame in whole.groupby(keys, sort=False)}
+
+    def of_task(self, task: str) -> pd.DataFrame:
+        """Return the records of a task."""
+        return self._by_task.get(task, self.records[:0])
+
     def controls(self, task: str) -> list[str]:
         """Return the names of the controls of ``task``, sorted."""
-        frame = self.records
-        return sorted(
-            frame.loc[(frame["task"] == task) & (frame["condition"] == CONTROL), "model"].unique()
-        )
+        frame = self.of_task(task)
+        return sorted(frame.loc[frame["condition"] == CONTROL, "model"].unique())
 
     def values(self, task: str, model: str, condition: str, metric: str) -> pd.DataFrame:
-        """Return the test records of one metric, of pretraining those of validation: seed, item, value, exactness."""
-        frame = self.records
+        """Return the test records of one metric, of pretraining those of validation."""
         split = "validation" if task == PRETRAINING else "test"
-        of = (frame["task"] == task) & (frame["model"] == model) & (frame["condition"] == condition)
-        of &= (frame["metric"] == metric) & (frame["part"] == "") & (frame["split"] == split)
-        return frame.loc[of, ["seed", "item", "value", "exactness"]]
+        empty = self.records.loc[[], ["seed", "item", "value", "exactness"]]
+        return self._values.get((task, model, condition, metric, split), empty)
 
     def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
         """Return the test records of ``metric`` on parts '<kind>/<name>': model, condition, seed, part (its name), ..."""
-        frame = self.records[(self.records["task"] == task) & (self.records["split"] == "test")]
+        frame = self.of_task(task)
+        frame = frame[frame["split"] == "test"]
         head = f"{kind}/"
         frame = frame[(frame["metric"] == metric) & frame["part"].str.startswith(head)]
         frame = frame.assign(part=frame["part"].str.removeprefix(head))

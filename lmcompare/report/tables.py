@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lmcompare.report.formatting import NONE, MetricFormat, interval, plain, signed
+from lmcompare.report.formatting import NONE, MetricFormat, control_title, interval, plain, signed
 from lmcompare.report.markdown import code, escape
+from lmcompare.report.results import CONTROL
 
 Style = Literal["plain", "code", "strong"]
 
@@ -34,6 +35,11 @@ def name(text: object) -> Piece:
 def strong(text: object) -> Piece:
     """Set a text in bold."""
     return Piece(str(text), "strong")
+
+
+def model_or_control(model: object, condition: str) -> Piece:
+    """Set the name of a model as code; write the title of a control."""
+    return Piece(control_title(str(model))) if condition == CONTROL else name(model)
 
 
 def listed(names: list[Any] | tuple[Any, ...]) -> list[Any]:
@@ -102,7 +108,10 @@ def _markdown(piece: Piece) -> str:
     if piece.style == "code":
         text = code(piece.text)
     else:
-        text = f"**{escape(piece.text)}**" if piece.style == "strong" else escape(piece.text)
+        text = escape(piece.text).replace("&lt; ", "< ")
+        if "](" not in piece.text:  # no link: an interval reads better without backslashes
+            text = text.replace(r"\[", "[").replace(r"\]", "]")
+        text = f"**{text}**" if piece.style == "strong" else text
     return f"[{text}]({piece.url})" if piece.url else text
 
 

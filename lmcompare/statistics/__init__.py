@@ -1,26 +1,26 @@
 """How sure a number is: intervals over seeds and items, paired tests, and verdicts on claims."""
 
-from lmcompare.statistics.intervals import Difference, Estimate, clustered, difference, estimate
+from lmcompare.statistics.intervals import Difference, Estimate, difference, estimate
 from lmcompare.statistics.scaling import PowerLaw, crossing, power_law, shares
 from lmcompare.statistics.significance import (
     expected_maximum,
     holm,
     interquartile_mean,
     mcnemar,
-    minimum_detectable_effect,
     probability_of_improvement,
-    sign_flip,
     wilson,
 )
-from lmcompare.statistics.verdicts import ENOUGH_SEEDS, Verdict, verdict
+from lmcompare.statistics.verdicts import ENOUGH_SEEDS, Limit, Reason, Test, Verdict, verdict
 
 __all__ = [
     "ENOUGH_SEEDS",
     "Difference",
     "Estimate",
+    "Limit",
     "PowerLaw",
+    "Reason",
+    "Test",
     "Verdict",
-    "clustered",
     "crossing",
     "difference",
     "estimate",
@@ -28,11 +28,9 @@ __all__ = [
     "holm",
     "interquartile_mean",
     "mcnemar",
-    "minimum_detectable_effect",
     "power_law",
     "probability_of_improvement",
     "shares",
-    "sign_flip",
     "verdict",
     "wilson",
 ]

@@ -12,7 +12,6 @@ Searle, Casella & McCulloch 1992). Two seeds then act as in a t test with 1 degr
 because two seeds say little. With ten seeds the two ways nearly agree.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,39 +215,6 @@ def difference(
     degrees = (of_seeds + across) ** 2 / uncertain if uncertain else np.inf
     detectable = float((high - low) / 2 + stats.t.ppf(0.8, degrees) * error)
     return Difference(value, low, high, p, seeds, items, detectable, seed_sd, item_se)
-
-
-def clustered(values: ArrayLike, clusters: Sequence[object]) -> tuple[Floats, Floats]:
-    """Return sums and counts by cluster, to give to ``estimate`` or ``difference`` as numerators and denominators.
-
-    Items that share a document are not independent, and an interval that takes them so is too narrow (Miller 2024,
-    arXiv:2411.00640, 'Adding error bars to evals').
-
-    >>> sums, counts = clustered([[1, 0, 1]], ["x", "x", "y"])
-    >>> sums.tolist(), counts.tolist()
-    ([[1.0, 1.0]], [[2.0, 1.0]])
-
-    Args:
-        values: (seeds, items).
-        clusters: (items,) what each item belongs to.
-
-    Returns:
-        Two matrices of shape (seeds, clusters), clusters in the order in which they first occur.
-
-    Raises:
-        InputError: there are not as many cluster names as items.
-    """
-    matrix, _ = pair("clustered", values, None)
-    if len(clusters) != matrix.shape[1]:
-        raise InputError(
-            f"clustered: wanted a cluster for each of {matrix.shape[1]} items, got {len(clusters)}"
-        )
-    order = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
-    member = np.array([order[name] for name in clusters])
-    sums: Floats = np.stack(
-        [np.bincount(member, weights=row) for row in (*matrix, np.ones(len(member)))]
-    )
-    return sums[:-1], np.repeat(sums[-1:], len(matrix), axis=0)
 
 
 def _spread(by_seed: Floats, residuals: Floats) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics.draws import pair, randomised
+from lmcompare.statistics.draws import pair
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> tuple[float, float]:
@@ -44,34 +44,6 @@ def mcnemar(b: int, c: int) -> float:
     return float(stats.binomtest(b, b + c).pvalue) if b + c else 1.0
 
 
-def sign_flip(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> float:
-    """Return the two-sided p-value of a mean of 0 by flipping signs (Fisher 1935; Dror et al. 2018).
-
-    Assumes nothing but symmetry. All flips are tried where they are at most 2^14, else ``resamples`` at random.
-
-    >>> sign_flip([0.1, 0.2, 0.3, 0.1, 0.2])  # five seeds of one sign: 2 of 32
-    0.0625
-
-    Args:
-        differences: (n,) for instance one paired difference a seed.
-        resamples: flips drawn where there are too many to try all.
-        seed: of the draws.
-
-    Raises:
-        InputError: nothing given, or a number that is not finite.
-    """
-    matrix, _ = pair("sign_flip", differences, None)
-    values = matrix.ravel()
-    if len(values) > 14:
-        ones = np.ones_like(values)
-        return randomised(
-            np.stack([values, ones, 0 * ones, ones]), resamples, np.random.default_rng(seed)
-        )
-    signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
-    flipped = np.abs(signs @ values)
-    return float((flipped >= abs(values.sum()) * (1 - 1e-9)).mean())
-
-
 def holm(ps: Sequence[float]) -> list[float]:
     """Return p-values adjusted for their number, in the order given (Holm 1979).
 
@@ -89,34 +61,6 @@ def holm(ps: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(steps, 1)
     return [float(p) for p in adjusted]
-
-
-def minimum_detectable_effect(
-    error: float, *, degrees: float = np.inf, level: float = 0.95, power: float = 0.8
-) -> float:
-    """Return the true difference that would be told from 0 with this power: (t of level + t of power) x error.
-
-    About 2.8 standard errors (Bloom 1995; Miller 2024). For two classifiers that differ on a share d of n items the
-    error is at most sqrt(d / n):
-
-    >>> round(minimum_detectable_effect((0.1 / 1000) ** 0.5), 3)  # 2.8 x sqrt(0.1 / 1000)
-    0.028
-
-    Args:
-        error: standard error of the difference.
-        degrees: degrees of freedom of that error: seeds - 1 where it was measured between seeds.
-        level: of the interval that is to exclude 0.
-        power: wanted probability that it does.
-
-    Raises:
-        InputError: the error is negative, or level or power is not between 0 and 1.
-    """
-    if not (error >= 0 and 0 < level < 1 and 0 < power < 1 and degrees > 0):
-        raise InputError(
-            f"minimum_detectable_effect: wanted error >= 0, degrees > 0, level and power between 0 and 1, got "
-            f"error {error}, degrees {degrees}, level {level}, power {power}"
-        )
-    return float((stats.t.ppf((1 + level) / 2, degrees) + stats.t.ppf(power, degrees)) * error)
 
 
 def interquartile_mean(values: ArrayLike) -> float:

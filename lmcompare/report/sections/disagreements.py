@@ -1,119 +1,122 @@
 """Paired disagreements: which items one model gets right and another wrong."""
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lmcompare import statistics
 from lmcompare.report.analysis import MeasuredModel, TaskAnalysis
-from lmcompare.report.formatting import NONE, plain, probability
-from lmcompare.report.markdown import Table, code, slug
+from lmcompare.report.formatting import MetricFormat, control_title, probability
+from lmcompare.report.markdown import slug
 from lmcompare.report.outcomes import ItemOutcomes
-from lmcompare.report.results import CONTROL, PRETRAINED
-from lmcompare.report.sections._former_section import Section
+from lmcompare.report.results import CONTROL, PRETRAINED, Results
+from lmcompare.report.sections.base import Section
 from lmcompare.report.sections.overview import best
-from lmcompare.report.sections.task_tables import who
+from lmcompare.report.tables import Column, Table, name
+
+Pair = tuple[MeasuredModel, MeasuredModel, list[tuple[int, int]]]
+"""Two models, and the seeds on which each pair of runs is compared."""
+CELLS = ["both_right", "first_alone", "second_alone", "both_wrong"]
 
 
-def counts(first: ItemOutcomes, second: ItemOutcomes, seeds: list[tuple[int, int]]) -> pd.DataFrame:
-    """Return the 2 x 2 table of each pair of seeds, items that both answered: a row each.
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return the table of each task whose items are right or wrong, if models can be paired."""
+    tables = {analysis.task.name: _table(analysis) for analysis in analyses}
+    return [Section("disagreements", {"table": t}, task) for task, t in tables.items() if t]
 
-    Columns: seed, other_seed, items, both_right, first_alone, second_alone, both_wrong, p (McNemar's, exact).
+
+def counts(
+    first: ItemOutcomes, second: ItemOutcomes, seeds: Sequence[tuple[int, int]]
+) -> pd.DataFrame:
+    """Return the 2 x 2 table of each pair of seeds, over the items that both answered: a row each.
+
+    Columns: seed, other_seed, items, both_right, first_alone, second_alone, both_wrong, p (McNemar's,
+    exact).
     """
     items = sorted({*first.items} & {*second.items})
-    found = []
-    for seed, other in seeds:
-        a, b = (
-            first.at([seed], items).numerators[0] > 0.5,
-            second.at([other], items).numerators[0] > 0.5,
-        )
-        alone, alone_second = int((a & ~b).sum()), int((b & ~a).sum())
-        found.append(
-            {"seed": seed, "other_seed": other, "items": len(items), "both_right": int((a & b).sum()),
-             "first_alone": alone, "second_alone": alone_second, "both_wrong": int((~a & ~b).sum()),
-             "p": statistics.mcnemar(alone, alone_second)}
-        )  # fmt: skip
-    return pd.DataFrame(found)
+    if not seeds or not items:
+        return pd.DataFrame()
+    one, two = (list(side) for side in zip(*seeds, strict=True))
+    right: NDArray[np.bool_] = first.at(one, items).numerators > 0.5  # (pairs, items)
+    other: NDArray[np.bool_] = second.at(two, items).numerators > 0.5
+    both, alone, alone_other = (
+        matrix.sum(axis=1) for matrix in (right & other, right & ~other, other & ~right)
+    )
+    return pd.DataFrame(
+        {
+            "seed": one,
+            "other_seed": two,
+            "items": len(items),
+            "both_right": both,
+            "first_alone": alone,
+            "second_alone": alone_other,
+            "both_wrong": len(items) - both - alone - alone_other,
+            "p": [
+                statistics.mcnemar(int(b), int(c)) for b, c in zip(alone, alone_other, strict=True)
+            ],
+        }
+    )
 
 
-def block(found: TaskAnalysis) -> Section | None:
-    """The table of a task whose items are right or wrong; None of other tasks, or where nothing can be paired.
-
-    Models against each other on the same seed, each against the best control, and, to know what is chance, each against
-    itself on another seed.
-    """
-    models = [one for one in found.of(PRETRAINED) if _binary(one)]
-    control = best(found, CONTROL)
-    pairs = [(a, b, sorted({*a.seeds} & {*b.seeds})) for a, b in combinations(models, 2)]
-    frames = [
-        _named(a, b, counts(a.outcome, b.outcome, [(s, s) for s in seeds]))
-        for a, b, seeds in pairs
-        if seeds
+def comparable(analysis: TaskAnalysis) -> list[Pair]:
+    """Return the pairs of models whose items are right or wrong, with the seeds that both have."""
+    models = [measured for measured in analysis.of(PRETRAINED) if _binary(measured)]
+    pairs = [
+        (a, b, [(seed, seed) for seed in sorted({*a.seeds} & {*b.seeds})])
+        for a, b in combinations(models, 2)
     ]
-    if not frames:
+    return [pair for pair in pairs if pair[2]]
+
+
+def _table(analysis: TaskAnalysis) -> Table | None:
+    """Pair models with each other, with the best control, and with themselves."""
+    pairs = comparable(analysis)
+    if not pairs:
         return None
+    models = [measured for measured in analysis.of(PRETRAINED) if _binary(measured)]
+    control = best(analysis, CONTROL)
     if control and _binary(control):
-        frames += [
-            _named(a, control, counts(a.outcome, control.outcome, [(s, 0) for s in a.seeds]))
-            for a in models
-        ]
-    frames += [
-        _named(a, a, counts(a.outcome, a.outcome, list(combinations(a.seeds, 2))))
-        for a in models
-        if a.seeds[1:]
-    ]
-    numbers = pd.concat(
-        [frame for frame in frames if len(frame) and frame["items"].min() > 0], ignore_index=True
-    )
-    name = f"disagreements-{slug(found.task.name)}"
-    text = (
-        "Share of the items, mean over seeds. *Right by either*: what one would have who knew which of the two to ask. "
-        "The last rows set two seeds of one model against each other: two models that disagree no more than that differ by "
-        "the luck of a seed. *p*: McNemar's, exact, of each seed, smallest to largest; it knows items alone, not seeds."
-    )
-    return Section(name, "Paired disagreements: who is right where the other is wrong", text,
-                 table=_table(numbers, found, name), folded="all")  # fmt: skip
+        pairs += [(model, control, [(seed, 0) for seed in model.seeds]) for model in models]
+    pairs += [(model, model, list(combinations(model.seeds, 2))) for model in models]
+
+    lines, numbers = [], []
+    for a, b, seeds in pairs:
+        frame = counts(a.outcome, b.outcome, seeds)
+        if frame.empty:
+            continue
+        numbers.append(frame.assign(first=a.model, second=b.model))
+        shares = frame[CELLS].div(frame["items"], axis=0).mean()
+        second = control_title(b.model) if b.condition == CONTROL else name(b.model)
+        p_range = dict.fromkeys(probability(p) for p in (frame["p"].min(), frame["p"].max()))
+        lines.append(
+            {
+                "pair": [name(a.model), " and ", "itself, another seed" if a is b else second],
+                **shares,
+                "either_right": 1 - shares["both_wrong"],
+                "p": None if a is b else " to ".join(p_range),
+            }
+        )
+    headings = {
+        "both_right": "both right, %",
+        "first_alone": "first alone, %",
+        "second_alone": "second alone, %",
+        "both_wrong": "both wrong, %",
+        "either_right": "right by either, %",
+    }
+    percent = MetricFormat("", scale=100)
+    formats = {key: Column(heading, percent, decimals=1) for key, heading in headings.items()}
+    table = pd.concat(numbers, ignore_index=True)
+    table = table[["first", "second", *(key for key in table if key not in ("first", "second"))]]
+    return Table(f"disagreements-{slug(analysis.task.name)}", pd.DataFrame(lines), formats, table)
 
 
-def _binary(one: MeasuredModel) -> bool:
-    outcome = one.outcome
+def _binary(measured: MeasuredModel) -> bool:
+    outcome = measured.outcome
     return (
         outcome.denominators is None
         and outcome.items != ("",)
         and bool(np.isin(outcome.numerators, (0, 1)).all())
     )
-
-
-def _named(a: MeasuredModel, b: MeasuredModel, frame: pd.DataFrame) -> pd.DataFrame:
-    frame.insert(0, "first", a.model)
-    frame.insert(1, "second", b.model)
-    return frame
-
-
-def _table(numbers: pd.DataFrame, found: TaskAnalysis, name: str) -> Table:
-    lines = []
-    for (first, second), part in numbers.groupby(["first", "second"], sort=False):
-        columns = ["both_right", "first_alone", "second_alone", "both_wrong"]
-        share = part[columns].div(part["items"], axis=0).mean()
-        itself = first == second
-        control = (
-            not itself
-            and (second, CONTROL) in found.measured
-            and (second, PRETRAINED) not in found.measured
-        )
-        other = "itself, another seed" if itself else who(str(second), CONTROL if control else "")
-        ps = sorted(part["p"])
-        ends = [probability(p) for p in (ps[0], ps[-1])]
-        either = 1 - share["both_wrong"]
-        cells = [plain(100 * value, 1) for value in (*share, either)]
-        lines.append(
-            [
-                f"{code(first)} and {other}",
-                *cells,
-                NONE if itself else " to ".join(dict.fromkeys(ends)),
-            ]
-        )
-    headings = ["pair", "both right, %", "first alone, %", "second alone, %", "both wrong, %"]
-    headings += ["right by either, %", "p"]
-    return Table(name, headings, lines, numbers)

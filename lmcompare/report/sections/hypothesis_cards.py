@@ -1,5 +1,6 @@
-"""Verdict cards: each claim of the experiment with the contrast that decides it, and how sure that is."""
+"""Hypotheses of the experiment: the contrast that decides each, its verdict and the evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,239 +9,212 @@ import pandas as pd
 
 from lmcompare import statistics
 from lmcompare.core.settings import GATE, PRETRAINING
-from lmcompare.report.analysis import (
-    TaskAnalysis,
-    decimals_of,
-    format_interval,
-    holm_corrected,
-    verdict,
-)
-from lmcompare.report.formatting import (
-    MetricFormat,
-    control_title,
-    counted,
-    metric_format,
-    minus,
-    plain,
-    probability,
-)
-from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.analysis import Comparison, TaskAnalysis, decimals_of, holm_corrected, verdict
+from lmcompare.report.formatting import MetricFormat, metric_format, probability
 from lmcompare.report.outcomes import ItemOutcomes, item_outcomes, paired, pretraining_gain, shifted
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results, TaskResults
-from lmcompare.report.sections import right_context as sides
-from lmcompare.report.sections import samples
+from lmcompare.report.sections import right_context, samples
+from lmcompare.report.sections.base import Section
+from lmcompare.report.tables import Column, Table, strong
+from lmcompare.statistics.verdicts import Test
 
 
 @dataclass(frozen=True)
 class HypothesisCard:
-    """One claim and what became of it.
-
-    Attributes:
-        name: its key in the YAML file.
-        said: the settings of the hypothesis.
-        contrast: what is set against what, in words.
-        metric: how the deciding metric is shown.
-        smallest_effect: in the metric's own unit.
-        difference: positive where the claim's first is better; None if it cannot be computed.
-        holm: p-value after Holm's correction over all hypotheses of the experiment.
-        verdict: a word and its reason.
-        plateau: whether every network of the contrast passed the gate.
-        controls: how the first stands to the controls of the task, and whether it uses its right side and its prompts.
-    """
+    """One claim and its verdict."""
 
     name: str
-    said: dict[str, Any]
-    contrast: str
+    """Its key in the YAML file."""
+    settings: dict[str, Any]
+    """Of the hypothesis."""
     metric: MetricFormat
     smallest_effect: float
+    """In the metric's own unit."""
     difference: statistics.Difference | None
+    """Positive where the model of the claim is better; None if it cannot be computed."""
     holm: float
+    """p-value after Holm's correction over all hypotheses of the experiment."""
     verdict: statistics.Verdict
-    plateau: bool
-    controls: str
+    converged: bool
+    """Whether every network of the contrast passed the convergence check."""
+    controls: list[Comparison]
+    """The model against each control of the task."""
+    right_context: statistics.Difference | None
+    """What the right context is worth to the model, if that was measured."""
+    constant: samples.ConstantOutput | None
+    """Set if the model generated one text for every prompt."""
+
+    @property
+    def scale(self) -> float:
+        """What values are multiplied by before they are shown."""
+        return self.metric.scale
+
+    @property
+    def decimals(self) -> int:
+        """Digits that fit the interval of the difference."""
+        return decimals_of(self.metric, [self.difference] if self.difference else [])
+
+    @property
+    def right_context_decimals(self) -> int:
+        """Digits that fit the interval of the worth of the right context."""
+        return right_context.decimals([self.right_context] if self.right_context else [])
 
 
-_PRETRAINING = TaskAnalysis(
-    TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,)),
-    metric_format("margin"),
-    0.0,
-)
-"""What a claim about pretraining falls back to: nothing, for it says its metric, direction and effect itself."""
-
-
-_UNKNOWN = statistics.Difference(np.nan, np.nan, np.nan, np.nan, 0, 0, np.nan, np.nan, np.nan)
-"""What is known of a claim that was not measured."""
-
-
-def cards(rows: Results, findings: list[TaskAnalysis]) -> list[HypothesisCard]:
-    """Judge every hypothesis of the experiment, p-values corrected for being one family (Holm 1979)."""
-    hypotheses = rows.settings.get("hypotheses") or {}
-    by_task = {found.task.name: found for found in findings} | {PRETRAINING: _PRETRAINING}
-    made = [
-        (name, said, *_difference(rows, by_task[said["task"]], said))
-        for name, said in hypotheses.items()
-    ]
-    adjusted = holm_corrected([p for *_, p in made])
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return the table of verdicts, for the first page, and a card for each hypothesis."""
+    judged = cards(results, analyses)
+    if not judged:
+        return []
     return [
-        _card(rows, by_task[said["task"]], name, said, difference, p)
-        for (name, said, difference, _), p in zip(made, adjusted, strict=True)
+        Section("hypotheses", {"table": table(judged)}, first_page=True),
+        Section("hypothesis_cards", {"cards": judged}),
+    ]
+
+
+def cards(results: Results, analyses: Sequence[TaskAnalysis]) -> list[HypothesisCard]:
+    """Judge every hypothesis, p-values corrected for being one family (Holm 1979)."""
+    hypotheses = results.settings.get("hypotheses") or {}
+    # A claim about pretraining states its metric, direction and effect itself.
+    pretraining = TaskResults(PRETRAINING, "", "margin", "higher", "", "", (PRETRAINED,))
+    tasks = {PRETRAINING: TaskAnalysis(pretraining, metric_format("margin"), 0.0)}
+    tasks |= {analysis.task.name: analysis for analysis in analyses}
+    differences = {
+        name: _difference(results, tasks[claim["task"]], claim)
+        for name, claim in hypotheses.items()
+    }
+    adjusted = holm_corrected([p for _, p in differences.values()])
+    return [
+        _card(results, tasks[hypotheses[name]["task"]], name, difference, p)
+        for (name, (difference, _)), p in zip(differences.items(), adjusted, strict=True)
     ]
 
 
 def _card(
-    rows: Results,
-    found: TaskAnalysis,
+    results: Results,
+    analysis: TaskAnalysis,
     name: str,
-    said: dict[str, Any],
     difference: statistics.Difference | None,
-    adjusted: float,
+    holm: float,
 ) -> HypothesisCard:
+    claim = results.settings["hypotheses"][name]
+    task, model, reference = claim["task"], claim["model"], claim.get("reference")
     metric = metric_format(
-        said.get("metric") or found.task.primary, said.get("direction") or found.task.better
+        claim.get("metric") or analysis.task.primary, claim.get("direction") or analysis.task.better
     )
-    sesoi = float(said.get("smallest_effect") or found.smallest_effect)
-    models = [said["model"], *([said["reference"]] if said.get("reference") else [])]
-    plateau = all(_left_plateau(rows, model, said["task"]) for model in models)
-    judged = statistics.Verdict("INCONCLUSIVE", "not measured, or not comparable")
+    smallest_effect = float(claim.get("smallest_effect") or analysis.smallest_effect)
+    converged = all(
+        _converged(results, name, task) for name in (model, reference) if name is not None
+    )
+    outcome = statistics.Verdict("INCONCLUSIVE", statistics.Reason.NOT_MEASURED)
     if difference is not None:
-        judged = verdict(
-            difference, metric, sesoi, plateau, adjusted, said.get("test") or "superiority"
-        )
-    against = said.get("reference") or said.get("control")
-    second = (
-        ""
-        if against is None
-        else f" over {code(against) if said.get('reference') else escape(control_title(against))}"
-    )
-    what = "gain of pretraining over scratch" if said.get("of") == "gain" else "pretrained"
-    contrast = f"{code(said['model'])}{second} on {escape(said['task'])}, {metric.heading}, {what}"
-    seeds = samples.constant(rows, said["task"]).get(said["model"])
-    beside = [_controls(found, said), sides.said(rows, said["task"], said["model"])]
-    beside.append(
-        f"it wrote one text under every prompt of its samples, with {seeds}" if seeds else ""
-    )
-    known = "; ".join(filter(None, beside))
+        test: Test = claim.get("test") or "superiority"
+        outcome = verdict(difference, smallest_effect, converged, holm, test)
+    constant = {output.model: output for output in samples.constant_outputs(results, task)}
     return HypothesisCard(
-        name, said, contrast, metric, sesoi, difference, adjusted, judged, plateau, known
+        name=name,
+        settings=claim,
+        metric=metric,
+        smallest_effect=smallest_effect,
+        difference=difference,
+        holm=holm,
+        verdict=outcome,
+        converged=converged,
+        controls=[c for c in analysis.control_comparisons if c.first == model],
+        right_context=right_context.worth(results, task, model),
+        constant=constant.get(model),
     )
 
 
-def _left_plateau(rows: Results, model: str, task: str) -> bool:
-    """Return whether every network of ``model`` passed the gate; of pretraining itself, at its lowest validation loss."""
+def _converged(results: Results, model: str, task: str) -> bool:
+    """Return whether ``model`` converged; of pretraining, at its lowest validation loss."""
     if task != PRETRAINING:
-        return rows.converged(model) is not False
-    found = [
-        rows.values(task, model, PRETRAINED, metric) for metric in ("margin", "validation_rise")
-    ]
-    margin, rise = (frame.set_index("seed")["value"] for frame in found)
+        return results.converged(model) is not False
+    margin, rise = (
+        results.values(task, model, PRETRAINED, metric).set_index("seed")["value"]
+        for metric in ("margin", "validation_rise")
+    )
     return bool((margin + rise >= GATE).all())
 
 
 def _difference(
-    rows: Results, found: TaskAnalysis, said: dict[str, Any]
+    results: Results, analysis: TaskAnalysis, claim: dict[str, Any]
 ) -> tuple[statistics.Difference | None, float]:
-    """Return first - second, positive where the first is better, and the p-value of what the claim denies."""
-    task, name = found.task, str(said.get("metric") or found.task.primary)
+    """Return the difference, positive where the first is better, and the p-value of the claim."""
+    metric = str(claim.get("metric") or analysis.task.primary)
+    model, reference = claim["model"], claim.get("reference")
+    of_gain = claim.get("of") == "gain"
 
-    def of(model: str, condition: str) -> ItemOutcomes | None:
-        return item_outcomes(rows, task.name, model, condition, name)
+    def outcomes(model: str, condition: str = PRETRAINED) -> ItemOutcomes | None:
+        return item_outcomes(results, analysis.task.name, model, condition, metric)
 
     def gain(model: str) -> ItemOutcomes | None:
-        pretrained, scratch = of(model, PRETRAINED), of(model, SCRATCH)
-        return (
-            None if pretrained is None or scratch is None else pretraining_gain(pretrained, scratch)
-        )
+        pretrained, scratch = outcomes(model), outcomes(model, SCRATCH)
+        if pretrained is None or scratch is None:
+            return None
+        return pretraining_gain(pretrained, scratch)
 
-    first, second = said["model"], said.get("reference")
-    if said.get("of") == "gain":
-        one, other = (
-            (gain(first), gain(second)) if second else (of(first, PRETRAINED), of(first, SCRATCH))
-        )
+    # What is compared.
+    if of_gain and reference:
+        better, worse = gain(model), gain(reference)
+    elif of_gain:
+        better, worse = outcomes(model), outcomes(model, SCRATCH)
+    elif reference:
+        better, worse = outcomes(model), outcomes(reference)
     else:
-        one = of(first, PRETRAINED)
-        other = of(second, PRETRAINED) if second else of(str(said["control"]), CONTROL)
-    if (said.get("direction") or task.better) == "lower":
-        one, other = other, one
-    largest_difference = metric_format(name).largest_difference * (
-        2 if said.get("of") == "gain" and second else 1
-    )
-    difference = paired(one, other, largest_difference)
-    if difference is None or one is None:
+        better, worse = outcomes(model), outcomes(str(claim["control"]), CONTROL)
+    if (claim.get("direction") or analysis.task.better) == "lower":
+        better, worse = worse, better
+
+    largest = metric_format(metric).largest_difference * (2 if of_gain and reference else 1)
+    difference = paired(better, worse, largest)
+    if difference is None or better is None:
         return None, float("nan")
-    sesoi, test = (
-        float(said.get("smallest_effect") or found.smallest_effect),
-        said.get("test") or "superiority",
-    )
-    shifts = {"superiority": (0.0,), "non_inferiority": (sesoi,), "equivalence": (sesoi, -sesoi)}[
-        test
+
+    # The null hypothesis: no difference, or one beyond the smallest effect of interest.
+    effect = float(claim.get("smallest_effect") or analysis.smallest_effect)
+    shifts = {"superiority": (0.0,), "non_inferiority": (effect,), "equivalence": (effect, -effect)}
+    tests = [
+        paired(shifted(better, shift), worse) if shift else difference
+        for shift in shifts[claim.get("test") or "superiority"]
     ]
-    moved = [difference if not shift else paired(shifted(one, shift), other) for shift in shifts]
-    if one.items == ("",):  # values of whole cells
+    if better.items == ("",):  # values of whole cells
         difference = replace(difference, items=0)
-    return difference, max(one.p for one in moved if one is not None)
+    return difference, max(test.p for test in tests if test is not None)
 
 
-def _controls(found: TaskAnalysis, said: dict[str, Any]) -> str:
-    """Return how the first model stands to the controls of its task, in the task's primary metric."""
-    leads = [lead for lead in found.control_comparisons if lead.first == said["model"]]
-    if not leads:
-        return "no control was measured"
-    words = []
-    for lead in leads:
-        word = (
-            "is not told from"
-            if not lead.significant
-            else "beats"
-            if lead.difference.value > 0
-            else "is behind"
+_UNKNOWN = statistics.Difference(np.nan, np.nan, np.nan, np.nan, 0, 0, np.nan, np.nan, np.nan)
+
+
+def table(judged: Sequence[HypothesisCard]) -> Table:
+    """Return a line for each hypothesis."""
+    lines, numbers = [], []
+    for card in judged:
+        difference = card.difference or _UNKNOWN
+        shown = Column(metric=card.metric, decimals=card.decimals, signed=True)
+        lines.append(
+            {
+                "hypothesis": card.name,
+                "claim": card.settings["claim"],
+                "verdict": strong(card.verdict.word),
+                "difference [95%]": shown.pieces(difference),
+                "p (Holm)": probability(card.holm),
+            }
         )
-        words.append(f"{word} {escape(control_title(lead.second))}")
-    return f"the first {'; '.join(words)}"
-
-
-def table(found: list[HypothesisCard]) -> Table | None:
-    """The cards in one table, the numbers at full precision beside it; None without hypotheses."""
-    if not found:
-        return None
-    rows, numbers = [], []
-    for card in found:
-        d = card.difference or _UNKNOWN
-        value = format_interval(card.metric, d, decimals_of(card.metric, [d]), sign=True)
-        said = [escape(card.name), escape(card.said["claim"]), f"**{card.verdict.word}**"]
-        rows.append([*said, value, probability(card.holm)])
         numbers.append(
             {
                 "name": card.name,
-                "claim": card.said["claim"],
+                "claim": card.settings["claim"],
                 "verdict": card.verdict.word,
-                "reason": card.verdict.reason,
-                "difference": d.value,
-                "low": d.low,
-                "high": d.high,
+                "reason": card.verdict.reason.value,
+                "limit": card.verdict.limit.value,
+                "difference": difference.value,
+                "low": difference.low,
+                "high": difference.high,
                 "p_holm": card.holm,
-                "detectable": d.detectable,
-                "seeds": d.seeds,
-                "items": d.items,
+                "detectable": difference.detectable,
+                "seeds": difference.seeds,
+                "items": difference.items,
                 "smallest_effect": card.smallest_effect,
             }
         )
-    headings = ["", "claim", "verdict", "first ahead by [95%]", "p (Holm)"]
-    return Table("hypotheses", headings, rows, pd.DataFrame(numbers))
-
-
-def lines(card: HypothesisCard) -> list[str]:
-    """Return what stands on a card, a line each."""
-    d, scale = card.difference, card.metric.scale
-    said = [
-        f"**Contrast:** {card.contrast}. Smallest effect of interest: {card.smallest_effect * scale:g}."
-    ]
-    said.append(f"**Verdict: {card.verdict.word}.** {escape(minus(card.verdict.reason))}.")
-    if d is not None:
-        detectable = plain(d.detectable * scale, decimals_of(card.metric, [d]))
-        items = f", {counted(d.items, 'item')}" if d.items else ""
-        said.append(
-            f"**On:** {counted(d.seeds, 'paired seed')}{items}; detectable in 4 of 5 cases: {detectable}."
-        )
-    said.append(f"**Gate:** plateau {'left' if card.plateau else '**not left**'}; {card.controls}.")
-    literature = [escape(card.said[key]) for key in ("citation", "reported") if card.said.get(key)]
-    return [*said, *([f"**Literature:** {': '.join(literature)}."] if literature else [])]
+    return Table("hypotheses", pd.DataFrame(lines), numbers=pd.DataFrame(numbers))

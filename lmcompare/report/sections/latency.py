@@ -1,99 +1,83 @@
-"""Latency against length: how long one generation of n tokens takes, alone on the machine."""
+"""Latency against length: seconds for one generation of n tokens, nothing else running."""
 
-import matplotlib as mpl
+from collections.abc import Sequence
+
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator
 
+from lmcompare.report import plots
 from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import NONE, plain
-from lmcompare.report.markdown import Table, code, escape, slug
+from lmcompare.report.markdown import slug
 from lmcompare.report.results import PRETRAINED, Results
-from lmcompare.report.sections._former_section import Section
-from lmcompare.report.sections.learning_curves import MANY
-from lmcompare.report.sections.task_figure import DASHES, STYLE, legend_columns, look, png
+from lmcompare.report.sections.base import Figure, Section
+from lmcompare.report.tables import Table, name
 
 QUANTILES = ("latency_p50", "latency_p95")
 
 
-def lengths(rows: Results, task: str) -> pd.DataFrame:
-    """Return seconds a generation: model, seed, metric, tokens, value."""
-    parts = [rows.parts(task, metric, "tokens").assign(metric=metric) for metric in QUANTILES]
-    frame = pd.concat([part[part["condition"] == PRETRAINED] for part in parts], ignore_index=True)
-    frame = frame.assign(tokens=pd.to_numeric(frame["part"], errors="coerce")).dropna(
-        subset="tokens"
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return median and 95th percentile by model and length, of each task that measured them."""
+    measured = [(task.name, lengths(results, task.name)) for task in results.tasks]
+    return [_section(results, task, frame) for task, frame in measured if len(frame)]
+
+
+def lengths(results: Results, task: str) -> pd.DataFrame:
+    """Return seconds per generation: model, seed, metric, tokens, value."""
+    parts = [results.parts(task, metric, "tokens").assign(metric=metric) for metric in QUANTILES]
+    frame = pd.concat(parts, ignore_index=True)
+    frame = frame[frame["condition"] == PRETRAINED]
+    frame = frame.assign(tokens=pd.to_numeric(frame["part"], errors="coerce"))
+    frame = frame.dropna(subset="tokens").sort_values(["tokens", "seed"])
+    return frame[["model", "seed", "metric", "tokens", "value"]]
+
+
+def _section(results: Results, task: str, frame: pd.DataFrame) -> Section:
+    file_name = f"latency-{slug(task)}"
+    models = [model for model in results.models if (frame["model"] == model).any()]
+    drawn = len(models) <= plots.MAX_MODELS and frame["tokens"].nunique() > 1
+    figure = Figure(file_name, _draw(results, frame, models)) if drawn else None
+    return Section(
+        "latency", {"task": task, "table": _table(frame, models, file_name), "figure": figure}
     )
-    return frame.sort_values(["tokens", "seed"])[["model", "seed", "metric", "tokens", "value"]]
 
 
-def block(rows: Results, found: TaskAnalysis) -> Section | None:
-    """Median and 95th percentile of a task by model and length; None without such rows."""
-    frame = lengths(rows, found.task.name)
-    if frame.empty:
-        return None
-    name = f"latency-{slug(found.task.name)}"
-    text = "Milliseconds for one generation alone, median / 95th percentile (mean over seeds). It depends on the "
-    text += "machine and on what else it was doing."
-    models = [model for model in rows.models if (frame["model"] == model).any()]
-    figure = (
-        _draw(rows, frame, models)
-        if len(models) <= MANY and frame["tokens"].nunique() > 1
-        else None
-    )
-    alt = f"Seconds a generation of {escape(found.task.name)} against its length in tokens, for each model"
-    title = f"Latency against length, {escape(found.task.name)}"
-    return Section(name, title, text, figure, alt, _table(frame, models, name))
-
-
-def _table(frame: pd.DataFrame, models: list[str], name: str) -> Table:
-    every = sorted(frame["tokens"].unique())
+def _table(frame: pd.DataFrame, models: list[str], file_name: str) -> Table:
     means = frame.groupby(["model", "tokens", "metric"])["value"].mean()
 
     def cell(model: str, tokens: float) -> str:
-        said = [means.get((model, tokens, metric), float("nan")) for metric in QUANTILES]
-        return (
-            " / ".join(plain(1000 * seconds, 1) for seconds in said)
-            if pd.notna(said).any()
-            else NONE
-        )
+        seconds = [means.get((model, tokens, metric), float("nan")) for metric in QUANTILES]
+        return " / ".join(plain(1000 * s, 1) for s in seconds) if pd.notna(seconds).any() else NONE
 
-    lines = [[code(model), *(cell(model, tokens) for tokens in every)] for model in models]
-    return Table(name, ["model", *(f"{tokens:g} tokens, ms" for tokens in every)], lines, frame)
+    columns: dict[str, list[object]] = {"model": [name(model) for model in models]}
+    for tokens in sorted(frame["tokens"].unique()):
+        columns[f"{tokens:g} tokens, ms"] = [cell(model, tokens) for model in models]
+    return Table(file_name, pd.DataFrame(columns), numbers=frame)
 
 
-def _draw(rows: Results, frame: pd.DataFrame, models: list[str]) -> bytes:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
-        axes = figure.subplots()
+def _draw(results: Results, frame: pd.DataFrame, models: list[str]) -> bytes:
+    looks = plots.looks(results.models)
+    with plots.page() as page:
+        (axes,) = page.panels
         for model in models:
-            colour, marker = look(rows.models, model)
             part = frame[frame["model"] == model]
-            middle, high = (
+            median, high = (
                 part[part["metric"] == metric].groupby("tokens")["value"].mean()
                 for metric in QUANTILES
             )
-            both = middle.index.intersection(high.index)
-            axes.fill_between(both, middle[both], high[both], color=colour, alpha=0.15, linewidth=0)
-            axes.plot(
-                middle.index, middle, color=colour, marker=marker, markersize=6, linewidth=2, label=model,
-                linestyle=DASHES[rows.models.index(model) % len(DASHES)],
-            )  # fmt: skip
+            both = median.index.intersection(high.index)
+            color = looks[model].color
+            axes.fill_between(both, median[both], high[both], color=color, alpha=0.15, linewidth=0)
+            plots.line(axes, looks[model], median.index, median, model)
             seeds = part[part["metric"] == QUANTILES[0]]
-            axes.plot(seeds["tokens"], seeds["value"], color=colour, marker="o", markersize=3.2, linestyle="",
-                      alpha=0.6, markeredgewidth=0)  # fmt: skip
+            plots.seed_points(axes, looks[model], seeds["tokens"], seeds["value"])
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        axes.set_xticks(
-            sorted(frame["tokens"].unique()), [f"{n:g}" for n in sorted(frame["tokens"].unique())]
-        )
-        axes.minorticks_off()
+        lengths = sorted(frame["tokens"].unique())
+        plots.ticks(axes, lengths, [f"{tokens:g}" for tokens in lengths])
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
         axes.set_xlabel("tokens generated")
         axes.set_ylabel("one generation alone")
-        axes.set_title("median; shaded: to the 95th percentile", loc="left")
-        handles, _ = axes.get_legend_handles_labels()
-        figure.legend(
-            handles=handles, handlelength=3, loc="outside lower left", ncols=legend_columns(handles)
-        )
-        return png(figure)
+        axes.set_title("median; shaded: to the 95th percentile")
+        return page.png()

@@ -1,115 +1,94 @@
 """Loss by position: what a longer context is worth to each model."""
 
-import matplotlib as mpl
+from collections.abc import Sequence
+
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lmcompare.report import plots
 from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import NONE, control_title, plain
-from lmcompare.report.markdown import Table, escape, slug
+from lmcompare.report.formatting import NONE, control_title
+from lmcompare.report.markdown import slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
-from lmcompare.report.sections._former_section import Section
-from lmcompare.report.sections.learning_curves import MANY
-from lmcompare.report.sections.task_figure import DASHES, GREY, STYLE, legend_columns, look, png
-from lmcompare.report.sections.task_tables import who
+from lmcompare.report.sections.base import Figure, Section
+from lmcompare.report.tables import Column, Table, model_or_control
 
 METRIC = "bits_per_token"
 
 
-def spans(rows: Results, task: str) -> pd.DataFrame:
-    """Return bits per token by position: model, condition, seed, part, first, last (from 1), value, exactness."""
-    frame = rows.parts(task, METRIC, "position")
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return the curves of each task whose likelihoods are probabilities, and their numbers."""
+    made = [_section(results, analysis.task.name) for analysis in analyses]
+    return [section for section in made if section is not None]
+
+
+def spans(results: Results, task: str) -> pd.DataFrame:
+    """Return bits per token by position.
+
+    Columns: model, condition, seed, part, first, last (from 1), value, exactness.
+    """
+    frame = results.parts(task, METRIC, "position")
     ends = frame["part"].str.extract(r"^(\d+)-(\d+)$").astype(float)
-    return (
-        frame.assign(first=ends[0], last=ends[1])
-        .dropna(subset="first")
-        .sort_values(["first", "seed"])
-    )
+    frame = frame.assign(first=ends[0], last=ends[1]).dropna(subset="first")
+    return frame.sort_values(["first", "seed"])
 
 
-def block(rows: Results, found: TaskAnalysis) -> Section | None:
-    """The curves of a task and their numbers; None without such rows, or where none is a probability."""
-    frame = spans(rows, found.task.name)
-    frame = frame[frame["exactness"].isin(PROPER) & (frame["condition"] != SCRATCH)]
+def _section(results: Results, task: str) -> Section | None:
+    measured = spans(results, task)
+    measured = measured[measured["condition"] != SCRATCH]
+    frame = measured[measured["exactness"].isin(PROPER)]
     if frame.empty:
         return None
-    name = f"positions-{slug(found.task.name)}"
-    left_out = sorted(
-        {*rows.models}
-        & {*rows.parts(found.task.name, METRIC, "position")["model"]} - {*frame["model"]}
-    )
-    text = (
-        "Bits per token of the text that follows the prompt, by place in it (1: the first token). "
-    )
-    text += "A curve that falls says that a network uses what it has just read."
-    if "chain" in set(frame["exactness"]):
-        text += " *Chain*: each token given those before it, the rest masked."
-    if left_out:
-        text += f" Left out, being no probabilities: {escape(', '.join(left_out))}."
-    few = len(set(frame["model"])) <= MANY
-    alt = f"Bits per token of {escape(found.task.name)} against position, for each model"
-    return Section(
-        name,
-        "Loss by position",
-        text,
-        _draw(rows, frame) if few else None,
-        alt,
-        _table(frame, name),
-        "table",
-    )
+    file_name = f"positions-{slug(task)}"
+    shown = set(frame["model"])
+    drawn = len(shown) <= plots.MAX_MODELS
+    facts = {
+        "chain": (frame["exactness"] == "chain").any(),
+        "improper": sorted({*results.models} & {*measured["model"]} - shown),
+        "figure": Figure(file_name, _draw(results, frame)) if drawn else None,
+        "table": _table(frame, file_name),
+    }
+    return Section("loss_by_position", facts, task)
 
 
-def _table(frame: pd.DataFrame, name: str) -> Table:
-    parts = list(dict.fromkeys(frame["part"]))
+def _table(frame: pd.DataFrame, file_name: str) -> Table:
     means = frame.pivot_table(
         index=["model", "condition", "exactness"], columns="part", values="value", sort=False
     )
-    lines = [
-        [who(model, condition), exactness or NONE, *(plain(values[part], 2) for part in parts)]
+    rows = [
+        {
+            "model": model_or_control(model, condition),
+            "likelihood": exactness or NONE,
+            **{f"tokens {part}": values[part] for part in dict.fromkeys(frame["part"])},
+        }
         for (model, condition, exactness), values in means.iterrows()
     ]
-    columns = ["model", "condition", "seed", "exactness", "part", "value"]
-    return Table(
-        name, ["model", "likelihood", *(f"tokens {part}" for part in parts)], lines, frame[columns]
-    )
+    lines = pd.DataFrame(rows)
+    numbers = frame[["model", "condition", "seed", "exactness", "part", "value"]]
+    return Table(file_name, lines, {key: Column(decimals=2) for key in lines.columns[2:]}, numbers)
 
 
-def _draw(rows: Results, frame: pd.DataFrame) -> bytes:
+def _draw(results: Results, frame: pd.DataFrame) -> bytes:
+    looks = plots.looks(results.models)
     frame = frame.assign(middle=(frame["first"] + frame["last"]) / 2)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.6), layout="constrained")
-        axes = figure.subplots()
-        order = [model for model in rows.models if (frame["model"] == model).any()]
-        for model in order:
-            colour, marker = look(rows.models, model)
+    with plots.page() as page:
+        (axes,) = page.panels
+        for model in results.models:
             part = frame[(frame["model"] == model) & (frame["condition"] == PRETRAINED)]
-            chain = " (chain)" if (part["exactness"] == "chain").any() else ""
-            for _, line in part.groupby("seed"):
-                axes.plot(line["middle"], line["value"], color=colour, linewidth=0.9, alpha=0.5)
+            if part.empty:
+                continue
+            for _, seed in part.groupby("seed"):
+                plots.seed_line(axes, looks[model], seed["middle"], seed["value"])
             mean = part.groupby("middle")["value"].mean()
-            axes.plot(
-                mean.index, mean, color=colour, marker=marker, markersize=6, linewidth=2, label=f"{model}{chain}",
-                linestyle=DASHES[rows.models.index(model) % len(DASHES)],
-            )  # fmt: skip
-        for place, (model, part) in enumerate(
-            frame[frame["condition"] == CONTROL].groupby("model")
-        ):
-            axes.plot(
-                part["middle"], part["value"], color=GREY, linewidth=1.4, linestyle=(":", "--")[place % 2],
-                label=control_title(str(model)),
-            )  # fmt: skip
+            chain = " (chain)" if (part["exactness"] == "chain").any() else ""
+            plots.line(axes, looks[model], mean.index, mean, f"{model}{chain}")
+        controls = frame[frame["condition"] == CONTROL].groupby("model")
+        for place, (model, part) in enumerate(controls):
+            plots.control_line(
+                axes, place, part["middle"], part["value"], control_title(str(model))
+            )
         axes.set_xlabel("position in the text that follows the prompt, tokens")
         axes.set_ylabel("bits per token")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        handles, _ = axes.get_legend_handles_labels()
-        ncols = legend_columns(handles)
-        figure.legend(
-            handles=handles,
-            handlelength=3,
-            loc="outside lower left",
-            ncols=ncols,
-            columnspacing=1.8,
-        )
-        return png(figure)
+        return page.png()

@@ -1,84 +1,85 @@
-"""In what the models were made equal, and how near they came, as counted while they were trained."""
+"""Matching: in which costs models were to be equal, and how close the counted costs are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from lmcompare.report.formatting import NONE, engineering, joined
-from lmcompare.report.markdown import Table, code
+from lmcompare.report.analysis import TaskAnalysis
+from lmcompare.report.formatting import engineering
 from lmcompare.report.results import Results
+from lmcompare.report.sections.base import Section
 from lmcompare.report.sections.budget import COSTS, TOLERANCE, means
+from lmcompare.report.tables import Column, Table, name, strong
 
-_COUNTED = {"tokens": "corpus_tokens", "flops": "training_flops"}
-"""What a run calls a cost that the setting ``match`` calls otherwise."""
-
-
-def solved(rows: Results) -> dict[str, dict[str, Any]]:
-    """Return, of each model that was matched, in what (``by``) and to which model (``reference``)."""
-    found: dict[str, dict[str, Any]] = (rows.settings.get("match") or {}).get("solved") or {}
-    return found
+_COUNTED_AS = {"tokens": "corpus_tokens", "flops": "training_flops"}
+"""Costs that the setting ``match`` names otherwise than a run does."""
 
 
-def rule(rows: Results) -> str:
-    """Say what a run gives its models in equal amount."""
-    words = dict.fromkeys(_title(word) for one in solved(rows).values() for word in one["by"])
-    return (
-        f"makes models equal in {joined(list(words))}"
-        if words
-        else "gives each model the same corpus tokens"
-    )
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return each matched model beside its reference, in what it was matched."""
+    table = _table(results)
+    return [Section("matching", {"table": table})] if table else []
 
 
-def table(rows: Results) -> Table | None:
-    """Set each matched model against its reference, in what it was matched; None if nothing was matched."""
-    frame = means(rows)
-    rendered, numbers = [], []
-    for model, one in solved(rows).items():
-        for word in one["by"]:
-            mine, other = _counted(frame, model, word), _counted(frame, one["reference"], word)
-            if mine is None or other is None:
-                rendered.append(
-                    [code(model), _title(word), code(one["reference"]), NONE, NONE, NONE]
-                )
-                continue
-            off = mine / other
-            flag = f"{off:.3f} ×" if abs(off - 1) <= TOLERANCE else f"**missed: {off:.3f} ×**"
-            rendered.append(
-                [
-                    code(model),
-                    _title(word),
-                    code(one["reference"]),
-                    engineering(mine),
-                    engineering(other),
-                    flag,
-                ]
-            )
-            numbers.append(
-                {
-                    "model": model,
-                    "cost": word,
-                    "reference": one["reference"],
-                    "has": mine,
-                    "wanted": other,
-                }
-            )
-    headings = ["model", "was matched in", "to", "has", "the other has", "ratio"]
-    return Table("matching", headings, rendered, pd.DataFrame(numbers)) if rendered else None
+def solved(results: Results) -> dict[str, dict[str, Any]]:
+    """Return, of each matched model, its costs (``by``) and its ``reference``."""
+    return (results.settings.get("match") or {}).get("solved") or {}
 
 
-def _title(word: str) -> str:
-    if word == "flops_per_token":
-        return "training FLOPs per corpus token"
-    return COSTS.get(_COUNTED.get(word, word), (word,))[0]
+def matched_costs(results: Results) -> list[str]:
+    """Return the titles of the costs in which models were made equal; empty without matching."""
+    costs = dict.fromkeys(cost for match in solved(results).values() for cost in match["by"])
+    return [_title(cost) for cost in costs]
 
 
-def _counted(frame: pd.DataFrame, model: str, word: str) -> float | None:
-    """Return how much of a cost a model took, the mean over seeds; None if it has not finished."""
-    above, below = (
-        ("training_flops", "corpus_tokens")
-        if word == "flops_per_token"
-        else (_COUNTED.get(word, word), "")
-    )
-    if model not in frame.columns or above not in frame.index:
+def _table(results: Results) -> Table | None:
+    costs = means(results)
+    rows = [
+        {
+            "model": model,
+            "cost": cost,
+            "reference": match["reference"],
+            "value": _counted(costs, model, cost),
+            "reference_value": _counted(costs, match["reference"], cost),
+        }
+        for model, match in solved(results).items()
+        for cost in match["by"]
+    ]
+    if not rows:
         return None
-    return float(frame.loc[above, model] / (frame.loc[below, model] if below else 1))
+    numbers = pd.DataFrame(rows)
+    frame = numbers.assign(
+        model=numbers["model"].map(name),
+        cost=numbers["cost"].map(_title),
+        reference=numbers["reference"].map(name),
+        ratio=numbers["value"] / numbers["reference_value"],
+    )
+    columns = {
+        "cost": Column("matched in"),
+        "reference": Column("to"),
+        "value": Column(format=engineering),
+        "reference_value": Column("value of the reference", format=engineering),
+        "ratio": Column(format=_ratio),
+    }
+    return Table("matching", frame, columns, numbers.dropna())
+
+
+def _ratio(ratio: float) -> object:
+    text = f"{ratio:.3f} ×"
+    return text if abs(ratio - 1) <= TOLERANCE else strong(f"missed: {text}")
+
+
+def _title(cost: str) -> str:
+    if cost == "flops_per_token":
+        return "training FLOPs per corpus token"
+    return COSTS.get(_COUNTED_AS.get(cost, cost), (cost,))[0]
+
+
+def _counted(costs: pd.DataFrame, model: str, cost: str) -> float:
+    """Return how much of a cost a model took, the mean over seeds; NaN if it has not finished."""
+    if cost == "flops_per_token":
+        return _counted(costs, model, "flops") / _counted(costs, model, "tokens")
+    key = _COUNTED_AS.get(cost, cost)
+    known = model in costs.columns and key in costs.index
+    return float(costs.loc[key, model]) if known else float("nan")

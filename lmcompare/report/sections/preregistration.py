@@ -1,161 +1,133 @@
-"""What was fixed beforehand, what was chosen on validation, what is exploratory; and what is contested."""
+"""What was fixed beforehand, what was selected, what is exploratory, what is debatable."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import joined, metric_format
-from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.formatting import metric_format
 from lmcompare.report.results import PRETRAINED, Results
+from lmcompare.report.sections import (
+    ablations,
+    disagreements,
+    diversity,
+    latency,
+    loss_by_position,
+    matching,
+    quality_per_flop,
+)
+from lmcompare.report.sections.base import Section
+from lmcompare.report.sections.budget import differs, means
 
 
-def fixed(rows: Results, findings: Sequence[TaskAnalysis]) -> list[str]:
-    """Say what the experiment's file fixed."""
-    lines = []
-    for found in findings:
-        if found.task.primary:
-            size = sized(found)
-            matters = f"; a difference below {size} does not matter" if size else ""
-            title = metric_format(found.task.primary).title
-            lines.append(
-                f"**{escape(found.task.name)}**: {title} decides, {found.task.better} is better{matters}."
-            )
-    hypotheses = rows.settings.get("hypotheses") or {}
-    said = ["models and their settings", "seeds", "training budget", "splits of the data"]
-    said += ["hypotheses"] if hypotheses else []
-    if not lines:
-        return []
-    models = rows.settings["models"]
-    own = [
-        code(model)
-        for model in rows.fresh
-        if models[model].get("training") or models[model].get("network")
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return what may be claimed of the results, and which choices are debatable."""
+    return [
+        Section("preregistration", preregistered(results, analyses)),
+        Section("debatable_choices", debatable(results, analyses)),
     ]
-    if own:
-        lines.append(
-            f"Settings of {joined(own)} of their own: chosen before this run; how, this run does not know."
-        )
-    if matched := (rows.settings.get("match") or {}).get("solved"):
-        lines.append(
-            f"Of {joined([code(model) for model in matched])}, `match` solved the widths or the tokens to be read."
-        )
-    return [f"{joined(said).capitalize()}.", *lines]
 
 
-def sized(found: TaskAnalysis) -> str:
-    """Write the smallest effect of interest with its unit: '1 point'; '' where any effect counts."""
-    if found.smallest_effect < 1e-6:
+def preregistered(results: Results, analyses: Sequence[TaskAnalysis]) -> dict[str, Any]:
+    """Return what the experiment's file fixed, what was selected, and what is exploratory."""
+    models = results.settings["models"]
+    return {
+        "hypotheses": bool(results.settings.get("hypotheses")),
+        "tasks": [
+            {
+                "name": analysis.task.name,
+                "metric": metric_format(analysis.task.primary).title,
+                "better": analysis.task.better,
+                "smallest_effect": smallest_effect(analysis),
+            }
+            for analysis in analyses
+            if analysis.task.primary
+        ],
+        "own_settings": [
+            model
+            for model in results.fresh
+            if models[model].get("training") or models[model].get("network")
+        ],
+        "matched": list(matching.solved(results)),
+        "selected": selected(results),
+        "comparisons": sum(len(a.comparisons) + len(a.gain_comparisons) for a in analyses),
+        "secondary": sorted(
+            {
+                metric_format(metric).title
+                for analysis in analyses
+                for metric in analysis.secondary
+                if metric != analysis.task.primary
+            }
+        ),
+        "exploratory": exploratory(results, analyses),
+    }
+
+
+def smallest_effect(analysis: TaskAnalysis) -> str:
+    """Write the smallest effect of interest with its unit; '' where any effect counts."""
+    if analysis.smallest_effect < 1e-6:
         return ""
-    size = found.smallest_effect * found.metric.scale
-    return f"{size:g} {'point' if size == 1 and found.metric.points == 'points' else found.metric.points}".strip()
+    size, unit = analysis.smallest_effect * analysis.metric.scale, analysis.metric.points
+    return f"{size:g} {'point' if size == 1 and unit == 'points' else unit}".strip()
 
 
-def chosen(rows: Results) -> list[str]:
-    """Say what was chosen by trials on validation items, within which menu."""
-    lines = []
-    for task in rows.tasks:
-        keys: dict[str, None] = {}
-        networks = [
-            run.notes.trials for run in rows.cells(task.name) if run.model and run.notes.trials
-        ]
-        for trials in networks:
-            keys |= dict.fromkeys(key for key in trials.chosen if _was_free(key, trials.tried))
-        if networks and keys:
-            most = max(len(trials.tried) for trials in networks)
-            what = joined([escape(key.replace("_", " ")) for key in keys])
-            count = f"{most} trials at most" if most > 1 else "one trial"
-            lines.append(
-                f"**{escape(task.name)}**: {what}, for each network by itself, from {count}."
-            )
-    return lines
+def selected(results: Results) -> list[dict[str, Any]]:
+    """Return, of each task, the settings that were selected, and from how many trials."""
+    tasks = []
+    for task in results.tasks:
+        runs = [run for run in results.cells(task.name) if run.model]
+        searches = [run.notes.trials for run in runs if run.notes.trials]
+        settings = dict.fromkeys(
+            key for search in searches for key in search.chosen if _searched(key, search.tried)
+        )
+        if settings:
+            trials = max(len(search.tried) for search in searches)
+            names = [key.replace("_", " ") for key in settings]
+            tasks.append({"name": task.name, "settings": names, "trials": trials})
+    return tasks
 
 
-def _was_free(key: str, trials: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a setting was chosen: an epoch always is, of one trial too; others where trials differ in them."""
+def _searched(key: str, trials: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether trials differ in a setting; the epoch is selected within a trial, too."""
     values = {trial.get(key) for trial in trials} - {None}
     return not key.startswith("validation") and (key == "epoch" or len(values) > 1)
 
 
-def explored(
-    rows: Results, findings: Sequence[TaskAnalysis], tables: dict[str, Table]
-) -> list[str]:
-    """Say which numbers nobody asked for beforehand: nothing may be claimed from them."""
-    lines = []
-    hypotheses = rows.settings.get("hypotheses") or {}
-    pairs = sum(len(found.comparisons) + len(found.gain_comparisons) for found in findings)
-    if pairs and not hypotheses:
-        lines.append(
-            f"The file names no hypothesis, so which of the {pairs} comparisons of objectives was to decide is not "
-            "said; Holm's correction is within a table, not over all of them."
-        )
-    elif pairs:
-        lines.append(
-            f"Of the {pairs} comparisons of objectives, all but those of the hypotheses above."
-        )
-    others = sorted(
-        {
-            metric_format(name).title
-            for found in findings
-            for name in found.secondary
-            if name != found.task.primary
-        }
-    )
-    if others:
-        lines.append(f"Metrics that do not decide: {escape(joined(others))}.")
-    kinds = {
-        "parts": "values by part of the items",
-        "reliability": "reliability diagrams",
-        "disagreements": "paired disagreements",
-        "positions": "loss by position",
-        "diversity": "quality against diversity",
-        "latency": "latency",
-        "quality": "quality per FLOP",
-        "labels": "label efficiency",
-        "masks": "objective by mask",
-        "overfitting": "the gap between training and validation loss",
+def exploratory(results: Results, analyses: Sequence[TaskAnalysis]) -> list[str]:
+    """Return the analyses of the report that no claim rests on."""
+    tasks = [task.name for task in results.tasks]
+    metrics = set(results.records["metric"])
+    reported = {
+        "parts": any(analysis.parts for analysis in analyses),
+        "calibration": "confidence" in metrics,
+        "disagreements": any(disagreements.comparable(analysis) for analysis in analyses),
+        "positions": any(len(loss_by_position.spans(results, task)) for task in tasks),
+        "diversity": {diversity.DIVERSITY, diversity.QUALITY} <= metrics,
+        "latency": latency.QUANTILES[0] in metrics,
+        "quality_per_flop": bool(analyses) and len(quality_per_flop.training_flops(results)) > 0,
+        "labels": bool(ablations.label_variants(results, analyses)),
+        "masks": bool(ablations.variants(results, analyses, ablations.MASK)),
+        "overfitting": any(run.curve for run in results.runs),
     }
-    drawn = [
-        title for kind, title in kinds.items() if any(name.split("-")[0] == kind for name in tables)
-    ]
-    if drawn:
-        lines.append(f"Looked at without a claim: {joined(drawn)}.")
-    return lines
+    return [key for key, value in reported.items() if value]
 
 
-def contested(rows: Results, findings: Sequence[TaskAnalysis], apart: Sequence[str]) -> list[str]:
-    """Say where those who know the field disagree about a choice of this run, and where the other reading is."""
-    lines = []
-    if any("targets" in one or "FLOPs" in one for one in apart):
-        also = ", and quality per FLOP" if findings else ""
-        lines.append(
-            "**Equal in what?** Nothing makes models equal in everything. Who holds that equal FLOPs or equal targets "
-            f"are fair reads the curves against those{also}; the order may be another."
-        )
-    if any(one.exactness == "chain" for found in findings for one in found.measured.values()):
-        lines.append(
-            "**May a masked LM be scored left to right?** Its chain is a proper likelihood, but a question that it was "
-            "not trained on; a pseudo-likelihood (Salazar et al. 2020) suits it better and is no probability. Here the "
-            "chain is compared and a pseudo-likelihood never is."
-        )
+def debatable(results: Results, analyses: Sequence[TaskAnalysis]) -> dict[str, bool]:
+    """Return which choices of the experiment researchers disagree about."""
+    costs = means(results)
     masks = {
-        (given.get("adaptation") or {}).get("attention")
-        for given in rows.settings["tasks"].values()
+        (task.get("adaptation") or {}).get("attention")
+        for task in results.settings["tasks"].values()
     }
-    if masks - {None} == {"own"} and any(
-        found.task.family == "understanding" for found in findings
-    ):
-        lines.append(
-            "**Whose attention mask?** Each network was fine-tuned with its own. A causal one that may look both ways "
-            "while it is fine-tuned may do better (`adaptation: {attention: bidirectional}`)."
-        )
-    if any(found.judge_scores for found in findings):
-        lines.append(
-            "**Is cheap text good text?** An n-gram judge prefers what is common and repeats itself; without human "
-            "readers, quality is read beside diversity and the samples."
-        )
-    if rows.fresh and any(len(one.seeds) > 1 for found in findings for one in found.of(PRETRAINED)):
-        lines.append(
-            "**Is a seed a sample?** Intervals take seeds as drawn at random, so that few of them make an interval "
-            "wide. Who asks about these networks alone has *se over items*."
-        )
-    return lines
+    measured = [m for analysis in analyses for m in analysis.measured.values()]
+    return {
+        "tasks": bool(analyses),
+        "unequal_costs": any(
+            key in costs.index and differs(costs.loc[key]) for key in ("targets", "training_flops")
+        ),
+        "chain_likelihood": any(m.exactness == "chain" for m in measured),
+        "own_attention_mask": masks - {None} == {"own"}
+        and any(analysis.task.family == "understanding" for analysis in analyses),
+        "judge": any(analysis.judge_scores for analysis in analyses),
+        "seeds_as_sample": bool(results.fresh)
+        and any(m.condition == PRETRAINED and len(m.seeds) > 1 for m in measured),
+    }

@@ -1,103 +1,107 @@
-"""Generations drawn at random, side by side for the same prompt; and who wrote one text under every prompt."""
+"""Generations drawn at random, side by side, and models that ignore their prompts."""
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from lmcompare.report.formatting import counted, joined, shortened
-from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report.analysis import TaskAnalysis
+from lmcompare.report.formatting import shortened
 from lmcompare.report.results import PRETRAINED, Results
+from lmcompare.report.sections.base import Section
+from lmcompare.report.tables import Table, name
 
 SHOWN = 3
-"""Prompts a report shows."""
-LONGEST = 320
-"""Characters of a prompt or text before it is cut."""
+"""Prompts that a report shows."""
+MAX_CHARACTERS = 320
+"""Of a prompt or text before it is cut."""
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One prompt and what followed it.
+class ConstantOutput:
+    """A model that generated the same text for every prompt."""
 
-    Attributes:
-        prompt: the end of the prompt, safe for markdown.
-        table: who wrote what.
-    """
-
-    prompt: str
-    table: Table
+    model: str
+    constant_seeds: int
+    seeds: int
 
 
-def sampled(rows: Results, task: str) -> list[Sample]:
-    """Draw prompts (the same draw at every rebuild), of those that most models answered, with every model's first seed."""
-    texts: dict[str, dict[str, tuple[str, int]]] = {}
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return a few prompts of each task that generates, with what each model wrote."""
+    drawn = {task.name: sampled(results, task.name) for task in results.tasks}
+    return [
+        Section(
+            "samples",
+            {
+                "samples": samples,
+                "constant": constant_outputs(results, task),
+                "characters": MAX_CHARACTERS,
+            },
+            task,
+        )
+        for task, samples in drawn.items()
+        if samples
+    ]
+
+
+def sampled(results: Results, task: str) -> list[dict[str, object]]:
+    """Draw prompts, always the same, of those that most models answered."""
+    generations: dict[str, dict[tuple[str, str], tuple[str, int]]] = {}
     references: dict[str, str] = {}
-    for run in rows.cells(task):
+    for run in results.cells(task):
         for sample in run.samples:
             prompt = str(sample.get("prompt", ""))
-            answers = texts.setdefault(prompt, {})
-            answers.setdefault(
-                _who(run.model, run.condition), (str(sample.get("text", "")), run.seed)
-            )
+            by_model = generations.setdefault(prompt, {})
+            text = str(sample.get("text", ""))
+            by_model.setdefault((run.model, run.condition), (text, run.seed))
             if sample.get("reference"):
                 references[prompt] = str(sample["reference"])
-    if not texts:
+    if not generations:
         return []
-    most = max(len(answers) for answers in texts.values())
-    prompts = sorted(prompt for prompt, answers in texts.items() if len(answers) == most)
+    most = max(len(by_model) for by_model in generations.values())
+    prompts = sorted(p for p, by_model in generations.items() if len(by_model) == most)
     drawn = random.Random(0).sample(prompts, min(SHOWN, len(prompts)))
-    found = []
-    for number, prompt in enumerate(drawn, 1):
-        lines = [
-            [f"{code(name)}, seed {seed}", _safe(text)]
-            for name, (text, seed) in texts[prompt].items()
-        ]
-        if prompt in references:
-            lines.insert(0, ["*the real text*", _safe(references[prompt])])
-        table = Table(f"samples-{number}", ["who", "continuation"], lines, pd.DataFrame())
-        found.append(Sample(escape(shortened(prompt, LONGEST, keep="end")), table))
-    return found
+    return [
+        {
+            "prompt": shortened(prompt, MAX_CHARACTERS, keep="end"),
+            "table": _table(generations[prompt], references.get(prompt)),
+        }
+        for prompt in drawn
+    ]
 
 
-def constant(rows: Results, task: str) -> dict[str, str]:
-    """Find the pretrained models that wrote one and the same text under every prompt kept, with most of their seeds.
+def _table(generations: dict[tuple[str, str], tuple[str, int]], reference: str | None) -> Table:
+    lines: list[dict[str, object]] = []
+    if reference is not None:
+        lines.append({"model": "reference text", "generation": _cut(reference)})
+    for (model, condition), (text, seed) in generations.items():
+        title = model if condition == PRETRAINED else f"{model} ({condition})"
+        lines.append({"model": [name(title), f", seed {seed}"], "generation": _cut(text)})
+    return Table("", pd.DataFrame(lines))
 
-    What such a model writes is a constant, so that no measure of it shows that a prompt was read. Prompts that want the
-    same answer are no evidence: cells whose references are not all different are left out.
 
-    Returns:
-        how many of its seeds did, by model, in the order of the YAML file: '5 of 6 seeds'.
+def _cut(text: str) -> str:
+    return shortened(text, MAX_CHARACTERS) or "(empty)"
+
+
+def constant_outputs(results: Results, task: str) -> list[ConstantOutput]:
+    """Return the pretrained models that wrote one text for all prompts, with most of their seeds.
+
+    No metric of such a model shows that it read a prompt. Prompts that expect the same answer are
+    no evidence: cells whose references are not all different are left out.
     """
-    asked: Counter[str] = Counter()
-    same: Counter[str] = Counter()
-    for run in rows.cells(task):
+    seeds: Counter[str] = Counter()
+    constant: Counter[str] = Counter()
+    for run in results.cells(task):
         texts = [str(sample.get("text", "")).strip() for sample in run.samples]
-        wanted = {str(sample.get("reference", "")) for sample in run.samples}
-        if run.condition == PRETRAINED and len(texts) > 1 and len(wanted) == len(texts):
-            asked[run.model] += 1
-            same[run.model] += len(set(texts)) == 1
-    return {
-        model: f"{same[model]} of {counted(asked[model], 'seed')}"
-        for model in rows.models
-        if 2 * same[model] > asked[model]
-    }
-
-
-def warned(rows: Results, task: str) -> str:
-    """Say which models wrote one text under every prompt; '' if none did."""
-    of = [f"{code(model)} ({seeds})" for model, seeds in constant(rows, task).items()]
-    if not of:
-        return ""
-    return (
-        f"**One text under every prompt** of the samples below: {joined(of)}. What is written there is a constant, and "
-        "no measure of it shows that a prompt was read."
-    )
-
-
-def _who(model: str, condition: str) -> str:
-    return model if condition == PRETRAINED else f"{model} ({condition})"
-
-
-def _safe(text: str) -> str:
-    return escape(shortened(text, LONGEST)) or "*(nothing)*"
+        references = {str(sample.get("reference", "")) for sample in run.samples}
+        if run.condition == PRETRAINED and len(texts) > 1 and len(references) == len(texts):
+            seeds[run.model] += 1
+            constant[run.model] += len(set(texts)) == 1
+    return [
+        ConstantOutput(model, constant[model], seeds[model])
+        for model in results.models
+        if 2 * constant[model] > seeds[model]
+    ]

@@ -1,74 +1,69 @@
-"""The luck of a seed: the middle half of a model's seeds, and how often a run of one model beats a run of another."""
+"""Seed variance: interquartile means, and the probability of improvement between models."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.report.analysis import TaskAnalysis
-from lmcompare.report.formatting import NONE, counted, plain
-from lmcompare.report.markdown import Table, code, slug
-from lmcompare.report.results import PRETRAINED
-from lmcompare.report.sections._former_section import Section
-from lmcompare.report.sections.task_tables import EXACTNESS
+from lmcompare.report.analysis import MeasuredModel, TaskAnalysis
+from lmcompare.report.markdown import slug
+from lmcompare.report.outcomes import PROPER
+from lmcompare.report.results import PRETRAINED, Results
+from lmcompare.report.sections.base import Section
+from lmcompare.report.tables import Column, Table, name
 
 FEWEST = 4
-"""Seeds from which there is a middle half."""
+"""Seeds from which there is an interquartile mean."""
 
 
-def block(found: TaskAnalysis) -> Section | None:
-    """The interquartile mean of each model, and by row the share of pairs of runs in which it beats the model of a column.
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return the table of each task on which two models or more have four seeds.
 
-    None where fewer than two models have four seeds (Agarwal et al. 2021, sections 4.2 and 4.3).
+    Agarwal et al. 2021, sections 4.2 and 4.3.
     """
-    models = [
-        one
-        for one in found.of(PRETRAINED)
-        if len(one.seeds) >= FEWEST and one.exactness in EXACTNESS
-    ]
-    if len(models) < 2:
-        return None
-    sign, scale = (1 if found.task.better == "higher" else -1), found.metric.scale
-    lines, numbers = [], []
-    for one in models:
-        values = np.array(one.per_seed)
-        middle = statistics.interquartile_mean(values)
-        cells = [
-            plain(value * scale, found.metric.decimals)
-            for value in (middle, values.min(), values.max())
+    found = []
+    for analysis in analyses:
+        models = [
+            measured
+            for measured in analysis.of(PRETRAINED)
+            if len(measured.seeds) >= FEWEST and measured.exactness in PROPER
         ]
+        if len(models) > 1:
+            seeds = min(len(measured.seeds) for measured in models)
+            facts = {"seeds": seeds, "table": _table(analysis, models)}
+            found.append(Section("seed_variance", facts, analysis.task.name))
+    return found
+
+
+def _table(analysis: TaskAnalysis, models: list[MeasuredModel]) -> Table:
+    metric = analysis.metric
+    sign = 1 if analysis.task.better == "higher" else -1
+    lines, numbers = [], []
+    for measured in models:
+        values = np.array(measured.per_seed)
+        spread = {
+            "iqm": statistics.interquartile_mean(values),
+            "low": values.min(),
+            "high": values.max(),
+        }
+        line = {"model": name(measured.model), **spread}
         for other in models:
-            p = statistics.probability_of_improvement(
+            better = statistics.probability_of_improvement(
                 sign * values, sign * np.array(other.per_seed)
             )
-            cells.append(NONE if other is one else plain(p, 2))
-            if other is not one:
-                said = {
-                    "seeds": len(values),
-                    "iqm": middle,
-                    "low": values.min(),
-                    "high": values.max(),
-                }
-                numbers.append(
-                    {
-                        "model": one.model,
-                        **said,
-                        "other": other.model,
-                        "probability_of_improvement": p,
-                    }
-                )
-        lines.append([code(one.model), *cells])
-    name = f"luck-{slug(found.task.name)}"
-    headings = ["model", f"interquartile mean, {found.metric.heading}", "lowest", "highest"]
-    headings += [f"beats {code(one.model)}" for one in models]
-    text = (
-        f"{counted(min(len(one.seeds) for one in models), 'seed')} of each model at least. *Beats*: the share of all pairs "
-        "of runs in which a run of this model has the better value, ties counting half: 0.5 is luck alone, 1 that no "
-        "seed of the other comes near. Items are not drawn again here."
-    )
-    return Section(
-        name,
-        "The luck of a seed",
-        text,
-        table=Table(name, headings, lines, pd.DataFrame(numbers)),
-        folded="all",
-    )
+            line[f"better {other.model}"] = None if other is measured else better
+            if other is not measured:
+                row = {"model": measured.model, "seeds": len(values), **spread}
+                row |= {"other": other.model, "probability_of_improvement": better}
+                numbers.append(row)
+        lines.append(line)
+    formats = {
+        "iqm": Column(f"interquartile mean, {metric.heading}", metric, metric.decimals),
+        "low": Column("lowest", metric, metric.decimals),
+        "high": Column("highest", metric, metric.decimals),
+    }
+    for other in models:
+        formats[f"better {other.model}"] = Column(["better than ", name(other.model)], decimals=2)
+    file_name = f"seed-variance-{slug(analysis.task.name)}"
+    return Table(file_name, pd.DataFrame(lines), formats, pd.DataFrame(numbers))

@@ -1,6 +1,7 @@
-"""The tables of one task: results, other metrics, differences, generations, trials."""
+"""The tables of one task: results, differences, other metrics, generations, parts, trials."""
 
-from itertools import chain
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,330 +16,345 @@ from lmcompare.report.analysis import (
     decimals_of,
     format_interval,
 )
-from lmcompare.report.formatting import (
-    NONE,
-    MetricFormat,
-    control_title,
-    metric_format,
-    plain,
-    probability,
-)
-from lmcompare.report.markdown import Table, code, escape, slug
+from lmcompare.report.formatting import MetricFormat, metric_format, plain, probability
+from lmcompare.report.markdown import slug
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
+from lmcompare.report.sections import task_figure
+from lmcompare.report.sections.base import Figure, Section
+from lmcompare.report.tables import Column, Piece, Table, model_or_control, name, strong
 
 EXACTNESS = {"": "", "exact": "exact", "chain": "chain (exact given the length)"}
 
 
-def who(model: str, condition: str) -> str:
-    """Write a model as code and a control as it is called."""
-    return escape(control_title(model)) if condition == CONTROL else code(model)
+def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
+    """Return one section a task."""
+    return [_section(results, analysis) for analysis in analyses]
 
 
-def _proper(measured: MeasuredModel) -> bool:
-    return measured.exactness in EXACTNESS
+def _section(results: Results, analysis: TaskAnalysis) -> Section:
+    task, metric = analysis.task.name, analysis.metric
+    by_procedure: dict[str, list[str]] = {}
+    for model in results.models:
+        procedures = [run.notes.procedure for run in results.cells(task, model)]
+        if procedure := next(filter(None, procedures), ""):
+            by_procedure.setdefault(procedure, []).append(model)
+    figure = task_figure.draw(analysis, results.models) if analysis.measured else None
+    all_trials = trials(results, task)
+    comparisons = analysis.comparisons
+    facts = {
+        "description": analysis.task.description,
+        "procedures": by_procedure,
+        "metric": metric.title,
+        "figure": Figure(slug(task), figure) if figure else None,
+        "results": results_table(analysis) if analysis.measured else None,
+        "exactness": sorted({one.exactness for one in analysis.measured.values()}),
+        "differences": difference_table(analysis, comparisons, "differences"),
+        "smallest_effect": analysis.task.smallest_effect * metric.scale,
+        "unit": metric.points,
+        "comparisons": comparisons,
+        "scale": metric.scale,
+        "decimals": decimals_of(metric, [one.difference for one in comparisons]),
+        "effect": analysis.smallest_effect,
+        "gains": difference_table(analysis, analysis.gains, "gains"),
+        "gain_differences": difference_table(
+            analysis, analysis.gain_comparisons, "gain-differences"
+        ),
+        "controls": difference_table(analysis, analysis.control_comparisons, "controls"),
+        "secondary": secondary(analysis),
+        "generation": generation(analysis),
+        "parts": parts(analysis),
+        "part_kinds": list(dict.fromkeys(part.split("/")[0] for part in analysis.parts)),
+        "trials": all_trials,
+        "trials_count": len(all_trials.frame) if all_trials else 0,
+        "probes": all_trials is not None and "pooling" in all_trials.frame,
+    }
+    return Section("task_details", facts, task=task)
 
 
-def results(found: TaskAnalysis) -> Table:
-    """The primary metric of every model and control, with its interval, its seeds and its two sources of error.
+def results_table(analysis: TaskAnalysis) -> Table:
+    """Return the primary metric of every model and control, by seed, and its two errors.
 
-    Likelihoods that are not probabilities (bounds, pseudo-likelihoods) stand in a column of their own.
+    Likelihoods that are not probabilities (bounds, pseudo-likelihoods) have their own columns.
     """
-    metric, scale = found.metric, found.metric.scale
-    everyone = list(found.measured.values())
-    decimals = decimals_of(metric, [one.estimate for one in everyone])
-    labelled = any(one.exactness for one in everyone)
-    improper = sorted({one.exactness for one in everyone if not _proper(one)})
-    most = max((len(one.seeds) for one in everyone), default=0)
-    seeds = next((one.seeds for one in everyone if len(one.seeds) == most), ())
-    headings = [
-        "model",
-        "condition",
-        *(["likelihood"] if labelled else []),
-        f"{metric.heading} [95%]",
-    ]
-    headings += [f"{metric.title}, {kind} only: not comparable" for kind in improper]
-    headings += [
-        f"per seed ({', '.join(map(str, seeds))})",
-        "sd over seeds",
-        "se over items",
-        "items",
-    ]
-    rows, numbers = [], []
+    metric, everyone = analysis.metric, list(analysis.measured.values())
+    decimals = analysis.decimals
+    seeds = max((one.seeds for one in everyone), key=len, default=())
+    own_columns = sorted({one.exactness for one in everyone if not one.comparable})
+    lines, numbers = [], []
     for one in everyone:
-        e = one.estimate
-        value = format_interval(metric, e, decimals)
-        sign = {"bound": "≤ "}.get(one.exactness, "")
-        mark = (
-            " (not controlled)"
-            if one.model in found.checkpoints and one.condition != CONTROL
-            else ""
-        )
-        cells = [who(one.model, one.condition) + mark, one.condition]
-        cells += [EXACTNESS.get(one.exactness, escape(one.exactness))] if labelled else []
-        cells += [value if _proper(one) else NONE]
-        cells += [sign + value if one.exactness == kind else NONE for kind in improper]
-        control = one.condition == CONTROL
-        cells += [
-            NONE
+        estimate, control = one.estimate, one.condition == CONTROL
+        uncontrolled = one.model in analysis.checkpoints and not control
+        value = format_interval(metric, estimate, decimals)
+        line = {
+            "model": [
+                model_or_control(one.model, one.condition),
+                " (not controlled)" if uncontrolled else "",
+            ],
+            "condition": one.condition,
+            "likelihood": EXACTNESS.get(one.exactness, one.exactness),
+            "value": value if one.comparable else None,
+            **{
+                kind: ("≤ " if kind == "bound" else "") + value if one.exactness == kind else None
+                for kind in own_columns
+            },
+            "per seed": None
             if control
-            else " · ".join(plain(value * scale, decimals) for value in one.per_seed),
-            NONE
-            if control
-            else plain(e.seed_sd * scale if len(one.seeds) > 1 else float("nan"), decimals),
-            plain(e.item_se * scale, decimals),
-            f"{e.items:,}" if e.items else NONE,
-        ]
-        rows.append(cells)
-        numbers += [
-            {
-                "model": one.model,
-                "condition": one.condition,
-                "exactness": one.exactness,
-                "metric": found.task.primary,
-                "seed": seed,
-                "value_of_seed": value,
-                "value": e.value,
-                "low": e.low,
-                "high": e.high,
-                "seed_sd": e.seed_sd,
-                "item_se": e.item_se,
-                "seeds": e.seeds,
-                "items": e.items,
-            }
-            for seed, value in zip(one.seeds, one.per_seed, strict=True)
-        ]
-    return Table(f"results-{slug(found.task.name)}", headings, rows, pd.DataFrame(numbers))
+            else " · ".join(plain(value * metric.scale, decimals) for value in one.per_seed),
+            "sd over seeds": None if control or len(one.seeds) < 2 else estimate.seed_sd,
+            "se over items": estimate.item_se,
+            "items": estimate.items or None,
+        }
+        lines.append(line)
+        numbers += _numbers_by_seed(analysis, one)
+    frame = pd.DataFrame(lines, dtype=object)
+    if not any(one.exactness for one in everyone):
+        frame = frame.drop(columns="likelihood")
+    error = Column(metric=MetricFormat("", scale=metric.scale), decimals=decimals)
+    columns = {
+        "value": Column([metric.heading, " [95%]"], align="right"),
+        **{kind: Column(f"{metric.title}, {kind}: not comparable") for kind in own_columns},
+        "per seed": Column(f"per seed ({', '.join(map(str, seeds))})", align="right"),
+        "sd over seeds": _headed(error, "sd over seeds"),
+        "se over items": _headed(error, "se over items"),
+    }
+    return Table(f"results-{slug(analysis.task.name)}", frame, columns, pd.DataFrame(numbers))
 
 
-def _spread(values: pd.Series, metric: MetricFormat) -> str:
-    mean = plain(float(values.mean()) * metric.scale, metric.decimals)
-    return (
-        f"{mean} ± {plain(float(values.std(ddof=1)) * metric.scale, metric.decimals)}"
-        if len(values) > 1
-        else mean
-    )
+def _headed(column: Column, heading: str) -> Column:
+    return Column(heading, column.metric, column.decimals)
 
 
-def _metrics(found: TaskAnalysis, names: tuple[str, ...], prefix: str) -> Table | None:
-    there = [name for name in names if name in found.secondary]
-    judged = bool(found.judge_scores) and prefix == "generation"
-    if not there and not judged:
-        return None
-    frames = [found.secondary[name].assign(metric=name) for name in there]
-    order = {pair: place for place, pair in enumerate(found.measured)}
-    pairs = sorted(
+def _numbers_by_seed(analysis: TaskAnalysis, one: MeasuredModel) -> list[dict[str, Any]]:
+    estimate = one.estimate
+    return [
         {
-            *((one.model, one.condition) for one in found.judge_scores.values() if judged),
-            *chain.from_iterable(
-                zip(frame["model"], frame["condition"], strict=True) for frame in frames
-            ),
-        },
-        key=lambda pair: (order.get(pair, len(order)), pair),
-    )
-    judge = metric_format("judge_bits_per_byte")
-    decimals = decimals_of(judge, [one.estimate for one in found.judge_scores.values()])
-    headings = ["model", "condition", *(metric_format(name).heading for name in there)]
-    if judged:
-        place = sum(name in GENERATION for name in there) + 2
-        headings.insert(place, f"{judge.heading} [95%]")
-    rows = []
-    for model, condition in pairs:
-        cells = [who(model, condition), condition]
-        for frame, name in zip(frames, there, strict=True):
-            values = frame.loc[
-                (frame["model"] == model) & (frame["condition"] == condition), "value"
-            ]
-            cells.append(_spread(values, metric_format(name)) if len(values) else NONE)
-        if judged:
-            one = found.judge_scores.get(model)
-            cells.insert(place, format_interval(judge, one.estimate, decimals) if one else NONE)
-        rows.append(cells)
-    columns = [
-        "model",
-        "condition",
-        "seed",
-        "metric",
-        "value",
-        *(("of_all_seeds", "low", "high") if judged else ()),
+            "model": one.model,
+            "condition": one.condition,
+            "exactness": one.exactness,
+            "metric": analysis.task.primary,
+            "seed": seed,
+            "value_of_seed": value,
+            "value": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "seed_sd": estimate.seed_sd,
+            "item_se": estimate.item_se,
+            "seeds": estimate.seeds,
+            "items": estimate.items,
+        }
+        for seed, value in zip(one.seeds, one.per_seed, strict=True)
     ]
-    numbers = [*frames]
-    numbers += [
-        pd.DataFrame(
-            {
-                "model": one.model,
-                "condition": one.condition,
-                "seed": one.seeds,
-                "metric": "judge_bits_per_byte",
-            }
-        ).assign(
-            value=one.per_seed,
-            of_all_seeds=one.estimate.value,
-            low=one.estimate.low,
-            high=one.estimate.high,
-        )
-        for one in (found.judge_scores.values() if judged else ())
-    ]
-    return Table(
-        f"{prefix}-{slug(found.task.name)}",
-        headings,
-        rows,
-        pd.concat(numbers, ignore_index=True)[columns],
-    )
 
 
-def others(found: TaskAnalysis) -> Table | None:
-    """The secondary metrics: mean over seeds ± their standard deviation."""
-    known = {found.task.primary, *SECONDARY, *GENERATION, *COSTS, "judge_bits_per_byte"}
-    more = tuple(sorted(set(found.secondary) - known))
-    return _metrics(
-        found, (*(name for name in SECONDARY if name != found.task.primary), *more), "metrics"
-    )
-
-
-def generation(found: TaskAnalysis) -> Table | None:
-    """What the generations are like and cost, beside the reference text; None if the task generates nothing."""
-    return _metrics(found, (*GENERATION, *COSTS), "generation")
-
-
-def parts(found: TaskAnalysis) -> Table | None:
-    """The primary metric of each part of the items: mean over seeds ± standard deviation; None without parts."""
-    if not found.parts:
+def spread(values: pd.Series, metric: MetricFormat) -> str | None:
+    """Write the mean over seeds and their standard deviation."""
+    if not len(values):
         return None
-    everyone = list(found.measured)
-    rows = []
-    for name, frame in found.parts.items():
-        kind, part = name.split("/", 1)
-        cells = [escape(f"{kind}: {part}".replace("_", " "))]
-        for model, condition in everyone:
-            values = frame.loc[
-                (frame["model"] == model) & (frame["condition"] == condition), "value"
-            ]
-            cells.append(_spread(values, found.metric) if len(values) else NONE)
-        rows.append(cells)
-    headings = ["part"]
-    headings += [
-        who(model, c) + (f" ({c})" if c not in (PRETRAINED, CONTROL) else "")
-        for model, c in everyone
-    ]
-    numbers = pd.concat(
-        [frame.assign(metric=found.task.primary, part=part) for part, frame in found.parts.items()],
-        ignore_index=True,
-    )
-    columns = ["model", "condition", "seed", "metric", "part", "value"]
-    return Table(f"parts-{slug(found.task.name)}", headings, rows, numbers[columns])
+    mean = plain(float(values.mean()) * metric.scale, metric.decimals)
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {plain(float(values.std(ddof=1)) * metric.scale, metric.decimals)}"
 
 
-def kinds(found: TaskAnalysis) -> str:
-    """Name the kinds of part that ``parts`` shows, as 'class, length'."""
-    names = dict.fromkeys(part.split("/")[0] for part in found.parts)
-    return escape(", ".join(names).replace("_", " "))
+def _of(frame: pd.DataFrame, model: str, condition: str) -> pd.Series:
+    return frame.loc[(frame["model"] == model) & (frame["condition"] == condition), "value"]
 
 
-def comparisons(
-    found: TaskAnalysis,
-    leads: list[Comparison],
-    name: str,
-    pair: str = "pair",
-    ahead: str = "ahead by",
+def secondary(analysis: TaskAnalysis) -> Table | None:
+    """Return the secondary metrics: mean over seeds ± their standard deviation."""
+    known = {analysis.task.primary, *SECONDARY, *GENERATION, *COSTS, "judge_bits_per_byte"}
+    others = sorted(set(analysis.secondary) - known)
+    first = [metric for metric in SECONDARY if metric != analysis.task.primary]
+    return _metric_table(analysis, [*first, *others], "metrics")
+
+
+def generation(analysis: TaskAnalysis) -> Table | None:
+    """Return what the generations are like and cost; None if the task generates nothing."""
+    return _metric_table(analysis, [*GENERATION, *COSTS], "generation", analysis.judge_scores)
+
+
+def _metric_table(
+    analysis: TaskAnalysis,
+    metrics: Iterable[str],
+    prefix: str,
+    judge_scores: dict[str, MeasuredModel] | None = None,
 ) -> Table | None:
-    """A table of paired differences, with verdicts where they were judged; None if there are none.
-
-    Args:
-        found: the task.
-        leads: the rows.
-        name: of the csv file, before the task's name.
-        pair: the heading of the first column.
-        ahead: the heading of the difference.
-    """
-    if not leads:
+    frames = {key: analysis.secondary[key] for key in metrics if key in analysis.secondary}
+    scores = judge_scores or {}
+    if not frames and not scores:
         return None
-    verdicts = any(lead.verdict for lead in leads)
-    metric, scale = found.metric, found.metric.scale
-    decimals = decimals_of(metric, [lead.difference for lead in leads])
-    headings = [pair, f"{ahead}{', ' + metric.points if metric.points else ''} [95%]"]
-    headings += [
-        "excludes 0",
-        "p",
-        "p (Holm)",
-        "smallest detectable",
-        *(["verdict"] if verdicts else []),
-    ]
-    rows, numbers = [], []
-    for lead in leads:
-        d = lead.difference
-        control = (lead.second, CONTROL) in found.measured
-        second = who(lead.second, CONTROL if control else "")
-        cells = [code(lead.first) + (f" over {second}" if lead.second != SCRATCH else "")]
-        cells[0] += "" if lead.controlled or verdicts else f", {lead.label}"
-        cells += [format_interval(metric, d, decimals, sign=True)]
-        cells += ["yes" if lead.excludes_zero else "no", probability(d.p), probability(lead.holm)]
-        cells += [plain(d.detectable * scale, decimals), *([lead.label] if verdicts else [])]
-        rows.append(cells)
+    order = {cell: place for place, cell in enumerate(analysis.measured)}
+    cells = {(one.model, one.condition) for one in scores.values()}
+    for frame in frames.values():
+        cells |= set(zip(frame["model"], frame["condition"], strict=True))
+    judge = metric_format("judge_bits_per_byte")
+    decimals = decimals_of(judge, [one.estimate for one in scores.values()])
+    lines = []
+    for model, condition in sorted(cells, key=lambda cell: (order.get(cell, len(order)), cell)):
+        line: dict[str, Any] = {"model": model_or_control(model, condition), "condition": condition}
+        for key, frame in frames.items():
+            if key in COSTS and scores and "judge" not in line:
+                line["judge"] = scores[model].estimate if model in scores else None
+            line[key] = spread(_of(frame, model, condition), metric_format(key))
+        if scores and "judge" not in line:
+            line["judge"] = scores[model].estimate if model in scores else None
+        lines.append(line)
+    columns = {key: Column(metric_format(key).heading) for key in frames}
+    columns["judge"] = Column([judge.heading, " [95%]"], judge, decimals)
+    shown = ["model", "condition", "seed", "metric", "value"]
+    numbers = [frame.assign(metric=key) for key, frame in frames.items()]
+    if scores:
+        shown += ["of_all_seeds", "low", "high"]
+    for one in scores.values():
+        by_seed = pd.DataFrame({"seed": one.seeds, "value": one.per_seed})
+        e = one.estimate
+        numbers.append(
+            by_seed.assign(
+                model=one.model,
+                condition=one.condition,
+                metric="judge_bits_per_byte",
+                of_all_seeds=e.value,
+                low=e.low,
+                high=e.high,
+            )
+        )
+    return Table(
+        f"{prefix}-{slug(analysis.task.name)}",
+        pd.DataFrame(lines, dtype=object),
+        columns,
+        pd.concat(numbers, ignore_index=True)[shown],
+    )
+
+
+def parts(analysis: TaskAnalysis) -> Table | None:
+    """Return the primary metric on each part of the items; None without parts."""
+    if not analysis.parts:
+        return None
+    cells = list(analysis.measured)
+    lines = []
+    for part, frame in analysis.parts.items():
+        line: dict[str, Any] = {"part": part.replace("/", ": ", 1).replace("_", " ")}
+        for cell in cells:
+            line["/".join(cell)] = spread(_of(frame, *cell), analysis.metric)
+        lines.append(line)
+    columns = {}
+    for model, condition in cells:
+        suffix = f" ({condition})" if condition not in (PRETRAINED, CONTROL) else ""
+        columns[f"{model}/{condition}"] = Column([model_or_control(model, condition), suffix])
+    numbers = pd.concat(
+        [frame.assign(metric=analysis.task.primary, part=p) for p, frame in analysis.parts.items()],
+        ignore_index=True,
+    )[["model", "condition", "seed", "metric", "part", "value"]]
+    return Table(f"parts-{slug(analysis.task.name)}", pd.DataFrame(lines), columns, numbers)
+
+
+_HEADINGS = {
+    "gains": ("network", "gain"),
+    "gain-differences": ("pair", "difference of gains"),
+    "differences": ("pair", "difference"),
+    "controls": ("pair", "difference"),
+}
+
+
+def difference_table(
+    analysis: TaskAnalysis, comparisons: list[Comparison], kind: str
+) -> Table | None:
+    """Return a table of paired differences, with verdicts where there are; None if empty."""
+    if not comparisons:
+        return None
+    metric = analysis.metric
+    decimals = decimals_of(metric, [one.difference for one in comparisons])
+    verdicts = any(one.verdict for one in comparisons)
+    lines, numbers = [], []
+    for one in comparisons:
+        control = CONTROL if (one.second, CONTROL) in analysis.measured else ""
+        pair: list[Any] = [name(one.first)]
+        pair += [" over ", model_or_control(one.second, control)] if one.second != SCRATCH else []
+        mark = [strong("not controlled")] if not one.controlled else []
+        pair += [", ", *mark] if mark and not verdicts else []
+        d = one.difference
+        lines.append(
+            {
+                "pair": pair,
+                "difference": d,
+                "excludes 0": "yes" if one.excludes_zero else "no",
+                "p": d.p,
+                "p (Holm)": one.holm,
+                "smallest detectable": d.detectable,
+                "verdict": [one.word, *([", ", *mark] if mark else [])],
+            }
+        )
         numbers.append(
             {
-                "first": lead.first,
-                "second": lead.second,
-                "metric": found.task.primary,
-                "first_ahead_by": d.value,
+                "first": one.first,
+                "second": one.second,
+                "metric": analysis.task.primary,
+                "difference": d.value,
                 "low": d.low,
                 "high": d.high,
                 "p": d.p,
-                "p_holm": lead.holm,
+                "p_holm": one.holm,
                 "detectable": d.detectable,
                 "seeds": d.seeds,
                 "items": d.items,
-                "verdict": lead.verdict,
-                "controlled": lead.controlled,
-                "reason": lead.reason,
+                "verdict": one.word,
+                "controlled": one.controlled,
+                "reason": one.verdict.reason.value if one.verdict else "",
+                "limit": one.verdict.limit.value if one.verdict else "",
             }
         )
-    return Table(f"{name}-{slug(found.task.name)}", headings, rows, pd.DataFrame(numbers))
+    frame = pd.DataFrame(lines, dtype=object)
+    scaled = MetricFormat("", scale=metric.scale)
+    first, heading = _HEADINGS[kind]
+    unit = f", {metric.points}" if metric.points else ""
+    columns = {
+        "pair": Column(first),
+        "difference": Column(f"{heading}{unit} [95%]", scaled, decimals, signed=True),
+        "p": Column("p", format=probability, align="right"),
+        "p (Holm)": Column("p (Holm)", format=probability, align="right"),
+        "smallest detectable": Column("smallest detectable", scaled, decimals),
+    }
+    return Table(
+        f"{kind}-{slug(analysis.task.name)}",
+        frame if verdicts else frame.drop(columns="verdict"),
+        columns,
+        pd.DataFrame(numbers),
+    )
 
 
-def trials(rows: Results, task: str) -> Table | None:
-    """Every fine-tuning trial of a task; the one that was chosen on validation is marked."""
-    cells, keys = [], []
-    for run in rows.cells(task):
+def trials(results: Results, task: str) -> Table | None:
+    """Return every trial of adaptation; the one that was chosen on validation is marked."""
+    numbers: list[dict[str, Any]] = []
+    keys: dict[str, None] = {}
+    for run in results.cells(task):
         for trial in run.notes.trials.tried if run.notes.trials else []:
             best = run.notes.trials.chosen if run.notes.trials else {}
             common = set(trial) & set(best)
-            cells.append(
-                (run, trial, bool(common) and all(trial[key] == best[key] for key in common))
-            )
-            keys += [key for key in trial if key not in keys]
-    if not cells:
+            chosen = bool(common) and all(trial[key] == best[key] for key in common)
+            keys |= dict.fromkeys(trial)
+            ids = {"model": run.model, "condition": run.condition, "seed": run.seed}
+            numbers.append({**ids, **trial, "chosen": chosen})
+    if not numbers:
         return None
-    rendered, numbers = [], []
-    for run, trial, chosen in cells:
-        values = [_value(trial.get(key), percent=key.endswith("accuracy")) for key in keys]
-        model = code(run.model) if run.model else "controls"
-        rendered.append(
-            [
-                model,
-                run.condition,
-                str(run.seed) if run.model else NONE,
-                *values,
-                "**chosen**" if chosen else "",
-            ]
-        )
-        numbers.append(
-            {
-                "model": run.model,
-                "condition": run.condition,
-                "seed": run.seed,
-                **trial,
-                "chosen": chosen,
-            }
-        )
-    headings = ["model", "condition", "seed", *(_heading(key) for key in keys), ""]
-    return Table(f"trials-{slug(task)}", headings, rendered, pd.DataFrame(numbers))
+    lines = [
+        {
+            "model": name(trial["model"]) if trial["model"] else "controls",
+            "condition": trial["condition"],
+            "seed": str(trial["seed"]) if trial["model"] else None,
+            **{key: _trial_value(key, trial.get(key)) for key in keys},
+            "chosen": strong("chosen") if trial["chosen"] else "",
+        }
+        for trial in numbers
+    ]
+    columns = {
+        key: Column(key.replace("_", " ") + (", %" if key.endswith("accuracy") else ""))
+        for key in keys
+    }
+    columns["chosen"] = Column(Piece(" "))
+    return Table(f"trials-{slug(task)}", pd.DataFrame(lines), columns, pd.DataFrame(numbers))
 
 
-def _heading(key: str) -> str:
-    return escape(key.replace("_", " ")) + (", %" if key.endswith("accuracy") else "")
-
-
-def _value(value: object, *, percent: bool) -> str:
+def _trial_value(key: str, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return NONE if value is None else escape(value)
-    return plain(float(value) * 100, 1) if percent else f"{value:g}"
+        return None if value is None else str(value)
+    return plain(float(value) * 100, 1) if key.endswith("accuracy") else f"{value:g}"
