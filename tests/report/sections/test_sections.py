@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lmcompare.report.sections._former_section import Section
 
 from lmcompare.report.analysis import TaskAnalysis, analyze
 from lmcompare.report.page import Page
@@ -19,7 +20,6 @@ from lmcompare.report.sections import loss_by_position as positions
 from lmcompare.report.sections import quality_per_flop as quality
 from lmcompare.report.sections import right_context as sides
 from lmcompare.report.sections import seed_variance as luck
-from lmcompare.report.sections._former_section import Section
 
 Maker = Callable[..., Any]
 ARMS = ("causal", "masked", "seq2seq")
