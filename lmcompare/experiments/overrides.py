@@ -5,7 +5,7 @@ from typing import Any
 
 from lmcompare.core.errors import InputError, Problem, nearest
 from lmcompare.experiments.renamed_keys import renamed
-from lmcompare.experiments.yaml import Tree, parse_yaml, shown
+from lmcompare.experiments.yaml import Tree, is_partial, parse_yaml, shown
 
 
 def parse_overrides(
@@ -54,14 +54,10 @@ def _set(data: Any, keys: list[str], value: Any, path: str, problems: list[Probl
         problems.append(Problem(where, message=f"no such key{hint}"))
     elif rest:
         data[here] = _set(data.get(here), rest, value, where, problems)
-    elif isinstance(data.get(here), Mapping) and _partial(value):
+    elif isinstance(data.get(here), Mapping) and is_partial(value):
         for key, item in value.items():
             data[here] = _set(data[here], [str(key)], item, where, problems)
     else:
         data[here] = value
     return data
 
-
-def _partial(value: Any) -> bool:
-    """Whether a value changes a mapping in part, rather than replacing it."""
-    return isinstance(value, Mapping) and bool(value) and "kind" not in value

@@ -128,7 +128,8 @@ def read_mapping(path: Path, keys: Sequence[str]) -> Tree:
 def read_with_base(path: Path, keys: Sequence[str], above: tuple[Path, ...] = ()) -> Tree:
     """Return the mapping in a YAML file, merged into that of its ``base`` (relative to the file).
 
-    Mappings merge key by key, anything else replaces, and null removes. The sections of
+    Mappings without a ``kind`` merge key by key, anything else replaces, and null removes. The
+    sections of
     ``REPLACED`` are replaced as a whole, and with them what the base's ``quick`` changes of them;
     the base's ``name`` and ``description`` are not inherited.
 
@@ -174,11 +175,16 @@ def _deep_merged(base: Mapping[Any, Any], child: Mapping[Any, Any]) -> Tree:
     for key, value in child.items():
         if value is None and key in base:
             del result[key]
-        elif isinstance(value, Mapping) and isinstance(base.get(key), Mapping):
+        elif is_partial(value) and isinstance(base.get(key), Mapping):
             result[key] = _deep_merged(base[key], value)
         else:
             result[key] = value
     return result
+
+
+def is_partial(value: Any) -> bool:
+    """Whether a value changes a mapping in part; one with a ``kind`` replaces it."""
+    return isinstance(value, Mapping) and bool(value) and "kind" not in value
 
 
 def shown(value: Any) -> str:
