@@ -60,4 +60,3 @@ def _set(data: Any, keys: list[str], value: Any, path: str, problems: list[Probl
     else:
         data[here] = value
     return data
-
