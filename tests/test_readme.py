@@ -1,4 +1,4 @@
-"""What README shows is tried as it stands."""
+"""What README and docs/ show works as it stands."""
 
 import os
 import re
@@ -10,7 +10,9 @@ import pytest
 
 import lmcompare
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PYTHON = (ROOT / "docs" / "python.md").read_text()
 TINY = {
     "tokenizer.vocab_size": "400",
     "sequence.length": "32",
@@ -22,12 +24,11 @@ TINY = {
 }
 
 
-def block(language, word):
+def block(page, language, word):
     """The one fenced block of a language that holds a word."""
-    (found,) = [
-        one for one in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if word in one
-    ]
-    return found
+    blocks = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    (block,) = [block for block in blocks if word in block]
+    return block
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def report_of(folder, text):
 def test_nine_lines_of_yaml_compare_the_three_objectives_whose_networks_have_every_verb(
     mine, capsys
 ):
-    text = block("yaml", "my/texts")
+    text = block(README, "yaml", "my/texts")
     assert len(text.splitlines()) <= 10
     small = text.replace(
         "answer: reply", "answer: reply, adaptation: {learning_rates: [1e-3], epochs: 1}"
@@ -79,32 +80,32 @@ def test_nine_lines_of_yaml_compare_the_three_objectives_whose_networks_have_eve
     small = small.replace(
         "labels.csv}", "labels.csv}, adaptation: {learning_rates: [1e-3], epochs: 1}"
     )
-    said = report_of(mine, small)
-    assert all(f"`{arm}`" in said for arm in ("causal", "masked", "seq2seq"))
-    assert "topics" in said and "replies" in said
-    code = block("python", "for arm in").replace(
+    report = report_of(mine, small)
+    assert all(f"`{name}`" in report for name in ("causal", "masked", "seq2seq"))
+    assert "topics" in report and "replies" in report
+    code = block(PYTHON, "python", "for name in").replace(
         "results/sentiment", str(mine / "results" / "mine")
     )
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "docs/python.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
-    shown = README[README.index("CausalLM: ") :].split("```")[0].splitlines()
+    shown = PYTHON[PYTHON.index("CausalLM: ") :].split("```")[0].splitlines()
     assert [line.split()[0] for line in lines] == [line.split()[0] for line in shown]
 
 
 def test_a_task_of_ones_own_is_one_class_in_a_package_with_an_entry_point(mine):
-    (mine / "my_tasks.py").write_text(block("python", "TASKS.register"))
-    (group,) = re.findall(r'`\[project.entry-points."(lmcompare.tasks)"\]`', README)
+    (mine / "my_tasks.py").write_text(block(PYTHON, "python", "TASKS.register"))
+    (group,) = re.findall(r'`\[project.entry-points."(lmcompare.tasks)"\]`', PYTHON)
     (mine / "my_tasks-1.dist-info").mkdir()
     (mine / "my_tasks-1.dist-info" / "METADATA").write_text("Name: my_tasks\nVersion: 1\n")
     (mine / "my_tasks-1.dist-info" / "entry_points.txt").write_text(
         f"[{group}]\norder = my_tasks\n"
     )
-    (line,) = re.findall("# in YAML: (.*)", README)
+    (line,) = re.findall("# in YAML: (.*)", PYTHON)
     text = (
-        block("yaml", "my/texts")
+        block(README, "yaml", "my/texts")
         .partition("tasks:")[0]
         .replace("my/texts/*.txt", "my/texts/one.txt")
     )
-    said = report_of(mine, f"{text}tasks:\n  {line.replace('my/texts.csv', 'my/labels.csv')}\n")
-    assert "a text or its halves swapped" in said, said
-    assert "chance" in said
+    report = report_of(mine, f"{text}tasks:\n  {line.replace('my/texts.csv', 'my/labels.csv')}\n")
+    assert "a text or its halves swapped" in report, report
+    assert "chance" in report
