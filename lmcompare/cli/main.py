@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -116,7 +115,12 @@ def run(
             f"stopped; what is done is kept. To resume:\n  {resume_command}"
         ) from error
     if os.environ.get("RANK", "0") == "0":
-        typer.echo(f"\n{first_screen(report)}\n\nThe whole report: {report}")
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        width = None if sys.stdout.isatty() else 120
+        Console(width=width).print(Markdown(first_screen(report)))
+        typer.echo(f"\nThe whole report: {report}")
 
 
 @app.command()
@@ -302,20 +306,11 @@ def default_output(file: Path, name: str, quick: bool) -> Path:
     return Path(os.path.relpath(file.absolute().parent.parent)) / "results" / folder
 
 
-def first_screen(report: Path, lines: int = 24) -> str:
-    """Return the first lines of a report's answer (or of the report, if it has none), up to a picture or a heading."""
-    from lmcompare.report.markdown import unescape
-
-    text = report.read_text(encoding="utf-8").splitlines()
-    start = next(
-        (place for place, line in enumerate(text) if re.match(r"#+ (the )?answer", line.lower())), 0
-    )
-    said = [text[start].lstrip("# ")]
-    for line in text[start + 1 :]:
-        if line.startswith(("![", "<img", "<details", "#")) or len(said) == lines:
-            break
-        said.append(unescape(line.replace("**", "")))
-    return "\n".join(said).strip()
+def first_screen(report: Path) -> str:
+    """Return the Markdown of a report's first screen: all before its first figure or section."""
+    lines = report.read_text(encoding="utf-8").splitlines()
+    ends = (place for place, line in enumerate(lines) if line.startswith(("![", "## ")))
+    return "\n".join(lines[: next(ends, len(lines))]).strip()
 
 
 def _resume_command(
