@@ -1,4 +1,4 @@
-"""Items as batches that a head reads, and a network with a head on it."""
+"""Items of a task as batches for a head, and a network with a head."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,97 +8,89 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lmcompare.adaptation.heads import Answers, Head, HeadBatch
-from lmcompare.core.example import Example, Ids, collate
-from lmcompare.data.tokenized_split import TokenizedSplit
+from lmcompare.adaptation.heads import Head, HeadBatch, Predictions
+from lmcompare.core.example import Example, collate
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.models.pooling import place_of
+from lmcompare.data.tokenized_split import TokenizedSplit
 
-GROUP = 64
-"""Items that are answered at once."""
+EVALUATION_BATCH = 64
+"""Items that are predicted at once."""
 
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """A part as one network reads it.
+    """The items of one split as the objective of a model encodes them."""
 
-    Attributes:
-        part: what it is made of.
-        examples: of each item, what is read of its texts.
-        pad: fills short rows.
-        sizes: of each item, the inputs of its longest text.
-    """
-
-    part: TokenizedSplit
+    items: TokenizedSplit
     examples: list[tuple[Example, ...]]
+    """of each item, one for each of its texts"""
     pad: int
-    sizes: list[int]
 
     @classmethod
-    def of(cls, model: LanguageModel, part: TokenizedSplit, attention: str) -> "EncodedSplit":
-        """Read the texts as the model's objective does, with the attention mask of ``Adaptation.attention``."""
-        special = model.tokenizer.special
+    def of(cls, model: LanguageModel, items: TokenizedSplit, attention: str) -> "EncodedSplit":
+        """Encode the texts, with the attention mask of ``Adaptation.attention``."""
+        special, encode = model.tokenizer.special, model.objective.encoding_example
         examples = [
-            tuple(_seen(model.objective.encoding_example(row, special), attention) for row in rows)
-            for rows in part.rows
+            tuple(_masked(encode(row, special), attention) for row in rows) for rows in items.rows
         ]
-        return cls(
-            part,
-            examples,
-            special.pad,
-            [max(len(e.inputs) for e in several) for several in examples],
-        )
+        return cls(items, examples, special.pad)
 
-    def reading(self, group: Sequence[int], device: torch.device) -> HeadBatch:
-        """Return a batch of the items with these numbers."""
-        batch = collate([example for i in group for example in self.examples[i]], self.pad)
-        tensors, wanted = BatchTensors.of(batch, device), [self.part.wanted[i] for i in group]
-        if not self.part.marks:
-            return HeadBatch(tensors, wanted)
-        marks, starts = np.full(batch.inputs.shape, -1), np.zeros(len(group), dtype=np.int64)
-        for number, i in enumerate(group):
-            starts[number] = first = place_of(self.part.rows[i][0], self.examples[i][0].inputs)
-            marks[number, first : first + len(self.part.marks[i])] = self.part.marks[i]
-        return HeadBatch(
-            tensors, wanted, torch.from_numpy(marks).to(device), torch.from_numpy(starts).to(device)
-        )
+    @property
+    def lengths(self) -> list[int]:
+        """Of each item, the number of inputs of its longest text."""
+        return [max(len(text.inputs) for text in texts) for texts in self.examples]
 
-    def by_length(self, device: torch.device) -> Iterator[tuple[list[int], HeadBatch]]:
-        """Yield batches of items of like length."""
-        order = sorted(
-            range(len(self.part.rows)), key=lambda i: max(len(row) for row in self.part.rows[i])
-        )
-        for first in range(0, len(order), GROUP):
-            yield order[first : first + GROUP], self.reading(order[first : first + GROUP], device)
+    def batch(self, indices: Sequence[int], device: torch.device) -> HeadBatch:
+        """Return a batch of the items with these indices."""
+        texts = [text for i in indices for text in self.examples[i]]
+        batch = collate(texts, self.pad)
+        tensors = BatchTensors.of(batch, device)
+        targets = [self.items.wanted[i] for i in indices]
+        if not self.items.marks:
+            return HeadBatch(tensors, targets)
+
+        # The marks of a text's tokens, moved to their places among the inputs (after bos, say).
+        marks = np.full(batch.inputs.shape, -1)  # (B, n)
+        starts = np.zeros(len(indices), dtype=np.int64)  # (B,)
+        for row, i in enumerate(indices):
+            start = place_of(self.items.rows[i][0], self.examples[i][0].inputs)
+            marks[row, start : start + len(self.items.marks[i])] = self.items.marks[i]
+            starts[row] = start
+        places = (torch.from_numpy(array).to(device) for array in (marks, starts))
+        return HeadBatch(tensors, targets, *places)
+
+    def batches_by_length(self, device: torch.device) -> Iterator[tuple[list[int], HeadBatch]]:
+        """Yield the indices of items of similar length, and their batch."""
+        rows = self.items.rows
+        order = sorted(range(len(rows)), key=lambda i: max(len(row) for row in rows[i]))
+        for first in range(0, len(order), EVALUATION_BATCH):
+            indices = order[first : first + EVALUATION_BATCH]
+            yield indices, self.batch(indices, device)
 
 
-def _seen(example: Example, attention: str) -> Example:
+def _masked(example: Example, attention: str) -> Example:
     if attention == "own":
         return example
     return replace(example, attention="full" if attention == "bidirectional" else "causal")
 
 
 class ModelWithHead(nn.Module):
-    """A network, what a head makes of its states, dropout and one linear layer: the same for every objective.
-
-    Args:
-        network: see ``trainable.trainable``.
-        head: the kind of head.
-    """
+    """A network and a head: features of its states, dropout and one linear layer."""
 
     def __init__(self, network: Network, head: Head) -> None:
         super().__init__()
         self.network = network
         self.kind = head
         self.dropout = nn.Dropout(0.1)
-        self.head = nn.Linear(head.size(network.hidden_size), head.outputs)
+        self.head = nn.Linear(head.input_size(network.hidden_size), head.outputs)
 
-    def forward(self, reading: HeadBatch) -> Tensor:
-        """Return what the linear layer says. Shape (..., outputs)."""
-        states = self.kind.features(self.network.states(reading.tensors), reading)
-        said: Tensor = self.head(self.dropout(states.float()))
-        return said
+    def forward(self, batch: HeadBatch) -> Tensor:
+        """Return the logits, or the scores, of a batch. Shape (..., outputs): see the head."""
+        features = self.kind.features(self.network.states(batch.tensors), batch)
+        logits: Tensor = self.head(self.dropout(features.float()))
+        return logits
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off; that of a frozen network stays off."""
@@ -107,29 +99,25 @@ class ModelWithHead(nn.Module):
             self.network.eval()
         return self
 
-    def loss(self, reading: HeadBatch) -> Tensor:
-        """Return the mean loss."""
-        return self.kind.loss(self(reading), reading)
+    def loss(self, batch: HeadBatch) -> Tensor:
+        """Return the mean loss of a batch."""
+        return self.kind.loss(self(batch), batch)
 
-    def answers(self, items: EncodedSplit) -> Answers:
-        """Return the answer to each item, in order."""
-        return each(
-            self, self.network, items, lambda reading: self.kind.answers(self(reading), reading)
-        )
+    def predict(self, split: EncodedSplit) -> Predictions:
+        """Return the prediction for each item, in order."""
+        return map_batches(self, split, lambda batch: self.kind.predict(self(batch), batch))
 
 
-def each(
-    module: nn.Module, network: Network, items: EncodedSplit, ask: Callable[[HeadBatch], Answers]
-) -> Answers:
-    """Return what ``ask`` says of each item, in order, asked in batches of items of like length."""
-    found: Answers = [np.empty(0)] * len(items.part.rows)
+def map_batches(
+    module: "ModelWithHead | Network",
+    split: EncodedSplit,
+    predict: Callable[[HeadBatch], Predictions],
+) -> Predictions:
+    """Return what ``predict`` makes of each item, in order; it gets batches of similar length."""
+    device = next(module.parameters()).device
+    predictions: Predictions = [np.empty(0)] * len(split.items.rows)
     with evaluation_mode(module):
-        for group, reading in items.by_length(network.device):
-            for i, answer in zip(group, ask(reading), strict=True):
-                found[i] = answer
-    return found
-
-
-def texts(rows: Sequence[Ids]) -> list[tuple[Ids, ...]]:
-    """Return rows as items of one text."""
-    return [(row,) for row in rows]
+        for indices, batch in split.batches_by_length(device):
+            for i, prediction in zip(indices, predict(batch), strict=True):
+                predictions[i] = prediction
+    return predictions

@@ -1,4 +1,4 @@
-"""What stands on the states of a network: one linear layer, in four kinds."""
+"""Heads: one linear layer on the states of a network, for texts, words, pairs or spans."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -12,34 +12,37 @@ from torch.nn import functional as F
 from lmcompare.models.network import BatchTensors
 from lmcompare.models.pooling import Pooling, pool
 
-Answers = list[NDArray[np.float64]]
+Predictions = list[NDArray[np.float64]]
+"""One array an item: see the head."""
 
 
 @dataclass(frozen=True)
 class HeadBatch:
-    """A batch of items and what is wanted of each. B items of T texts, n inputs.
-
-    Attributes:
-        tensors: what the network reads: B x T rows, the texts of an item one after another.
-        wanted: of each item: see ``tasks.bench.Part``.
-        marks: (B, n) of each input the mark of ``Part``, -1 where it has none; None for heads that ask for none.
-        starts: (B,) the place in the inputs of the first token of the text.
-    """
+    """A batch of B items of T texts each, n inputs long."""
 
     tensors: BatchTensors
-    wanted: list[Any]
+    """what the network reads: B x T rows, the texts of an item one after another"""
+    targets: list[Any]
+    """of each item: see ``TokenizedSplit``"""
     marks: Tensor | None = None
+    """(B, n) the mark of each input, -1 where it has none: see ``TokenizedSplit``"""
     starts: Tensor | None = None
+    """(B,) the index of the first token of the text among the inputs"""
+
+    @property
+    def last_inputs(self) -> Tensor:
+        """The index of the last input of each row (eos, [SEP]). Shape (B,)."""
+        return self.tensors.attention_mask.sum(1) - 1
+
+    @property
+    def word_ends(self) -> Tensor:
+        """The running sum of the items' numbers of words, which marks count. Shape (B,)."""
+        assert self.marks is not None
+        return (self.marks.amax(1) + 1).cumsum(0)
 
 
 class Head(Protocol):
-    """A kind of head.
-
-    Attributes:
-        texts: texts of an item.
-    """
-
-    texts: ClassVar[int]
+    """What the linear layer reads of the states, and what its outputs mean."""
 
     @property
     def outputs(self) -> int:
@@ -47,89 +50,78 @@ class Head(Protocol):
 
     @property
     def pooling(self) -> Pooling | None:
-        """How states become one; None: they do not."""
+        """How the states of several tokens become one; None: they do not."""
 
-    def size(self, width: int) -> int:
-        """Return how many numbers the linear layer reads, of states of this width."""
+    def input_size(self, hidden_size: int) -> int:
+        """Return the number of inputs of the linear layer."""
 
-    def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
-        """Turn states (B x T, n, width) into what the linear layer reads. Shape (..., size)."""
+    def features(self, states: Tensor, batch: HeadBatch) -> Tensor:
+        """Turn states (B x T, n, hidden) into the layer's inputs. Shape (..., input_size)."""
 
-    def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the mean loss of what the linear layer said, (..., outputs)."""
+    def loss(self, logits: Tensor, batch: HeadBatch) -> Tensor:
+        """Return the mean loss of logits (..., outputs)."""
 
-    def answers(self, said: Tensor, reading: HeadBatch) -> Answers:
-        """Return the answer to each item."""
+    def predict(self, logits: Tensor, batch: HeadBatch) -> Predictions:
+        """Return the prediction for each item."""
 
 
 @dataclass(frozen=True)
 class ClassificationHead:
-    """One label a text, from its pooled state. An answer: (classes,) probabilities.
+    """One label a text, from its pooled state. A prediction: (classes,) probabilities.
 
-    (transformers' own heads pool unlike one another: last token that is not padding, first, last eos.)
+    (transformers' own heads pool unlike each other: last token without padding, first, last eos.)
     """
 
-    texts: ClassVar[int] = 1
     outputs: int
     pooling: Pooling
 
-    def size(self, width: int) -> int:
-        """Return the width."""
-        return width
+    def input_size(self, hidden_size: int) -> int:
+        return hidden_size
 
-    def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
-        """Pool. Shape (B, width)."""
-        return pool(states, reading.tensors.attention_mask, self.pooling)
+    def features(self, states: Tensor, batch: HeadBatch) -> Tensor:
+        return pool(states, batch.tensors.attention_mask, self.pooling)  # (B, hidden)
 
-    def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the cross-entropy in nats."""
-        return F.cross_entropy(said, torch.as_tensor(reading.wanted, device=said.device))
+    def loss(self, logits: Tensor, batch: HeadBatch) -> Tensor:
+        return F.cross_entropy(logits, torch.as_tensor(batch.targets, device=logits.device))
 
-    def answers(self, said: Tensor, reading: HeadBatch) -> Answers:
-        """Return probabilities."""
-        return list(said.double().softmax(-1).cpu().numpy())
+    def predict(self, logits: Tensor, batch: HeadBatch) -> Predictions:
+        return list(logits.double().softmax(-1).cpu().numpy())
 
 
 @dataclass(frozen=True)
 class TokenClassificationHead:
-    """One label a word, from the states of its tokens. An answer: (words, labels) probabilities.
+    """One label a word, from its tokens' states. A prediction: (words, labels) probabilities.
 
-    Which state stands for a word decides between objectives: a causal network has not read a word at its first token
-    (Devlin et al. 2019, section 5.3, take that one), so the pooling is on the menu here, too.
+    Which state represents a word matters between objectives: a causal network has not read the word
+    at its first token, which Devlin et al. (2019, section 5.3) take. So its pooling is chosen, too.
     """
 
-    texts: ClassVar[int] = 1
     outputs: int
     pooling: Pooling
 
-    def size(self, width: int) -> int:
-        """Return the width."""
-        return width
+    def input_size(self, hidden_size: int) -> int:
+        return hidden_size
 
-    def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
-        """Pool the states of each word; the words of all items in order. Shape (words, width)."""
-        assert reading.marks is not None
-        where = reading.marks >= 0
-        ends = (reading.marks.amax(1) + 1).cumsum(0)
-        before = torch.cat([ends.new_zeros(1), ends[:-1]])
-        number = (reading.marks + before[:, None])[where]
-        return pool_words(states[where], number, self.pooling)
+    def features(self, states: Tensor, batch: HeadBatch) -> Tensor:
+        assert batch.marks is not None
+        # Number the words of all items in order: those of an item go on where the last item ended.
+        ends = batch.word_ends
+        first_word = torch.cat([ends.new_zeros(1), ends[:-1]])
+        of_a_word = batch.marks >= 0  # (B, n)
+        words = (batch.marks + first_word[:, None])[of_a_word]
+        return pool_words(states[of_a_word], words, self.pooling)  # (words, hidden)
 
-    def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the cross-entropy of a word, in nats."""
-        return F.cross_entropy(
-            said, torch.from_numpy(np.concatenate(reading.wanted)).to(said.device)
-        )
+    def loss(self, logits: Tensor, batch: HeadBatch) -> Tensor:
+        targets = torch.from_numpy(np.concatenate(batch.targets)).to(logits.device)
+        return F.cross_entropy(logits, targets)
 
-    def answers(self, said: Tensor, reading: HeadBatch) -> Answers:
-        """Return probabilities."""
-        assert reading.marks is not None
-        ends = (reading.marks.amax(1) + 1).cumsum(0).cpu().numpy()
-        return np.split(said.double().softmax(-1).cpu().numpy(), ends[:-1])
+    def predict(self, logits: Tensor, batch: HeadBatch) -> Predictions:
+        probabilities = logits.double().softmax(-1).cpu().numpy()  # (words, labels)
+        return np.split(probabilities, batch.word_ends.cpu().numpy()[:-1])
 
 
 def pool_words(states: Tensor, words: Tensor, pooling: Pooling) -> Tensor:
-    """Turn the states of tokens (t, width) into one a word, by the number of each token's word (t,), ascending from 0.
+    """Pool states of tokens (t, hidden) by the number of each token's word (t,), ascending from 0.
 
     >>> states, words = torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0, 0, 1])
     >>> [pool_words(states, words, how).flatten().tolist() for how in ("mean", "last", "first")]
@@ -145,96 +137,77 @@ def pool_words(states: Tensor, words: Tensor, pooling: Pooling) -> Tensor:
 
 @dataclass(frozen=True)
 class PairHead:
-    """A score for a pair of texts, from u, v, |u - v| and u * v of their pooled states (Conneau et al. 2017).
+    """A score of two texts: u, v, |u - v|, u * v of their pooled states (Conneau et al. 2017).
 
-    Each text is read by itself, as every objective reads texts in pretraining. Read as one, the second text would see
-    the first but not the other way round in a causal network, and both would share one context. An answer: (1,).
+    Each text is encoded by itself, as in pretraining. Encoded as one, the second text would attend
+    to the first but not the reverse in a causal network, and both would share one context. A
+    prediction is (1,).
     """
 
-    texts: ClassVar[int] = 2
     outputs: ClassVar[int] = 1
     pooling: Pooling
 
-    def size(self, width: int) -> int:
-        """Return four times the width."""
-        return 4 * width
+    def input_size(self, hidden_size: int) -> int:
+        return 4 * hidden_size
 
-    def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
-        """Pool and combine. Shape (B, 4 width)."""
-        pooled = pool(states, reading.tensors.attention_mask, self.pooling)
+    def features(self, states: Tensor, batch: HeadBatch) -> Tensor:
+        pooled = pool(states, batch.tensors.attention_mask, self.pooling)  # (2 B, hidden)
         u, v = pooled[0::2], pooled[1::2]
-        return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
+        return torch.cat([u, v, (u - v).abs(), u * v], dim=-1)  # (B, 4 hidden)
 
-    def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the mean squared error."""
-        return F.mse_loss(
-            said[:, 0], torch.tensor(reading.wanted, dtype=said.dtype, device=said.device)
-        )
+    def loss(self, logits: Tensor, batch: HeadBatch) -> Tensor:
+        targets = torch.tensor(batch.targets, dtype=logits.dtype, device=logits.device)
+        return F.mse_loss(logits[:, 0], targets)
 
-    def answers(self, said: Tensor, reading: HeadBatch) -> Answers:
-        """Return the score."""
-        return list(said.double().cpu().numpy())
+    def predict(self, logits: Tensor, batch: HeadBatch) -> Predictions:
+        return list(logits.double().cpu().numpy())
 
 
 @dataclass(frozen=True)
 class SpanHead:
-    """Where an answer begins and ends in a text (Devlin et al. 2019, section 4.2), or that it is not there.
+    """First and last token of an answer in a passage, or none (Devlin et al. 2019, section 4.2).
 
-    'Not there' is the last input (eos, [SEP]), the one that every network may give all the text to. An answer: (3,)
-    the first and last token of the best span, from 0 at the first token of the text, and by how much its score lies
-    above that of 'not there', so that windows of one text can be set against one another (section 4.3 there).
-
-    Attributes:
-        longest: tokens of an answer, at most.
+    'No answer' is the last input (eos, [SEP]), which attends to the whole text in every network. A
+    prediction is (3,): first and last token of the best span, from 0 at the first token of the
+    text, and by how much its score exceeds that of 'no answer', which compares windows of one
+    passage (section 4.3).
     """
 
-    texts: ClassVar[int] = 1
     outputs: ClassVar[int] = 2
     pooling: ClassVar[None] = None
     longest: int = 30
+    """tokens of an answer, at most"""
 
-    def size(self, width: int) -> int:
-        """Return the width."""
-        return width
+    def input_size(self, hidden_size: int) -> int:
+        return hidden_size
 
-    def features(self, states: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the states as they are. Shape (B, n, width)."""
+    def features(self, states: Tensor, batch: HeadBatch) -> Tensor:
         return states
 
-    def loss(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Return the mean cross-entropy of beginning and end, in nats."""
-        assert reading.starts is not None
-        ends = reading.tensors.attention_mask.sum(1) - 1
-        wanted = torch.tensor(np.array(reading.wanted), device=said.device)
-        wanted = torch.where(wanted >= 0, wanted + reading.starts[:, None], ends[:, None])
-        return F.cross_entropy(
-            self._allowed(said, reading).transpose(1, 2).flatten(0, 1), wanted.flatten()
-        )
+    def loss(self, logits: Tensor, batch: HeadBatch) -> Tensor:
+        assert batch.marks is not None and batch.starts is not None
+        # Targets count from the first token of the text; (-1, -1) means the last input.
+        last = batch.last_inputs
+        targets = torch.tensor(np.array(batch.targets), device=logits.device)  # (B, 2)
+        targets = torch.where(targets >= 0, targets + batch.starts[:, None], last[:, None])
+        # The softmax is over the tokens of the passage and the last input.
+        allowed = batch.marks > 0  # (B, n)
+        allowed[torch.arange(len(logits), device=logits.device), last] = True
+        logits = logits.masked_fill(~allowed[..., None], -torch.inf)
+        return F.cross_entropy(logits.transpose(1, 2).flatten(0, 1), targets.flatten())
 
-    def answers(self, said: Tensor, reading: HeadBatch) -> Answers:
-        """Return the best spans."""
-        assert reading.marks is not None and reading.starts is not None
-        rows = torch.arange(len(said), device=said.device)
-        nowhere = said[rows, reading.tensors.attention_mask.sum(1) - 1].sum(-1)
-        begins, ends = said.masked_fill((reading.marks <= 0)[..., None], -torch.inf).unbind(-1)
-        spans = begins[:, :, None] + ends[:, None, :]  # (B, n, n)
-        near = (
-            torch.ones(spans.shape[1:], dtype=torch.bool, device=said.device)
-            .triu()
-            .tril(self.longest - 1)
-        )
-        best, place = spans.masked_fill(~near, -torch.inf).flatten(1).max(1)
-        n = said.shape[1]
-        found = torch.stack(
-            [place // n - reading.starts, place % n - reading.starts, best - nowhere], dim=1
-        )
-        return list(found.double().cpu().numpy())
+    def predict(self, logits: Tensor, batch: HeadBatch) -> Predictions:
+        assert batch.marks is not None and batch.starts is not None
+        n, rows = logits.shape[1], torch.arange(len(logits), device=logits.device)
+        no_answer = logits[rows, batch.last_inputs].sum(-1)  # (B,)
 
-    def _allowed(self, said: Tensor, reading: HeadBatch) -> Tensor:
-        """Leave what may not be said out of the softmax."""
-        assert reading.marks is not None
-        allowed = reading.marks > 0
-        allowed[
-            torch.arange(len(said), device=said.device), reading.tensors.attention_mask.sum(1) - 1
-        ] = True
-        return said.masked_fill(~allowed[..., None], -torch.inf)
+        # The score of each pair of a first and a last token, in order and near enough.
+        in_passage = (batch.marks > 0)[..., None]
+        first, last = logits.masked_fill(~in_passage, -torch.inf).unbind(-1)  # (B, n) each
+        scores = first[:, :, None] + last[:, None, :]  # (B, n, n)
+        is_span = torch.ones(n, n, dtype=torch.bool, device=logits.device)
+        is_span = is_span.triu().tril(self.longest - 1)
+        best, place = scores.masked_fill(~is_span, -torch.inf).flatten(1).max(1)
+
+        spans = [place // n - batch.starts, place % n - batch.starts, best - no_answer]
+        return list(torch.stack(spans, dim=1).double().cpu().numpy())

@@ -1,275 +1,225 @@
-"""A network learns to answer prompts: fine-tuned on pairs with the loss on the answer alone, then asked to write."""
+"""Supervised fine-tuning on prompts and answers; answers generated, scored and ranked."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor
 
-from lmcompare.adaptation.finetuning import FinetuningResult, fit, seeded
-from lmcompare.adaptation.sft_examples import learn_answer, score_answer
-from lmcompare.adaptation.trainable_parameters import trainable
-from lmcompare.core import settings
+from lmcompare.adaptation.finetuning import FinetuningProblem, FinetuningRun
+from lmcompare.adaptation.sft_examples import answer_scoring_examples, answer_training_example
+from lmcompare.adaptation.trainable_parameters import trainable_copy
+from lmcompare.adaptation.trials import search_learning_rate
+from lmcompare.core.cells import Progress
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
 from lmcompare.generation import DecodedTokens
 from lmcompare.generation.autoregressive import left_to_right
 from lmcompare.generation.unmasking import fill
 from lmcompare.language_model import LanguageModel
-from lmcompare.models.network import BatchTensors, Network
+from lmcompare.models.network import Network
 from lmcompare.objectives import Objective, Role
 from lmcompare.scoring import scorer as asking
+from lmcompare.training.batches import weighted_losses
 
 Pairs = Sequence[tuple[Ids, Ids]]
-"""Prompts and their answers, in tokens; eos is not among them."""
+"""Prompts and their answers, in tokens without eos."""
 
-LEARN, FROZEN = 1, 2
-"""Which generator: one masks answers while learning, one masks those of validation, the same at every epoch."""
+TRAINING, VALIDATION = 1, 2
+"""First number of a generator's seed: of the masks of training and of validation answers."""
 
-DRAWS = 4
-"""How many times a masked LM is asked about each validation answer, each time with other masks."""
+VALIDATION_DRAWS = 4
+"""Different masks of each validation answer of a masked LM."""
 
-_ASKED = 64  # pairs whose questions are made at once: a masked LM has one for each token
+SCORING_BATCH = 64
+"""Pairs whose examples are made at once: a masked LM has one for each token."""
 
 
 @dataclass(frozen=True)
 class SupervisedModel:
-    """A model that learnt to answer.
-
-    Attributes:
-        model: with a network of its own.
-        loss: on validation, in nats a token of the answers and their ends (masked: the bound of ``learn_answer``).
-        trials: one mapping a trial: its learning rate, best epoch and validation loss.
-        chosen: the trial of lowest validation loss.
-        seconds: for all trials.
-    """
+    """A model after supervised fine-tuning, and how it was chosen."""
 
     model: LanguageModel
+    """with a network of its own"""
     loss: float
+    """on validation, in nats a token of the answers and their eos (of a masked LM, a bound)"""
     trials: list[dict[str, Any]]
+    """learning rate, best epoch and validation loss of each trial"""
     chosen: dict[str, Any]
+    """the trial of lowest validation loss"""
     seconds: float
+    """for all trials"""
+
+
+@dataclass(frozen=True)
+class GeneratedAnswers:
+    """What a model generates for the test prompts, and how likely the references are."""
+
+    answers: list[Ids]
+    """without eos"""
+    nats: list[NDArray[np.float64]]
+    """log p of each token of the reference and, after fine-tuning, of its eos"""
+    tuned: SupervisedModel | None
+    """what generated them; None: a model without fine-tuning"""
+    calls: int
+    """of the network for an answer (for the longest, if they differ)"""
+    seconds: float
+    """for generating all of them"""
+
+
+@dataclass(frozen=True)
+class RankedAnswers:
+    """Probabilities of the options as answers to each test prompt."""
+
+    probabilities: NDArray[np.float64]
+    """(prompts, options) their likelihoods, normalized"""
+    validation_accuracy: float
+    """share of the validation prompts whose own answer is the likeliest option"""
+    tuned: SupervisedModel
+    """what ranked them"""
 
 
 @dataclass(frozen=True)
 class BidirectionalPrompt:
-    """A causal objective that lets the prompt see itself whole: what ``attention: bidirectional`` fine-tunes."""
+    """A causal objective with full attention in the prompt, for ``attention: bidirectional``."""
 
     causal: Objective
 
     @property
     def kind(self) -> str:
-        """That of the causal objective."""
         return self.causal.kind
 
     @property
     def role(self) -> Role:
-        """That of the causal objective."""
         return self.causal.role
 
     @property
     def exactness(self) -> str:
-        """That of the causal objective."""
         return self.causal.exactness
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask as the causal objective does; all before the first target is visible."""
+        """Return those of the causal objective, with full attention up to the first target."""
         examples = self.causal.scoring_examples(prompt, completion, special)
         return [replace(e, attention=int(np.flatnonzero(e.has_target)[0]) + 1) for e in examples]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Begin as the causal objective does; all of it is visible."""
-        begun = self.causal.generation_prompt(prompt, length, special)
-        return replace(begun, attention=len(begun.inputs))
+        """Return that of the causal objective, with full attention."""
+        start = self.causal.generation_prompt(prompt, length, special)
+        return replace(start, attention=len(start.inputs))
 
 
-@dataclass(frozen=True)
-class GeneratedAnswers:
-    """What a model says to the test prompts.
+def supervised_finetune(
+    run: FinetuningRun, train: Pairs, validation: Pairs, *, length: int
+) -> SupervisedModel:
+    """Fine-tune on pairs, with the loss on the answers alone; one trial for each learning rate.
 
-    Attributes:
-        answers: tokens that it wrote, the end left out.
-        nats: log p of each token of the real answer, and of a tuned model of its end.
-        tuned: the model and how it was chosen; None of a model as it is.
-        calls: of the network for an answer (of the longest, if they differ).
-        seconds: for writing all of them.
+    The validation loss chooses learning rate and epoch: every token of every answer counts in it,
+    while most metrics of a small network stay at 0 for epochs, and it needs no decoding. Losses of
+    different objectives are never compared.
+
+    Args:
+        run: the model and the settings, of which ``pooling`` is not read.
+        train: what is learned.
+        validation: what decides.
+        length: tokens of an answer and its eos, at most: longer ones are cut.
     """
+    start = time.perf_counter()
+    model, special, seed = run.model, run.model.tokenizer.special, run.seed
+    objective: Any = model.objective
+    if run.adaptation.attention == "bidirectional" and objective.role == "decoder":
+        objective = BidirectionalPrompt(objective)
 
-    answers: list[Ids]
-    nats: list[NDArray[np.float64]]
-    tuned: SupervisedModel | None
-    calls: int
-    seconds: float
+    # Validation answers have the same masks at every epoch.
+    draws = VALIDATION_DRAWS if objective.role == "encoder" else 1
+    generators = [
+        [np.random.default_rng([VALIDATION, seed, i, draw]) for draw in range(draws)]
+        for i in range(len(validation))
+    ]
+    frozen = [
+        answer_training_example(objective, *pair, length, special, rng)
+        for pair, rngs in zip(validation, generators, strict=True)
+        for rng in rngs
+    ]
+
+    def build() -> Network:
+        return trainable_copy(model.network, run.adaptation, decoder=True)
+
+    def loss(network: Network, indices: list[int], epoch: int) -> Tensor:
+        rngs = [np.random.default_rng([TRAINING, seed, epoch, i]) for i in indices]
+        examples = [
+            answer_training_example(objective, *train[i], length, special, rng)
+            for i, rng in zip(indices, rngs, strict=True)
+        ]
+        batch = collate(examples, special.pad)
+        return weighted_losses(network, batch, network.device).sum() / batch.total_weight
+
+    def score(network: Network) -> float:
+        return -mean_loss(network, special, frozen, model.batch_tokens)
+
+    lengths = [len(prompt) + len(answer) for prompt, answer in train]
+    result = search_learning_rate(FinetuningProblem(build, loss, score, lengths), run)
+    trials = [
+        {"learning_rate": t.learning_rate, "epoch": t.epoch, "validation_loss": -t.score}
+        for t in result.trials
+    ]
+    tuned = type(model)(
+        result.module,
+        model.tokenizer,
+        objective,
+        batch_tokens=model.batch_tokens,
+        context=model.context,
+    )
+    chosen = trials[result.trials.index(result.best)]
+    return SupervisedModel(tuned, -result.best.score, trials, chosen, time.perf_counter() - start)
 
 
-def answer(
+def mean_loss(
+    network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
+) -> float:
+    """Return the weighted mean of -log p (nats) over all targets of the examples."""
+    log_p = asking.ask(network, special, examples, batch_tokens)
+    weights = [e.dense_weights[e.has_target] for e in examples]
+    total = sum((w * nats).sum() for w, nats in zip(weights, log_p, strict=True))
+    return float(-total / sum(w.sum() for w in weights))
+
+
+def generate_answers(
     model: LanguageModel,
-    train: Pairs,
-    validation: Pairs,
     test: Pairs,
     *,
     length: int,
-    adaptation: settings.Adaptation | None,
-    seed: int,
+    tuned: SupervisedModel | None = None,
     strategy: str = "confidence",
     steps: int | None = None,
-    progress: Callable[[dict[str, Any]], None] = lambda event: None,
+    progress: Progress = lambda event: None,
 ) -> GeneratedAnswers:
-    """``tune`` a copy of the model on pairs, then ``write`` an answer to each test prompt and score the real one.
+    """Generate an answer to each test prompt and score the reference, by ``tuned`` if given.
 
-    Without an ``adaptation`` the model is asked as it is. Nothing taught it how an answer ends, so the end is not
-    scored (a masked model is told how long the real answer is).
+    A model without fine-tuning has not learned how an answer ends, so eos is not scored (and a
+    masked model gets the length of the reference). For the other arguments see ``generate``.
     """
-    tuned = None
-    if adaptation is not None:
-        tuned = tune(
-            model,
-            train,
-            validation,
-            length=length,
-            adaptation=adaptation,
-            seed=seed,
-            progress=progress,
-        )
-        model = tuned.model
+    model = model if tuned is None else tuned.model
     progress({"done": 0, "total": 2, "stage": "writing"})
-    decoded = write(
-        model, [prompt for prompt, _ in test], length=length, strategy=strategy, steps=steps
-    )
+    prompts = [prompt for prompt, _ in test]
+    decoded = generate(model, prompts, length=length, strategy=strategy, steps=steps)
     progress({"done": 1, "total": 2, "stage": "likelihood"})
     if tuned is not None:
-        nats = answer_nats(model, test, length=length)
+        nats = answer_log_p(model, test, length=length)
     else:
         nats = [np.zeros(0)] * len(test)
-        said = [i for i, (_, wanted) in enumerate(test) if len(wanted)]
-        scores = model.score_tokens([(test[i][0], test[i][1][:length]) for i in said])
-        for i, score in zip(said, scores, strict=True):
+        not_empty = [i for i, (_, reference) in enumerate(test) if len(reference)]
+        scores = model.score_tokens([(test[i][0], test[i][1][:length]) for i in not_empty])
+        for i, score in zip(not_empty, scores, strict=True):
             nats[i] = score
     return GeneratedAnswers(decoded.tokens, nats, tuned, decoded.calls, decoded.seconds)
 
 
-def tune(
-    model: LanguageModel,
-    train: Pairs,
-    validation: Pairs,
-    *,
-    length: int,
-    adaptation: settings.Adaptation,
-    seed: int,
-    progress: Callable[[dict[str, Any]], None] = lambda event: None,
-) -> SupervisedModel:
-    """Fine-tune on pairs: one trial a learning rate, each from the network as given, which is left as it was.
-
-    Learning rate and epoch are chosen on the loss of the validation answers, not on their metric: every token of every
-    answer has a say in it, while most metrics of a network this small stay at 0 for epochs, and it needs no decoding.
-    Losses of different objectives are never set against one another.
-
-    Args:
-        model: what is adapted.
-        train: learnt from.
-        validation: decides.
-        length: tokens of an answer, its end counted, at most: longer ones are cut (``objectives.answers.ended``).
-        adaptation: the settings; the pooling is that of heads and of no use here.
-        seed: of dropout, the order of the pairs and their masks.
-        progress: is told {"done", "total", "stage", "loss"}.
-    """
-    start = time.perf_counter()
-    objective, special = model.objective, model.tokenizer.special
-    if adaptation.attention == "bidirectional" and objective.role == "decoder":
-        objective = BidirectionalPrompt(objective)  # type: ignore[assignment]
-    draws = DRAWS if objective.role == "encoder" else 1
-    frozen = [
-        learn_answer(
-            objective, *pair, length, special, np.random.default_rng([FROZEN, seed, i, draw])
-        )
-        for i, pair in enumerate(validation)
-        for draw in range(draws)
-    ]
-    asked = _asking(model, model.network, objective)
-    steps = math.ceil(len(train) / adaptation.batch_size) * adaptation.epochs
-    trials: list[dict[str, Any]] = []
-    best: tuple[FinetuningResult, LanguageModel] | None = None
-    for number, rate in enumerate(adaptation.learning_rates):
-
-        def tell(done: int, value: float, before: int = number * steps) -> None:
-            total = steps * len(adaptation.learning_rates)
-            progress({"done": before + done, "total": total, "stage": "fine-tuning", "loss": value})
-
-        fitted, tuned = _trial(asked, train, frozen, length, adaptation, rate, seed, tell)
-        trials.append(
-            {"learning_rate": rate, "epoch": fitted.epoch, "validation_loss": -fitted.score}
-        )
-        if best is None or fitted.score > best[0].score:
-            best, chosen = (fitted, tuned), trials[-1]
-    assert best is not None
-    return SupervisedModel(best[1], -best[0].score, trials, chosen, time.perf_counter() - start)
-
-
-def _asking(model: LanguageModel, network: Network, objective: Objective) -> LanguageModel:
-    """Return a model that asks this network by this objective; the rest is that of ``model``."""
-    return type(model)(
-        network, model.tokenizer, objective, batch_tokens=model.batch_tokens, context=model.context
-    )
-
-
-def _trial(
-    model: LanguageModel,
-    train: Pairs,
-    frozen: Sequence[Example],
-    length: int,
-    adaptation: settings.Adaptation,
-    learning_rate: float,
-    seed: int,
-    progress: Callable[[int, float], None],
-) -> tuple[FinetuningResult, LanguageModel]:
-    """Fine-tune once; return what came out of it and the model at its best epoch."""
-    objective, special, device = model.objective, model.tokenizer.special, model.network.device
-    with seeded(seed, device):
-        network = trainable(model.network, adaptation, whole=True)
-
-        def loss(group: list[int], epoch: int) -> Tensor:
-            rngs = [np.random.default_rng([LEARN, seed, epoch, i]) for i in group]
-            made = [
-                learn_answer(objective, *train[i], length, special, rng)
-                for i, rng in zip(group, rngs, strict=True)
-            ]
-            batch = collate(made, special.pad)
-            losses: Tensor = network(BatchTensors.of(batch, device))
-            return (
-                losses * torch.from_numpy(batch.target_weights).to(losses)
-            ).sum() / batch.total_weight
-
-        fitted = fit(
-            network,
-            [len(prompt) + len(answer) for prompt, answer in train],
-            loss,
-            lambda _: -_loss(network, special, frozen, model.batch_tokens),
-            adaptation=adaptation,
-            learning_rate=learning_rate,
-            seed=seed,
-            patience=adaptation.patience,
-            progress=progress,
-        )
-    return fitted, _asking(model, network, objective)
-
-
-def _loss(
-    network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
-) -> float:
-    """Return the weighted mean of -log p (nats) over all targets."""
-    answers = asking.ask(network, special, examples, batch_tokens)
-    weights = [e.dense_weights[e.has_target] for e in examples]
-    total = sum((w * a).sum() for w, a in zip(weights, answers, strict=True))
-    return float(-total / sum(w.sum() for w in weights))
-
-
-def write(
+def generate(
     model: LanguageModel,
     prompts: Sequence[Ids],
     *,
@@ -277,43 +227,65 @@ def write(
     strategy: str = "confidence",
     steps: int | None = None,
 ) -> DecodedTokens:
-    """Write the likeliest answer to each prompt, greedily; eos ends it and is left out.
+    """Generate an answer to each prompt greedily; eos ends it and is left out.
 
-    Decoders and encoder-decoders write from left to right, with their cache. A masked LM fills a block of ``length``
-    masks and is cut at its first eos.
+    Decoders and encoder-decoders generate from left to right. A masked LM fills a span of
+    ``length`` masks, which is cut at its first eos.
 
     Args:
-        model: fine-tuned on pairs, or as it is.
+        model: fine-tuned on pairs, or not.
         prompts: (n,) tokens each.
-        length: tokens of an answer, its end counted, at most.
-        strategy: of a masked model: see ``decoding.filling.STRATEGIES``.
-        steps: of a masked model: calls of the network; None: what the strategy says.
+        length: tokens of an answer and its eos, at most.
+        strategy: of a masked LM: see ``generation.unmasking``.
+        steps: of a masked LM: calls of the network; None: the strategy's own.
     """
     network, objective, special = model.network, model.objective, model.tokenizer.special
     if objective.role != "encoder":
         return left_to_right(
             network, objective, prompts, special, length=length, temperature=0, ends=True
         )
-    free = replace(special, ordinary=np.append(special.ordinary, special.eos))
-    begun = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
-    filled = fill(network, begun, free, strategy=strategy, steps=steps)
-    return replace(filled, tokens=[_until(row, special.eos) for row in filled.tokens])
+    with_eos = replace(special, ordinary=np.append(special.ordinary, special.eos))
+    starts = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
+    filled = fill(network, starts, with_eos, strategy=strategy, steps=steps)
+    return replace(filled, tokens=[_before_eos(row, special.eos) for row in filled.tokens])
 
 
-def _until(row: Ids, eos: int) -> Ids:
+def _before_eos(row: Ids, eos: int) -> Ids:
     ends = np.flatnonzero(row == eos)
     return row[: ends[0]] if len(ends) else row
 
 
-def answer_nats(model: LanguageModel, pairs: Pairs, *, length: int) -> list[NDArray[np.float64]]:
-    """Return log p (nats) of each token of the answers and of their ends: see ``objectives.answers.score_answer``."""
+def rank_answers(
+    tuned: SupervisedModel, pairs: Mapping[str, Pairs], options: Sequence[Ids]
+) -> RankedAnswers:
+    """Rank the options, each with its eos, as answers to validation and test prompts."""
+    length = max(map(len, options)) + 1
+
+    def probabilities(prompts: Pairs) -> NDArray[np.float64]:
+        candidates = [(prompt, option) for prompt, _ in prompts for option in options]
+        nats = [row.sum() for row in answer_log_p(tuned.model, candidates, length=length)]
+        normalized: NDArray[np.float64] = softmax(
+            np.array(nats).reshape(len(prompts), len(options)), axis=1
+        )
+        return normalized
+
+    best = probabilities(pairs["validation"]).argmax(1)
+    correct = [
+        np.array_equal(options[i], answer)
+        for i, (_, answer) in zip(best, pairs["validation"], strict=True)
+    ]
+    return RankedAnswers(probabilities(pairs["test"]), float(np.mean(correct)), tuned)
+
+
+def answer_log_p(model: LanguageModel, pairs: Pairs, *, length: int) -> list[NDArray[np.float64]]:
+    """Return log p (nats) of each token of the answers and of their eos."""
     objective, special = model.objective, model.tokenizer.special
-    found = []
-    for first in range(0, len(pairs), _ASKED):
-        asked = [
-            score_answer(objective, *pair, length, special)
-            for pair in pairs[first : first + _ASKED]
+    log_p = []
+    for first in range(0, len(pairs), SCORING_BATCH):
+        groups = [
+            answer_scoring_examples(objective, *pair, length, special)
+            for pair in pairs[first : first + SCORING_BATCH]
         ]
-        told = iter(model.ask([example for several in asked for example in several]))
-        found += [np.concatenate([next(told) for _ in several]) for several in asked]
-    return found
+        scores = iter(model.ask([example for group in groups for example in group]))
+        log_p += [np.concatenate([next(scores) for _ in group]) for group in groups]
+    return log_p

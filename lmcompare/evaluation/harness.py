@@ -1,6 +1,6 @@
 """The harness: everything that a task measures a model with, so that tasks stay free of torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,18 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare import metrics
-from lmcompare.adaptation import (
+from lmcompare.adaptation.finetuning import FinetuningRun
+from lmcompare.adaptation.head_finetuning import (
     AdaptedModel,
-    PairHead,
-    ProbeTexts,
-    Score,
-    SpanHead,
-    TokenClassificationHead,
-    adapt,
-    finetune,
+    Criterion,
+    finetune_classifier,
+    finetune_head,
 )
-from lmcompare.adaptation.sft import GeneratedAnswers, Pairs, answer
-from lmcompare.adaptation.sft_ranking import RankedAnswers, choose
+from lmcompare.adaptation.heads import PairHead, Predictions, SpanHead, TokenClassificationHead
+from lmcompare.adaptation.probing import LabeledTexts
+from lmcompare.adaptation.sft import (
+    GeneratedAnswers,
+    Pairs,
+    RankedAnswers,
+    generate_answers,
+    rank_answers,
+    supervised_finetune,
+)
 from lmcompare.core import settings
 from lmcompare.core.cells import CellSettings, Progress
 from lmcompare.core.example import Ids
@@ -116,82 +121,81 @@ class Harness:
 
     # Adaptation
 
+    def _run(self, adaptation: settings.Adaptation) -> FinetuningRun:
+        return FinetuningRun(self.model, adaptation, self.seed, self.progress)
+
     def finetune_classifier(
         self, data: LabeledSplits, rows: dict[str, list[Ids]], adaptation: settings.Adaptation
     ) -> AdaptedModel:
-        """Fine-tune a classification head and classify the test items.
-
-        Args:
-            data: labeled items.
-            rows: the tokens of the items of 'train', 'validation' and 'test'.
-            adaptation: the settings.
-        """
-        parts = {
-            name: ProbeTexts(rows[name], labels_of(getattr(data, name)))
-            for name in ("train", "validation", "test")
-        }
-        return finetune(
-            self.model,
-            **parts,
-            classes=len(data.labels),
-            adaptation=adaptation,
-            seed=self.seed,
-            progress=self.progress,
-        )
+        """Fine-tune a classification head; ``rows`` are the tokens of each split's items."""
+        splits = {name: LabeledTexts(rows[name], labels_of(getattr(data, name))) for name in rows}
+        return finetune_classifier(self._run(adaptation), splits, len(data.labels))
 
     def finetune_head(
         self,
         head: str,
         parts: Mapping[str, TokenizedSplit],
         adaptation: settings.Adaptation,
-        score: Score,
+        score: Callable[[Predictions], float],
         *,
         by: str,
         **options: int,
     ) -> AdaptedModel:
-        """Fine-tune a head of ``adaptation.heads`` and return its answers to the test items.
+        """Fine-tune a head of ``adaptation.heads`` and predict the test items.
 
         Args:
             head: 'words', 'pair' or 'span'.
             parts: train, validation and test.
             adaptation: the settings.
-            score: of the answers to the validation items; higher is better.
+            score: of the predictions for the validation items; higher is better.
             by: name of that score.
             **options: of the head: ``outputs`` (labels) of words, ``longest`` (tokens) of a span.
         """
-        if head == "span":
-            menu: Any = {None: SpanHead(**options)}
-        else:
-            menu = {p: HEADS[head](pooling=p, **options) for p in adaptation.pooling}
-        return adapt(
+        heads: dict[Any, Any] = {None: SpanHead(**options)} if head == "span" else {}
+        if head != "span":
+            heads = {p: HEADS[head](pooling=p, **options) for p in adaptation.pooling}
+        return finetune_head(self._run(adaptation), heads, parts, Criterion(by, score))
+
+    def generate_answers(
+        self,
+        pairs: Mapping[str, Pairs],
+        *,
+        length: int,
+        adaptation: settings.Adaptation | None,
+        strategy: str = "confidence",
+        steps: int | None = None,
+    ) -> GeneratedAnswers:
+        """Generate an answer to each test prompt: see ``adaptation.sft.generate``.
+
+        Args:
+            pairs: prompts and answers of 'train', 'validation' and 'test'; else of 'test' alone.
+            length: tokens of an answer and its eos, at most.
+            adaptation: settings of supervised fine-tuning; None: there is none.
+            strategy: of a masked LM.
+            steps: of a masked LM.
+        """
+        tuned = None
+        if adaptation is not None:
+            run = self._run(adaptation)
+            tuned = supervised_finetune(run, pairs["train"], pairs["validation"], length=length)
+        return generate_answers(
             self.model,
-            menu,
-            parts,
-            adaptation=adaptation,
-            score=score,
-            by=by,
-            seed=self.seed,
+            pairs["test"],
+            length=length,
+            tuned=tuned,
+            strategy=strategy,
+            steps=steps,
             progress=self.progress,
         )
 
-    def generate_answers(self, pairs: Mapping[str, Pairs], **options: Any) -> GeneratedAnswers:
-        """Generate an answer to each test prompt, after supervised fine-tuning if that is set.
-
-        Args:
-            pairs: prompts and answers of 'train', 'validation', 'test'; else of 'test' alone.
-            **options: see ``adaptation.sft.answer``.
-        """
-        parts = (pairs.get("train", ()), pairs.get("validation", ()), pairs["test"])
-        return answer(self.model, *parts, seed=self.seed, progress=self.progress, **options)
-
     def rank_answers(
-        self, pairs: Mapping[str, Pairs], options: Sequence[Ids], **settings: Any
+        self, pairs: Mapping[str, Pairs], options: Sequence[Ids], *, adaptation: settings.Adaptation
     ) -> RankedAnswers:
         """Fine-tune on pairs, then rank the options as answers to each test prompt."""
-        parts = (pairs["train"], pairs["validation"], pairs["test"])
-        return choose(
-            self.model, *parts, options=options, seed=self.seed, progress=self.progress, **settings
-        )
+        length = max(map(len, options)) + 1
+        run = self._run(adaptation)
+        tuned = supervised_finetune(run, pairs["train"], pairs["validation"], length=length)
+        return rank_answers(tuned, pairs, options)
 
     # Metrics, baselines and n-gram models of the train split
 

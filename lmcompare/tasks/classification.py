@@ -137,7 +137,7 @@ class Classification:
             rows[split] = [row[: harness.context - 2] for row in encoded]
         adapted = harness.finetune_classifier(data, rows, self.adaptation.by(self.protocol))
         outcomes = list(score(harness, data, adapted.probabilities))
-        outcomes.append(TaskOutcome("accuracy", adapted.validation_accuracy, split="validation"))
+        outcomes.append(TaskOutcome("accuracy", adapted.score, split="validation"))
         notes = replace(
             _notes(data), trials=Trials(adapted.trials, adapted.chosen), truncated=truncated
         )

@@ -132,7 +132,7 @@ class QuestionAnswering:
             by="f1",
             longest=self.max_answer_length,
         )
-        said = cuts["test"].texts(items.test, adapted.answers, none=none)
+        said = cuts["test"].texts(items.test, adapted.predictions, none=none)
         outcomes = [
             *self.score(harness, items.test, said),
             TaskOutcome("f1", adapted.score, split="validation"),
@@ -156,7 +156,7 @@ class QuestionAnswering:
             }
             for i in shown
         ]
-        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
         return Measurement(outcomes, notes, samples, costs, {"items": items.fingerprint})
 
     def control(self, harness: "Harness") -> Measurement:

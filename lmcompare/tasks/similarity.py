@@ -113,9 +113,9 @@ class Similarity:
             said, best, tried, chosen = self._cosine(harness, items, rows)
         else:
             adapted = self._regression(harness, items, rows, self.adaptation.by(self.protocol))
-            said, best = np.concatenate(adapted.answers), adapted.score
+            said, best = np.concatenate(adapted.predictions), adapted.score
             tried, chosen = adapted.trials, adapted.chosen
-            costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+            costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
         outcomes = list(self.score_of(harness, items.test, said))
         outcomes.append(TaskOutcome("spearman", best, split="validation"))
         notes = Notes(trials=Trials(tried, chosen), counts=items.counts, truncated=truncated)

@@ -143,7 +143,7 @@ class Tagging:
             by=self.primary_metric,
             outputs=len(labels),
         )
-        outcomes = list(self.score(harness, items.test, tags("test", adapted.answers)))
+        outcomes = list(self.score(harness, items.test, tags("test", adapted.predictions)))
         outcomes.append(TaskOutcome(self.primary_metric, adapted.score, split="validation"))
         unseen = self._unseen(items.test, labels)
         notes = Notes(
@@ -157,7 +157,7 @@ class Tagging:
                 "test_words_of_unseen_tags": sum(unseen.values()),
             },
         )
-        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.weights)}
+        costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
         return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
 
     def control(self, harness: "Harness") -> Measurement:

@@ -6,20 +6,15 @@ import torch
 
 from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.heads import ClassificationHead, SpanHead
-from lmcompare.adaptation.trainable_parameters import trainable
+from lmcompare.adaptation.trainable_parameters import trainable_copy
 from lmcompare.core.settings import Adaptation
-from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.models.network import build_network
-from lmcompare.models.pooling import place_of
 from lmcompare.objectives import OBJECTIVES
+from lmcompare.data.tokenized_split import TokenizedSplit
 
 
 def reader(kind, special):
     return SimpleNamespace(objective=OBJECTIVES[kind](), tokenizer=SimpleNamespace(special=special))
-
-
-def test_where_the_text_begins_in_what_is_read():
-    assert place_of(np.array([5, 6]), np.array([1, 5, 6, 2])) == 1
 
 
 @pytest.mark.parametrize(("kind", "before"), [("causal", 1), ("masked", 0), ("seq2seq", 0)])
@@ -28,14 +23,12 @@ def test_marks_stand_at_the_tokens_of_the_text(kind, before, special):
     part = TokenizedSplit(
         rows, [np.array([0, 1]), np.array([0])], [np.array([0, 0, 1]), np.array([0])]
     )
-    reading = EncodedSplit.of(reader(kind, special), part, "own").reading(
-        [0, 1], torch.device("cpu")
-    )
+    batch = EncodedSplit.of(reader(kind, special), part, "own").batch([0, 1], torch.device("cpu"))
     after = before + 3
-    assert reading.starts.tolist() == [before, before]
-    assert reading.marks[0].tolist() == [*[-1] * before, 0, 0, 1, -1]
-    assert reading.marks[1, before:after].tolist() == [0, -1, -1]
-    assert reading.tensors.inputs[0, before:after].tolist() == [40, 41, 42]
+    assert batch.starts.tolist() == [before, before]
+    assert batch.marks[0].tolist() == [*[-1] * before, 0, 0, 1, -1]
+    assert batch.marks[1, before:after].tolist() == [0, -1, -1]
+    assert batch.tensors.inputs[0, before:after].tolist() == [40, 41, 42]
 
 
 @pytest.mark.parametrize(("attention", "prefix"), [("own", 0), ("causal", 0), ("bidirectional", 3)])
@@ -43,7 +36,7 @@ def test_the_attention_mask_is_an_option(attention, prefix, special):
     items = EncodedSplit.of(
         reader("causal", special), TokenizedSplit([(np.array([40]),)], [0]), attention
     )
-    assert items.reading([0], torch.device("cpu")).tensors.prefix_lengths.tolist() == [prefix]
+    assert items.batch([0], torch.device("cpu")).tensors.prefix_lengths.tolist() == [prefix]
 
 
 def test_a_pair_is_two_rows_one_after_another(special):
@@ -51,8 +44,8 @@ def test_a_pair_is_two_rows_one_after_another(special):
         [(np.array([40]), np.array([50, 51])), (np.array([60]), np.array([70]))], [0.0, 1.0]
     )
     items = EncodedSplit.of(reader("masked", special), part, "own")
-    assert items.sizes == [3, 2]
-    assert items.reading([1, 0], torch.device("cpu")).tensors.inputs[:, 0].tolist() == [
+    assert items.lengths == [3, 2]
+    assert items.batch([1, 0], torch.device("cpu")).tensors.inputs[:, 0].tolist() == [
         60,
         70,
         40,
@@ -63,7 +56,7 @@ def test_a_pair_is_two_rows_one_after_another(special):
 def test_dropout_of_a_frozen_network_stays_off(special, small):
     network = build_network(small, "decoder", special, 1)
     frozen = ModelWithHead(
-        trainable(network, Adaptation(protocol="linear_probe")), ClassificationHead(2, "mean")
+        trainable_copy(network, Adaptation(protocol="linear_probe")), ClassificationHead(2, "mean")
     ).train()
     assert frozen.dropout.training and not frozen.network.training
-    assert ModelWithHead(trainable(network, Adaptation()), SpanHead()).train().network.training
+    assert ModelWithHead(trainable_copy(network, Adaptation()), SpanHead()).train().network.training

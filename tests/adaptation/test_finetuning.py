@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from lmcompare.adaptation.finetuning import fit, grouped, seeded
+from lmcompare.adaptation.finetuning import FinetuningProblem, fit, group_by_length, seeded
 from lmcompare.core.errors import LmcompareError
 from lmcompare.core.settings import Adaptation
 
@@ -11,28 +11,21 @@ SIZES = [1, 2, 3, 4]
 
 
 def trial(scores, patience=None, epochs=5):
-    """Fit one weight towards 1, judged by these scores; return it, what came out, and its value after each epoch."""
+    """Fit a weight towards 1 with these scores; return it, the result, and it after each epoch."""
     layer = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(layer.weight)
     seen = []
 
-    def judge(module):
+    def score(module):
         seen.append(float(module.weight.detach()))
         return scores[len(seen) - 1]
 
-    def loss(group, epoch):
-        return ((layer(torch.ones(len(group), 1)) - 1) ** 2).mean()
+    def loss(module, batch, epoch):
+        return ((module(torch.ones(len(batch), 1)) - 1) ** 2).mean()
 
-    fitted = fit(
-        layer,
-        SIZES,
-        loss,
-        judge,
-        adaptation=Adaptation(epochs=epochs, batch_size=2),
-        learning_rate=0.01,
-        seed=1,
-        patience=patience,
-    )
+    problem = FinetuningProblem(lambda: layer, loss, score, SIZES)
+    adaptation = Adaptation(epochs=epochs, patience=patience, batch_size=2)
+    fitted = fit(layer, problem, adaptation, learning_rate=0.01, seed=1)
     return float(layer.weight.detach()), fitted, seen
 
 
@@ -56,7 +49,7 @@ def test_no_finite_score_is_an_error():
 
 def test_every_item_is_in_one_batch_beside_its_like():
     sizes = list(range(100, 0, -1))
-    groups = grouped(sizes, 10, np.random.default_rng(0))
+    groups = group_by_length(sizes, 10, np.random.default_rng(0))
     assert sorted(i for group in groups for i in group) == list(range(100))
     assert all(max(group) - min(group) == 9 for group in groups)
     assert [group[0] for group in groups] != sorted(group[0] for group in groups)

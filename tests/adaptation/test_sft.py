@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from lmcompare.adaptation.sft import answer, answer_nats, tune, write
-from lmcompare.adaptation.sft_ranking import choose, normalised
+from lmcompare.adaptation.finetuning import FinetuningRun
+from lmcompare.adaptation.sft import (
+    answer_log_p,
+    generate,
+    generate_answers,
+    rank_answers,
+    supervised_finetune,
+)
 from lmcompare.core.example import SpecialTokens
 from lmcompare.core.settings import Adaptation
 from lmcompare.evaluation import baselines
@@ -40,6 +46,16 @@ def pairs():
     return {"train": every[:-160], "validation": every[-160:-80], "test": every[-80:]}
 
 
+def tune(model, train, validation, length, adaptation, **watchers):
+    run = FinetuningRun(model, adaptation, seed=1, **watchers)
+    return supervised_finetune(run, train, validation, length=length)
+
+
+def answer(model, train, validation, test, adaptation, **watchers):
+    tuned = tune(model, train, validation, 5, adaptation, **watchers)
+    return generate_answers(model, test, length=5, tuned=tuned)
+
+
 def right(answers, pairs):
     return float(
         np.mean(
@@ -52,23 +68,25 @@ def right(answers, pairs):
 def test_each_objective_learns_to_reverse(kind, small, pairs):
     model = model_of(kind, small)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    told = []
+    events = []
     adaptation = Adaptation(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32)
-    found = answer(model, **pairs, length=5, adaptation=adaptation, seed=1, progress=told.append)
+    found = answer(model, **pairs, adaptation=adaptation, progress=events.append)
 
     # Far above chance (one in 121) and above the answer of the nearest training prompt.
     texts = {
         name: [" ".join(map(str, prompt)) for prompt, _ in part] for name, part in pairs.items()
     }
-    near = [pairs["train"][i][1] for i in baselines.nearest(texts["train"], texts["test"])]
+    near = [
+        pairs["train"][i][1] for i in baselines.nearest_neighbors(texts["train"], texts["test"])
+    ]
     assert right(found.answers, pairs["test"]) > 0.5 > 0.2 > right(near, pairs["test"])
-    untrained = write(model, [prompt for prompt, _ in pairs["test"]], length=5)
+    untrained = generate(model, [prompt for prompt, _ in pairs["test"]], length=5)
     assert right(untrained.tokens, pairs["test"]) < 0.05
     assert found.calls <= 5
 
     assert [len(row) for row in found.nats] == [len(real) + 1 for _, real in pairs["test"]]
     assert -np.mean([row.sum() for row in found.nats]) < 3 < 3 * np.log(11)
-    assert told[0]["stage"] == "fine-tuning"
+    assert events[0]["stage"] == "fine-tuning"
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, before[name])
 
@@ -76,18 +94,11 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
 def test_the_trial_of_lowest_validation_loss_is_chosen(small, pairs):
     few = {name: part[:64] for name, part in pairs.items()}
     adaptation = Adaptation(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch_size=32)
-    found = tune(
-        model_of("causal", small),
-        few["train"],
-        few["validation"],
-        length=5,
-        adaptation=adaptation,
-        seed=1,
-    )
+    found = tune(model_of("causal", small), few["train"], few["validation"], 5, adaptation)
     assert [trial["learning_rate"] for trial in found.trials] == [1e-6, 5e-3, 2e-6]
     assert found.chosen is found.trials[1]
     assert found.loss == min(trial["validation_loss"] for trial in found.trials)
-    nats = np.concatenate(answer_nats(found.model, few["validation"], length=5))
+    nats = np.concatenate(answer_log_p(found.model, few["validation"], length=5))
     assert found.loss == pytest.approx(-nats.mean())
 
 
@@ -96,10 +107,7 @@ def test_same_seed_same_answers_and_test_pairs_decide_nothing(small, pairs):
     other = few | {"test": [(prompt[::-1].copy(), prompt) for prompt, _ in few["test"]]}
     for kind in ("causal", "masked"):
         model = model_of(kind, small)
-        runs = [
-            answer(model, **parts, length=5, adaptation=QUICK, seed=1)
-            for parts in (few, few, other)
-        ]
+        runs = [answer(model, **parts, adaptation=QUICK) for parts in (few, few, other)]
         assert [row.tolist() for row in runs[0].answers] == [
             row.tolist() for row in runs[1].answers
         ]
@@ -110,31 +118,32 @@ def test_the_causal_prompt_may_see_itself_whole(small, pairs):
     few = pairs["train"][:64]
     causal, prefix = model_of("causal", small), model_of("prefix", small)
     both = Adaptation(learning_rates=(5e-3,), epochs=1, batch_size=32, attention="bidirectional")
-    ours = tune(causal, few, few, length=5, adaptation=both, seed=1).model
-    theirs = tune(prefix, few, few, length=5, adaptation=QUICK, seed=1).model
-    own = tune(causal, few, few, length=5, adaptation=QUICK, seed=1).model
-    nats = [np.concatenate(answer_nats(model, few, length=5)) for model in (ours, theirs, own)]
+    ours = tune(causal, few, few, 5, both).model
+    theirs = tune(prefix, few, few, 5, QUICK).model
+    own = tune(causal, few, few, 5, QUICK).model
+    nats = [np.concatenate(answer_log_p(model, few, length=5)) for model in (ours, theirs, own)]
     assert nats[0] == pytest.approx(nats[1], abs=1e-5)
     assert np.abs(nats[0] - nats[2]).max() > 1e-3
     prompts = [prompt for prompt, _ in few]
-    written = [write(model, prompts, length=5).tokens for model in (ours, theirs)]
+    written = [generate(model, prompts, length=5).tokens for model in (ours, theirs)]
     assert [row.tolist() for row in written[0]] == [row.tolist() for row in written[1]]
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
-def test_low_rank_additions_learn_and_write(kind, small, pairs):
+def test_low_rank_additions_learn_and_generate(kind, small, pairs):
     pytest.importorskip("peft")
     few = {name: part[:64] for name, part in pairs.items()}
     adaptation = Adaptation(protocol="lora", learning_rates=(1e-2,), epochs=2, batch_size=32)
     model = model_of(kind, small)
-    found = answer(model, **few, length=5, adaptation=adaptation, seed=1)
-    untrained = np.concatenate(answer_nats(model, few["test"], length=5))
+    found = answer(model, **few, adaptation=adaptation)
+    untrained = np.concatenate(answer_log_p(model, few["test"], length=5))
     assert np.concatenate(found.nats).mean() > untrained.mean()
     assert len(found.answers) == 64
 
 
 def test_a_masked_answer_has_a_proper_likelihood_its_length_included(small):
-    """Over all answers of at most one letter, cut after one: the probabilities of letters and of the end add up to 1.
+    """Over all answers of at most one letter, cut after one: the probabilities of letters and of
+    the end add up to 1.
 
     The softmax is over all ids, so what other special ids get is asked, too.
     """
@@ -143,7 +152,7 @@ def test_a_masked_answer_has_a_proper_likelihood_its_length_included(small):
     every = [np.array([i], dtype=np.int64) for i in range(44) if i != SPECIAL.eos] + [
         np.array([], dtype=np.int64)
     ]
-    nats = answer_nats(model, [(prompt, one) for one in every], length=1)
+    nats = answer_log_p(model, [(prompt, one) for one in every], length=1)
     assert sum(np.exp(row.sum()) for row in nats) == pytest.approx(1, abs=1e-5)
 
 
@@ -156,7 +165,7 @@ def test_a_masked_answer_is_cut_at_its_first_end(small, monkeypatch):
     monkeypatch.setattr(
         "lmcompare.adaptation.sft.replace", lambda one, **new: SimpleNamespace(**new)
     )
-    assert [row.tolist() for row in write(model, [], length=4).tokens] == [[35], [], [35, 36]]
+    assert [row.tolist() for row in generate(model, [], length=4).tokens] == [[35], [], [35, 36]]
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
@@ -170,24 +179,21 @@ def test_choosing_among_answers(kind, small):
         made.append((np.append(letters, END), options[int(letters[0] == 40)]))
     parts = {"train": made[:280], "validation": made[280:340], "test": made[340:]}
     adaptation = Adaptation(learning_rates=(1e-2,), epochs=16, batch_size=32)
-    found = choose(model_of(kind, small), **parts, options=options, adaptation=adaptation, seed=1)
+    tuned = tune(model_of(kind, small), parts["train"], parts["validation"], 3, adaptation)
+    found = rank_answers(tuned, parts, options)
     wanted = [len(real) - 1 for _, real in parts["test"]]
     assert found.probabilities.sum(1) == pytest.approx(1)
     assert (found.probabilities.argmax(1) == wanted).mean() > 0.9
     assert found.validation_accuracy > 0.9
 
 
-def test_shares_of_log_likelihoods():
-    assert normalised(np.log([[0.01, 0.03]])).round(2).tolist() == [[0.25, 0.75]]
-
-
 @pytest.mark.parametrize("kind", ["causal", "seq2seq", "masked"])
 def test_a_model_as_it_is_answers_and_is_left_as_it_was(kind, small, pairs):
     model = model_of(kind, small)
     few = [*pairs["test"][:5], (pairs["test"][5][0], np.array([], dtype=np.int64))]
-    found = answer(model, (), (), few, length=2, adaptation=None, seed=1)
+    found = generate_answers(model, few, length=2)
     assert found.tuned is None
-    wanted = write(model, [prompt for prompt, _ in few], length=2).tokens
+    wanted = generate(model, [prompt for prompt, _ in few], length=2).tokens
     assert [row.tolist() for row in found.answers] == [row.tolist() for row in wanted]
     assert [len(row) for row in found.nats] == [2, 2, 2, 2, 2, 0]
     scores = model.score_tokens([(prompt, real[:2]) for prompt, real in few[:5]])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.adaptation.sft_examples import learn_answer, score_answer
+from lmcompare.adaptation.sft_examples import answer_scoring_examples, answer_training_example
 from lmcompare.core.errors import InputError
 from lmcompare.objectives.bart import Bart
 from lmcompare.objectives.causal import Causal
@@ -22,9 +22,11 @@ TOKENS = st.lists(st.integers(32, 95), min_size=1, max_size=9).map(np.array)
     "objective", WRITERS, ids=lambda objective: f"{objective.kind} {objective.role}"
 )
 def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, answer, seed):
-    example = learn_answer(objective, prompt, answer, 12, special, np.random.default_rng(seed))
+    example = answer_training_example(
+        objective, prompt, answer, 12, special, np.random.default_rng(seed)
+    )
     assert example.targets[example.has_target].tolist() == [*answer, special.eos]
-    (scored,) = score_answer(objective, prompt, answer, 12, special)
+    (scored,) = answer_scoring_examples(objective, prompt, answer, 12, special)
     assert scored.targets.tolist() == example.targets.tolist()
 
 
@@ -32,7 +34,9 @@ def test_the_answer_and_its_end_alone_are_asked_for(special, objective, prompt, 
 def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_length(
     special, prompt, answer, seed
 ):
-    example = learn_answer(Masked(), prompt, answer, 12, special, np.random.default_rng(seed))
+    example = answer_training_example(
+        Masked(), prompt, answer, 12, special, np.random.default_rng(seed)
+    )
     whole = np.where(example.has_target, example.targets, example.inputs)
     assert whole.tolist() == [*prompt, *answer, *[special.eos] * (12 - len(answer))]
     assert (example.inputs[example.has_target] == special.mask).all()
@@ -43,7 +47,8 @@ def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_l
 def test_every_number_of_masks_is_as_likely(special):
     rng = np.random.default_rng(0)
     made = [
-        learn_answer(Masked(), np.array([40]), np.array([41]), 4, special, rng) for _ in range(2000)
+        answer_training_example(Masked(), np.array([40]), np.array([41]), 4, special, rng)
+        for _ in range(2000)
     ]
     counts = np.bincount([int(e.has_target.sum()) for e in made])
     assert counts[0] == 0
@@ -51,7 +56,7 @@ def test_every_number_of_masks_is_as_likely(special):
 
 
 def test_the_chain_is_asked_in_the_block_that_was_learnt(special):
-    found = score_answer(Masked(), np.array([40]), np.array([41]), 4, special)
+    found = answer_scoring_examples(Masked(), np.array([40]), np.array([41]), 4, special)
     assert [e.inputs.tolist() for e in found] == [[40, 4, 4, 4, 4], [40, 41, 4, 4, 4]]
     assert [e.targets[e.has_target].tolist() for e in found] == [[41], [special.eos]]
 
@@ -61,14 +66,14 @@ def test_an_answer_longer_than_the_block_is_cut_and_has_no_end(special):
     for objective in (Causal(), Masked(), Seq2Seq()):
         asked = [
             e.targets[e.has_target]
-            for e in score_answer(objective, np.array([33]), long, 4, special)
+            for e in answer_scoring_examples(objective, np.array([33]), long, 4, special)
         ]
         assert np.concatenate(asked).tolist() == [40, 41, 42, 43]
 
 
 def test_of_several_objectives_the_one_that_answers_is_asked(special):
     mixture = Mixture((Part(Causal()), Part(Masked(shifted=True))))
-    example = learn_answer(
+    example = answer_training_example(
         mixture, np.array([40]), np.array([41]), 4, special, np.random.default_rng(0)
     )
     assert example.attention == "causal"
@@ -76,7 +81,7 @@ def test_of_several_objectives_the_one_that_answers_is_asked(special):
 
 def test_a_shifted_masked_lm_cannot_answer(special):
     with pytest.raises(InputError, match="let a causal part answer"):
-        learn_answer(
+        answer_training_example(
             Masked(shifted=True),
             np.array([40]),
             np.array([41]),

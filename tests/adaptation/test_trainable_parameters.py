@@ -14,7 +14,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from lmcompare.adaptation.trainable_parameters import trainable
+from lmcompare.adaptation.trainable_parameters import trainable_copy
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, collate
 from lmcompare.core.settings import Adaptation
@@ -75,7 +75,7 @@ def batch():
 
 
 def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weights(network, batch):
-    added = trainable(network, LORA)
+    added = trainable_copy(network, LORA)
     with evaluation_mode(network), evaluation_mode(added):
         before = network.states(batch)
         assert torch.equal(added.states(batch), before)
@@ -98,7 +98,7 @@ def test_lora_says_at_first_what_the_network_says_and_then_learns_with_few_weigh
 
 
 def test_lora_into_all_layers_reaches_the_decoder(network):
-    some, every = (trainable(network, LORA, whole=whole) for whole in (False, True))
+    some, every = (trainable_copy(network, LORA, decoder=decoder) for decoder in (False, True))
     count = [sum(weight.requires_grad for weight in one.parameters()) for one in (some, every)]
     assert count[1] > count[0] if network.role == "encoder-decoder" else count[1] >= count[0]
 
@@ -106,12 +106,14 @@ def test_lora_into_all_layers_reaches_the_decoder(network):
 def test_a_probe_trains_nothing_of_the_network_and_fine_tuning_all(network):
     assert not any(
         weight.requires_grad
-        for weight in trainable(network, Adaptation(protocol="linear_probe")).parameters()
+        for weight in trainable_copy(network, Adaptation(protocol="linear_probe")).parameters()
     )
-    assert all(weight.requires_grad for weight in trainable(network, Adaptation()).parameters())
+    assert all(
+        weight.requires_grad for weight in trainable_copy(network, Adaptation()).parameters()
+    )
 
 
 def test_without_peft_it_says_what_to_install(network, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(InputError, match=r"pip install 'lmcompare\[lora\]'"):
-        trainable(network, LORA)
+        trainable_copy(network, LORA)

@@ -58,7 +58,7 @@ class FakeHarness(Echo):
     ends = 0
 
     def generate_answers(self, pairs, **settings):
-        done = super().answer(pairs, **settings)
+        done = super().generate_answers(pairs, **settings)
         self.pairs = {
             split: [tuple(self.decode(pair)) for pair in part] for split, part in pairs.items()
         }

@@ -32,7 +32,7 @@ def harness(sentences, small, tokenizer):
     data = SimpleNamespace(
         tokenizer=tokenizer,
         corpus=SimpleNamespace(test=documents),
-        blocks=SimpleNamespace(unigram=np.log(counts / counts.sum()), train=train),
+        sequences=SimpleNamespace(unigram=np.log(counts / counts.sum()), train=train),
     )
 
     def made(kind=None):

@@ -56,12 +56,12 @@ class Perfect(Harness):
             for name, part in parts.items()
         }
         return SimpleNamespace(
-            answers=found["test"],
+            predictions=found["test"],
             score=score(found["validation"]),
             trials=[{}],
             chosen={},
             seconds=2.0,
-            weights=3,
+            trained_weights=3,
         )
 
 

@@ -50,12 +50,12 @@ class Perfect(Harness):
             name: [np.array([wanted]) for wanted in part.wanted] for name, part in parts.items()
         }
         return SimpleNamespace(
-            answers=found["test"],
+            predictions=found["test"],
             score=score(found["validation"]),
             trials=[{}],
             chosen={},
             seconds=2.0,
-            weights=3,
+            trained_weights=3,
         )
 
 

@@ -226,7 +226,7 @@ class AsItIs(Echo):
 
     def generate_answers(self, pairs, *, length, adaptation, strategy, steps):
         assert adaptation is None and set(pairs) == {"test"}
-        found = super().answer(
+        found = super().generate_answers(
             pairs, length=length, adaptation=adaptation, strategy=strategy, steps=steps
         )
         found.nats = [np.full(min(len(real), length), -np.log(2)) for _, real in pairs["test"]]

@@ -107,12 +107,12 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(t
                 for name, part in parts.items()
             }
             return SimpleNamespace(
-                answers=found["test"],
+                predictions=found["test"],
                 score=score(found["validation"]),
                 trials=[{}],
                 chosen={},
                 seconds=2.0,
-                weights=3,
+                trained_weights=3,
             )
 
     for side in ("left", "right"):

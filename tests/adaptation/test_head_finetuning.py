@@ -6,16 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lmcompare.adaptation import (
-    PairHead,
-    ProbeTexts,
-    SpanHead,
-    TokenClassificationHead,
-    adapt,
-    choose_pooling,
-    finetune,
-)
-from lmcompare.adaptation.finetuning import grouped
+from lmcompare.adaptation.finetuning import FinetuningRun, group_by_length
+from lmcompare.adaptation.head_finetuning import Criterion, finetune_classifier, finetune_head
+from lmcompare.adaptation.heads import PairHead, SpanHead, TokenClassificationHead
+from lmcompare.adaptation.probing import LabeledTexts, choose_pooling
 from lmcompare.core.example import collate
 from lmcompare.core.settings import Adaptation
 from lmcompare.data.tokenized_split import TokenizedSplit
@@ -46,7 +40,7 @@ def parts(tokenizer):
             words = rng.choice(["film", "the", "story", "an", "actor"], rng.integers(2, 7)).tolist()
             words.insert(rng.integers(len(words)), ["bad", "good"][label])
             texts.append(" ".join(words))
-        found.append(ProbeTexts([np.array(row) for row in tokenizer.encode_batch(texts)], labels))
+        found.append(LabeledTexts([np.array(row) for row in tokenizer.encode_batch(texts)], labels))
     return found
 
 
@@ -56,28 +50,31 @@ LEARNS = Adaptation(learning_rates=(1e-2,), epochs=4, batch_size=16)
 NAMES = ("train", "validation", "test")
 
 
+def classify(model, parts, adaptation, seed=1, **watchers):
+    splits = dict(zip(NAMES, parts, strict=True))
+    return finetune_classifier(FinetuningRun(model, adaptation, seed, **watchers), splits, 2)
+
+
 def few(parts, count=32):
-    return [ProbeTexts(part.rows[:count], part.labels[:count]) for part in parts]
+    return [LabeledTexts(part.rows[:count], part.labels[:count]) for part in parts]
 
 
 def test_learns_chooses_on_validation_and_leaves_the_model_as_it_was(model, parts):
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    told = []
-    adapted = finetune(
-        model, *parts, classes=2, adaptation=ADAPTATION, seed=1, progress=told.append
-    )
+    events = []
+    adapted = classify(model, parts, ADAPTATION, progress=events.append)
     assert (adapted.probabilities.argmax(1) == parts[2].labels).mean() > 0.9
     assert adapted.probabilities.sum(1) == pytest.approx(1)
     trials = [trial for trial in adapted.trials if trial["learning_rate"]]
     assert [trial["learning_rate"] for trial in trials] == [1e-5, 5e-3]
     assert adapted.chosen == max(trials, key=lambda trial: trial["validation_accuracy"])
-    assert told[-1]["done"] == told[-1]["total"]
+    assert events[-1]["done"] == events[-1]["total"]
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, before[name])
 
 
 def written_out(model, train, validation, test, rate, pooling, adaptation, seed):
-    """One trial of classification, plainly: what `finetune` must do to the last bit."""
+    """One trial of classification, plainly: what `finetune_classifier` must do to the last bit."""
     special = model.tokenizer.special
     torch.manual_seed(seed)
     network = copy.deepcopy(model.network)
@@ -109,7 +106,7 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
     for _ in range(adaptation.epochs):
         module.train()
         sizes = [len(model.objective.encoding_example(row, special).inputs) for row in train.rows]
-        for group in grouped(sizes, adaptation.batch_size, rng):
+        for group in group_by_length(sizes, adaptation.batch_size, rng):
             loss = F.cross_entropy(
                 logits([train.rows[i] for i in group]), torch.from_numpy(train.labels[group])
             )
@@ -126,40 +123,34 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
 def test_the_same_numbers_as_written_out_to_the_last_bit(model, parts):
     adaptation = Adaptation(learning_rates=(5e-3,), pooling=("last",), epochs=2, batch_size=8)
-    adapted = finetune(model, *few(parts), classes=2, adaptation=adaptation, seed=3)
+    adapted = classify(model, few(parts), adaptation, seed=3)
     accuracy, probabilities = written_out(model, *few(parts), 5e-3, "last", adaptation, 3)
-    assert adapted.score == adapted.validation_accuracy == accuracy
+    assert adapted.score == accuracy
     assert np.array_equal(adapted.probabilities, probabilities)
 
 
 def test_same_seed_same_answer(model, parts):
-    runs = [
-        finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=seed).probabilities
-        for seed in (1, 1, 2)
-    ]
+    runs = [classify(model, few(parts), QUICK, seed).probabilities for seed in (1, 1, 2)]
     assert (runs[0] == runs[1]).all()
     assert (runs[0] != runs[2]).any()
 
 
 def test_test_items_decide_nothing(model, parts):
-    """With the labels of the test split turned round and its texts changed, the trials are the same."""
+    """With other labels and texts in the test split, the trials are the same."""
     quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch_size=16)
     train, validation, test = few(parts)
-    other = ProbeTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
-    found = [
-        finetune(model, train, validation, part, classes=2, adaptation=quick, seed=1)
-        for part in (test, other)
-    ]
+    other = LabeledTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
+    found = [classify(model, [train, validation, part], quick) for part in (test, other)]
     assert found[0].trials == found[1].trials
 
 
 @pytest.mark.parametrize("attention", ["bidirectional", "causal"])
 def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
-    own = finetune(model, *few(parts), classes=2, adaptation=QUICK, seed=1).probabilities
+    own = classify(model, few(parts), QUICK).probabilities
     changed = Adaptation(
         learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16, attention=attention
     )
-    found = finetune(model, *few(parts), classes=2, adaptation=changed, seed=1).probabilities
+    found = classify(model, few(parts), changed).probabilities
     same = (model.objective.role == "decoder") == (attention == "causal")
     assert np.allclose(found, own, atol=1e-5) == same
 
@@ -172,9 +163,9 @@ def test_a_menu_of_one_needs_no_probe(model, parts):
 def test_probe_and_lora_train_few_weights_and_learn(model, parts, protocol):
     tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch_size": 16}
     adaptation = Adaptation(protocol=protocol, lora_rank=2, lora_alpha=4, **tried)
-    found = finetune(model, *parts, classes=2, adaptation=adaptation, seed=1)
-    assert found.weights < model.network.parameters_counted()["parameters"] / 4
-    assert protocol == "lora" or found.weights == 2 * model.network.hidden_size + 2
+    found = classify(model, parts, adaptation)
+    assert found.trained_weights < model.network.parameters_counted()["parameters"] / 4
+    assert protocol == "lora" or found.trained_weights == 2 * model.network.hidden_size + 2
     assert (found.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
     assert not any("lora" in name for name, _ in model.network.named_parameters())
     assert all(weight.requires_grad for weight in model.network.parameters())
@@ -182,7 +173,7 @@ def test_probe_and_lora_train_few_weights_and_learn(model, parts, protocol):
 
 @pytest.fixture(scope="module")
 def tagged(tokenizer):
-    """Words of one to three tokens; a word's tag is whether it is 'good', or stands after it, or neither."""
+    """Words of one to three tokens, tagged by whether they are 'good' or stand after it."""
     rng = np.random.default_rng(1)
     found = {}
     for name, count in zip(NAMES, (250, 50, 50), strict=True):
@@ -212,17 +203,18 @@ def share_right(part):
 def words_adapted(model, parts, adaptation):
     menu = {pooling: TokenClassificationHead(3, pooling) for pooling in adaptation.pooling}
     score = share_right(parts["validation"])
-    return adapt(model, menu, parts, adaptation=adaptation, score=score, by="accuracy", seed=1)
+    run = FinetuningRun(model, adaptation, seed=1)
+    return finetune_head(run, menu, parts, Criterion("accuracy", score))
 
 
 def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
     adapted = words_adapted(
         model, tagged, Adaptation(learning_rates=(5e-3,), epochs=6, batch_size=16)
     )
-    assert [len(answer) for answer in adapted.answers] == [
+    assert [len(answer) for answer in adapted.predictions] == [
         len(wanted) for wanted in tagged["test"].wanted
     ]
-    assert share_right(tagged["test"])(adapted.answers) > 0.82  # by the word alone: 3 in 4
+    assert share_right(tagged["test"])(adapted.predictions) > 0.82  # by the word alone: 3 in 4
     assert {trial["pooling"] for trial in adapted.trials if trial["epoch"] is None} == {
         "mean",
         "last",
@@ -235,20 +227,21 @@ def test_a_trial_that_does_not_get_better_ends(model, tagged):
         name: TokenizedSplit(part.rows[:8], part.wanted[:8], part.marks[:8])
         for name, part in tagged.items()
     }
-    for patience, wanted in ((2, 3), (None, 5)):
-        asked = []
+    for patience, epochs in ((2, 3), (None, 5)):
+        scored = []
         adaptation = Adaptation(learning_rates=(1e-3,), epochs=5, patience=patience)
-        score = lambda answers, asked=asked: float(len(asked.append(answers) or "x"))  # noqa: E731
-        adapted = adapt(
-            model,
+
+        def score(predictions, scored=scored):
+            scored.append(predictions)
+            return 1.0
+
+        adapted = finetune_head(
+            FinetuningRun(model, adaptation, seed=1),
             {"last": TokenClassificationHead(3, "last")},
             few,
-            adaptation=adaptation,
-            score=score,
-            by="accuracy",
-            seed=1,
+            Criterion("accuracy", score),
         )
-        assert len(asked) == wanted
+        assert len(scored) == epochs
         assert adapted.chosen["epoch"] == 1
 
 
@@ -270,13 +263,14 @@ def test_a_pair_head_learns_how_many_words_are_shared(model, tokenizer):
     def score(answers):
         return float(np.corrcoef(np.concatenate(answers), parts["validation"].wanted)[0, 1])
 
-    adapted = adapt(model, menu, parts, adaptation=LEARNS, score=score, by="pearson", seed=1)
-    assert np.corrcoef(np.concatenate(adapted.answers), parts["test"].wanted)[0, 1] > 0.8
+    run = FinetuningRun(model, LEARNS, seed=1)
+    adapted = finetune_head(run, menu, parts, Criterion("pearson", score))
+    assert np.corrcoef(np.concatenate(adapted.predictions), parts["test"].wanted)[0, 1] > 0.8
     assert len(adapted.trials) == 3
 
 
 def spans(tokenizer, count, seed):
-    """The answer is the word after 'good', in the second part of the text; now and then it is not there."""
+    """The answer is the word after 'good', in the second part of the text, if there is one."""
     rng = np.random.default_rng(seed)
     rows, wanted, marks = [], [], []
     for _ in range(count):
@@ -309,18 +303,11 @@ def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, tokenizer
         name: spans(tokenizer, count, i)
         for i, (name, count) in enumerate(zip(NAMES, (300, 60, 60), strict=True))
     }
-    adapted = adapt(
-        model,
-        {None: SpanHead()},
-        parts,
-        adaptation=LEARNS,
-        score=exact(parts["validation"]),
-        by="exact",
-        seed=1,
-    )
-    assert exact(parts["test"])(adapted.answers) > 0.8
+    run, criterion = FinetuningRun(model, LEARNS, seed=1), exact(parts["validation"])
+    adapted = finetune_head(run, {None: SpanHead()}, parts, Criterion("exact", criterion))
+    assert exact(parts["test"])(adapted.predictions) > 0.8
     there = np.array([wanted[0] >= 0 for wanted in parts["test"].wanted])
-    margins = np.array([answer[2] for answer in adapted.answers])
+    margins = np.array([answer[2] for answer in adapted.predictions])
     assert margins[there].mean() > margins[~there].mean()
     assert adapted.chosen.keys() == {"learning_rate", "epoch", "validation_exact"}
 
