@@ -1,1 +1,1 @@
-"""``python -m lmcompare.benchmarks.training``, ``.scoring`` and ``.verdicts``: speed and error rates, measured."""
+"""Benchmarks of training and scoring speed, and error rates of verdicts."""

@@ -1,8 +1,9 @@
-"""``python -m lmcompare.benchmarks.scoring``: our scorer beside minicons and lm-evaluation-harness, in one process.
+"""``python -m lmcompare.benchmarks.scoring``: our scorer beside minicons and lm-evaluation-harness.
 
-For each of ``--sizes``: the same random network, the same items, one tool after the other, several times; each is
-credited with its best time. Only ratios within one run on one machine mean anything. The peers are the optional group
-``peers``; one that is not installed is left out and said so.
+For each of ``--sizes``: the same random network, the same pairs, one tool after the other in one
+process, several times; the best time counts. Only ratios within one run on one machine mean
+anything. The peers are the optional group ``peers``; one that is not installed is left out with a
+message.
 """
 
 import argparse
@@ -11,8 +12,8 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -30,56 +31,71 @@ from transformers import (
 
 from lmcompare.language_model import wrap
 
-BATCHES = (16, 64, 256)
-"""Batch sizes that the peers are tried with; each is credited with its best. Ours is left at its default."""
+PEER_BATCHES = (16, 64, 256)
+"""Batch sizes of the peers, of which the best counts. Ours has its default."""
+
+PEERS = {"lm-evaluation-harness": "lm_eval.models.huggingface", "minicons": "minicons.scorer"}
 
 
 @dataclass(frozen=True)
-class NetworkSize:
-    """A network, and how much it is asked.
-
-    Attributes:
-        width: of the states.
-        layers: blocks.
-        vocabulary: ids.
-        short: pairs of 4 to 12 words and 1 to 5, two completions a prompt.
-        long: pairs of 60 to 120 words and 1 to 5, eight completions a prompt.
-    """
+class Workload:
+    """A network and what it scores; each field is an option of the command."""
 
     width: int
     layers: int
     vocabulary: int
     short: int
+    """pairs of 4 to 12 words and 1 to 5, two completions a prompt"""
     long: int
+    """pairs of 60 to 120 words and 1 to 5, eight completions a prompt"""
 
 
 SIZES = {
-    "tiny": NetworkSize(64, 2, 4_096, 2_000, 800),
-    "small": NetworkSize(256, 6, 8_192, 240, 48),
-    "gpt2": NetworkSize(768, 12, 16_384, 48, 16),
+    "tiny": Workload(64, 2, 4_096, 2_000, 800),
+    "small": Workload(256, 6, 8_192, 240, 48),
+    "gpt2": Workload(768, 12, 16_384, 48, 16),
 }
-"""The named sizes; the last has GPT-2's width and layers, with fewer ids."""
+"""The last has GPT-2's width and layers, with a smaller vocabulary."""
 
-WORDS = "the a of film was good bad dull long short story with an actor who played it well and never lost heart".split()
+WORDS = (
+    "the a of film was good bad dull long short story with an actor who played it well and never "
+    "lost heart"
+).split()
 
 
-def tokenizer_of(size: int, *, framed: bool) -> Any:
-    """Return a byte-level tokenizer; ``framed``: with [CLS], [SEP] and [MASK]."""
+@dataclass(frozen=True)
+class Pairs:
+    """Prompts and completions, side by side."""
+
+    prompts: list[str]
+    completions: list[str]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The best time of a tool, and its log-likelihoods in nats."""
+
+    seconds: float
+    log_likelihoods: list[float]
+
+
+def train_tokenizer(vocab_size: int, *, bert: bool) -> Any:
+    """Return a byte-level BPE tokenizer; ``bert``: it adds [CLS] and [SEP]."""
     rng = np.random.default_rng(0)
     letters = [chr(97 + i) for i in range(26)]
-    words = ["".join(rng.choice(letters, rng.integers(2, 9))) for _ in range(2 * size)] + WORDS
+    lengths = (rng.integers(2, 9) for _ in range(2 * vocab_size))
+    words = ["".join(rng.choice(letters, length)) for length in lengths] + WORDS
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<pad>", "<s>", "</s>", "<mask>"]
     trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=special,
+        vocab_size=vocab_size,
+        special_tokens=["<pad>", "<s>", "</s>", "<mask>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator([" ".join(words)] * 2, trainer)
-    if framed:
+    if bert:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
         )
@@ -88,176 +104,207 @@ def tokenizer_of(size: int, *, framed: bool) -> Any:
     return wrapper(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **roles)
 
 
-def items(count: int, words: tuple[int, int], choices: int) -> tuple[list[str], list[str]]:
-    """Return prompts of so many words, ``choices`` completions of 1 to 5 words sharing each."""
+def random_pairs(count: int, prompt_words: tuple[int, int], choices: int) -> Pairs:
+    """Return prompts of so many words, each with ``choices`` completions of 1 to 5 words."""
     rng = np.random.default_rng(1)
-    prompts = [
-        " ".join(rng.choice(WORDS, rng.integers(words[0], words[1] + 1)))
-        for _ in range(count // choices)
-    ]
-    completions = [
-        " " + " ".join(rng.choice(WORDS, rng.integers(1, 6)))
-        for _ in range(count // choices * choices)
-    ]
-    return [prompt for prompt in prompts for _ in range(choices)], completions
+
+    def text(least: int, most: int) -> str:
+        return " ".join(rng.choice(WORDS, rng.integers(least, most + 1)))
+
+    prompts = [text(*prompt_words) for _ in range(count // choices)]
+    completions = [" " + text(1, 5) for _ in range(len(prompts) * choices)]
+    return Pairs([prompt for prompt in prompts for _ in range(choices)], completions)
 
 
-def best(work: Callable[[], Sequence[float]], repeats: int) -> tuple[float, list[float]]:
-    """Return the least seconds of several runs, after one to warm up on, and what was found."""
+def best_time(score: Callable[[], Sequence[float]], repeats: int) -> Timing:
+    """Return the least seconds of several runs after one to warm up."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        found = list(work())
+        log_likelihoods = list(score())
         times.append(time.perf_counter() - start)
-    return min(times[1:]), found
+    return Timing(min(times[1:]), log_likelihoods)
 
 
 def peer(name: str) -> Any:
-    """Return a peer's module, or None if it is not installed."""
+    """Return the module of a peer, or None if it is not installed."""
     try:
-        return import_module(name)
+        return import_module(PEERS[name])
     except ImportError:
         return None
 
 
-def pairs_by(size: NetworkSize, repeats: int) -> dict[str, dict[str, tuple[float, list[float]]]]:
-    """Score short and long pairs by a causal network; return seconds and sums of nats of each tool for each kind."""
-    tokenizer = tokenizer_of(size.vocabulary, framed=False)
+def time_pairs(workload: Workload, repeats: int) -> Iterator[tuple[str, dict[str, Timing]]]:
+    """Yield 'short' and 'long' with the timing of each tool on such pairs, by a causal network."""
+    tokenizer = train_tokenizer(workload.vocabulary, bert=False)
     config = GPT2Config(
-        vocab_size=len(tokenizer), n_embd=size.width, n_layer=size.layers, n_head=4, bos_token_id=1, eos_token_id=2,
+        vocab_size=len(tokenizer),
+        n_embd=workload.width,
+        n_layer=workload.layers,
+        n_head=4,
+        bos_token_id=1,
+        eos_token_id=2,
         pad_token_id=0,
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     model: Any = GPT2LMHeadModel(config)
     model.eval()
-    asked = {"short": items(size.short, (4, 12), 2), "long": items(size.long, (60, 120), 8)}
-    return {
-        kind: _by_each(model, tokenizer, *pairs, repeats)
-        for kind, pairs in asked.items()
-        if pairs[0]
-    }
+    short = random_pairs(workload.short, (4, 12), 2)
+    long = random_pairs(workload.long, (60, 120), 8)
+    for kind, pairs in (("short", short), ("long", long)):
+        if pairs.prompts:
+            yield kind, time_tools(model, tokenizer, pairs, repeats)
 
 
-def _by_each(
-    model: Any, tokenizer: Any, prompts: list[str], completions: list[str], repeats: int
-) -> dict[str, tuple[float, list[float]]]:
+def time_tools(model: Any, tokenizer: Any, pairs: Pairs, repeats: int) -> dict[str, Timing]:
+    """Return the timing of each tool that is installed; ours comes first."""
     ours = wrap(model, tokenizer)
-    found = {
-        "ours": best(
-            lambda: [one.sum for one in ours.log_likelihood(prompts, completions)], repeats
-        )
-    }
-    if huggingface := peer("lm_eval.models.huggingface"):
+    prompts, completions = pairs.prompts, pairs.completions
+
+    def by_us() -> list[float]:
+        return [score.sum for score in ours.log_likelihood(prompts, completions)]
+
+    timings = {"ours": best_time(by_us, repeats)}
+    if harness := peer("lm-evaluation-harness"):
         instance = import_module("lm_eval.api.instance").Instance
-        asked = [
+        requests = [
             instance("loglikelihood", {}, pair, i)
             for i, pair in enumerate(zip(prompts, completions, strict=True))
         ]
 
-        def by_harness(batch: int) -> tuple[float, list[float]]:
-            harness = huggingface.HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
-            return best(lambda: [nats for nats, _ in harness.loglikelihood(asked, True)], repeats)
+        def by_harness(lm: Any) -> list[float]:
+            return [nats for nats, _ in lm.loglikelihood(requests, True)]
 
-        found["lm-evaluation-harness"] = min(by_harness(batch) for batch in BATCHES)
-    if minicons := peer("minicons.scorer"):
+        lms = [
+            harness.HFLM(pretrained=model, tokenizer=tokenizer, batch_size=size)
+            for size in PEER_BATCHES
+        ]
+        runs = [best_time(partial(by_harness, lm), repeats) for lm in lms]
+        timings["lm-evaluation-harness"] = min(runs, key=lambda timing: timing.seconds)
+    if minicons := peer("minicons"):
         scorer = minicons.IncrementalLMScorer(model, "cpu", tokenizer=tokenizer)
 
-        def by_minicons(batch: int) -> list[float]:
+        def by_minicons(size: int) -> list[float]:
             sums: list[float] = []
-            for i in range(0, len(prompts), batch):
+            for i in range(0, len(prompts), size):
                 sums += scorer.conditional_score(
-                    prompts[i : i + batch], [text[1:] for text in completions[i : i + batch]],
+                    prompts[i : i + size],
+                    [text[1:] for text in completions[i : i + size]],
                     reduction=lambda scores: scores.sum().item(),
-                )  # fmt: skip
+                )
             return sums
 
-        found["minicons"] = min(best(partial(by_minicons, batch), repeats) for batch in BATCHES)
-    return found
+        runs = [best_time(partial(by_minicons, size), repeats) for size in PEER_BATCHES]
+        timings["minicons"] = min(runs, key=lambda timing: timing.seconds)
+    return timings
 
 
-def pseudo(size: NetworkSize, repeats: int) -> dict[str, float]:
-    """Score one sentence of 60 tokens by its pseudo-log-likelihood; return seconds and positions of the widest pass."""
-    tokenizer = tokenizer_of(size.vocabulary, framed=True)
+def measure_pll(workload: Workload, repeats: int) -> dict[str, float]:
+    """Score a sentence of 60 tokens by pseudo-log-likelihood.
+
+    Returns:
+        Tokens, seconds, positions of the widest forward pass, and growth of the process in KiB.
+    """
+    tokenizer = train_tokenizer(workload.vocabulary, bert=True)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=size.width, num_hidden_layers=size.layers, num_attention_heads=4,
-        intermediate_size=4 * size.width, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=workload.width,
+        num_hidden_layers=workload.layers,
+        num_attention_heads=4,
+        intermediate_size=4 * workload.width,
+        pad_token_id=0,
+    )
     model = wrap(BertForMaskedLM(config), tokenizer, batch_tokens=1024)
     widest = 0
 
-    def watch(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
+    def record_width(_: Any, args: Any, kwargs: dict[str, Any]) -> None:
         nonlocal widest
         widest = max(widest, kwargs["input_ids"].numel())
 
-    model.network.transformer.register_forward_pre_hook(watch, with_kwargs=True)
+    model.network.transformer.register_forward_pre_hook(record_width, with_kwargs=True)
     ids = model.tokenizer.encode(" ".join(WORDS * 9))[:60]
     text = model.tokenizer.decode(ids)
+
+    def score() -> list[float]:
+        return [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum]
+
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds, _ = best(
-        lambda: [model.log_likelihood([""], [text], method="pll-word-l2r")[0].sum], repeats
-    )
+    seconds = best_time(score, repeats).seconds
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return {"tokens": len(ids), "seconds": seconds, "positions": widest, "grown_kib": grown}
 
 
+def row(name: str, workload: Workload, kind: str, tool: str, timings: dict[str, Timing]) -> str:
+    """Return a row of the Markdown table."""
+    seconds, ours = timings[tool].seconds, timings["ours"]
+    count = len(ours.log_likelihoods)
+    cells = [
+        name,
+        f"{workload.width} x {workload.layers}",
+        f"{count} {kind}",
+        tool,
+        f"{seconds:.2f}",
+        f"{count / seconds:,.0f}",
+        f"{seconds / ours.seconds:.2f} times as fast",
+        f"{largest_difference(timings, tool):.1e}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def largest_difference(timings: dict[str, Timing], tool: str) -> float:
+    """Return the largest difference between our log-likelihoods and those of a tool, in nats."""
+    theirs, ours = timings[tool].log_likelihoods, timings["ours"].log_likelihoods
+    return float(np.abs(np.array(theirs) - ours).max())
+
+
+def run(workloads: dict[str, Workload], repeats: int, as_json: bool) -> None:
+    """Measure and print."""
+    if not as_json:
+        threads = torch.get_num_threads()
+        print(f"GPT-2 at each size, {threads} threads; peers: best of batches {PEER_BATCHES}\n")
+        print("| size | width x layers | pairs | tool | seconds | a second | ours is ", end="")
+        print("| largest difference, nats |\n|---|---:|---|---|---:|---:|---:|---:|")
+    pairs: list[dict[str, Any]] = []
+    pll: list[dict[str, Any]] = []
+    for name, workload in workloads.items():
+        for kind, timings in time_pairs(workload, repeats):
+            for tool, timing in timings.items():
+                entry = {"size": name, "pairs": kind, "tool": tool, "seconds": timing.seconds}
+                pairs.append({**entry, "apart": largest_difference(timings, tool)})
+                if not as_json:
+                    print(row(name, workload, kind, tool, timings), flush=True)
+        pll.append({"size": name, **measure_pll(workload, repeats)})
+    if as_json:
+        sizes = {name: asdict(workload) for name, workload in workloads.items()}
+        print(json.dumps({"sizes": sizes, "pairs": pairs, "pseudo": pll}))
+        return
+    for tool in PEERS.keys() - {entry["tool"] for entry in pairs}:
+        print(f"{tool} is not installed: pip install lmcompare[peers]", file=sys.stderr)
+    print()
+    for measured in pll:
+        print(
+            f"{measured['size']}: PLL (word-l2r) of a sentence of {measured['tokens']} tokens at "
+            f"batch_tokens=1024: {measured['seconds']:.3f} s, at most {measured['positions']} "
+            f"positions a pass, the process grew by {measured['grown_kib'] / 1024:.1f} MiB"
+        )
+
+
 def main() -> None:
-    """Print a Markdown table: pairs a second of each tool and our ratio to it; then the pseudo-likelihood's memory."""
+    """Print pairs per second of each tool, and the memory of a pseudo-log-likelihood."""
     parser = argparse.ArgumentParser(
         prog="python -m lmcompare.benchmarks.scoring", description=__doc__
     )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["tiny"], help="default: tiny")
-    for name in NetworkSize.__dataclass_fields__:
-        parser.add_argument(f"--{name}", type=int, help=f"of each size, instead of its own {name}")
+    names = [field.name for field in fields(Workload)]
+    for name in names:
+        parser.add_argument(f"--{name}", type=int, help=f"instead of the {name} of each size")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
-    arguments = vars(parser.parse_args())
-    changed = {
-        name: arguments[name]
-        for name in NetworkSize.__dataclass_fields__
-        if arguments[name] is not None
-    }
+    options = vars(parser.parse_args())
+    changes = {name: options[name] for name in names if options[name] is not None}
     warnings.simplefilter("ignore")
-    made: list[dict[str, Any]] = []
-    memory: list[dict[str, Any]] = []
-    tools: set[str] = set()
-    if not arguments["json"]:
-        print(
-            f"GPT-2 at each size, {torch.get_num_threads()} threads; peers: best of batches {BATCHES}\n"
-        )
-        print(
-            "| size | width x layers | pairs | tool | seconds | a second | ours is | largest difference, nats |"
-        )
-        print("|---|---:|---|---|---:|---:|---:|---:|")
-    for name in arguments["sizes"]:
-        size = replace(SIZES[name], **changed)
-        for kind, found in pairs_by(size, arguments["repeats"]).items():
-            base, ours = found["ours"]
-            for tool, (seconds, sums) in found.items():
-                tools.add(tool)
-                apart = float(np.abs(np.array(sums) - ours).max())
-                made.append(
-                    {"size": name, "pairs": kind, "tool": tool, "seconds": seconds, "apart": apart}
-                )
-                if not arguments["json"]:
-                    print(
-                        f"| {name} | {size.width} x {size.layers} | {len(sums)} {kind} | {tool} | {seconds:.2f} | "
-                        f"{len(sums) / seconds:,.0f} | {seconds / base:.2f} times as fast | {apart:.1e} |",
-                        flush=True,
-                    )
-        memory.append({"size": name, **pseudo(size, arguments["repeats"])})
-    if arguments["json"]:
-        sizes = {name: asdict(replace(SIZES[name], **changed)) for name in arguments["sizes"]}
-        print(json.dumps({"sizes": sizes, "pairs": made, "pseudo": memory}))
-        return
-    for tool in {"lm-evaluation-harness", "minicons"} - tools:
-        print(f"{tool} is not installed: pip install lmcompare[peers]", file=sys.stderr)
-    print()
-    for one in memory:
-        print(
-            f"{one['size']}: PLL (word-l2r) of a sentence of {one['tokens']} tokens at batch_tokens=1024: "
-            f"{one['seconds']:.3f} s, at most {one['positions']} positions a pass, the process grew by "
-            f"{one['grown_kib'] / 1024:.1f} MiB"
-        )
+    workloads = {name: replace(SIZES[name], **changes) for name in options["sizes"]}
+    run(workloads, options["repeats"], options["json"])
 
 
 if __name__ == "__main__":

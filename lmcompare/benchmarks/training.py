@@ -1,10 +1,11 @@
-"""``python -m lmcompare.benchmarks.training``: our loop beside a plain one that calls the same class with ``labels=``.
+"""``python -m lmcompare.benchmarks.training``: our training loop beside a plain loop.
 
-Both train the same fresh network on the same batches of random tokens. The plain loop is what one writes first: logits
-everywhere, the library's own attention for this class and its own loss, AdamW as torch has it, one process with all
-cores. `lmcompare run` trains several networks side by side, each on its share of the cores: its line is what all of
-them read together, the one before it what as many plain loops do. All processes live at once and take turns of a few
-steps, since a machine is faster at one time than at another. Only ratios within one run on one machine mean anything.
+Both train the same fresh network on the same batches of random tokens. The plain loop is what one
+writes first: logits of all positions, the library's eager attention and its own loss (``labels=``),
+AdamW with torch's defaults, one process with all cores. ``lmcompare run`` trains several networks
+side by side, each on its share of the cores: its line is their total, and the line before it that
+of as many plain loops. All processes live at once and take turns of a few steps, since the speed of
+a machine varies. Only ratios within one run on one machine mean anything.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,26 +33,51 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.batches import TrainingBatches, TrainingData
 from lmcompare.training.loop import TrainingRun, train
 
-RATES: dict[str, dict[str, float]] = {
-    "causal": {}, "masked": {"rate": 0.3}, "seq2seq": {"rate": 0.3, "mean_span": 6},
-}  # fmt: skip
-"""Settings of each objective other than its defaults: those of experiments/sentiment.yaml."""
+OBJECTIVE_SETTINGS: dict[str, dict[str, float]] = {
+    "causal": {},
+    "masked": {"rate": 0.3},
+    "seq2seq": {"rate": 0.3, "mean_span": 6},
+}
+"""Settings of each objective: those of experiments/sentiment.yaml."""
 
-SIZES = {"width": 128, "layers": 4, "vocabulary": 4096, "length": 128, "batch": 16, "steps": 32}
 LOOPS = ("plain", "ours", "compiled")
 """The last is ours with ``training.compile``."""
-TURN = 4
-"""Steps of a turn: short beside the moods of a machine, long beside the change from one process to the next."""
-WARM = 3
-"""Turns, the first among them, that are not counted: memory is touched for the first time, or torch compiles."""
+
+STEPS_PER_TURN = 4
+"""Short beside the variation of a machine's speed, long beside the change of processes."""
+
+WARMUP_TURNS = 3
+"""Turns that are not measured: memory is touched for the first time, or torch compiles."""
 
 
-def special_ids(size: int, sentinels: int = 32) -> SpecialTokens:
-    """Return special ids as a vocabulary of our own has them."""
+@dataclass(frozen=True)
+class Workload:
+    """What every loop trains, and where; each field is an option of the command."""
+
+    width: int = 128
+    layers: int = 4
+    vocabulary: int = 4096
+    length: int = 128
+    batch: int = 16
+    steps: int = 32
+    device: str = "cpu"
+
+    @property
+    def turns(self) -> int:
+        """Measured turns."""
+        return max(1, self.steps // STEPS_PER_TURN)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all measured turns."""
+        return self.turns * STEPS_PER_TURN * self.batch * self.length
+
+
+def special_tokens(vocab_size: int, sentinels: int = 32) -> SpecialTokens:
+    """Return special tokens with the ids that a tokenizer of ours has."""
     first = 4 + sentinels
-    return SpecialTokens(
-        0, 1, 2, 3, tuple(range(4, first)), np.arange(first, size), np.ones(size, dtype=bool)
-    )
+    ordinary, word_starts = np.arange(first, vocab_size), np.ones(vocab_size, dtype=bool)
+    return SpecialTokens(0, 1, 2, 3, tuple(range(4, first)), ordinary, word_starts)
 
 
 def train_plainly(
@@ -61,12 +87,12 @@ def train_plainly(
     device: str,
 ) -> None:
     """Train with a plain loop."""
-    # The same class, with the library's own attention.
-    fresh = build_network(network, data.objective.role, data.special, seed=1)
-    config = fresh.transformer.config
+    # The same class, with the library's eager attention.
+    ours = build_network(network, data.objective.role, data.special, seed=1)
+    config = ours.transformer.config
     for part in (config, getattr(config, "encoder", config), getattr(config, "decoder", config)):
         part._attn_implementation = "eager"
-    model: Any = type(fresh.transformer)(config)
+    model: Any = type(ours.transformer)(config)
     model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
@@ -93,28 +119,27 @@ def train_ours(
     device: str,
 ) -> None:
     """Train with our loop."""
-    fresh = build_network(network, data.objective.role, data.special, seed=1)
+    ours = build_network(network, data.objective.role, data.special, seed=1)
     with tempfile.TemporaryDirectory() as folder:
-        run = TrainingRun(Path(folder), device)
-        train(fresh, data, training, shape=network, run=run)
+        train(ours, data, training, shape=network, run=TrainingRun(Path(folder), device))
 
 
-def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -> None:
-    """Train by one of the ``LOOPS``; after each turn, write a line and wait until one can be read."""
-    special = special_ids(size["vocabulary"])
+def train_in_turns(loop: str, kind: str, workload: Workload) -> None:
+    """Train by one of the ``LOOPS``; after each turn, print 'done' and wait for a line of input."""
+    special = special_tokens(workload.vocabulary)
     rng = np.random.default_rng(0)
-    rows = [{"tokens": rng.choice(special.ordinary, size["length"])} for _ in range(64)]
-    unigram = np.zeros(len(special.word_starts))
+    rows = [{"tokens": rng.choice(special.ordinary, workload.length)} for _ in range(64)]
+    unigram = np.zeros(workload.vocabulary)
     sequences = SimpleNamespace(train=rows, validation=rows[:1], unigram=unigram)
-    data = TrainingData(sequences, OBJECTIVES[kind](**RATES[kind]), special, seed=1)
+    data = TrainingData(sequences, OBJECTIVES[kind](**OBJECTIVE_SETTINGS[kind]), special, seed=1)
     network = settings.NetworkSettings(
-        hidden_size=size["width"], num_layers=size["layers"], num_heads=4
+        hidden_size=workload.width, num_layers=workload.layers, num_heads=4
     )
-    # One turn more than is measured, so that validation, which only our loop has, never comes.
-    steps = turns_in(size) * TURN + WARM * TURN + TURN
+    # One turn more than is measured: validation, which only our loop has, is never reached.
+    steps = (workload.turns + WARMUP_TURNS + 1) * STEPS_PER_TURN
     training = settings.TrainingSettings(
-        tokens=steps * size["batch"] * size["length"],
-        batch_size=size["batch"],
+        tokens=steps * workload.batch * workload.length,
+        batch_size=workload.batch,
         evaluations=1,
         validation_sequences=1,
         compile=loop == "compiled",
@@ -124,165 +149,146 @@ def train_in_turns(loop: str, kind: str, size: Mapping[str, int], device: str) -
     def pause_after_a_turn(*_: Any) -> None:
         nonlocal steps_done
         steps_done += 1
-        if steps_done % TURN == 0:
-            if device != "cpu":
+        if steps_done % STEPS_PER_TURN == 0:
+            if workload.device != "cpu":
                 torch.accelerator.synchronize()
             print("done", flush=True)
             sys.stdin.readline()
 
     with register_optimizer_step_post_hook(pause_after_a_turn):
         training_loop = train_plainly if loop == "plain" else train_ours
-        training_loop(data, training, network, device)
-
-
-def turns_in(size: Mapping[str, int]) -> int:
-    """Return how many turns are counted: those that hold so many steps, one at least."""
-    return max(1, size["steps"] // TURN)
+        training_loop(data, training, network, workload.device)
 
 
 @dataclass(frozen=True)
 class LoopVariant:
-    """One line of the table: a loop, the environment of its process, and how many of these run side by side."""
+    """A row of the table: a loop, its environment variables, and how many run side by side."""
 
     loop: str
     environment: dict[str, str]
     processes: int = 1
 
     @contextmanager
-    def started(
-        self, kind: str, size: Mapping[str, Any]
-    ) -> Iterator[list["subprocess.Popen[str]"]]:
-        """Start processes of their own, since the allocator is set before Python starts; end them at the end."""
-        command = [
-            sys.executable,
-            "-m",
-            "lmcompare.benchmarks.training",
-            "--loop",
-            self.loop,
-            "--kind",
-            kind,
-        ]
-        for name in (*SIZES, "device"):
-            command += [f"--{name}", str(size[name])]
-        pipe = subprocess.PIPE
-        started = [
-            subprocess.Popen(
-                command, env=os.environ | self.environment, stdin=pipe, stdout=pipe, text=True
-            )
+    def started(self, kind: str, workload: Workload) -> Iterator[list["subprocess.Popen[str]"]]:
+        """Start the processes, since the allocator is set before Python starts; end them."""
+        module = [sys.executable, "-m", "lmcompare.benchmarks.training"]
+        options = [f"--{name}={value}" for name, value in asdict(workload).items()]
+        command = [*module, f"--loop={self.loop}", f"--kind={kind}", *options]
+        environment, pipe = os.environ | self.environment, subprocess.PIPE
+        processes = [
+            subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
             for _ in range(self.processes)
         ]
         try:
-            yield started
+            yield processes
         finally:
-            for process in started:
+            for process in processes:
                 process.kill()
                 process.communicate()
 
 
-def contest(
-    every: Mapping[str, LoopVariant], kind: str, size: Mapping[str, Any]
-) -> dict[str, float]:
-    """Let all ways train in turns; return the tokens a second of each, over all turns that count.
+def measure(variants: Mapping[str, LoopVariant], kind: str, workload: Workload) -> dict[str, float]:
+    """Let all variants train in turns; return the tokens per second of each.
 
     Raises:
         SystemExit: a process failed.
     """
-    seconds = dict.fromkeys(every, 0.0)
+    seconds = dict.fromkeys(variants, 0.0)
     with ExitStack() as stack:
-        started = {
-            name: stack.enter_context(way.started(kind, size)) for name, way in every.items()
+        processes = {
+            name: stack.enter_context(variant.started(kind, workload))
+            for name, variant in variants.items()
         }
 
         def wait(name: str) -> None:
-            for process in started[name]:
+            for process in processes[name]:
                 assert process.stdout is not None
                 if process.stdout.readline() != "done\n":
                     raise SystemExit(f"{name}, {kind}: a process failed; see above")
 
-        for name in every:
+        # The first warm-up turn begins by itself.
+        for name in variants:
             wait(name)
-        for turn in range(2 - WARM, turns_in(size) + 1):
-            for name in list(every)[:: 1 if turn % 2 else -1]:
+        for turn in range(2 - WARMUP_TURNS, workload.turns + 1):
+            for name in list(variants)[:: 1 if turn % 2 else -1]:
                 start = time.perf_counter()
-                for process in started[name]:
+                for process in processes[name]:
                     assert process.stdin is not None
                     process.stdin.write("go\n")
                     process.stdin.flush()
                 wait(name)
                 seconds[name] += (time.perf_counter() - start) * (turn > 0)
-    tokens = turns_in(size) * TURN * size["batch"] * size["length"]
-    return {name: way.processes * tokens / seconds[name] for name, way in every.items()}
+    return {
+        name: variant.processes * workload.tokens / seconds[name]
+        for name, variant in variants.items()
+    }
 
 
-def ways(device: str, compiling: bool = False) -> dict[str, LoopVariant]:
-    """Return the lines of the table by name; ``compiling`` adds our loop with ``training.compile``."""
+def loop_variants(device: str, compiling: bool = False) -> dict[str, LoopVariant]:
+    """Return the rows of the table by name; ``compiling`` adds our loop with ``compile``."""
     workers = default_workers(device)
-    found = {
+    environment = worker_environment(workers, device)
+    share = {"OMP_NUM_THREADS": environment["OMP_NUM_THREADS"]}
+    ours = f"`lmcompare run`: {workers} side by side, allocator set"
+    variants = {
         "plain": LoopVariant("plain", {}),
         "plain, allocator set": LoopVariant("plain", ALLOCATOR),
         "ours": LoopVariant("ours", {}),
         "ours, allocator set": LoopVariant("ours", ALLOCATOR),
+        f"plain, {workers} side by side": LoopVariant("plain", share, workers),
+        ours: LoopVariant("ours", environment, workers),
     }
-    environment = worker_environment(workers, device)
-    alone = {"OMP_NUM_THREADS": environment["OMP_NUM_THREADS"]}
-    found[f"plain, {workers} side by side"] = LoopVariant("plain", alone, workers)
-    ours = f"`lmcompare run`: {workers} side by side, allocator set"
-    found[ours] = LoopVariant("ours", environment, workers)
     if compiling:
-        found["ours, allocator set, compiled"] = LoopVariant("compiled", ALLOCATOR)
-        found[f"{ours}, compiled"] = LoopVariant("compiled", environment, workers)
-    return found
+        variants["ours, allocator set, compiled"] = LoopVariant("compiled", ALLOCATOR)
+        variants[f"{ours}, compiled"] = LoopVariant("compiled", environment, workers)
+    return variants
+
+
+def table(speeds: Mapping[str, Mapping[str, list[float]]], workload: Workload) -> str:
+    """Return the speeds of each variant and objective, one a repeat, as a Markdown table."""
+    head = f"width {workload.width}, {workload.layers} layers, vocabulary {workload.vocabulary}, "
+    head += f"{workload.batch} sequences of {workload.length} a step, "
+    head += f"{torch.get_num_threads()} threads, {workload.device}\n"
+    lines = [head, f"| loop | {' | '.join(OBJECTIVE_SETTINGS)} |"]
+    lines += ["|---|" + "---:|" * len(OBJECTIVE_SETTINGS)]
+    for name, measured in speeds.items():
+        cells = []
+        for kind in OBJECTIVE_SETTINGS:
+            # A repeat is compared with the plain loop of the same repeat.
+            ratios = np.array(measured[kind]) / np.array(speeds["plain"][kind])
+            spread = "" if name == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f}"
+            speed = f"{np.median(measured[kind]):,.0f} tokens/s"
+            cells.append(f"{speed} ({np.median(ratios):.2f}{spread})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    note = "In brackets: the ratio to the plain loop, its median and its range over the repeats."
+    return "\n".join([*lines, "", note])
 
 
 def main() -> None:
-    """Print a Markdown table: tokens a second of both loops, with and without the allocator's settings, and ratios."""
+    """Print a Markdown table of tokens per second and ratios to the plain loop."""
     parser = argparse.ArgumentParser(
         prog="python -m lmcompare.benchmarks.training", description=__doc__
     )
-    for name, default in SIZES.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="how often all is done anew; medians are shown"
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="also with training.compile, which needs a C++ compiler",
-    )
+    for field in fields(Workload):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
+    parser.add_argument("--repeats", type=int, default=3, help="of everything; medians are shown")
+    parser.add_argument("--compile", action="store_true", help="also with training.compile")
     parser.add_argument("--loop", choices=LOOPS, help=argparse.SUPPRESS)
-    parser.add_argument("--kind", choices=list(RATES), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    size = vars(arguments)
-    if arguments.loop:
-        train_in_turns(arguments.loop, arguments.kind, size, arguments.device)
+    parser.add_argument("--kind", choices=list(OBJECTIVE_SETTINGS), help=argparse.SUPPRESS)
+    options = vars(parser.parse_args())
+    workload = Workload(**{field.name: options[field.name] for field in fields(Workload)})
+    if options["loop"]:
+        train_in_turns(options["loop"], options["kind"], workload)
         return
-    every = ways(arguments.device, arguments.compile)
+    variants = loop_variants(workload.device, options["compile"])
     speeds: dict[str, dict[str, list[float]]] = {
-        name: {kind: [] for kind in RATES} for name in every
+        name: {kind: [] for kind in OBJECTIVE_SETTINGS} for name in variants
     }
-    for _ in range(arguments.repeats):
-        for kind in RATES:
-            for name, speed in contest(every, kind, size).items():
+    for _ in range(options["repeats"]):
+        for kind in OBJECTIVE_SETTINGS:
+            for name, speed in measure(variants, kind, workload).items():
                 speeds[name][kind].append(speed)
-    print(_table(speeds, size))
-
-
-def _table(speeds: dict[str, dict[str, list[float]]], size: dict[str, Any]) -> str:
-    head = f"width {size['width']}, {size['layers']} layers, vocabulary {size['vocabulary']}, "
-    head += f"{size['batch']} blocks of {size['length']} a step, {torch.get_num_threads()} threads, {size['device']}\n"
-    lines = [head, "| loop | " + " | ".join(RATES) + " |", "|---|" + "---:|" * len(RATES)]
-    for way, measured in speeds.items():
-        cells = []
-        for kind in RATES:
-            ratios = np.array(measured[kind]) / np.array(speeds["plain"][kind])
-            cell = f"{np.median(measured[kind]):,.0f} tokens/s ({np.median(ratios):.2f}"
-            cells.append(
-                cell + (")" if way == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f})")
-            )
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
-    said = "In brackets: the ratio to the plain loop of the same objective, its median and its range over the repeats."
-    return "\n".join([*lines, "", said])
+    print(table(speeds, workload))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""Are the verdicts right as often as they say? Simulated experiments whose truth is known.
-
-``python -m lmcompare.benchmarks.verdicts`` prints a table.
-"""
+"""``python -m lmcompare.benchmarks.verdicts``: error rates of verdicts on simulated experiments."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,167 +9,154 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lmcompare.statistics.intervals import Difference, difference
+from lmcompare.statistics.intervals import difference
 from lmcompare.statistics.verdicts import verdict
 
 Metric = Literal["accuracy", "bits_per_byte"]
+METRICS: tuple[Metric, ...] = ("accuracy", "bits_per_byte")
 
 DIRECTIONAL = ("SUPPORTED", "WEAKLY SUPPORTED", "REFUTED")
-"""Verdicts that say which of two models is ahead."""
+"""Verdicts that say which of two models is better."""
 
 
 @dataclass(frozen=True)
 class SimulatedStudy:
-    """What simulated experiments are like.
+    """How experiments on two models are simulated.
 
-    An item is easy or hard for both models, a pretraining seed is lucky or not for one model, and what is left is noise of
-    each seed on each item.
-
-    Attributes:
-        metric: accuracy (0 or 1 an item) or bits per byte (a ratio of sums, items of unequal length).
-        seeds: pretraining seeds of each model.
-        items: test items.
-        seed_sd: spread of seeds beside that of items, which is 1.
-        noise: spread of a seed's noise on an item, on the same scale.
+    A score is the sum of an item's difficulty, common to both models, the deviation of a
+    pretraining seed of one model, and the residual of each seed on each item.
     """
 
     metric: Metric = "accuracy"
+    """accuracy (0 or 1 an item) or bits per byte (a ratio of sums, items of unequal length)"""
     seeds: int = 6
+    """pretraining seeds of each model"""
     items: int = 500
+    """test items"""
     seed_sd: float = 0.1
+    """standard deviation of seeds, where that of items is 1"""
     noise: float = 0.7
+    """standard deviation of the residual"""
 
     def draw(self, effect: float, rng: np.random.Generator) -> tuple[NDArray[np.float64], ...]:
-        """Return one experiment: outcomes of a, of b, and denominators. Each (seeds, items).
+        """Return the values of a and of b, and their denominators. Each (seeds, items).
 
         Args:
-            effect: by how much a is ahead on the scale of items.
-            rng: draws all.
+            effect: the difference of a and b on the scale of items.
+            rng: of all draws.
         """
         shape = (self.seeds, self.items)
-        hardness = rng.standard_normal(self.items)
-        models = [
-            ahead
-            + hardness
+        difficulty = rng.standard_normal(self.items)
+        residuals = [rng.standard_normal(shape), rng.standard_normal(shape)]
+        a, b = (
+            mean
+            + difficulty
             + self.seed_sd * rng.standard_normal((self.seeds, 1))
-            + self.noise * noise
-            for ahead, noise in (
-                (effect, rng.standard_normal(shape)),
-                (0.0, rng.standard_normal(shape)),
-            )
-        ]
+            + self.noise * residual
+            for mean, residual in zip((effect, 0.0), residuals, strict=True)
+        )
         if self.metric == "accuracy":
-            a, b = (np.where(skill + 0.8 > 0, 1.0, 0.0) for skill in models)
-            return a, b, np.ones(shape)
-        size = np.broadcast_to(rng.integers(60, 240, self.items).astype(np.float64), shape)
-        a, b = (size * (2.2 + 0.2 * skill) for skill in models)
-        return a, b, size
+            correct = (np.where(score + 0.8 > 0, 1.0, 0.0) for score in (a, b))
+            return *correct, np.ones(shape)
+        sizes = rng.integers(60, 240, self.items).astype(np.float64)  # bytes
+        size = np.broadcast_to(sizes, shape)
+        bits = (size * (2.2 + 0.2 * score) for score in (a, b))
+        return *bits, size
 
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """What became of the simulated experiments of one world.
-
-    Attributes:
-        directional: share of them with a directional verdict.
-        covered: share whose interval holds the true difference.
-        found: share whose interval excludes 0 on the side of the true difference.
-        truth: the true difference, in the metric's own unit.
-        detectable: mean of the differences that they promise to see in 4 of 5 cases.
-    """
+    """Verdicts and intervals of many simulated experiments."""
 
     directional: float
-    covered: float
-    found: float
-    truth: float
+    """share of experiments with a directional verdict"""
+    coverage: float
+    """share whose interval holds the true difference"""
+    power: float
+    """share whose interval excludes 0 on the side of the true difference"""
+    true_difference: float
+    """in the metric's own unit"""
     detectable: float
+    """mean of the differences that the experiments claim to detect with a power of 80%"""
 
 
-def calibrate(
-    world: SimulatedStudy,
+def simulate(
+    study: SimulatedStudy,
     *,
     effect: float = 0.0,
     experiments: int = 1000,
     resamples: int = 2000,
     seed: int = 0,
 ) -> ErrorRates:
-    """Simulate experiments and count what is said of them.
+    """Simulate experiments with an effect (see ``SimulatedStudy.draw``); 0 compares equal models.
 
-    >>> calibrate(SimulatedStudy(seeds=6, items=80), experiments=1000, resamples=300).directional <= 0.05
+    >>> rates = simulate(SimulatedStudy(seeds=6, items=80), experiments=1000, resamples=300)
+    >>> rates.directional <= 0.05
     True
-
-    Args:
-        world: what they are like.
-        effect: as in ``SimulatedStudy.draw``; 0: a model against itself.
-        experiments: how many.
-        resamples: of each interval.
-        seed: of all.
     """
     rng = np.random.default_rng(seed)
-    found: list[Difference] = []
+    differences = []
     for number in range(experiments):
-        a, b, size = world.draw(effect, rng)
-        below = None if world.metric == "accuracy" else size
-        found.append(difference(a, b, below, resamples=resamples, seed=number))
-    # Without an effect the truth is 0; with one it is what many experiments agree on.
-    truth = float(np.mean([one.value for one in found])) if effect else 0.0
-    smallest = 0.01 if world.metric == "accuracy" else 0.02
-    words = [verdict(one, smallest, converged=True).word for one in found]
+        a, b, size = study.draw(effect, rng)
+        denominators = None if study.metric == "accuracy" else size
+        differences.append(difference(a, b, denominators, resamples=resamples, seed=number))
+    # With an effect, the true difference is the mean of many experiments.
+    truth = float(np.mean([d.value for d in differences])) if effect else 0.0
+    smallest = 0.01 if study.metric == "accuracy" else 0.02
+    words = [verdict(d, smallest, converged=True).word for d in differences]
     return ErrorRates(
         directional=float(np.mean([word in DIRECTIONAL for word in words])),
-        covered=float(np.mean([one.low <= truth <= one.high for one in found])),
-        found=float(np.mean([one.low > 0 if truth > 0 else one.high < 0 for one in found])),
-        truth=truth,
-        detectable=float(np.mean([one.detectable for one in found])),
+        coverage=float(np.mean([d.low <= truth <= d.high for d in differences])),
+        power=float(np.mean([d.low > 0 if truth > 0 else d.high < 0 for d in differences])),
+        true_difference=truth,
+        detectable=float(np.mean([d.detectable for d in differences])),
     )
 
 
-def planted(
-    world: SimulatedStudy, *, experiments: int = 1000, resamples: int = 2000, seed: int = 0
+def simulate_detectable(
+    study: SimulatedStudy, *, experiments: int = 1000, resamples: int = 2000, seed: int = 0
 ) -> ErrorRates:
-    """Plant the effect that the experiments of this world promise to find in 4 of 5 cases, and count.
+    """Simulate experiments with the effect that they claim to detect with a power of 80%.
 
-    The promise is the mean ``detectable`` of experiments without an effect; the effect that makes it is found by
-    proportion, since the true difference is nearly linear in it.
+    That is the mean ``detectable`` of experiments without an effect. The effect with this true
+    difference is found by proportion, since one is nearly linear in the other.
     """
-    promised = calibrate(
-        world, experiments=max(experiments // 5, 20), resamples=resamples, seed=seed + 1
+    claimed = simulate(
+        study, experiments=max(experiments // 5, 20), resamples=resamples, seed=seed + 1
     ).detectable
     effect = 0.2
     for _ in range(3):
-        a, b, size = replace(world, seeds=4000, items=300).draw(effect, np.random.default_rng(seed))
-        effect *= promised / abs(float(a.sum() / size.sum() - b.sum() / size.sum()))
-    return calibrate(
-        world, effect=effect, experiments=experiments, resamples=resamples, seed=seed + 2
+        large = replace(study, seeds=4000, items=300)
+        a, b, size = large.draw(effect, np.random.default_rng(seed))
+        effect *= claimed / abs(float(a.sum() / size.sum() - b.sum() / size.sum()))
+    return simulate(
+        study, effect=effect, experiments=experiments, resamples=resamples, seed=seed + 2
     )
 
 
-def table(worlds: Sequence[SimulatedStudy], experiments: int) -> pd.DataFrame:
-    """Return one row a world: false verdicts and coverage of a model against itself; planted effects found."""
+def table(studies: Sequence[SimulatedStudy], experiments: int) -> pd.DataFrame:
+    """Return one row a study: false verdicts and coverage of equal models, power at an effect."""
     rows = []
-    for world in worlds:
-        same, other = (
-            calibrate(world, experiments=experiments),
-            planted(world, experiments=experiments),
-        )
+    for study in studies:
+        equal = simulate(study, experiments=experiments)
+        detectable = simulate_detectable(study, experiments=experiments)
         rows.append(
             {
-                "metric": world.metric,
-                "seeds": world.seeds,
-                "items": world.items,
-                "seed sd": world.seed_sd,
-                "false verdicts": same.directional,
-                "coverage, no effect": same.covered,
-                "coverage, planted": other.covered,
-                "promised found (80%)": other.found,
-                "true difference": other.truth,
+                "metric": study.metric,
+                "seeds": study.seeds,
+                "items": study.items,
+                "seed sd": study.seed_sd,
+                "false verdicts": equal.directional,
+                "coverage, no effect": equal.coverage,
+                "coverage, planted": detectable.coverage,
+                "promised found (80%)": detectable.power,
+                "true difference": detectable.true_difference,
             }
         )
     return pd.DataFrame(rows)
 
 
-METRICS: tuple[Metric, ...] = ("accuracy", "bits_per_byte")
-WORLDS = [
+STUDIES = [
     SimulatedStudy(metric, seeds, 500, sd)
     for metric in METRICS
     for seeds in (2, 6, 10)
@@ -181,21 +165,16 @@ WORLDS = [
 
 
 def main() -> None:
-    """Print the table in markdown."""
+    """Print the table in Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--experiments", type=int, default=1000)
-    asked = parser.parse_args()
-    frame = table(WORLDS, asked.experiments)
-    print(f"{asked.experiments} simulated experiments of each kind and size\n")
-    print("| " + " | ".join(frame.columns) + " |\n|" + " --- |" * len(frame.columns))
+    experiments = parser.parse_args().experiments
+    frame = table(STUDIES, experiments)
+    print(f"{experiments} simulated experiments of each kind and size\n")
+    print(f"| {' | '.join(frame.columns)} |\n|" + " --- |" * len(frame.columns))
     for row in frame.itertuples(index=False):
-        print(
-            "| "
-            + " | ".join(
-                f"{value:.3g}" if isinstance(value, float) else str(value) for value in row
-            )
-            + " |"
-        )
+        cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
