@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lmcompare.adaptation.heads import Head, HeadBatch, Predictions
 from lmcompare.core.example import Example, collate
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.models.pooling import place_of
-from lmcompare.data.tokenized_split import TokenizedSplit
 
 EVALUATION_BATCH = 64
 """Items that are predicted at once."""

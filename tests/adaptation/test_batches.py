@@ -8,9 +8,9 @@ from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.heads import ClassificationHead, SpanHead
 from lmcompare.adaptation.trainable_parameters import trainable_copy
 from lmcompare.core.settings import Adaptation
+from lmcompare.data.tokenized_split import TokenizedSplit
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.data.tokenized_split import TokenizedSplit
 
 
 def reader(kind, special):
