@@ -1,20 +1,26 @@
-"""From the beginning of a held-out document to what follows: likelihood and generation."""
+"""Continuation of held-out documents: likelihood of the real continuation, and generations."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes
 from lmcompare.scoring.requests import TokenizedPair
-from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Measurement, TaskOutcome
+from lmcompare.tasks import TASKS, Task
+from lmcompare.tasks.base import (
+    Measurement,
+    TaskOutcome,
+    bits_per_byte,
+    generation,
+    sampled,
+    whole_outcomes,
+)
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ContinuationItem:
-    """A held-out document, cut into what is given and what is asked, in tokens."""
+    """A passage of a held-out document, in tokens of the shared tokenizer."""
 
     id: str
     prefix: Ids
@@ -31,51 +37,48 @@ class ContinuationItem:
 
 @TASKS.register("continuation")
 @dataclass(frozen=True)
-class Continuation:
-    """What follows the beginning of a held-out document: bits per byte of the real text, and generated text judged.
+class Continuation(Task):
+    """Continue a held-out document: bits per byte of the real text, and generations judged.
 
-    Every network says the suffix by its exact conditional: causal in one pass, seq2seq as the span cut from the end,
-    masked by its chain (a proper likelihood given the length). Generations are drawn at one temperature; the judge is
-    a trigram model of the train split, which none of the networks resembles. Controls: a unigram model of the train
-    split, a trigram model of as many tokens as each network reads, and the real text in the place of a generation.
+    Every network scores the suffix by its exact conditional: causal in one pass, seq2seq as the span
+    cut from the end, masked by the chain rule (a proper likelihood given the length). Generations are
+    sampled at one temperature; the judge is a trigram model of the train split, which resembles none
+    of the networks. Controls: a unigram model of the train split, a trigram model of as many tokens
+    as each network reads, and the real text in the place of a generation.
 
-    Passages are cut by the shared vocabulary. A checkpoint with tokens of its own is given the same text in those, and
-    what it says is judged in the shared ones; passages that its tokens do not hold whole have no bits.
+    Passages are cut by the shared tokenizer. A checkpoint with a tokenizer of its own is given the
+    same text in its own tokens, and its generations are judged in the shared ones; passages that its
+    tokens do not represent exactly have no bits.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "generation"
-    primary_metric: ClassVar[str] = "bits_per_byte"
-    better: ClassVar[Literal["higher", "lower"]] = "lower"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
+    family = "generation"
+    primary_metric = "bits_per_byte"
+    better = "lower"
+    per_item = {
         "bits_per_byte": ("bits", "bytes"),
         "judge_bits_per_byte": ("judge_bits", "judge_bytes"),
     }
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained",)
-    columns: ClassVar[tuple[str, ...]] = ()
 
     items: Annotated[int, Field(gt=0)] = 200
     """held-out documents, drawn at random; one passage each"""
     prefix: Annotated[int, Field(gt=1)] = 64
     """tokens given"""
     suffix: Annotated[int, Field(gt=1)] = 32
-    """tokens asked for"""
+    """tokens scored and generated"""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """of the generations; 1 is the network's own distribution"""
     steps: Annotated[int, Field(gt=0)] | None = None
-    """calls of a masked network for a generation; one for each token if left out"""
+    """forward passes of a masked network for a generation; one for each token if left out"""
     samples: Annotated[int, Field(ge=0)] = 3
     """generations shown in the report, drawn at random"""
     timed: Annotated[int, Field(ge=0)] = 10
-    """prompts that are continued one by one, at three lengths, to time them; none if 0"""
+    """prompts that are continued one by one, at three lengths, to measure latency; none if 0"""
     seed: int = 0
     """draws documents and samples"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in bits per byte that would matter; verdicts need it, fixed beforehand"""
 
     def describe(self) -> str:
-        """Return one line for the report."""
         return (
             f"{self.suffix} tokens after the first {self.prefix} of held-out documents; "
             f"generations at temperature {self.temperature:g}"
@@ -87,57 +90,50 @@ class Continuation:
         Raises:
             InputError: the context or the documents are too short.
         """
-        wanted = self.prefix + self.suffix
-        if wanted > harness.context and not harness.has_own_tokenizer:
+        length = self.prefix + self.suffix
+        if length > harness.context and not harness.has_own_tokenizer:
             raise InputError(
-                "tasks: continuation: prefix + suffix: wanted at most "
-                f"sequence.length ({harness.context}) tokens, got {wanted}"
+                "tasks: continuation: prefix + suffix: wanted at most sequence.length "
+                f"({harness.context}) tokens, got {length}"
             )
         documents = harness.test_documents()
-        found: list[ContinuationItem] = []
+        passages: list[ContinuationItem] = []
         for i in np.random.default_rng(self.seed).permutation(len(documents)):
             row = documents[int(i)]
-            tokens = harness.encode([row["text"]], shared=True)[0]
-            if len(tokens) >= wanted:
-                found.append(
-                    ContinuationItem(
-                        str(row["document"]), tokens[: self.prefix], tokens[self.prefix : wanted]
-                    )
-                )
-                if len(found) == self.items:
+            (tokens,) = harness.encode([row["text"]], shared=True)
+            if len(tokens) >= length:
+                prefix, suffix = tokens[: self.prefix], tokens[self.prefix : length]
+                passages.append(ContinuationItem(str(row["document"]), prefix, suffix))
+                if len(passages) == self.items:
                     break
-        if not found:
+        if not passages:
             raise InputError(
-                f"tasks: continuation: no test document has the {wanted} tokens that prefix + suffix ask for; "
+                f"tasks: continuation: no test document has the {length} tokens of prefix + suffix; "
                 "lower them, or use longer documents"
             )
-        return found
+        return passages
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Score the real suffixes and generate others."""
-        drawn = passages = asked = self.passages(harness)
-        prompts = [passage.prefix for passage in passages]
-        pairs = [(passage.prefix, passage.suffix) for passage in passages]
+        model, drawn = harness.model, self.passages(harness)
+        passages = scored = drawn
+        prompts = [passage.prefix for passage in drawn]
+        pairs = [(passage.prefix, passage.suffix) for passage in drawn]
         if harness.has_own_tokenizer:
-            own = [
-                said
-                for said in (_translated(harness, passage, self.suffix) for passage in drawn)
-                if said is not None
-            ]
-            if not own:
-                raise InputError(
-                    "tasks: continuation: every passage is cut within a character; wanted another prefix"
-                )
-            passages, prompts = [said.passage for said in own], [said.prompt for said in own]
-            pairs = [said.pair for said in own if said.whole]
-            asked = [said.passage for said in own if said.whole]
+            own = self._retokenized(harness, drawn)
+            passages, prompts = [one.passage for one in own], [one.prompt for one in own]
+            pairs = [one.pair for one in own if one.exact]
+            scored = [one.passage for one in own if one.exact]
+
+        # Likelihood of the real suffixes.
         harness.progress({"done": 0, "total": 2, "stage": "likelihood"})
-        scores = harness.model.score_tokens(pairs)
-        outcomes = _bits(harness, asked, scores, harness.model.objective.exactness)
+        nats = model.score_tokens(pairs)
+        outcomes = _bits(harness, scored, nats, model.objective.exactness)
         if not harness.has_own_tokenizer:
-            outcomes += _positions(scores, harness.model.objective.exactness)
+            outcomes += _by_position(nats, model.objective.exactness)
+
+        # Generations, judged and timed.
         harness.progress({"done": 1, "total": 2, "stage": "generation"})
-        decoded = harness.model.decode(prompts, length=self.suffix, **self._sampling(harness))
+        decoded = model.decode(prompts, length=self.suffix, **self._sampling(harness))
         texts = harness.decode(decoded.tokens)
         rows = decoded.tokens
         if harness.has_own_tokenizer:
@@ -146,59 +142,59 @@ class Continuation:
         outcomes.append(TaskOutcome("calls_per_token", decoded.calls / self.suffix))
         outcomes.append(TaskOutcome("seconds_per_generation", decoded.seconds / len(passages)))
         outcomes += self._latencies(harness, prompts[: self.timed])
-        # The same passages for every arm, so that a reader compares like with like.
-        shown = np.random.default_rng([self.seed, 1]).permutation(len(drawn))[: self.samples]
-        said = dict(zip([passage.id for passage in passages], texts, strict=True))
+
+        text_of = dict(zip([passage.id for passage in passages], texts, strict=True))
         samples = []
-        for passage in [drawn[i] for i in shown if drawn[i].id in said]:
-            given, real = harness.decode([passage.prefix, passage.suffix], shared=True)
-            samples.append(
-                {"item": passage.id, "prompt": given, "text": said[passage.id], "reference": real}
-            )
-        left_out = len(drawn) - len(asked) if harness.has_own_tokenizer else None
-        notes = replace(self._notes(asked), left_out=left_out)
+        for passage in [drawn[i] for i in sampled(self.seed, len(drawn), self.samples)]:
+            if passage.id in text_of:
+                given, real = harness.decode([passage.prefix, passage.suffix], shared=True)
+                samples.append(generation(passage.id, given, text_of[passage.id], real))
+        left_out = len(drawn) - len(scored) if harness.has_own_tokenizer else None
         return Measurement(
             outcomes,
-            notes,
+            replace(self._notes(scored), left_out=left_out),
             samples,
             {"generation_seconds": decoded.seconds},
             {"items": _fingerprint(harness, drawn)},
         )
 
     def control(self, harness: "Harness") -> Measurement:
-        """Score the suffixes by n-gram models, and the real text as if it had been generated."""
         passages = self.passages(harness)
-        unigram = harness.unigram()
-        outcomes = _bits(
-            harness, passages, [unigram[passage.suffix] for passage in passages], "exact", "unigram"
-        )
         suffixes = [passage.suffix for passage in passages]
-        outcomes += _bits(
-            harness,
-            passages,
-            _judged(harness.trigram_baseline(), passages, suffixes),
-            "exact",
-            "trigram",
-        )
-        outcomes += self._judge(harness, passages, suffixes, "reference text")
-        return Measurement(
-            outcomes, self._notes(passages), fingerprints={"items": _fingerprint(harness, passages)}
-        )
+        unigram = harness.unigram()
+        nats = {
+            "unigram": [unigram[suffix] for suffix in suffixes],
+            "trigram": _ngram_nats(harness.trigram_baseline(), passages, suffixes),
+        }
+        outcomes = self._judge(harness, passages, suffixes, "reference text")
+        for model, scores in nats.items():
+            outcomes += _bits(harness, passages, scores, "exact", model)
+        fingerprints = {"items": _fingerprint(harness, passages)}
+        return Measurement(outcomes, self._notes(passages), fingerprints=fingerprints)
+
+    def _retokenized(
+        self, harness: "Harness", passages: Sequence[ContinuationItem]
+    ) -> list["RetokenizedItem"]:
+        items = [_retokenize(harness, passage, self.suffix) for passage in passages]
+        own = [item for item in items if item is not None]
+        if not own:
+            raise InputError(
+                "tasks: continuation: every passage is cut within a character; wanted another prefix"
+            )
+        return own
 
     def _sampling(self, harness: "Harness") -> dict[str, Any]:
-        """Return how to decode; ``steps`` are those of a masked model."""
         steps = self.steps if harness.model.objective.role == "encoder" else None
         return {"temperature": self.temperature, "steps": steps, "seed": harness.seed}
 
     def _latencies(self, harness: "Harness", prompts: Sequence[Ids]) -> list[TaskOutcome]:
         """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
+        lengths = {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else set()
         outcomes = []
-        for length in sorted(
-            {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else ()
-        ):
+        for length in sorted(lengths):
             seconds = [
-                harness.model.decode([p], length=length, **self._sampling(harness)).seconds
-                for p in prompts
+                harness.model.decode([prompt], length=length, **self._sampling(harness)).seconds
+                for prompt in prompts
             ]
             for share in (50, 95):
                 value = float(np.percentile(seconds, share))
@@ -210,57 +206,48 @@ class Continuation:
         harness: "Harness",
         passages: Sequence[ContinuationItem],
         rows: Sequence[Ids],
-        arm: str = "",
+        model: str = "",
     ) -> list[TaskOutcome]:
-        """Measure texts in the place of the suffix: likelihood under the judge, distinct-n and repetition of tokens."""
-        outcomes, bits, size = [], 0.0, 0
-        for passage, row, scores in zip(
-            passages, rows, _judged(harness.trigram_judge(), passages, rows), strict=True
-        ):
-            item_bits, item_bytes = (
-                -float(scores.sum()) / np.log(2),
-                harness.byte_length(row, shared=True),
-            )
-            outcomes.append(TaskOutcome("judge_bits", item_bits, passage.id, model=arm))
-            outcomes.append(TaskOutcome("judge_bytes", item_bytes, passage.id, model=arm))
-            bits, size = bits + item_bits, size + item_bytes
+        """Measure texts in the place of the suffix: likelihood under the judge, distinct n-grams, repetition."""
         as_text = [" ".join(map(str, row)) for row in rows]
         values = {
-            "judge_bits_per_byte": bits / max(size, 1),
             **harness.metric("distinct_n", predictions=as_text, n=[1, 2]),
             **harness.metric("repetition", predictions=as_text, n=4),
         }
-        return outcomes + [
-            TaskOutcome(metric, value, model=arm) for metric, value in values.items()
-        ]
+        return whole_outcomes(values, model=model) + bits_per_byte(
+            [passage.id for passage in passages],
+            _ngram_nats(harness.trigram_judge(), passages, rows),
+            [harness.byte_length(row, shared=True) for row in rows],
+            model=model,
+            names=("judge_bits_per_byte", "judge_bits", "judge_bytes"),
+        )
 
     def _notes(self, passages: Sequence[ContinuationItem]) -> Notes:
         return Notes(details={"passages": len(passages), "wanted": self.items})
 
 
 @dataclass(frozen=True)
-class Translated:
-    """A passage in the tokens of a network that has its own.
-
-    Attributes:
-        passage: as the shared vocabulary cuts it.
-        pair: prefix and suffix; the start of the prefix is dropped where both together do not fit into the context.
-        prompt: the prefix, so that the tokens to be generated fit, too.
-        whole: whether these tokens hold the text whole, so that their likelihood is that of the text. Tokens that lose
-            case, white space or unknown characters stand for many texts, which together are likelier.
-    """
+class RetokenizedItem:
+    """A passage in the tokens of a network with a tokenizer of its own."""
 
     passage: ContinuationItem
     pair: tuple[Ids, Ids]
+    """prefix and suffix; the prefix loses its start where both do not fit into the context"""
     prompt: Ids
-    whole: bool
+    """the prefix, cut so that the tokens to be generated fit"""
+    exact: bool
+    """whether these tokens decode to the text, so that their likelihood is that of the text. Tokens
+    that lose case, white space or unknown characters stand for many texts, which together are likelier"""
 
 
-def _translated(harness: "Harness", passage: ContinuationItem, new: int) -> Translated | None:
-    """Return a passage in the network's own tokens; None if it is cut within a character, so that it is no text.
+def _retokenize(
+    harness: "Harness", passage: ContinuationItem, new: int
+) -> RetokenizedItem | None:
+    """Return a passage in the network's own tokens; None if it is cut within a character.
 
-    As in ``scoring.pairs_of``, prefix and suffix are one text, cut after as many tokens as the prefix alone has; if
-    these do not begin it, because a token reaches across the seam, the two stand apart.
+    As in ``scoring.requests``, prefix and suffix are encoded as one text, cut after as many tokens as
+    the prefix alone has; if the text does not begin with these, because a token reaches across the
+    seam, the two are encoded apart.
     """
     joined = np.concatenate([passage.prefix, passage.suffix])
     prefix, suffix, text = harness.decode([passage.prefix, passage.suffix, joined], shared=True)
@@ -269,19 +256,23 @@ def _translated(harness: "Harness", passage: ContinuationItem, new: int) -> Tran
     head, row, alone = harness.encode([prefix, text, suffix])
     together = len(row) > len(head) and np.array_equal(row[: len(head)], head)
     tail = row[len(head) :] if together else alone
-    whole = len(tail) > 0 and harness.decode([np.concatenate([head, tail])]) == [text]
+    exact = len(tail) > 0 and harness.decode([np.concatenate([head, tail])]) == [text]
     pairs = [
         TokenizedPair(head, row, np.arange(len(row)))
         for row in (tail, np.zeros(new, dtype=np.int64))
     ]
-    scored, begun = harness.model.room.check(pairs, cut=True)
-    return Translated(passage, (scored.prompt, scored.completion), begun.prompt, whole)
+    scored, generated = harness.model.room.check(pairs, cut=True)
+    return RetokenizedItem(
+        passage, (scored.prompt, scored.completion), generated.prompt, exact
+    )
 
 
-def _judged(judge: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids]) -> list[Any]:
+def _ngram_nats(
+    ngrams: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids]
+) -> list[Any]:
     """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram model."""
     return [
-        judge.log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
+        ngrams.log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
         for passage, row in zip(passages, rows, strict=True)
     ]
 
@@ -289,27 +280,18 @@ def _judged(judge: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids
 def _bits(
     harness: "Harness",
     passages: Sequence[ContinuationItem],
-    scores: Sequence[Any],
+    nats: Sequence[Any],
     exactness: str,
-    arm: str = "",
+    model: str = "",
 ) -> list[TaskOutcome]:
-    """Return bits and bytes of each suffix, and bits per byte of all; nothing for no suffixes."""
-    if not passages:
-        return []
-    bits = [-float(score.sum()) / np.log(2) for score in scores]
-    size = [harness.byte_length(passage.suffix, shared=True) for passage in passages]
-    outcomes = [TaskOutcome("bits_per_byte", sum(bits) / sum(size), exactness=exactness, model=arm)]
-    for passage, item_bits, item_bytes in zip(passages, bits, size, strict=True):
-        outcomes.append(TaskOutcome("bits", item_bits, passage.id, exactness=exactness, model=arm))
-        outcomes.append(
-            TaskOutcome("bytes", item_bytes, passage.id, exactness=exactness, model=arm)
-        )
-    return outcomes
+    ids = [passage.id for passage in passages]
+    sizes = [harness.byte_length(passage.suffix, shared=True) for passage in passages]
+    return bits_per_byte(ids, nats, sizes, exactness=exactness, model=model)
 
 
-def _positions(scores: Sequence[Any], exactness: str) -> list[TaskOutcome]:
-    """Return the mean bits of a token in each of at most eight stretches of the suffix, as the network cuts it."""
-    bits = -np.stack(scores) / np.log(2)
+def _by_position(nats: Sequence[Any], exactness: str) -> list[TaskOutcome]:
+    """Return the mean bits of a token in each of at most eight stretches of the suffix."""
+    bits = -np.stack(nats) / np.log(2)  # (passages, suffix)
     outcomes = []
     for places in np.array_split(np.arange(bits.shape[1]), min(8, bits.shape[1])):
         part = f"position/{places[0] + 1}-{places[-1] + 1}"
@@ -319,7 +301,7 @@ def _positions(scores: Sequence[Any], exactness: str) -> list[TaskOutcome]:
 
 
 def _fingerprint(harness: "Harness", passages: Sequence[ContinuationItem]) -> str:
-    """Return a hash of the text of the passages, which decides whether two results are of the same items."""
+    """Return a hash of the text of the passages: results are comparable where it is equal."""
     digest = hashlib.sha256()
     for passage in passages:
         for text in harness.decode([passage.prefix, passage.suffix], shared=True):
