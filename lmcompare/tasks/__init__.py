@@ -42,7 +42,8 @@ class Task:
 
     @property
     def per_item(self) -> Mapping[str, tuple[str, str]]:
-        """How metrics come from items: metric -> (record in the numerator, record in the denominator).
+        """How metrics come from items: metric -> (record in the numerator, record in the
+        denominator).
 
         Both are summed over items; an empty second word is the number of items:
         ``{"accuracy": ("correct", ""), "wer": ("errors", "words")}``. Intervals and tests resample

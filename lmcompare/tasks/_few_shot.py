@@ -1,4 +1,5 @@
-"""Solved examples before a prompt, for networks that are asked as they are (Brown et al. 2020, section 2.4)."""
+"""Solved examples before a prompt, for networks that are asked as they are (Brown et al. 2020,
+section 2.4)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ def show(
 ) -> FewShotPrompt:
     """Return the solved examples, each ended by ``between``.
 
-    Each example, and the prompt that is to come, may take an equal part of ``most`` tokens; an answer may take
-    ``longest`` tokens, and half of its part.
+    Each example, and the prompt that is to come, may take an equal part of ``most`` tokens; an
+    answer may take ``longest`` tokens, and half of its part.
 
     Raises:
         InputError: the context is too small for so many.
@@ -87,7 +88,8 @@ def show(
 
 
 def answered(text: str, between: str) -> str:
-    r"""Return the answer in what a network wrote that was not taught to end: what stands before ``between``.
+    r"""Return the answer in what a network wrote that was not taught to end: what stands before
+    ``between``.
 
     >>> answered(" four\n\nfive", "\n\n"), answered("\n\nfour ", "\n\n")
     ('four', 'four')

@@ -1,4 +1,5 @@
-"""One task of many: where its items come from, how they are put into words, and the mixture of them all."""
+"""One task of many: where its items come from, how they are put into words, and the mixture of them
+all."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +26,18 @@ class InstructionTask:
     columns: ClassVar[tuple[str, ...]] = ("prompt", "answer")
 
     source: object
-    """where the items come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    """where the items come from: a word of `lmcompare list sources`, or a mapping with its
+    `kind`"""
     prompt: str = "prompt"
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
-    """name of the column with the answer, a label, or a list of answers: the first is learnt, any counts as right"""
+    """name of the column with the answer, a label, or a list of answers: the first is learnt, any
+    counts as right"""
     verbalizer: dict[str, str] = field(default_factory=dict)
     """label -> the word that answers; the value of the column itself where none is given"""
     template: str = "{prompt}\n\n"
-    """what the network reads, the instruction with it: {prompt} is the prompt, any other name in braces that column"""
+    """what the network reads, the instruction with it: {prompt} is the prompt, any other name in
+    braces that column"""
     items: Annotated[int, Field(gt=0)] | None = None
     """at most so many items in all; every one if left out"""
 
@@ -97,8 +101,8 @@ class InstructionMixture:
         train: of the tuned tasks.
         validation: of the tuned tasks.
         test: of all tasks.
-        counts: of the items, summed over the tasks: see ``paired.Items``; ``held_out``: left out of train and
-            validation, because their prompt is that of a test item of some task.
+        counts: of the items, summed over the tasks: see ``paired.Items``; ``held_out``: left out of
+            train and validation, because their prompt is that of a test item of some task.
         fingerprint: SHA-256 of the items of each split.
     """
 
@@ -117,7 +121,8 @@ def mix(
     test: float,
     seed: int,
 ) -> InstructionMixture:
-    """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any task.
+    """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any
+    task.
 
     Args:
         tuned: name -> task that is split in three.

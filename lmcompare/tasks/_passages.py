@@ -1,4 +1,5 @@
-"""Questions and passages as rows of tokens: windows over a passage that is too long, and answers back as text."""
+"""Questions and passages as rows of tokens: windows over a passage that is too long, and answers
+back as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class PassageWindows:
     Attributes:
         part: a row a window: question, newline, window. An answer may lie in the window alone.
         owners: of each row, the number of its item.
-        places: of each row, (tokens of the window, 2) the first and last (exclusive) character of the passage.
+        places: of each row, (tokens of the window, 2) the first and last (exclusive) character of
+            the passage.
         before: of each row, the tokens before the window.
         truncated: questions that were cut, because they fill more than half a row.
         lost: answers that are whole in no window.
@@ -44,7 +46,8 @@ class PassageWindows:
 
         Args:
             entries: the items.
-            answers: of each row: first and last token, and by how much the span is better than none.
+            answers: of each row: first and last token, and by how much the span is better than
+                none.
             none: whether '' is said where no span is better than none.
         """
         best = [(-np.inf, "")] * len(entries)
@@ -66,7 +69,8 @@ def answers_of(entry: TaskItem) -> list[str]:
 def cut(harness: "Harness", entries: Sequence[TaskItem]) -> PassageWindows:
     """Encode questions and passages, and cut passages into windows that overlap by half.
 
-    The first answer is the one that is wanted. A row and the two tokens that may stand around it fill the context.
+    The first answer is the one that is wanted. A row and the two tokens that may stand around it
+    fill the context.
 
     Raises:
         InputError: a passage without tokens.
@@ -118,7 +122,8 @@ def _tokens(spans: Ids, entry: TaskItem) -> tuple[int, int]:
 
 
 def _starts(length: int, size: int) -> list[int]:
-    """Return where windows of ``size`` begin that together hold ``length`` tokens, each half over the one before.
+    """Return where windows of ``size`` begin that together hold ``length`` tokens, each half over
+    the one before.
 
     >>> _starts(10, 4), _starts(3, 4)
     ([0, 2, 4, 6], [0])

@@ -1,4 +1,5 @@
-"""Texts rendered through a template, and cut so that what a task asks still fits into the context."""
+"""Texts rendered through a template, and cut so that what a task asks still fits into the
+context."""
 
 from collections.abc import Callable, Sequence
 from string import Formatter
@@ -45,7 +46,8 @@ def fit(
     most: int,
     side: TruncationSide = "right",
 ) -> tuple[str, bool]:
-    """Return ``render(text)``, and whether the text had to be cut for it to have at most ``most`` tokens.
+    """Return ``render(text)``, and whether the text had to be cut for it to have at most ``most``
+    tokens.
 
     Only the text loses tokens, never what ``render`` puts around it.
 
@@ -81,7 +83,8 @@ def fit(
 
 
 def length_for(answers: Sequence[Ids], context: int) -> int:
-    """Return how many tokens, the end counted, hold 95% of the answers whole: at most half of the context.
+    """Return how many tokens, the end counted, hold 95% of the answers whole: at most half of the
+    context.
 
     >>> length_for([np.zeros(n, dtype=np.int64) for n in (1, 2, 3)], 128)
     4

@@ -1,4 +1,5 @@
-"""Answers to prompts, judged: what was written beside what was wanted, and what that costs a network in bits."""
+"""Answers to prompts, judged: what was written beside what was wanted, and what that costs a
+network in bits."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bleu": {"tokenize": "zh"},
     "ter": {"chinese": True},
 }
-"""How texts are cut into words: by ROUGE in any script alike, by the others where texts are Chinese."""
+"""How texts are cut into words: by ROUGE in any script alike, by the others where texts are
+Chinese."""
 ROUGE_L = 2
 """Its place among an item's ROUGE scores."""
 
@@ -31,7 +33,8 @@ def score_texts(
     chinese: bool = False,
     arm: str = "",
 ) -> tuple[list[TaskOutcome], dict[str, str]]:
-    """Return the metrics of the texts, item by item for the first one; and the signatures of those that sign.
+    """Return the metrics of the texts, item by item for the first one; and the signatures of those
+    that sign.
 
     Args:
         harness: has the metrics.
@@ -76,7 +79,8 @@ def bits_of(
     length: int,
     exactness: str,
 ) -> list[TaskOutcome]:
-    """Return bits and bytes of each real answer (of what of it fits into ``length``), and bits per byte of all.
+    """Return bits and bytes of each real answer (of what of it fits into ``length``), and bits per
+    byte of all.
 
     Args:
         harness: tells bytes.

@@ -41,11 +41,12 @@ class TokenizedWords:
 def cut(
     harness: "Harness", items: Sequence[Sequence[str]], labels: Sequence[Ids]
 ) -> TokenizedWords:
-    """Encode each word by itself, so that every token is of one word, and fill rows with whole words.
+    """Encode each word by itself, so that every token is of one word, and fill rows with whole
+    words.
 
-    A word is encoded with the space that a text has before it, so that its tokens are those that the network was
-    trained on; words of scripts without spaces have none (``spaced``). A token of the vocabulary that spans two such
-    words does not occur.
+    A word is encoded with the space that a text has before it, so that its tokens are those that
+    the network was trained on; words of scripts without spaces have none (``spaced``). A token of
+    the vocabulary that spans two such words does not occur.
 
     Args:
         harness: encodes; its context holds a row and the two tokens that may stand around it.
@@ -96,7 +97,8 @@ def _rows(sizes: Sequence[int], room: int) -> list[tuple[int, int]]:
 
 
 def spaced(words: Sequence[str]) -> list[str]:
-    """Return each word as a text goes on with it: after a space, but for the first and beside Han, kana and the like.
+    """Return each word as a text goes on with it: after a space, but for the first and beside Han,
+    kana and the like.
 
     >>> spaced(["I", "saw", "北", "京", "."])
     ['I', ' saw', '北', '京', '.']
@@ -109,7 +111,8 @@ def spaced(words: Sequence[str]) -> list[str]:
 
 
 def stands_alone(character: str) -> bool:
-    """Return whether a character is of a script without spaces: Han, kana and their full-width punctuation."""
+    """Return whether a character is of a script without spaces: Han, kana and their full-width
+    punctuation."""
     return (
         "\u3000" <= character <= "\u9fff"
         or "\uff00" <= character <= "\uffef"

@@ -44,7 +44,12 @@ class Measurement:
 
 
 def item_outcomes(
-    metric: str, ids: Iterable[str], values: Iterable[float], *, exactness: str = "", model: str = ""
+    metric: str,
+    ids: Iterable[str],
+    values: Iterable[float],
+    *,
+    exactness: str = "",
+    model: str = "",
 ) -> list[TaskOutcome]:
     """Return one outcome for each test item."""
     return [
@@ -89,7 +94,8 @@ def bits_per_byte(
 
 
 def sampled(seed: int, items: int, count: int) -> list[int]:
-    """Draw the items that the report shows: the same for every model, so that like stands by like."""
+    """Draw the items that the report shows: the same for every model, so that like stands by
+    like."""
     order = np.random.default_rng([seed, 1]).permutation(items)
     return [int(item) for item in order[:count]]
 
@@ -113,7 +119,8 @@ def check_fewshot(protocol: str, num_fewshot: int) -> None:
 
 
 def described(source: Any) -> str:
-    """Return the kind of a source and its settings that are not the defaults, paths by their last part."""
+    """Return the kind of a source and its settings that are not the defaults, paths by their last
+    part."""
     words = [str(source.kind)]
     for setting in fields(source):
         value = getattr(source, setting.name)

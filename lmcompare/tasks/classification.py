@@ -1,8 +1,8 @@
-"""One label for a text: by the same head on every network, or by words for the labels."""
+"""Text classification: by a head on pooled states, or by verbalizers of the labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,18 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data import LabeledSplits, build_labeled_splits
 from lmcompare.data.labeled import labels_of
-from lmcompare.tasks import TASKS
-from lmcompare.tasks import _verbalizers as label_words
-from lmcompare.tasks._verbalizers import Verbalizer
-from lmcompare.tasks.base import Measurement, TaskOutcome, check_fewshot, described
+from lmcompare.tasks import TASKS, Task
+from lmcompare.tasks._verbalizers import Verbalizer, check_template, rank, tune_and_rank
+from lmcompare.tasks.base import (
+    SPECIAL_TOKENS,
+    SPLITS,
+    Measurement,
+    TaskOutcome,
+    check_fewshot,
+    described,
+    item_outcomes,
+    whole_outcomes,
+)
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -24,32 +32,29 @@ if TYPE_CHECKING:
 
 @TASKS.register("classification")
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """One label for each text, by one protocol, the same for every network.
 
-    - ``finetune``, ``linear_probe``, ``lora``: with the same head on pooled states, and the same trials.
-    - ``zero_shot``, ``few_shot``: the label whose verbalizer is likeliest after the text (Brown et al. 2020, section
-      2.4), by the chain rule for a masked network.
-    - ``text_to_text``: fine-tuned to generate the verbalizer of the label (Raffel et al. 2020, section 2.4); the
-      likeliest one is the answer.
+    - ``finetune``, ``linear_probe``, ``lora``: with the same head on pooled states, the same
+      trials.
+    - ``zero_shot``, ``few_shot``: the label whose verbalizer is likeliest after the text (Brown et
+      al. 2020, section 2.4), by the chain rule for a masked network.
+    - ``text_to_text``: fine-tuned to generate the verbalizer of the label (Raffel et al. 2020,
+      section 2.4); the likeliest one is the answer.
 
-    Controls: the same network from random initialisation, the majority class, TF-IDF + logistic regression.
+    Controls: the same network from random initialization, the majority class, TF-IDF with logistic
+    regression.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
-    primary_metric: ClassVar[str] = "accuracy"
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "accuracy": ("correct", ""),
-        "nll": ("nll", ""),
-    }
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
-    columns: ClassVar[tuple[str, ...]] = ("text", "label")
+    family = "understanding"
+    primary_metric = "accuracy"
+    per_item = {"accuracy": ("correct", ""), "nll": ("nll", "")}
+    conditions = ("pretrained", "scratch")
+    columns = ("text", "label")
 
     source: object
-    """where the labelled items come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    """where the labeled items come from: a word of `lmcompare list sources`, or a mapping with its
+    `kind`"""
     text: str = "text"
     """name of the column with the text"""
     label: str = "label"
@@ -69,7 +74,8 @@ class Classification:
     protocol: Literal[
         "finetune", "linear_probe", "lora", "zero_shot", "few_shot", "text_to_text"
     ] = "finetune"
-    """a head on pooled states (the first three); verbalizers ranked without training; verbalizers generated"""
+    """a head on pooled states (the first three); verbalizers ranked without training; verbalizers
+    generated after fine-tuning"""
     template: str = "{text}\nLabel: {label}"
     """of protocols without a head: how a text and the verbalizer of its label are written"""
     verbalizer: dict[str, str] = field(default_factory=dict)
@@ -83,24 +89,25 @@ class Classification:
         Raises:
             InputError: such a setting, or a template without {text} and {label}.
         """
-        label_words.check(self.template)
+        check_template(self.template)
         check_fewshot(self.protocol, self.num_fewshot)
         if self.verbalizer and self.has_head:
             raise InputError(
-                f"verbalizer: wanted none with protocol {self.protocol!r}, whose labels a head gives"
+                f"verbalizer: wanted none with protocol {self.protocol!r}, whose labels come from "
+                "a head"
             )
         if self.protocol == "text_to_text" and self.adaptation.attention == "causal":
             raise InputError(
-                "adaptation.attention: wanted own or bidirectional with protocol 'text_to_text', got causal"
+                "adaptation.attention: wanted own or bidirectional with protocol 'text_to_text', "
+                "got causal"
             )
 
     @property
     def has_head(self) -> bool:
-        """Whether a head on pooled states gives the labels."""
+        """Whether a head on pooled states predicts the labels."""
         return self.protocol in ("finetune", "linear_probe", "lora")
 
     def describe(self) -> str:
-        """Return one line for the report."""
         epochs = f"({self.adaptation.epochs} epoch{'s' * (self.adaptation.epochs > 1)} at most)"
         how = {
             "finetune": f"by fine-tuning {epochs}",
@@ -125,104 +132,109 @@ class Classification:
         )
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Fine-tune the network under test (or take it as it is) and answer the test items."""
         data = self.data()
-        if not self.has_head:
-            return self._by_words(harness, data)
-        rows, truncated = {}, 0
-        for split in ("train", "validation", "test"):
+        return self._by_head(harness, data) if self.has_head else self._by_words(harness, data)
+
+    def _by_head(self, harness: "Harness", data: LabeledSplits) -> Measurement:
+        rows, truncated, room = {}, 0, harness.context - SPECIAL_TOKENS
+        for split in SPLITS:
             encoded = harness.encode([item.text for item in getattr(data, split)])
-            # bos and eos stand around the text.
-            truncated += sum(len(row) > harness.context - 2 for row in encoded)
-            rows[split] = [row[: harness.context - 2] for row in encoded]
+            truncated += sum(len(row) > room for row in encoded)
+            rows[split] = [row[:room] for row in encoded]
         adapted = harness.finetune_classifier(data, rows, self.adaptation.by(self.protocol))
-        outcomes = list(score(harness, data, adapted.probabilities))
+        outcomes = score(harness, data, adapted.probabilities)
         outcomes.append(TaskOutcome("accuracy", adapted.score, split="validation"))
-        notes = replace(
-            _notes(data), trials=Trials(adapted.trials, adapted.chosen), truncated=truncated
-        )
+        trials = Trials(adapted.trials, adapted.chosen)
         return Measurement(
             outcomes,
-            notes,
+            replace(_notes(data), trials=trials, truncated=truncated),
             costs={"seconds": adapted.seconds},
             fingerprints={"items": data.fingerprint},
         )
 
     def _by_words(self, harness: "Harness", data: LabeledSplits) -> Measurement:
-        worded = Verbalizer.of(self.template, self.verbalizer, data.labels)
-        said = (
-            label_words.learn(harness, data, worded, self.adaptation.by("text_to_text"))
-            if self.protocol == "text_to_text"
-            else label_words.rank(harness, data, worded, self.num_fewshot)
-        )
-        outcomes = list(score(harness, data, said.probabilities))
-        if said.accuracy is not None:
-            outcomes.append(TaskOutcome("accuracy", said.accuracy, split="validation"))
+        verbalizer = Verbalizer.of(self.template, self.verbalizer, data.labels)
+        if self.protocol == "text_to_text":
+            adaptation = self.adaptation.by(self.protocol)
+            scores = tune_and_rank(harness, data, verbalizer, adaptation)
+        else:
+            scores = rank(harness, data, verbalizer, self.num_fewshot)
+        outcomes = score(harness, data, scores.probabilities)
+        if scores.validation_accuracy is not None:
+            value = scores.validation_accuracy
+            outcomes.append(TaskOutcome("accuracy", value, split="validation"))
         details = {
-            "labels": list(data.labels),
-            "completions": worded.completions,
-            **said.notes.details,
+            **_notes(data).details,
+            "completions": verbalizer.completions,
+            **scores.notes.details,
         }
-        notes = replace(said.notes, counts=data.counts, details=details)
         return Measurement(
             outcomes,
-            notes,
-            costs={"seconds": said.seconds},
+            replace(scores.notes, counts=data.counts, details=details),
+            costs={"seconds": scores.seconds},
             fingerprints={"items": data.fingerprint},
         )
 
     def control(self, harness: "Harness") -> Measurement:
-        """Answer the test items by the majority class and by a linear model."""
         data = self.data()
         harness.progress({"done": 0, "total": 2, "stage": "majority"})
-        outcomes = list(score(harness, data, harness.majority_class(data, "test"), "majority"))
-        outcomes.append(_validation(data, harness.majority_class(data, "validation"), "majority"))
+        test, validation = (harness.majority_class(data, split) for split in ("test", "validation"))
+        outcomes = _score_control(harness, data, test, validation, "majority")
         harness.progress({"done": 1, "total": 2, "stage": "TF-IDF"})
-        name = "tf-idf + logistic regression"
         test, validation, trials = harness.tfidf_classifier(data)
-        outcomes += [*score(harness, data, test, name), _validation(data, validation, name)]
+        outcomes += _score_control(harness, data, test, validation, "tf-idf + logistic regression")
         return Measurement(
             outcomes, replace(_notes(data), trials=trials), fingerprints={"items": data.fingerprint}
         )
 
 
 def score(
-    harness: "Harness", data: LabeledSplits, probabilities: NDArray[np.float64], arm: str = ""
-) -> Iterator[TaskOutcome]:
-    """Yield 'correct', 'confidence' and 'nll' (nats) of each test item, and the metrics of the split and its classes.
+    harness: "Harness", data: LabeledSplits, probabilities: NDArray[np.float64], model: str = ""
+) -> list[TaskOutcome]:
+    """Return 'correct', 'confidence' (the largest probability) and 'nll' (nats) of each test item,
+    the metrics of the split, and the accuracy of each class.
 
-    The confidence is the largest probability; the accuracy of a part 'class/<label>' is the share of a label's items that are right.
+    The nll clips probabilities at 1e-12, which bounds an item's loss at 27.6 nats.
     """
-    labels = labels_of(data.test)
-    answers = probabilities.argmax(1)
+    labels, ids = labels_of(data.test), [item.id for item in data.test]
+    predictions = probabilities.argmax(1)
+    right = predictions == labels
     nll = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
-    for item, answer, loss in zip(data.test, answers, nll, strict=True):
-        yield TaskOutcome("correct", float(answer == item.label), item.id, model=arm)
-        yield TaskOutcome("nll", float(loss), item.id, model=arm)
-    for item, share in zip(data.test, probabilities.max(1), strict=True):
-        yield TaskOutcome("confidence", float(share), item.id, model=arm)
-    by_answer = {"predictions": answers.tolist(), "references": labels.tolist()}
-    by_share = {"predictions": probabilities.tolist(), "references": labels.tolist()}
+    by_label = {"predictions": predictions.tolist(), "references": labels.tolist()}
+    by_probability = {"predictions": probabilities.tolist(), "references": labels.tolist()}
     values = {
-        **harness.metric("accuracy", **by_answer),
-        **harness.metric("f1", average="macro", **by_answer),
-        **harness.metric("matthews", **by_answer),
-        **harness.metric("ece", **by_share),
-        **harness.metric("brier", **by_share),
-        "nll": float(nll.mean()),
+        **harness.metric("accuracy", **by_label),
+        **harness.metric("f1", average="macro", **by_label),
+        **harness.metric("matthews", **by_label),
+        **harness.metric("ece", **by_probability),
+        **harness.metric("brier", **by_probability),
+        "nll": nll.mean(),
     }
-    right = answers == labels
-    for metric, value in values.items():
-        yield TaskOutcome(metric, float(value), model=arm)
-    for number, label in enumerate(data.labels):
-        if (labels == number).any():
-            value = float(right[labels == number].mean())
-            yield TaskOutcome("accuracy", value, model=arm, part=f"class/{label}")
+    return [
+        *item_outcomes("correct", ids, right, model=model),
+        *item_outcomes("nll", ids, nll, model=model),
+        *item_outcomes("confidence", ids, probabilities.max(1), model=model),
+        *whole_outcomes(values, model=model),
+        *(
+            TaskOutcome("accuracy", float(right[of_class].mean()), model=model, part=part)
+            for part, of_class in (
+                (f"class/{name}", labels == i) for i, name in enumerate(data.labels)
+            )
+            if of_class.any()
+        ),
+    ]
 
 
-def _validation(data: LabeledSplits, probabilities: NDArray[np.float64], arm: str) -> TaskOutcome:
-    right = probabilities.argmax(1) == labels_of(data.validation)
-    return TaskOutcome("accuracy", float(right.mean()), split="validation", model=arm)
+def _score_control(
+    harness: "Harness",
+    data: LabeledSplits,
+    test: NDArray[np.float64],
+    validation: NDArray[np.float64],
+    model: str,
+) -> list[TaskOutcome]:
+    right = validation.argmax(1) == labels_of(data.validation)
+    value = TaskOutcome("accuracy", float(right.mean()), split="validation", model=model)
+    return [*score(harness, data, test, model), value]
 
 
 def _notes(data: LabeledSplits) -> Notes:

@@ -40,15 +40,15 @@ class ContinuationItem:
 class Continuation(Task):
     """Continue a held-out document: bits per byte of the real text, and generations judged.
 
-    Every network scores the suffix by its exact conditional: causal in one pass, seq2seq as the span
-    cut from the end, masked by the chain rule (a proper likelihood given the length). Generations are
-    sampled at one temperature; the judge is a trigram model of the train split, which resembles none
-    of the networks. Controls: a unigram model of the train split, a trigram model of as many tokens
-    as each network reads, and the real text in the place of a generation.
+    Every network scores the suffix by its exact conditional: causal in one pass, seq2seq as the
+    span cut from the end, masked by the chain rule (a proper likelihood given the length).
+    Generations are sampled at one temperature; the judge is a trigram model of the train split,
+    which resembles none of the networks. Controls: a unigram model of the train split, a trigram
+    model of as many tokens as each network reads, and the real text in the place of a generation.
 
     Passages are cut by the shared tokenizer. A checkpoint with a tokenizer of its own is given the
-    same text in its own tokens, and its generations are judged in the shared ones; passages that its
-    tokens do not represent exactly have no bits.
+    same text in its own tokens, and its generations are judged in the shared ones; passages that
+    its tokens do not represent exactly have no bits.
     """
 
     family = "generation"
@@ -108,8 +108,8 @@ class Continuation(Task):
                     break
         if not passages:
             raise InputError(
-                f"tasks: continuation: no test document has the {length} tokens of prefix + suffix; "
-                "lower them, or use longer documents"
+                f"tasks: continuation: no test document has the {length} tokens of prefix + "
+                "suffix; lower them, or use longer documents"
             )
         return passages
 
@@ -179,7 +179,8 @@ class Continuation(Task):
         own = [item for item in items if item is not None]
         if not own:
             raise InputError(
-                "tasks: continuation: every passage is cut within a character; wanted another prefix"
+                "tasks: continuation: every passage is cut within a character; wanted another "
+                "prefix"
             )
         return own
 
@@ -188,7 +189,8 @@ class Continuation(Task):
         return {"temperature": self.temperature, "steps": steps, "seed": harness.seed}
 
     def _latencies(self, harness: "Harness", prompts: Sequence[Ids]) -> list[TaskOutcome]:
-        """Time generations of a quarter, a half and the whole of the length, each alone; return seconds."""
+        """Time generations of a quarter, a half and the whole of the length, each alone; return
+        seconds."""
         lengths = {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else set()
         outcomes = []
         for length in sorted(lengths):
@@ -208,7 +210,8 @@ class Continuation(Task):
         rows: Sequence[Ids],
         model: str = "",
     ) -> list[TaskOutcome]:
-        """Measure texts in the place of the suffix: likelihood under the judge, distinct n-grams, repetition."""
+        """Measure texts in the place of the suffix: likelihood under the judge, distinct n-grams,
+        repetition."""
         as_text = [" ".join(map(str, row)) for row in rows]
         values = {
             **harness.metric("distinct_n", predictions=as_text, n=[1, 2]),
@@ -237,17 +240,16 @@ class RetokenizedItem:
     """the prefix, cut so that the tokens to be generated fit"""
     exact: bool
     """whether these tokens decode to the text, so that their likelihood is that of the text. Tokens
-    that lose case, white space or unknown characters stand for many texts, which together are likelier"""
+    that lose case, white space or unknown characters stand for many texts, which together are
+    likelier"""
 
 
-def _retokenize(
-    harness: "Harness", passage: ContinuationItem, new: int
-) -> RetokenizedItem | None:
+def _retokenize(harness: "Harness", passage: ContinuationItem, new: int) -> RetokenizedItem | None:
     """Return a passage in the network's own tokens; None if it is cut within a character.
 
-    As in ``scoring.requests``, prefix and suffix are encoded as one text, cut after as many tokens as
-    the prefix alone has; if the text does not begin with these, because a token reaches across the
-    seam, the two are encoded apart.
+    As in ``scoring.requests``, prefix and suffix are encoded as one text, cut after as many tokens
+    as the prefix alone has; if the text does not begin with these, because a token reaches across
+    the seam, the two are encoded apart.
     """
     joined = np.concatenate([passage.prefix, passage.suffix])
     prefix, suffix, text = harness.decode([passage.prefix, passage.suffix, joined], shared=True)
@@ -262,15 +264,14 @@ def _retokenize(
         for row in (tail, np.zeros(new, dtype=np.int64))
     ]
     scored, generated = harness.model.room.check(pairs, cut=True)
-    return RetokenizedItem(
-        passage, (scored.prompt, scored.completion), generated.prompt, exact
-    )
+    return RetokenizedItem(passage, (scored.prompt, scored.completion), generated.prompt, exact)
 
 
 def _ngram_nats(
     ngrams: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids]
 ) -> list[Any]:
-    """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram model."""
+    """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram
+    model."""
     return [
         ngrams.log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
         for passage, row in zip(passages, rows, strict=True)

@@ -1,4 +1,5 @@
-"""InstructionFollowing followed: a network learns some tasks through templates and is tested on tasks that it never saw."""
+"""InstructionFollowing followed: a network learns some tasks through templates and is tested on
+tasks that it never saw."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -33,13 +34,16 @@ AROUND = 2
 @TASKS.register("instruction_following")
 @dataclass(frozen=True)
 class InstructionFollowing:
-    """Instruction following: every network is tuned on a mixture of tasks, then answers unseen ones (Wei et al. 2022).
+    """Instruction following: every network is tuned on a mixture of tasks, then answers unseen ones
+    (Wei et al. 2022).
 
-    All tasks are text to text, through templates; the loss is on the answers alone (``transduction``). Nothing of an
-    unseen task is learnt from: its items are all tested, zero-shot. The primary metric is the mean over all items of
-    the unseen tasks; ``<metric>_tuned`` is that over the test items of the tuned ones; each task is also shown alone.
+    All tasks are text to text, through templates; the loss is on the answers alone
+    (``transduction``). Nothing of an unseen task is learnt from: its items are all tested,
+    zero-shot. The primary metric is the mean over all items of the unseen tasks; ``<metric>_tuned``
+    is that over the test items of the tuned ones; each task is also shown alone.
 
-    Controls: the most frequent answer of the tuned tasks, the answer of the nearest tuned prompt (TF-IDF), and the most
+    Controls: the most frequent answer of the tuned tasks, the answer of the nearest tuned prompt
+        (TF-IDF), and the most
     frequent answer of each task by itself, told from its test items: what a constant can get.
     """
 
@@ -65,7 +69,8 @@ class InstructionFollowing:
     seed: int = 0
     """of the splits and of the samples"""
     max_new_tokens: Annotated[int, Field(gt=1)] | None = None
-    """tokens of an answer and its end, at most; if left out, what 95% of the training answers need"""
+    """tokens of an answer and its end, at most; if left out, what 95% of the training answers
+    need"""
     truncation_side: TruncationSide = "right"
     """which end of a prompt is cut off that is too long for the context"""
     metric: Literal["exact_match", "chrf"] = "exact_match"
@@ -77,7 +82,8 @@ class InstructionFollowing:
     samples: Annotated[int, Field(ge=0)] = 3
     """answers to unseen tasks shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
-    """smallest difference in the primary metric that would matter, fixed beforehand; if left out, one point"""
+    """smallest difference in the primary metric that would matter, fixed beforehand; if left out,
+    one point"""
     protocol: Literal["finetune", "lora"] = "finetune"
     """what is trained: all weights, or low-rank matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
@@ -127,7 +133,8 @@ class InstructionFollowing:
         return f"unseen tasks, zero-shot: {said[1]}; after fine-tuning on {said[0]} ({epochs})"
 
     def data(self) -> InstructionMixture:
-        """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any task.
+        """Return the items of all tasks; what is learnt from holds no prompt that is tested, in any
+        task.
 
         Raises:
             InputError: a task has too few items, or ``words`` for a label that there is not.
@@ -137,7 +144,8 @@ class InstructionFollowing:
         )
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Fine-tune the network under test on the tuned tasks and let it answer the test items of all."""
+        """Fine-tune the network under test on the tuned tasks and let it answer the test items of
+        all."""
         data = self.data()
         rows = {
             split: harness.encode([asked.answers[0] for asked in getattr(data, split)], target=True)
@@ -244,7 +252,8 @@ class InstructionFollowing:
         texts: Sequence[str],
         arm: str = "",
     ) -> list[TaskOutcome]:
-        """Return the metrics of unseen and of tuned tasks, item by item for the primary one; and that of each task."""
+        """Return the metrics of unseen and of tuned tasks, item by item for the primary one; and
+        that of each task."""
         ids, wanted = [one.item.id for one in asked], [one.answers for one in asked]
         found, _ = score_texts(harness, ids, texts, wanted, [self.metric])
         values = [one.value for one in found if one.item]

@@ -1,21 +1,26 @@
-"""Which of two sentences that differ in one thing is the good one, asked without any training."""
+"""Minimal pairs: which of two sentences that differ in one thing is likelier, zero-shot."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lmcompare.core import settings
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
-from lmcompare.tasks import TASKS
+from lmcompare.tasks import TASKS, Task
 from lmcompare.tasks._sentence_scores import by_ngrams, score_sentences
-from lmcompare.tasks.base import Measurement, TaskOutcome
+from lmcompare.tasks.base import (
+    SPECIAL_TOKENS,
+    Measurement,
+    TaskOutcome,
+    item_outcomes,
+    whole_outcomes,
+)
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -25,7 +30,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SentencePair:
-    """A good sentence and a bad one, of one paradigm of a field of grammar."""
+    """An acceptable sentence and an unacceptable one, of one paradigm of a field of grammar."""
 
     id: str
     good: str
@@ -36,31 +41,30 @@ class SentencePair:
 
 @TASKS.register("minimal_pairs")
 @dataclass(frozen=True)
-class MinimalPairs:
-    """The share of pairs whose good sentence a network finds likelier than the bad one (BLiMP, Warstadt et al. 2020).
+class MinimalPairs(Task):
+    """Which of two sentences is likelier: accuracy (BLiMP, Warstadt et al. 2020).
 
-    Nothing is fitted. Each network is asked by the route that suits it (``tasks.sentences``). By the likelihood of
-    whole sentences, ``accuracy_by_likelihood`` asks all of them. Equal scores count as a half. The accuracy is over all
-    pairs; ``accuracy_macro``, the mean over paradigms, is what BLiMP reports, and the same where each paradigm has as
-    many pairs. A longer sentence tends to be less likely, so ``accuracy_equal_length`` is over the pairs with as many
-    tokens on either side. Controls: chance, a unigram and a trigram model, and the shorter sentence.
+    Nothing is trained. Each network scores sentences by the procedure that suits it;
+    ``accuracy_by_likelihood`` is by the likelihood of whole sentences, for all networks. Equal
+    scores count as a half. ``accuracy`` is over all pairs; ``accuracy_macro``, the mean over
+    paradigms, is what BLiMP reports, and the same where each paradigm has as many pairs. A longer
+    sentence tends to be less likely, so ``accuracy_equal_length`` is over the pairs with as many
+    tokens on either side. Controls: chance, a unigram and a trigram model, and the shorter
+    sentence.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
-    primary_metric: ClassVar[str] = "accuracy"
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
+    family = "understanding"
+    primary_metric = "accuracy"
+    per_item = {
         "accuracy": ("correct", ""),
         "accuracy_by_likelihood": ("correct_by_likelihood", ""),
         "accuracy_equal_length": ("correct_equal_length", "equal_length"),
     }
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained",)
-    columns: ClassVar[tuple[str, ...]] = ("good", "bad")
+    columns = ("good", "bad")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
+    `kind`"""
     good: str = "good"
     """name of the column with the acceptable sentence"""
     bad: str = "bad"
@@ -77,11 +81,11 @@ class MinimalPairs:
     """smallest difference in accuracy that would matter; verdicts need it, fixed beforehand"""
 
     def describe(self) -> str:
-        """Return one line for the report."""
         most = f"at most {self.items} pairs" if self.items else "all pairs"
         return (
-            f"which sentence of a minimal pair is likelier, zero-shot ({most} of each paradigm; equal scores count as "
-            "a half; accuracy is over all pairs, accuracy macro is the mean over paradigms)"
+            f"which sentence of a minimal pair is likelier, zero-shot ({most} of each paradigm; equal "
+            "scores count as a half; accuracy is over all pairs, accuracy macro is the mean over "
+            "paradigms)"
         )
 
     def pairs(self, harness: "Harness") -> tuple[list[SentencePair], dict[str, Any]]:
@@ -90,15 +94,34 @@ class MinimalPairs:
         Raises:
             InputError: a column is missing, or there is no pair.
         """
+        paradigms, counts = self._read()
+        drawn = []
+        for number, name in enumerate(sorted(paradigms)):
+            pairs = paradigms[name]
+            order = np.random.default_rng([self.seed, number]).permutation(len(pairs))
+            drawn += [pairs[i] for i in sorted(order[: self.items])]
+        room = harness.context - SPECIAL_TOKENS
+        sizes = _sizes(harness, drawn)
+        kept = [pair for pair, size in zip(drawn, sizes, strict=True) if size.max() <= room]
+        if not kept:
+            raise InputError(
+                "tasks: minimal_pairs: wanted pairs that fit into sequence.length, got none of "
+                f"{len(drawn)}"
+            )
+        counts["too_long"] = len(drawn) - len(kept)
+        used = {"kept": len(kept), "paradigms": len({pair.paradigm for pair in kept})}
+        return kept, {**counts, **used}
+
+    def _read(self) -> tuple[dict[str, list[SentencePair]], Counter[str]]:
+        """Return the pairs of each paradigm, each once, and what was counted."""
         counts: Counter[str] = Counter(pairs=0, equal=0, duplicates=0, too_long=0)
-        groups: dict[str, list[SentencePair]] = defaultdict(list)
+        paradigms: dict[str, list[SentencePair]] = defaultdict(list)
         seen = set()
         for row in self.source.rows():  # type: ignore[attr-defined]
             for column in (self.good, self.bad):
                 if column not in row:
-                    raise InputError(
-                        f"tasks: minimal_pairs: no column {column!r}{nearest(column, row)}"
-                    )
+                    problem = f"no column {column!r}{nearest(column, row)}"
+                    raise InputError(f"tasks: minimal_pairs: {problem}")
             counts["pairs"] += 1
             good, bad = str(row[self.good]).strip(), str(row[self.bad]).strip()
             name, field = str(row.get(self.paradigm) or "all"), str(row.get(self.field) or "all")
@@ -108,66 +131,41 @@ class MinimalPairs:
                 counts["duplicates"] += 1
             else:
                 seen.add((good, bad, name))
-                groups[name].append(
-                    SentencePair(f"{name}/{len(groups[name])}", good, bad, name, field)
-                )
-        drawn = []
-        for number, name in enumerate(sorted(groups)):
-            order = np.random.default_rng([self.seed, number]).permutation(len(groups[name]))[
-                : self.items
-            ]
-            drawn += [groups[name][i] for i in sorted(order)]
-        sizes = _sizes(harness, drawn)
-        # bos and eos may stand around a sentence.
-        kept = [
-            pair
-            for pair, size in zip(drawn, sizes, strict=True)
-            if size.max() <= harness.context - 2
-        ]
-        counts["too_long"] = len(drawn) - len(kept)
-        if not kept:
-            raise InputError(
-                f"tasks: minimal_pairs: wanted pairs that fit into sequence.length, got none of {len(drawn)}"
-            )
-        return kept, {
-            **counts,
-            "kept": len(kept),
-            "paradigms": len({pair.paradigm for pair in kept}),
-        }
+                id_ = f"{name}/{len(paradigms[name])}"
+                paradigms[name].append(SentencePair(id_, good, bad, name, field))
+        return paradigms, counts
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Score both sentences of each pair by the network under test."""
         pairs, counts = self.pairs(harness)
-        scores = score_sentences(
-            harness, [pair.good for pair in pairs] + [pair.bad for pair in pairs]
-        )
-        outcomes = list(_score(harness, pairs, scores.best))
-        right = credit(scores.likelihood[: len(pairs)], scores.likelihood[len(pairs) :])
-        outcomes += [
-            TaskOutcome("correct_by_likelihood", float(value), pair.id)
-            for pair, value in zip(pairs, right, strict=True)
+        scores = score_sentences(harness, _sentences(pairs))
+        right = credit(*np.split(scores.likelihood, 2))
+        outcomes = [
+            *_score(harness, pairs, scores.best),
+            *item_outcomes("correct_by_likelihood", [pair.id for pair in pairs], right),
+            TaskOutcome("accuracy_by_likelihood", float(right.mean())),
         ]
-        outcomes.append(TaskOutcome("accuracy_by_likelihood", float(right.mean())))
-        notes = Notes(counts=counts, procedure=scores.route)
+        notes = Notes(counts=counts, procedure=scores.procedure)
         return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(pairs)})
 
     def control(self, harness: "Harness") -> Measurement:
-        """Answer by chance, by n-gram models and by length."""
         pairs, counts = self.pairs(harness)
-        scores = by_ngrams(harness, [pair.good for pair in pairs] + [pair.bad for pair in pairs])
-        sides = {
+        controls = {
             "chance": np.zeros(2 * len(pairs)),
-            **scores,
+            **by_ngrams(harness, _sentences(pairs)),
             "shorter sentence": -_sizes(harness, pairs).T.ravel(),
         }
-        outcomes = [one for arm, side in sides.items() for one in _score(harness, pairs, side, arm)]
-        return Measurement(
-            outcomes, Notes(counts=counts), fingerprints={"items": _fingerprint(pairs)}
-        )
+        outcomes = [
+            outcome
+            for model, scores in controls.items()
+            for outcome in _score(harness, pairs, scores, model)
+        ]
+        fingerprints = {"items": _fingerprint(pairs)}
+        return Measurement(outcomes, Notes(counts=counts), fingerprints=fingerprints)
 
 
 def credit(good: Floats, bad: Floats) -> Floats:
-    """Return 1 where the good sentence has the higher score, 0 where the bad one has, 0.5 where they are equal.
+    """Return 1 where the good sentence has the higher score, 0 where the bad one has, 0.5 where
+    they are equal.
 
     >>> credit(np.array([-1.0, -2.0, -3.0]), np.array([-2.0, -2.0, -1.0])).tolist()
     [1.0, 0.5, 0.0]
@@ -178,33 +176,37 @@ def credit(good: Floats, bad: Floats) -> Floats:
 
 
 def _score(
-    harness: "Harness", pairs: Sequence[SentencePair], scores: Floats, arm: str = ""
-) -> Iterator[TaskOutcome]:
-    """Yield what each pair has won, and the accuracies of all pairs and of each part.
+    harness: "Harness", pairs: Sequence[SentencePair], scores: Floats, model: str = ""
+) -> list[TaskOutcome]:
+    """Return the credit of each pair, and the accuracies of all pairs and of each part.
 
-    Args:
-        harness: the tools.
-        pairs: n of them.
-        scores: (2 n,) of all good sentences, then of all bad ones.
-        arm: name of a control.
+    ``scores`` are those of all good sentences, then of all bad ones. Shape (2 x pairs,).
     """
-    right, sizes = credit(scores[: len(pairs)], scores[len(pairs) :]), _sizes(harness, pairs)
+    right, sizes = credit(*np.split(scores, 2)), _sizes(harness, pairs)
     alike = (sizes[:, 0] == sizes[:, 1]).astype(float)
-    for pair, value, equal in zip(pairs, right, alike, strict=True):
-        yield TaskOutcome("correct", float(value), pair.id, model=arm)
-        yield TaskOutcome("correct_equal_length", float(value * equal), pair.id, model=arm)
-        yield TaskOutcome("equal_length", float(equal), pair.id, model=arm)
     parts: dict[tuple[str, str], list[float]] = defaultdict(list)
     for pair, value in zip(pairs, right, strict=True):
         parts["field", pair.field].append(float(value))
         parts["paradigm", pair.paradigm].append(float(value))
-    for (kind, name), values in sorted(parts.items()):
-        yield TaskOutcome("accuracy", float(np.mean(values)), model=arm, part=f"{kind}/{name}")
     macro = [np.mean(values) for (kind, _), values in parts.items() if kind == "paradigm"]
-    yield TaskOutcome("accuracy", float(right.mean()), model=arm)
-    yield TaskOutcome("accuracy_macro", float(np.mean(macro)), model=arm)
+    values = {"accuracy": right.mean(), "accuracy_macro": np.mean(macro)}
     if alike.any():
-        yield TaskOutcome("accuracy_equal_length", float(right[alike > 0].mean()), model=arm)
+        values["accuracy_equal_length"] = right[alike > 0].mean()
+    ids = [pair.id for pair in pairs]
+    return [
+        *item_outcomes("correct", ids, right, model=model),
+        *item_outcomes("correct_equal_length", ids, right * alike, model=model),
+        *item_outcomes("equal_length", ids, alike, model=model),
+        *whole_outcomes(values, model=model),
+        *(
+            TaskOutcome("accuracy", float(np.mean(part)), model=model, part=f"{kind}/{name}")
+            for (kind, name), part in sorted(parts.items())
+        ),
+    ]
+
+
+def _sentences(pairs: Sequence[SentencePair]) -> list[str]:
+    return [pair.good for pair in pairs] + [pair.bad for pair in pairs]
 
 
 def _sizes(harness: "Harness", pairs: Sequence[SentencePair]) -> Floats:

@@ -25,12 +25,14 @@ SPLITS = ("train", "validation", "test")
 @TASKS.register("question_answering")
 @dataclass(frozen=True)
 class QuestionAnswering:
-    """The answer to a question as a span of a passage: F1 of its words and exact match, as SQuAD's script has them.
+    """The answer to a question as a span of a passage: F1 of its words and exact match, as SQuAD's
+    script has them.
 
-    A head on the states of question and passage (an encoder-decoder's: of its encoder) points at the first and the last
-    token. A passage that does not fit is read in windows that overlap by half; the best span of all is the answer.
-    Where training questions without an answer are among the items, none is an answer, too. Controls: the same network
-    from random initialisation, a random span, the sentence that shares most words with the question.
+    A head on the states of question and passage (an encoder-decoder's: of its encoder) points at
+    the first and the last token. A passage that does not fit is read in windows that overlap by
+    half; the best span of all is the answer. Where training questions without an answer are among
+    the items, none is an answer, too. Controls: the same network from random initialisation, a
+    random span, the sentence that shares most words with the question.
     """
 
     __pydantic_config__ = settings.STRICT
@@ -46,7 +48,8 @@ class QuestionAnswering:
     columns: ClassVar[tuple[str, ...]] = ()
 
     source: object
-    """where the items come from: `squad`, or rows with `context`, `question`, `answers` and `starts` (characters)"""
+    """where the items come from: `squad`, or rows with `context`, `question`, `answers` and
+    `starts` (characters)"""
     group: str | None = "document"
     """a column whose items are never in two splits"""
     validation: settings.Share = 0.1
@@ -62,7 +65,8 @@ class QuestionAnswering:
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
     """smallest difference in F1 that would matter; verdicts need it, fixed beforehand"""
     protocol: Literal["finetune", "linear_probe", "lora"] = "finetune"
-    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank matrices"""
+    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank
+    matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted; `pooling` is of no use here"""
 
@@ -74,7 +78,8 @@ class QuestionAnswering:
         """Return the items, split; passages as they are, since answers point into them.
 
         Raises:
-            InputError: answers and their places differ in number, or an answer does not stand at its place.
+            InputError: answers and their places differ in number, or an answer does not stand at
+                its place.
         """
         items = build_item_splits(
             self.source,
@@ -231,7 +236,8 @@ def _random_span(context: str, lengths: Sequence[int], rng: np.random.Generator)
 
 
 def _nearest_sentence(fields: Mapping[str, Any]) -> str:
-    """Return the sentence of the context that holds most words of the question; of several, the first."""
+    """Return the sentence of the context that holds most words of the question; of several, the
+    first."""
     asked = {word[0].casefold() for word in _words(fields["question"])}
     sentences = [
         sentence.strip() for sentence in _SENTENCE.findall(fields["context"]) if sentence.strip()

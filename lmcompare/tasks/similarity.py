@@ -30,9 +30,11 @@ SPLITS = ("train", "validation", "test")
 class Similarity:
     """How alike two texts are, ranked as people ranked them (Spearman; Pearson beside it).
 
-    zero_shot: the cosine of the embeddings, the pooling chosen on validation. The other protocols: a regression head on
-    the pooled states u and v of both texts, each read by itself (``adaptation.heads.PairHead``). Controls: the same network from
-    random initialisation, the cosine of TF-IDF vectors, the difference in length.
+    zero_shot: the cosine of the embeddings, the pooling chosen on validation. The other protocols:
+        a regression head on
+    the pooled states u and v of both texts, each read by itself (``adaptation.heads.PairHead``).
+    Controls: the same network from random initialisation, the cosine of TF-IDF vectors, the
+        difference in length.
     """
 
     __pydantic_config__ = settings.STRICT
@@ -45,9 +47,11 @@ class Similarity:
     columns: ClassVar[tuple[str, ...]] = ("first", "second", "score")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
+    `kind`"""
     protocol: Literal["zero_shot", "finetune", "linear_probe", "lora"] = "zero_shot"
-    """zero_shot: cosine of the embeddings; the others: a regression head, trained with all weights, alone, by LoRA"""
+    """zero_shot: cosine of the embeddings; the others: a regression head, trained with all weights,
+    alone, by LoRA"""
     first: str = "first"
     """name of the column with one text"""
     second: str = "second"
@@ -65,7 +69,8 @@ class Similarity:
     seed: int = 0
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.02
-    """smallest difference in Spearman's correlation that would matter; verdicts need it, fixed beforehand"""
+    """smallest difference in Spearman's correlation that would matter; verdicts need it, fixed
+    beforehand"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted; of zero_shot `pooling` alone counts"""
 
@@ -160,7 +165,8 @@ class Similarity:
     def _encoded(
         self, harness: "Harness", entries: Sequence[TaskItem]
     ) -> tuple[list[tuple[Ids, ...]], int]:
-        """Return the tokens of both texts of each item, and how many texts were cut; bos and eos stand around them."""
+        """Return the tokens of both texts of each item, and how many texts were cut; bos and eos
+        stand around them."""
         room = harness.context - 2
         first, second = (
             harness.encode([entry.fields[name] for entry in entries])
@@ -172,7 +178,8 @@ class Similarity:
     def _cosine(
         self, harness: "Harness", items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
     ) -> tuple[Values, float, list[dict[str, Any]], dict[str, Any]]:
-        """Return the cosines of the test items, the validation score, and what was tried and chosen."""
+        """Return the cosines of the test items, the validation score, and what was tried and
+        chosen."""
 
         def cosines(split: str, menu: Sequence[str]) -> dict[str, Values]:
             sides = [
@@ -240,17 +247,20 @@ def cosine(first: NDArray[Any], second: NDArray[Any]) -> Values:
 
 
 def correlation(harness: "Harness", metric: str, said: Values, wanted: Values) -> float:
-    """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have 0."""
+    """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have
+    0."""
     return float(
         harness.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric]
     )
 
 
 def jackknife(said: Values, wanted: Values) -> Values:
-    """Return n numbers whose mean is Spearman's correlation r and whose spread over items is that of r.
+    """Return n numbers whose mean is Spearman's correlation r and whose spread over items is that
+    of r.
 
-    r + (n - 1)(mean of r without one item - r without this item): the influence of each item (Efron & Tibshirani 1993,
-    section 11.5), so that a correlation, which is no mean of items, is drawn from items and paired as means are.
+    r + (n - 1)(mean of r without one item - r without this item): the influence of each item (Efron
+    & Tibshirani 1993, section 11.5), so that a correlation, which is no mean of items, is drawn
+    from items and paired as means are.
 
     >>> jackknife(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 3.0])).round(3).tolist()
     [1.55, 1.55, 0.05, 0.05]

@@ -27,11 +27,13 @@ OUTSIDE = "O"
 @TASKS.register("tagging")
 @dataclass(frozen=True)
 class Tagging:
-    """One tag for each word, by the same head on the states of its tokens (an encoder-decoder's: of its encoder).
+    """One tag for each word, by the same head on the states of its tokens (an encoder-decoder's: of
+    its encoder).
 
-    Entities in BIO tags are scored whole (F1 of seqeval), other tags by the accuracy of words. A tag that no training
-    item has cannot be said: each is an error, and they are counted. Controls: the same network from random
-    initialisation, the most frequent tag of each word, and one tag for all.
+    Entities in BIO tags are scored whole (F1 of seqeval), other tags by the accuracy of words. A
+    tag that no training item has cannot be said: each is an error, and they are counted. Controls:
+    the same network from random initialisation, the most frequent tag of each word, and one tag for
+    all.
     """
 
     __pydantic_config__ = settings.STRICT
@@ -46,9 +48,11 @@ class Tagging:
     columns: ClassVar[tuple[str, ...]] = ("tokens", "tags")
 
     source: object
-    """where the items come from: rows with a list of words and one of tags, such as `conll` or `brown` yield"""
+    """where the items come from: rows with a list of words and one of tags, such as `conll` or
+    `brown` yield"""
     scheme: Literal["entities", "words"] = "entities"
-    """entities: BIO tags, scored by whole entities (F1); words: any tags, scored by words (accuracy)"""
+    """entities: BIO tags, scored by whole entities (F1); words: any tags, scored by words
+    (accuracy)"""
     tokens: str = "tokens"
     """name of the column with the words"""
     tags: str = "tags"
@@ -64,9 +68,11 @@ class Tagging:
     seed: int = 0
     """of the split"""
     smallest_effect: Annotated[float, Field(gt=0)] = 0.01
-    """smallest difference in the primary metric that would matter; verdicts need it, fixed beforehand"""
+    """smallest difference in the primary metric that would matter; verdicts need it, fixed
+    beforehand"""
     protocol: Literal["finetune", "linear_probe", "lora"] = "finetune"
-    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank matrices"""
+    """what is trained: all weights; a head alone, on a frozen network; a head and low-rank
+    matrices"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are adapted"""
 
@@ -201,7 +207,8 @@ class Tagging:
         said: Sequence[Sequence[str]],
         arm: str = "",
     ) -> Iterator[TaskOutcome]:
-        """Yield the counts of each item that F1 and accuracy are the ratios of, and the metrics of the split and parts.
+        """Yield the counts of each item that F1 and accuracy are the ratios of, and the metrics of
+        the split and parts.
 
         The parts are the types of the entities, or the ten most frequent tags.
         """
@@ -217,7 +224,8 @@ class Tagging:
     def _parts(
         self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[Sequence[str]]
     ) -> dict[str, float]:
-        """Return F1 of each type of entity that is there, or the share of right words of each of the frequent tags."""
+        """Return F1 of each type of entity that is there, or the share of right words of each of
+        the frequent tags."""
         wanted: list[list[str]] = [entry.fields[self.tags] for entry in entries]
         if self.scheme == "entities":
             types = {tag[2:] for tags in wanted for tag in tags if tag != OUTSIDE}

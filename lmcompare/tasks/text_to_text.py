@@ -34,18 +34,21 @@ SMALLEST_EFFECT = {"chrf": 1.0, "rougeL": 0.01, "exact_match": 0.01, "squad_f1":
 @TASKS.register("text_to_text")
 @dataclass(frozen=True)
 class TextToText:
-    """An answer for each prompt: every network fine-tuned on pairs, its loss on the answers alone, then asked to write.
+    """An answer for each prompt: every network fine-tuned on pairs, its loss on the answers alone,
+    then asked to write.
 
-    Serves summarisation, translation, question answering, dialogue and code completion. Causal models continue the
-    prompt, an encoder-decoder's encoder reads it, a masked model unmasks a block after it. All read the same prompts
-    and write at most the same number of tokens, greedily. ``bits_per_byte`` is -log2 p of the real answers and of
-    their ends, for each byte of theirs.
+    Serves summarisation, translation, question answering, dialogue and code completion. Causal
+    models continue the prompt, an encoder-decoder's encoder reads it, a masked model unmasks a
+    block after it. All read the same prompts and write at most the same number of tokens, greedily.
+    ``bits_per_byte`` is -log2 p of the real answers and of their ends, for each byte of theirs.
 
-    The protocols zero_shot and few_shot fine-tune nothing: the prompt follows ``num_fewshot`` training items with their
-    answers, the same for all networks (Brown et al. 2020, section 2.4). No network was taught how an answer ends, so
-    what it generates counts up to ``fewshot_delimiter``, and ``bits_per_byte`` has no ends.
+    The protocols zero_shot and few_shot fine-tune nothing: the prompt follows ``num_fewshot``
+    training items with their answers, the same for all networks (Brown et al. 2020, section 2.4).
+    No network was taught how an answer ends, so what it generates counts up to
+    ``fewshot_delimiter``, and ``bits_per_byte`` has no ends.
 
-    Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer, the prompt itself,
+    Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer,
+        the prompt itself,
     and its first words, as many tokens as the median answer has.
     """
 
@@ -57,11 +60,13 @@ class TextToText:
     columns: ClassVar[tuple[str, ...]] = ("prompt", "answer")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its `kind`"""
+    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
+    `kind`"""
     prompt: str = "prompt"
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
-    """name of the column with the answer, or with a list of answers: the first is learnt, any counts as right"""
+    """name of the column with the answer, or with a list of answers: the first is learnt, any
+    counts as right"""
     template: str = "{prompt}\n\n"
     """what the network reads: {prompt} is the prompt, any other name in braces that column"""
     keep_whitespace: tuple[str, ...] = ()
@@ -77,11 +82,13 @@ class TextToText:
     seed: int = 0
     """of the split and of the samples"""
     max_new_tokens: Annotated[int, Field(gt=1)] | None = None
-    """tokens of an answer and its end, at most; if left out, what 95% of the training answers need"""
+    """tokens of an answer and its end, at most; if left out, what 95% of the training answers
+    need"""
     truncation_side: TruncationSide = "right"
     """which end of a prompt is cut off that is too long for the context"""
     protocol: Literal["finetune", "lora", "zero_shot", "few_shot"] = "finetune"
-    """fine-tuning on pairs, of all weights or by LoRA; or no training, with or without examples in the prompt"""
+    """fine-tuning on pairs, of all weights or by LoRA; or no training, with or without examples in
+    the prompt"""
     num_fewshot: Annotated[int, Field(ge=0)] = 0
     """of few_shot: training items with their answers before each prompt"""
     fewshot_delimiter: Annotated[str, Field(min_length=1)] = "\n\n"
@@ -99,7 +106,8 @@ class TextToText:
     samples: Annotated[int, Field(ge=0)] = 3
     """answers shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
-    """smallest difference in the primary metric that would matter, fixed beforehand; if left out, one point"""
+    """smallest difference in the primary metric that would matter, fixed beforehand; if left out,
+    one point"""
     adaptation: settings.AdaptationSettings = field(default_factory=settings.AdaptationSettings)
     """how the networks are fine-tuned"""
 
@@ -107,7 +115,8 @@ class TextToText:
         """Refuse a template that lacks the prompt or tells the answer.
 
         Raises:
-            InputError: such a template, an adaptation that is none for answers, or one beside shots.
+            InputError: such a template, an adaptation that is none for answers, or one beside
+                shots.
         """
         names = {self.prompt if name == "prompt" else name for name in fields_of(self.template)}
         if self.prompt not in names:
@@ -143,7 +152,8 @@ class TextToText:
 
     @property
     def per_item(self) -> Mapping[str, tuple[str, str]]:
-        """The primary metric is the mean over items; bits are summed over answers, and so are bytes."""
+        """The primary metric is the mean over items; bits are summed over answers, and so are
+        bytes."""
         return {self.primary_metric: (self.primary_metric, ""), "bits_per_byte": ("bits", "bytes")}
 
     def describe(self) -> str:
@@ -157,7 +167,8 @@ class TextToText:
         return f"{self.answer} for each {self.prompt} ({described(self.source)}), {how}; {name} of greedy answers"
 
     def data(self) -> ItemSplits:
-        """Return the items, split; no two read alike, so that no test prompt was answered in training."""
+        """Return the items, split; no two read alike, so that no test prompt was answered in
+        training."""
         names = [self.prompt if name == "prompt" else name for name in fields_of(self.template)]
         shown = tuple(dict.fromkeys(names))
         return build_item_splits(
@@ -173,7 +184,8 @@ class TextToText:
         )
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Fine-tune the network under test (or take it as it is), let it answer, score what it says of real answers."""
+        """Fine-tune the network under test (or take it as it is), let it answer, score what it says
+        of real answers."""
         data = self.data()
         as_it_is = not self.trains
         rows = {split: self._rows(harness, getattr(data, split)) for split in SPLITS}
@@ -291,7 +303,8 @@ class TextToText:
         return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
     def _wanted(self, item: TaskItem) -> str:
-        """Return what is to follow the prompt: of a network as it is, with the spaces at the end of the template."""
+        """Return what is to follow the prompt: of a network as it is, with the spaces at the end of
+        the template."""
         return (
             self.template[len(self.template.rstrip(" ")) :] if not self.trains else ""
         ) + self._answers(item)[0]

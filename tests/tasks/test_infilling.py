@@ -24,7 +24,7 @@ class Model:
 
     def score_gaps(self, gaps, whole=False):
         true = {
-            q.gap.left.tobytes() + q.gap.span.tobytes() + q.gap.right.tobytes()
+            q.masked.left.tobytes() + q.masked.span.tobytes() + q.masked.right.tobytes()
             for q in self.questions
         }
         size = len(gaps[0].span) + (len(gaps[0].right) if whole and self.objective is CAUSAL else 0)
@@ -38,7 +38,7 @@ class Model:
 
     def fill_gaps(self, contexts, *, length):
         return DecodedTokens(
-            [self.writes(q.gap.span) for q in self.questions], calls=length, seconds=2.0
+            [self.writes(q.masked.span) for q in self.questions], calls=length, seconds=2.0
         )
 
 
@@ -138,10 +138,12 @@ def test_questions_are_the_same_for_all_and_their_candidates_differ_in_nothing_b
     for one, again in zip(questions, TASK.questions(FakeHarness()), strict=True):
         assert one.id == again.id
         assert np.array_equal(one.candidates, again.candidates)
-        assert np.array_equal(one.candidates[0], one.gap.span)
+        assert np.array_equal(one.candidates[0], one.masked.span)
         assert len({tuple(span) for span in one.candidates}) == 4
         assert {len(span) for span in one.candidates} == {3}
-        whole_text = "".join(FakeHarness().decode([one.gap.left, one.gap.span, one.gap.right]))
+        whole_text = "".join(
+            FakeHarness().decode([one.masked.left, one.masked.span, one.masked.right])
+        )
         assert whole_text in FakeHarness().documents[int(one.id)]["text"]
     assert TASK.measure(FakeHarness(TASK)).fingerprints == TASK.control(FakeHarness()).fingerprints
 
@@ -178,5 +180,5 @@ def test_too_short_or_too_few():
 def test_a_checkpoint_with_tokens_of_its_own_is_refused():
     harness = FakeHarness()
     harness.has_own_tokenizer = True
-    with pytest.raises(InputError, match="got a checkpoint with tokens of its own"):
+    with pytest.raises(InputError, match="got a checkpoint with a tokenizer of its own"):
         TASK.measure(harness)

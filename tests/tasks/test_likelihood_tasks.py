@@ -77,7 +77,7 @@ def tasks(sentences, tmp_path_factory):
     ]
     return {
         "minimal_pairs": MinimalPairs(source("pairs.jsonl", pairs)),
-        "rescoring": NbestRescoring(
+        "nbest_rescoring": NbestRescoring(
             source("lists.jsonl", lists), lm_weights=(0.0, 0.5), word_bonuses=(0.0, 1.0)
         ),
         "infilling": Infilling(items=6, left=4, span=2, right=4, choices=3, samples=1),
@@ -94,7 +94,7 @@ def sums(found, task, metric, model=""):
     return sum(values[above]) / (sum(values[below]) if below else len(values[above]))
 
 
-@pytest.mark.parametrize("name", ["minimal_pairs", "rescoring", "infilling"])
+@pytest.mark.parametrize("name", ["minimal_pairs", "nbest_rescoring", "infilling"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_objective_takes_it(harness, tasks, kind, name):
     task = tasks[name]
@@ -111,7 +111,7 @@ def test_every_objective_takes_it(harness, tasks, kind, name):
     json.dumps(asdict(found.notes))
 
 
-@pytest.mark.parametrize("name", ["minimal_pairs", "rescoring", "infilling"])
+@pytest.mark.parametrize("name", ["minimal_pairs", "nbest_rescoring", "infilling"])
 def test_controls_are_measured_on_the_same_items(harness, tasks, name):
     task = tasks[name]
     found, control = task.measure(harness("causal")), task.control(harness())
@@ -155,14 +155,18 @@ def test_they_are_declared_in_yaml(make, tmp_path):
             "speech": {
                 "kind": "nbest_rescoring",
                 "source": source,
-                "weights": [0, 0.5],
-                "bonuses": [-1, 0, 1.5],
+                "lm_weights": [0, 0.5],
+                "word_bonuses": [-1, 0, 1.5],
             },
             "gaps": "infilling",
         }
     ).tasks
     assert (made["grammar"].items, made["grammar"].field) == (None, "linguistics_term")
-    assert made["speech"].weights == (0.0, 0.5) and made["speech"].bonuses == (-1.0, 0.0, 1.5)
+    assert made["speech"].lm_weights == (0.0, 0.5) and made["speech"].word_bonuses == (
+        -1.0,
+        0.0,
+        1.5,
+    )
     assert made["gaps"] == Infilling()
     with pytest.raises(InputError) as caught:
         make(
@@ -170,11 +174,11 @@ def test_they_are_declared_in_yaml(make, tmp_path):
                 "speech": {
                     "kind": "nbest_rescoring",
                     "source": source,
-                    "weights": [],
-                    "bonuses": [float("inf")],
+                    "lm_weights": [],
+                    "word_bonuses": [float("inf")],
                 }
             }
         )
-    assert "tasks.speech.weights: wanted" in str(
+    assert "tasks.speech.lm_weights: wanted" in str(
         caught.value
-    ) and "tasks.speech.bonuses.0: wanted" in str(caught.value)
+    ) and "tasks.speech.word_bonuses.0: wanted" in str(caught.value)

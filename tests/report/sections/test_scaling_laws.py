@@ -52,8 +52,7 @@ def grown(
                         "corpus_tokens": float(read_tokens),
                         "training_flops": flops,
                     }
-                    assert run.notes.convergence is not None
-                    convergence = replace(run.notes.convergence, loss=2 * y)
+                    convergence = Convergence(2 * y, 2 * y + 1, 0.3)
                     notes = replace(run.notes, convergence=convergence)
                     cell = f"pretrain/{model}/{run.seed}"
                     more: dict[str, Any] = {
