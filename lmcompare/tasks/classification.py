@@ -1,6 +1,5 @@
 """Text classification: by a head on pooled states, or by verbalizers of the labels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
