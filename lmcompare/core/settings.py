@@ -11,8 +11,8 @@ STRICT = ConfigDict(extra="forbid")
 PRETRAINING = "pretraining"
 """What stands for the task in the rows of pretraining; no task has this name."""
 
-GATE = 0.3
-"""Nats below the unigram loss of the same positions that a network must reach, or it has not learnt context yet."""
+CONVERGENCE_MARGIN = 0.3
+"""A network passes the convergence check if its loss is this many nats below the unigram loss."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from lmcompare import __version__
 from lmcompare.core.cells import Cell, CellContext, CellSettings
 from lmcompare.core.records import CheckpointInfo, Convergence, Notes, Record, Run, TaskInfo
-from lmcompare.core.settings import GATE, PRETRAINING, plain
+from lmcompare.core.settings import CONVERGENCE_MARGIN, PRETRAINING, plain
 from lmcompare.data.sources._files import filled
 from lmcompare.evaluation.harness import Harness, PreparedData
 from lmcompare.language_model import LanguageModel, load
@@ -160,7 +160,7 @@ def pretrain(work: CellWork) -> CellResult:
     model.save_pretrained(context.folder / "weights")
 
     last = result.last_validation
-    convergence = Convergence(last["text_loss"], last["unigram"], GATE)
+    convergence = Convergence(last["text_loss"], last["unigram"], CONVERGENCE_MARGIN)
     details = {
         "objective": objective.kind,
         "family": objective.family,

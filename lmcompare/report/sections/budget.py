@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lmcompare.core.settings import GATE
+from lmcompare.core.settings import CONVERGENCE_MARGIN
 from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import NONE, engineering, plain
 from lmcompare.report.results import Results
@@ -59,7 +59,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
 
 def convergence_sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
     """Return the convergence check of each pretraining."""
-    facts = {"table": convergence(results), "fresh": results.fresh, "margin": GATE}
+    facts = {"table": convergence(results), "fresh": results.fresh, "margin": CONVERGENCE_MARGIN}
     return [Section("convergence", facts)]
 
 
@@ -212,7 +212,8 @@ def convergence(results: Results) -> Table | None:
         "unigram_loss": Column("unigram loss"),
         "margin": Column("below unigram by"),
         "passed": Column(
-            f"check (≥ {GATE})", format=lambda ok: "passed" if ok else strong("failed")
+            f"check (≥ {CONVERGENCE_MARGIN})",
+            format=lambda ok: "passed" if ok else strong("failed"),
         ),
     }
     shown = numbers[["model", "seed", "loss", "unigram_loss", "margin", "passed"]]

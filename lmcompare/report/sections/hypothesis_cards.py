@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.core.settings import GATE, PRETRAINING
+from lmcompare.core.settings import CONVERGENCE_MARGIN, PRETRAINING
 from lmcompare.report.analysis import Comparison, TaskAnalysis, decimals_of, holm_corrected, verdict
 from lmcompare.report.formatting import MetricFormat, metric_format, probability
 from lmcompare.report.outcomes import ItemOutcomes, item_outcomes, paired, pretraining_gain, shifted
@@ -133,7 +133,7 @@ def _converged(results: Results, model: str, task: str) -> bool:
         results.values(task, model, PRETRAINED, metric).set_index("seed")["value"]
         for metric in ("margin", "validation_rise")
     )
-    return bool((margin + rise >= GATE).all())
+    return bool((margin + rise >= CONVERGENCE_MARGIN).all())
 
 
 def _difference(

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lmcompare import statistics
-from lmcompare.core.settings import GATE
+from lmcompare.core.settings import CONVERGENCE_MARGIN
 from lmcompare.report import plots
 from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.results import Results
@@ -17,7 +17,9 @@ from lmcompare.report.sections import scaling_laws
 from lmcompare.report.sections.base import Figure, Section
 from lmcompare.report.tables import Table, name
 
-_CONVERGENCE_KEY = plots.key(f"convergence check: {GATE} nats below", linestyle=":", linewidth=1.2)
+_CONVERGENCE_KEY = plots.key(
+    f"convergence check: {CONVERGENCE_MARGIN} nats below", linestyle=":", linewidth=1.2
+)
 
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
@@ -102,7 +104,7 @@ def _losses(axes: Axes, look: plots.Look, frame: pd.DataFrame) -> None:
     unigram = float(frame["unigram"].mean())
     if np.isfinite(unigram):
         plots.level(axes, unigram, "--")
-        plots.level(axes, unigram - GATE)
+        plots.level(axes, unigram - CONVERGENCE_MARGIN)
     if len(validation):
         text_loss = validation["text_loss"]
         base = unigram if np.isfinite(unigram) else float(text_loss.max())
@@ -122,7 +124,7 @@ def _window(margin: pd.Series) -> tuple[float, float]:
     All from the lower half of the points down, the unigram loss and the convergence check; of the
     first steps, whose loss is that of a uniform guess and would flatten the rest, only what fits.
     """
-    low = min(float(margin.min()), -GATE)
+    low = min(float(margin.min()), -CONVERGENCE_MARGIN)
     high = max(-0.4 * low, float(margin.median()), 0.0)
     if float(margin.max()) < high + 0.25 * (high - low):
         high = max(high, float(margin.max()))
@@ -157,7 +159,7 @@ def below_unigram(results: Results, frame: pd.DataFrame) -> bytes | None:
                     mean = part.groupby("step")[[x, "minus_unigram"]].mean().sort_values(x)
                     plots.line(axes, looks[name], mean[x], mean["minus_unigram"], model)
             plots.level(axes, 0, "-", "#000000")
-            plots.level(axes, -GATE)
+            plots.level(axes, -CONVERGENCE_MARGIN)
             plots.large_numbers(axes)
             axes.set_xlabel(titles[x])
             axes.set_xlim(0, 1.05 * float(frame[x].max()))
@@ -262,12 +264,14 @@ def learning_rates(frame: pd.DataFrame) -> bytes | None:
             for series, look in plots.looks(list(dict.fromkeys(part["series"]))).items():
                 curve = part[part["series"] == series].sort_values("rate")
                 plots.line(axes, look, curve["rate"], curve["margin"], series)
-            plots.level(axes, GATE)
+            plots.level(axes, CONVERGENCE_MARGIN)
             axes.set_xscale("log")
             rates = sorted(part["rate"].unique())
             plots.ticks(axes, rates, [f"{1000 * rate:g}" for rate in rates])
             margins = part["margin"]
-            axes.set_ylim(min(0.0, 1.1 * margins.min()), 1.45 * max(GATE, margins.max()))
+            axes.set_ylim(
+                min(0.0, 1.1 * margins.min()), 1.45 * max(CONVERGENCE_MARGIN, margins.max())
+            )
             axes.set_title(objective)
             axes.set_xlabel("peak learning rate × 1000")
             if part["series"].any():

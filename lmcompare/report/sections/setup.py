@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from lmcompare import statistics
-from lmcompare.core.settings import GATE
+from lmcompare.core.settings import CONVERGENCE_MARGIN
 from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.results import Results
 from lmcompare.report.sections.base import Section
@@ -62,7 +62,7 @@ def convergence(results: Results) -> dict[str, Any]:
     return {
         "passed": [model for model, check in checks.items() if check],
         "failed": [model for model, check in checks.items() if check is False],
-        "margin": GATE,
+        "margin": CONVERGENCE_MARGIN,
     }
 
 

@@ -136,6 +136,6 @@ def test_no_curves_no_figure(rows: Results) -> None:
 
 def test_a_network_above_the_unigram_loss_is_still_seen() -> None:
     low, high = curves._window(pd.Series([1.0, 0.9, 0.8, 0.7]))
-    assert low < -curves.GATE and high > 1.0
+    assert low < -curves.CONVERGENCE_MARGIN and high > 1.0
     low, high = curves._window(pd.Series([2.5, 0.0, -0.5, -0.7, -0.8]))
     assert low < -0.8 and 0 < high < 0.5, "the first steps do not flatten the rest"
