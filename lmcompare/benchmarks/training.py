@@ -35,8 +35,8 @@ from lmcompare.training.loop import TrainingRun, train
 
 OBJECTIVE_SETTINGS: dict[str, dict[str, float]] = {
     "causal": {},
-    "masked": {"rate": 0.3},
-    "seq2seq": {"rate": 0.3, "mean_span": 6},
+    "masked": {"mask_rate": 0.3},
+    "seq2seq": {"corruption_rate": 0.3, "mean_span_length": 6},
 }
 """Settings of each objective: those of experiments/sentiment.yaml."""
 

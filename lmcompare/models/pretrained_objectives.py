@@ -163,7 +163,7 @@ class PretrainedSpanCorruption:
     @property
     def share(self) -> float:
         """Targets a token of the text: the spans, and a sentinel for each."""
-        return self.spans.rate * (1 + 1 / self.spans.mean_span)
+        return self.spans.corruption_rate * (1 + 1 / self.spans.mean_span_length)
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator

@@ -29,8 +29,8 @@ def cut_spans(
     count = int(starts.sum())
     if count > len(special.sentinels):
         raise InputError(
-            f"tokenizer.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at rate "
-            f"{rate} and mean_span {mean_span}, got {len(special.sentinels)}"
+            f"tokenizer.sentinels: wanted at least {count} for a block of {len(tokens)} tokens at corruption_rate "
+            f"{rate} and mean_span_length {mean_span}, got {len(special.sentinels)}"
         )
     sentinel = np.array(special.sentinels[:count], dtype=np.int64)
     text = tokens.astype(np.int64)

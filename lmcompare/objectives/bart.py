@@ -16,13 +16,13 @@ from lmcompare.objectives import OBJECTIVES, Family, Role
 class Bart:
     """Write a whole text from one whose sentences are shuffled and whose spans are masks (Lewis et al. 2020, 2.2).
 
-    Section 2.2, 'text infilling': the lengths of spans are drawn from a Poisson distribution until ``rate`` of the
+    Section 2.2, 'text infilling': the lengths of spans are drawn from a Poisson distribution until ``mask_rate`` of the
     tokens is covered; each span becomes a single mask, and one of length 0 is a mask put in. Two masks never touch.
     'Sentence permutation': the sentences of each document in a block change places; the eos between documents stays.
     Special tokens are never masked. Every token is asked for, eos between documents too.
 
     >>> rng = np.random.default_rng(4)  # mask is 4
-    >>> example = Bart(rate=0.34, mean_span=1, permute=False).training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Bart(mask_rate=0.34, mean_span_length=1, permute_sentences=False).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [1, 5, 6], [5, 6, 7])
 
@@ -36,18 +36,18 @@ class Bart:
     exactness: ClassVar[str] = "exact"
     share: ClassVar[float] = 1.0
 
-    rate: Share = 0.3
+    mask_rate: Share = 0.3
     """share of the tokens that masks stand for"""
-    mean_span: Rate = 3.0
+    mean_span_length: Rate = 3.0
     """mean of the Poisson distribution of a span's length, in tokens"""
-    permute: bool = True
+    permute_sentences: bool = True
     """shuffle the sentences of each document"""
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
         """Corrupt the text and ask for all of it."""
-        shuffled = shuffle_sentences(tokens, special, rng) if self.permute else tokens
+        shuffled = shuffle_sentences(tokens, special, rng) if self.permute_sentences else tokens
         return self._ask(self._infill(shuffled.astype(np.int64), special, rng), tokens, special)
 
     def scoring_examples(
@@ -81,7 +81,7 @@ class Bart:
     def _infill(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Ids:
         """Put masks for spans: each span goes before, between or after the ordinary tokens that are kept."""
         places = np.flatnonzero(~special.is_special(tokens))
-        count = int(self.rate * len(places) + rng.random())
+        count = int(self.mask_rate * len(places) + rng.random())
         if not count:
             return tokens
         kept = len(places) - count
@@ -105,9 +105,9 @@ class Bart:
         return kept_inputs
 
     def _lengths(self, count: int, rng: np.random.Generator) -> list[int]:
-        lengths = [int(rng.poisson(self.mean_span))]
+        lengths = [int(rng.poisson(self.mean_span_length))]
         while sum(lengths) < count:
-            lengths.append(int(rng.poisson(self.mean_span)))
+            lengths.append(int(rng.poisson(self.mean_span_length)))
         return [*lengths[:-1], lengths[-1] - (sum(lengths) - count)]
 
 
@@ -121,8 +121,8 @@ def shuffle_sentences(tokens: Ids, special: SpecialTokens, rng: np.random.Genera
     """
     if special.sentence_ends is None:
         raise InputError(
-            "permute: wanted a vocabulary that says which tokens end a sentence (Special.sentence_ends), got none; "
-            "permute: false does without"
+            "permute_sentences: wanted a vocabulary that says which tokens end a sentence (Special.sentence_ends), got none; "
+            "permute_sentences: false does without"
         )
     eos = tokens == special.eos
     last = special.sentence_ends[tokens] & ~eos

@@ -22,7 +22,7 @@ class GLM:
     never cut out.
 
     >>> rng = np.random.default_rng(0)  # eos 2, sentinel 9
-    >>> example = GLM(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = GLM(corruption_rate=0.34, mean_span_length=1).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.attention
     ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
 
@@ -37,21 +37,23 @@ class GLM:
     family: ClassVar[Family] = "denoising"
     exactness: ClassVar[str] = "exact"
 
-    rate: Share = 0.15
+    corruption_rate: Share = 0.15
     """share of the tokens cut out"""
-    mean_span: Annotated[float, Field(ge=1)] = 3.0
+    mean_span_length: Annotated[float, Field(ge=1)] = 3.0
     """mean length of a span, in tokens"""
 
     @property
     def share(self) -> float:
         """The rate; the end of each span comes on top."""
-        return self.rate
+        return self.corruption_rate
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
         """Cut spans out of the text and ask for them in random order."""
-        holed, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
+        holed, spans = cut_spans(
+            tokens, special, rng, rate=self.corruption_rate, mean_span=self.mean_span_length
+        )
         return self._ask(holed, [spans[i] for i in rng.permutation(len(spans))], special)
 
     def scoring_examples(

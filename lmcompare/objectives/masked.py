@@ -22,17 +22,17 @@ class Masked:
     special one), and 10% are left as they are. Special tokens are never asked for.
 
     >>> rng = np.random.default_rng(9)  # mask is 4
-    >>> example = Masked(rate=0.3, masked=1.0, random=0.0).training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
 
-    ``rate: uniform`` is the masked diffusion LM (Sahoo et al. 2024, section 3; Nie et al. 2025, section 2): of a
+    ``mask_rate: uniform`` is the masked diffusion LM (Sahoo et al. 2024, section 3; Nie et al. 2025, section 2): of a
     block's n tokens, k are masked, k drawn uniformly from 1 to n, and each counts n / k. The weighted sum is then an
     unbiased estimate of an upper bound, in nats, on -log p of the block given its length: the mean over all orders of
     -log p in that order (Hoogeboom et al. 2022, section 3). The weights of a block add up to n.
 
     >>> rng = np.random.default_rng(6)  # k came out as 2
-    >>> example = Masked(rate="uniform").training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Masked(mask_rate="uniform").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
     ([4, 6, 4], [5, -100, 7], [1.5, 0.0, 1.5])
 
@@ -40,7 +40,7 @@ class Masked:
     stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
 
     >>> rng = np.random.default_rng(9)
-    >>> example = Masked(rate=0.3, masked=1.0, random=0.0, shifted=True).training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0, shifted=True).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 4], [-100, 6, -100])
     """
@@ -51,11 +51,11 @@ class Masked:
     family: ClassVar[Family] = "denoising"
     exactness: ClassVar[str] = "chain"
 
-    rate: Share | Literal["uniform"] = 0.15
+    mask_rate: Share | Literal["uniform"] = 0.15
     """share of the tokens asked for; uniform: drawn anew for each block, each target weighted by 1 / rate"""
-    masked: Annotated[float, Field(ge=0, le=1)] | None = None
+    mask_token_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """share of the asked tokens that the mask replaces; 0.8 if left out, 1 where the rate is uniform"""
-    random: Annotated[float, Field(ge=0, le=1)] | None = None
+    random_token_share: Annotated[float, Field(ge=0, le=1)] | None = None
     """share of the asked tokens that a random token replaces, the rest stay; 0.1 if left out, uniform: 0"""
     whole_word: bool = False
     """ask for all the tokens of a word or none (Cui et al. 2021, section 3.1)"""
@@ -63,28 +63,30 @@ class Masked:
     """ask for a token one place to its left, as a causal LM does, for a mixture with one; cannot decode by unmasking"""
 
     def __post_init__(self) -> None:
-        uniform = self.rate == "uniform"
-        if self.masked is None:
-            object.__setattr__(self, "masked", 1.0 if uniform else 0.8)
-        if self.random is None:
-            object.__setattr__(self, "random", 0.0 if uniform else 0.1)
+        uniform = self.mask_rate == "uniform"
+        if self.mask_token_share is None:
+            object.__setattr__(self, "mask_token_share", 1.0 if uniform else 0.8)
+        if self.random_token_share is None:
+            object.__setattr__(self, "random_token_share", 0.0 if uniform else 0.1)
         masked, random = self._shares
         if uniform and (masked < 1 or random > 0):
             got = f"{masked:g} and {random:g}"
             raise InputError(
-                f"masked: wanted 1, and random: 0, where the rate is uniform (else no bound), got {got}"
+                f"mask_token_share: wanted 1, and random_token_share: 0, where mask_rate is uniform (else no bound), got {got}"
             )
         if uniform and self.whole_word:
             raise InputError(
-                "whole_word: wanted false where the rate is uniform (else no bound), got true"
+                "whole_word: wanted false where mask_rate is uniform (else no bound), got true"
             )
         if masked + random > 1 + 1e-9:
-            raise InputError(f"masked + random: wanted a sum of at most 1, got {masked + random:g}")
+            raise InputError(
+                f"mask_token_share + random_token_share: wanted a sum of at most 1, got {masked + random:g}"
+            )
 
     @property
     def share(self) -> float:
         """The rate; a half if it is uniform."""
-        return 0.5 if isinstance(self.rate, str) else self.rate
+        return 0.5 if isinstance(self.mask_rate, str) else self.mask_rate
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
@@ -98,7 +100,7 @@ class Masked:
         replaced = asked & (draw >= masked) & (draw < masked + random)
         inputs[replaced] = rng.choice(special.ordinary, int(replaced.sum()))
         weights = None
-        if self.rate == "uniform":
+        if self.mask_rate == "uniform":
             text = int((~special.is_special(tokens)).sum())
             weights = np.where(asked, text / max(1, int(asked.sum())), 0.0)
         targets = np.where(asked, tokens, IGNORE).astype(np.int64)
@@ -143,7 +145,7 @@ class Masked:
 
     @property
     def _shares(self) -> tuple[float, float]:
-        return self.masked or 0.0, self.random or 0.0
+        return self.mask_token_share or 0.0, self.random_token_share or 0.0
 
     def _read(self, inputs: Ids, special: SpecialTokens) -> Ids:
         """Put bos before the text, and leave out its last token, if what comes next is asked for at each place."""
@@ -160,10 +162,10 @@ class Masked:
         places = np.flatnonzero(~special.is_special(tokens))
         if not len(places):
             return asked
-        if isinstance(self.rate, str):
+        if isinstance(self.mask_rate, str):
             count = int(rng.integers(len(places))) + 1
         else:
-            count = max(1, int(self.rate * len(places) + rng.random()))
+            count = max(1, int(self.mask_rate * len(places) + rng.random()))
         if not self.whole_word:
             asked[rng.permutation(places)[:count]] = True
             return asked

@@ -28,7 +28,7 @@ class Part:
     weight: Rate = 1.0
     """how often it is drawn, relative to the others"""
     name: str = ""
-    """what `answer` calls it; its kind, if left out"""
+    """what `inference` calls it; its kind, if left out"""
 
 
 @OBJECTIVES.register("mixture")
@@ -46,7 +46,7 @@ class Mixture(Composed):
 
     >>> from lmcompare.objectives.causal import Causal
     >>> from lmcompare.objectives.masked import Masked
-    >>> mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), answer="masked")
+    >>> mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), inference="masked")
     >>> mixture.role, mixture.exactness, mixture.family, round(mixture.share, 4), mixture.part("causal")
     ('encoder', 'chain', 'mixed', 0.7875, Causal())
 
@@ -58,20 +58,20 @@ class Mixture(Composed):
 
     parts: tuple[Part, ...]
     """a list, each with an `objective`, its `weight` (1) and its `name` (the kind)"""
-    answer: str = ""
+    inference: str = ""
     """the name of the part that scores, decodes and reads; the first, if left out"""
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
             raise InputError(f"parts: wanted at least two, got {len(self.parts)}")
         check_shared_network([part.objective for part in self.parts], "parts")
-        if self.answer:
-            self.part(self.answer)
+        if self.inference:
+            self.part(self.inference)
 
     @property
     def inference_objective(self) -> Objective:
-        """The part that ``answer`` names."""
-        return self.part(self.answer) if self.answer else self.parts[0].objective
+        """The part that ``inference`` names."""
+        return self.part(self.inference) if self.inference else self.parts[0].objective
 
     @property
     def family(self) -> Family:
@@ -95,11 +95,11 @@ class Mixture(Composed):
         ]
         if not named:
             raise InputError(
-                f"answer: no part {name!r}{nearest(name, {p.name or p.objective.kind for p in self.parts})}"
+                f"inference: no part {name!r}{nearest(name, {p.name or p.objective.kind for p in self.parts})}"
             )
         if len(named) > 1:
             raise InputError(
-                f"answer: wanted the name of one part, got {name!r}, which {len(named)} have; name them"
+                f"inference: wanted the name of one part, got {name!r}, which {len(named)} have; name them"
             )
         found: Objective = named[0]
         return found

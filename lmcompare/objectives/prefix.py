@@ -24,10 +24,10 @@ class Prefix:
     >>> example.inputs.tolist(), example.targets.tolist(), example.attention
     ([1, 5, 6], [-100, 6, 7], 2)
 
-    With ``network: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
+    With ``architecture: encoder-decoder`` the encoder reads the prefix and the decoder writes the rest (T5's form).
 
     >>> rng = np.random.default_rng(1)
-    >>> example = Prefix(network="encoder-decoder").training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Prefix(architecture="encoder-decoder").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([1, 5], [1, 6], [6, 7])
     """
@@ -38,13 +38,13 @@ class Prefix:
     exactness: ClassVar[str] = "exact"
     share: ClassVar[float] = 0.5
 
-    network: Literal["decoder", "encoder-decoder"] = "decoder"
+    architecture: Literal["decoder", "encoder-decoder"] = "decoder"
     """one stack with a mask, or two, where the encoder reads the prefix"""
 
     @property
     def role(self) -> Role:
-        """What ``network`` says."""
-        return self.network
+        """What ``architecture`` says."""
+        return self.architecture
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
@@ -63,7 +63,7 @@ class Prefix:
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt, which sees itself whole."""
         inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
-        if self.network == "decoder":
+        if self.architecture == "decoder":
             return Example(inputs, np.full(len(inputs), IGNORE), attention=len(inputs))
         return Example(inputs, np.array([IGNORE]), np.array([special.bos], dtype=np.int64))
 
@@ -75,7 +75,7 @@ class Prefix:
     def _ask(self, tokens: Ids, prefix: int, special: SpecialTokens) -> Example:
         inputs = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
         targets = tokens.astype(np.int64)
-        if self.network == "decoder":
+        if self.architecture == "decoder":
             targets[:prefix] = IGNORE
             return Example(inputs, targets, attention=prefix + 1)  # bos belongs to the prefix
         decoder = np.concatenate([[special.bos], targets[prefix:-1]])

@@ -20,7 +20,7 @@ class Seq2Seq:
     Special tokens are never cut out.
 
     >>> rng = np.random.default_rng(0)  # bos 1, eos 2, sentinel 9
-    >>> example = Seq2Seq(rate=0.34, mean_span=1).training_example(np.array([5, 6, 7]), special, rng)
+    >>> example = Seq2Seq(corruption_rate=0.34, mean_span_length=1).training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 9, 7], [1, 9, 6], [9, 6, 2])
     """
@@ -31,21 +31,23 @@ class Seq2Seq:
     family: ClassVar[Family] = "denoising"
     exactness: ClassVar[str] = "exact"
 
-    rate: Share = 0.15
+    corruption_rate: Share = 0.15
     """share of the tokens cut out"""
-    mean_span: Annotated[float, Field(ge=1)] = 3.0
+    mean_span_length: Annotated[float, Field(ge=1)] = 3.0
     """mean length of a span, in tokens"""
 
     @property
     def share(self) -> float:
         """The rate; sentinels and the end come on top."""
-        return self.rate
+        return self.corruption_rate
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
         """Cut spans out of the text and ask for them."""
-        inputs, spans = cut_spans(tokens, special, rng, rate=self.rate, mean_span=self.mean_span)
+        inputs, spans = cut_spans(
+            tokens, special, rng, rate=self.corruption_rate, mean_span=self.mean_span_length
+        )
         return self._ask(inputs, np.concatenate([np.array([], dtype=np.int64), *spans]), special)
 
     def scoring_examples(

@@ -13,7 +13,7 @@ from lmcompare.objectives.mixture import Mixture, Part
 from lmcompare.objectives.prefix import Prefix
 from lmcompare.objectives.seq2seq import Seq2Seq
 
-WRITERS = [Causal(), Prefix(), Prefix(network="encoder-decoder"), GLM(), Seq2Seq(), Bart()]
+WRITERS = [Causal(), Prefix(), Prefix(architecture="encoder-decoder"), GLM(), Seq2Seq(), Bart()]
 TOKENS = st.lists(st.integers(32, 95), min_size=1, max_size=9).map(np.array)
 
 

@@ -102,13 +102,13 @@ def test_validate(said, file: Path) -> None:  # type: ignore[no-untyped-def]
 def test_bad_input_is_exit_code_2_and_one_line_a_problem(said, file: Path) -> None:  # type: ignore[no-untyped-def]
     for words in (["validate", str(file)], ["run", str(file), "--quick"]):
         out, error, code = said(
-            *words, "--set", "trainig.tokens=3", "--set", "models.masked.objective.rte=0.3"
+            *words, "--set", "trainig.tokens=3", "--set", "models.masked.objective.mask_rte=0.3"
         )
         assert (out, code) == ("", 2)
         assert error.splitlines() == [
             "lmcompare:",
             "trainig: no such key; did you mean 'training'?",
-            "models.masked.objective.rte: no such key; did you mean 'rate'?",
+            "models.masked.objective.mask_rte: no such key; did you mean 'mask_rate'?",
         ]
     _, error, code = said("run", "nowhere/x.yaml")
     assert (error, code) == ("lmcompare: nowhere/x.yaml: no such file\n", 2)
@@ -153,7 +153,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, file: Path) 
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        ("objectives", ["masked", "      rate = 0.15: share of the tokens asked for"]),
+        ("objectives", ["masked", "      mask_mask_mask_rate = 0.15: share of the tokens asked for"]),
         ("sources", ["text", "      encoding = utf-8: of the files"]),
         ("tasks", ["continuation", "      steps = null: "]),
         ("metrics", ["accuracy", "    Share of answers that are right."]),

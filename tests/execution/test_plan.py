@@ -50,7 +50,7 @@ def test_a_key_changes_with_what_decides_the_result_and_with_nothing_else(
     assert {name for name in usual if changed[name] == usual[name]} == {"prepare", "next/control"}
     models = {
         "causal": {"objective": "causal"},
-        "masked": {"objective": {"kind": "masked", "rate": 0.4}},
+        "masked": {"objective": {"kind": "masked", "mask_rate": 0.4}},
     }
     changed = keys(make(models=models))
     assert {name for name in usual if changed[name] != usual[name]} == {

@@ -104,11 +104,11 @@ def test_flops_are_those_that_torch_counts(
     "objective",
     [
         {"kind": "causal"},
-        {"kind": "masked", "rate": 0.3},
-        {"kind": "masked", "rate": "uniform"},
-        {"kind": "seq2seq", "rate": 0.3},
+        {"kind": "masked", "mask_rate": 0.3},
+        {"kind": "masked", "mask_rate": "uniform"},
+        {"kind": "seq2seq", "corruption_rate": 0.3},
         {"kind": "prefix"},
-        {"kind": "bart", "permute": True},
+        {"kind": "bart", "permute_sentences": True},
         {
             "kind": "schedule",
             "stages": [{"objective": "causal", "share": 0.25}, {"objective": "masked"}],
@@ -192,7 +192,7 @@ def test_an_arm_that_is_equal_stays_as_it_is() -> None:
 
 def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:
     experiment = make(
-        models={"model": {"objective": {"kind": "masked", "rate": "uniform"}}},
+        models={"model": {"objective": {"kind": "masked", "mask_rate": "uniform"}}},
         sequence={"length": 8},
     )
     first, second = cost_model(experiment, "model").sample, cost_model(experiment, "model").sample

@@ -28,7 +28,7 @@ network: {hidden_size: 64, num_heads: 4, num_layers: 2}
 training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
 models:
   causal: {objective: causal}
-  masked: {objective: {kind: masked, rate: 0.3}, training: {learning_rate: 2e-3}, network: {num_layers: 3}}
+  masked: {objective: {kind: masked, mask_rate: 0.3}, training: {learning_rate: 2e-3}, network: {num_layers: 3}}
 tasks:
   continuation: {kind: continuation, items: 20}
   labels: {kind: classification, source: {kind: csv, path: DATA}, adaptation: {epochs: 2}}
@@ -62,7 +62,7 @@ def test_a_file_becomes_an_experiment(file: Path) -> None:
     assert experiment.training == settings.TrainingSettings(
         tokens=100_000, learning_rate=3e-3, precision="no"
     )
-    assert experiment.models["masked"].objective == Masked(rate=0.3)
+    assert experiment.models["masked"].objective == Masked(mask_rate=0.3)
     assert experiment.network_of("causal") == settings.NetworkSettings(
         hidden_size=64, num_heads=4, num_layers=2
     )
@@ -96,8 +96,8 @@ def test_quick_and_set_change_what_they_name(file: Path) -> None:
     assert load(file, ["training.tokens=7000"], quick=True).training.tokens == 7000
     assert load(file, {"training.tokens": "7e3"}).training.tokens == 7000
     assert load(
-        file, ["models.causal.objective=masked", "models.causal.objective.rate=0.5"]
-    ).models["causal"].objective == Masked(rate=0.5)
+        file, ["models.causal.objective=masked", "models.causal.objective.mask_rate=0.5"]
+    ).models["causal"].objective == Masked(mask_rate=0.5)
     assert (
         load(file, ["models.causal.network.hidden_size=32"]).network_of("causal").hidden_size == 32
     )
@@ -157,7 +157,7 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("hidden_size: 64", "hidden_size: wide"),
         ("num_layers: 2", "num_layers: true"),
         ("learning_rate: 3e-3", "learning_rate: .inf"),
-        ("rate: 0.3", "rte: 0.3"),
+        ("mask_rate: 0.3", "mask_rte: 0.3"),
         ("objective: causal", "objective: causl"),
         ("{learning_rate: 2e-3}", "{learning_rat: 2e-3}"),
         ("epochs: 2", "epochs: 0"),
@@ -175,7 +175,7 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         'network.hidden_size: wanted an integer greater than 0, got "wide"',
         "network.num_layers: wanted an integer greater than 0, got true",
         "training.learning_rate: wanted a number greater than 0, got Infinity",
-        "models.masked.objective.rte: no such key; did you mean 'rate'?",
+        "models.masked.objective.mask_rte: no such key; did you mean 'mask_rate'?",
         "models.causal.objective: no objective 'causl'; did you mean 'causal'?",
         "models.masked.training.learning_rat: no such key; did you mean 'learning_rate'?",
         "tasks.labels.adaptation.epochs: wanted an integer greater than 0, got 0",
@@ -203,10 +203,10 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
         ("training.adam_betas=[0.9]", "training.adam_betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
         ("training.adam_betas=[0.9, x]", 'training.adam_betas.1: wanted a number greater than 0 and less than 1, got "x"'),
         ("models.masked.objective.whole_word=1", "models.masked.objective.whole_word: wanted true or false, got 1"),
-        ("models.causal.objective={rate: 0.2}", "models.causal.objective.kind: missing; wanted one of bart, causal, "),
+        ("models.causal.objective={mask_rate: 0.2}", "models.causal.objective.kind: missing; wanted one of bart, causal, "),
         ("models.masked.objective=", "models.masked.objective: missing; wanted one of bart, causal, "),
         ("models.masked.objective=[masked]", "models.masked.objective: wanted one of bart, causal, "),
-        ("models.masked.objective.random=0.5", "models.masked.objective.masked + random: wanted a sum of at most 1"),
+        ("models.masked.objective.random_token_share=0.5", "models.masked.objective.mask_token_share + random_token_share: wanted a sum of at most 1"),
         ("models.masked=", "models.masked: wanted a mapping of objective, checkpoint, revision, network, "),
         ("models.causal.checkpoint=gpt2", 'models.causal: wanted either an objective or a checkpoint, got both: "causal'),
         ("models.causal={checkpoint: [gpt2]}", 'models.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
@@ -247,7 +247,7 @@ models:
   ul2:
     objective:
       kind: mixture
-      answer: PART
+      inference: PART
       parts:
         - {objective: causal, weight: WEIGHT}
         - {objective: {kind: masked, RATE: uniform}}
@@ -256,7 +256,11 @@ models:
 
 
 def nested(
-    file: Path, part: str = "masked", weight: str = "3", rate: str = "rate", first: str = "causal"
+    file: Path,
+    part: str = "masked",
+    weight: str = "3",
+    rate: str = "mask_rate",
+    first: str = "causal",
 ) -> Path:
     head, _, rest = file.read_text().partition("models:\n")
     text = (
@@ -280,19 +284,21 @@ def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
     ("change", "said"),
     [
         (
-            {"rate": "rte"},
-            ["models.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?"],
+            {"rate": "mask_rte"},
+            [
+                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean 'mask_rate'?"
+            ],
         ),
         (
             {"weight": "0"},
             ["models.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"],
         ),
-        ({"part": "mask"}, ["models.ul2.objective.answer: no part 'mask'; did you mean 'masked'?"]),
+        ({"part": "mask"}, ["models.ul2.objective.inference: no part 'mask'; did you mean 'masked'?"]),
         (
-            {"first": "causl", "rate": "rte", "weight": "x"},
+            {"first": "causl", "rate": "mask_rte", "weight": "x"},
             [
                 'models.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
-                "models.ul2.objective.parts.1.objective.rte: no such key; did you mean 'rate'?",
+                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean 'mask_rate'?",
                 "models.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
             ],
         ),

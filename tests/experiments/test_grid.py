@@ -15,20 +15,20 @@ def models_of(grid: object, **models: object) -> dict[str, object]:
 
 
 def test_every_combination_is_a_model() -> None:
-    masked = {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}
+    masked = {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}
     found = models_of(
         {"training": {"learning_rate": [1e-3, 3e-3]}}, masked=masked, causal={"objective": "causal"}
     )
     assert list(found) == [
-        "masked learning_rate=0.001 rate=0.15",
-        "masked learning_rate=0.001 rate=0.3",
-        "masked learning_rate=0.003 rate=0.15",
-        "masked learning_rate=0.003 rate=0.3",
+        "masked learning_rate=0.001 mask_rate=0.15",
+        "masked learning_rate=0.001 mask_rate=0.3",
+        "masked learning_rate=0.003 mask_rate=0.15",
+        "masked learning_rate=0.003 mask_rate=0.3",
         "causal learning_rate=0.001",
         "causal learning_rate=0.003",
     ]
-    assert found["masked learning_rate=0.003 rate=0.15"] == {
-        "objective": {"kind": "masked", "rate": 0.15},
+    assert found["masked learning_rate=0.003 mask_rate=0.15"] == {
+        "objective": {"kind": "masked", "mask_rate": 0.15},
         "training": {"learning_rate": 3e-3},
     }
 

@@ -20,8 +20,8 @@ SHAPE = {
 }
 ARMS = {
     "causal": {"objective": "causal"},
-    "masked": {"objective": {"kind": "masked", "rate": 0.3}},
-    "seq2seq": {"objective": {"kind": "seq2seq", "rate": 0.3}},
+    "masked": {"objective": {"kind": "masked", "mask_rate": 0.3}},
+    "seq2seq": {"objective": {"kind": "seq2seq", "corruption_rate": 0.3}},
 }
 
 
@@ -90,14 +90,14 @@ def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make
 
 
 def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
-    models = ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}}
+    models = ARMS | {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}}
     shape = SHAPE | {"grid": {"network.hidden_size": [48, 96]}}
     experiment = make(models=models, match="parameters", **shape)
     assert experiment.match is not None
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
         f"{model} hidden_size={width}{own}": f"causal hidden_size={width}"
         for width in (48, 96)
-        for model, own in (("masked", " rate=0.15"), ("masked", " rate=0.3"), ("seq2seq", ""))
+        for model, own in (("masked", " mask_rate=0.15"), ("masked", " rate=0.3"), ("seq2seq", ""))
     }
     for width in (48, 96):
         assert ratio(
@@ -159,10 +159,10 @@ def test_what_was_solved_is_said(make: Make) -> None:
         (
             {
                 "match": {"by": "flops", "reference": "masked"},
-                "models": ARMS | {"masked": {"objective": "masked", "grid": {"objective.rate": [0.15, 0.3]}}},
+                "models": ARMS | {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}},
             },
             "match.reference: wanted one model to set causal against, got 2 of masked at that point of the grid; "
-            "name one of masked rate=0.15, masked rate=0.3",
+            "name one of masked mask_rate=0.15, masked mask_rate=0.3",
         ),
         (
             {"match": ["flops", "tokens"], "models": ARMS | {"masked at equal flops": {"objective": "causal"}}},

@@ -22,8 +22,8 @@ ONE_STACK = [
 ]
 TWO_STACKS = [
     "seq2seq",
-    {"kind": "bart", "permute": False},
-    {"kind": "prefix", "network": "encoder-decoder"},
+    {"kind": "bart", "permute_sentences": False},
+    {"kind": "prefix", "architecture": "encoder-decoder"},
 ]
 
 
@@ -65,9 +65,9 @@ def test_one_stack_sees_what_the_example_says(objective, built, special):
 
 
 def test_parts_of_glm_see_one_another_one_way(built, special):
-    example = parse_objective({"kind": "glm", "rate": 0.3, "mean_span": 2}).training_example(
-        TOKENS, special, np.random.default_rng(0)
-    )
+    example = parse_objective(
+        {"kind": "glm", "corruption_rate": 0.3, "mean_span_length": 2}
+    ).training_example(TOKENS, special, np.random.default_rng(0))
     matrix, a = seen(built["decoder"], example), example.attention
     assert matrix[:a, :a].all(), "Part A sees itself whole"
     assert not matrix[:a, a:].any(), "Part A sees nothing of Part B"

@@ -42,7 +42,7 @@ def test_sentences_are_shuffled_within_their_document(stops):
 )
 def test_filling_the_holes_restores_the_text(special, tokens, seed, rate, mean_span):
     """Masks that stand for any number of tokens make the corrupted text match the text."""
-    example = Bart(rate, mean_span, permute=False).training_example(
+    example = Bart(rate, mean_span, permute_sentences=False).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     assert example.targets.tolist() == tokens.tolist()
@@ -72,7 +72,9 @@ def test_sentences_change_places_within_their_document(stops, tokens, seed):
 def test_shares(special):
     rng = np.random.default_rng(0)
     examples = [
-        Bart(permute=False).training_example(rng.choice(special.ordinary, 128), special, rng)
+        Bart(permute_sentences=False).training_example(
+            rng.choice(special.ordinary, 128), special, rng
+        )
         for _ in range(400)
     ]
     masks = np.array([(e.inputs == special.mask).sum() for e in examples])
@@ -104,7 +106,8 @@ def test_score_begin_and_read(special):
 
 def test_a_vocabulary_that_knows_no_sentences_is_refused(special):
     with pytest.raises(
-        InputError, match="permute: wanted a vocabulary that says which tokens end a sentence"
+        InputError,
+        match="permute_sentences: wanted a vocabulary that says which tokens end a sentence",
     ):
         Bart().training_example(
             np.array([35, 36]), replace(special, sentence_ends=None), np.random.default_rng(0)

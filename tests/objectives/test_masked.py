@@ -13,7 +13,7 @@ BLOCK = st.lists(st.integers(2, 95), min_size=1, max_size=60).map(np.array)
 def test_one_of_three_tokens_is_masked_and_each_may_be(special):
     tokens = np.array([35, 36, 37])
     found = [
-        Masked(rate=0.3, masked=1.0, random=0.0).training_example(
+        Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0).training_example(
             tokens, special, np.random.default_rng(i)
         )
         for i in range(50)
@@ -27,7 +27,7 @@ def test_one_of_three_tokens_is_masked_and_each_may_be(special):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99), whole_word=st.booleans())
 def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
-    example = Masked(rate=0.4, whole_word=whole_word).training_example(
+    example = Masked(mask_rate=0.4, whole_word=whole_word).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     assert np.where(example.has_target, example.targets, example.inputs).tolist() == tokens.tolist()
@@ -35,7 +35,7 @@ def test_filling_the_masks_restores_the_text(special, tokens, seed, whole_word):
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_special_ids_are_never_asked_for_nor_drawn(special, tokens, seed):
-    example = Masked(rate=0.9, masked=0.0, random=1.0).training_example(
+    example = Masked(mask_rate=0.9, mask_token_share=0.0, random_token_share=1.0).training_example(
         tokens, special, np.random.default_rng(seed)
     )
     ordinary = set(special.ordinary.tolist())
@@ -50,7 +50,8 @@ def test_shares(special, whole_word):
     rng = np.random.default_rng(0)
     rows = [rng.choice(special.ordinary, 128) for _ in range(400)]
     examples = [
-        Masked(rate=0.15, whole_word=whole_word).training_example(row, special, rng) for row in rows
+        Masked(mask_rate=0.15, whole_word=whole_word).training_example(row, special, rng)
+        for row in rows
     ]
     asked = np.stack([e.has_target for e in examples])
     inputs, tokens = np.stack([e.inputs for e in examples]), np.stack(rows)
@@ -67,7 +68,9 @@ def test_whole_words_are_asked_for_whole(special):
     tokens = rng.choice(special.ordinary, 100)
     word = np.cumsum(special.word_starts[tokens])
     for _ in range(20):
-        asked = Masked(rate=0.2, whole_word=True).training_example(tokens, special, rng).has_target
+        asked = (
+            Masked(mask_rate=0.2, whole_word=True).training_example(tokens, special, rng).has_target
+        )
         for number in set(word.tolist()):
             assert len(set(asked[word == number].tolist())) == 1
 
@@ -79,16 +82,18 @@ def test_chain_masks_what_comes_later(special):
 
 
 def test_shares_above_one_are_refused():
-    with pytest.raises(InputError, match=r"masked \+ random: wanted a sum of at most 1, got 1.2"):
-        Masked(masked=0.8, random=0.4)
+    with pytest.raises(InputError, match=r"mask_token_share \+ random_token_share: wanted a sum of at most 1, got 1.2"):
+        Masked(mask_token_share=0.8, random_token_share=0.4)
 
 
-# rate: uniform
+# mask_rate: uniform
 
 
 @given(tokens=BLOCK, seed=st.integers(0, 99))
 def test_weights_of_a_block_add_up_to_its_tokens(special, tokens, seed):
-    example = Masked(rate="uniform").training_example(tokens, special, np.random.default_rng(seed))
+    example = Masked(mask_rate="uniform").training_example(
+        tokens, special, np.random.default_rng(seed)
+    )
     asked = example.has_target
     assert np.where(asked, example.targets, example.inputs).tolist() == tokens.tolist()
     assert (example.inputs[asked] == special.mask).all()
@@ -129,10 +134,10 @@ def test_weighted_loss_is_the_mean_over_all_orders(special):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"masked": 0.8}, "masked: wanted 1, and random: 0"),
-        ({"random": 0.1}, "masked: wanted 1, and random: 0"),
+        ({"mask_token_share": 0.8}, "mask_token_share: wanted 1, and random_token_share: 0"),
+        ({"random_token_share": 0.1}, "mask_token_share: wanted 1, and random_token_share: 0"),
     ]
-    + [({"whole_word": True}, "whole_word: wanted false where the rate is uniform")],
+    + [({"whole_word": True}, "whole_word: wanted false where mask_rate is uniform")],
 )
 def test_what_would_not_be_a_bound_is_refused(fields, said):
     with pytest.raises(InputError, match=said):

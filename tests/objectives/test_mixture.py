@@ -45,7 +45,9 @@ def test_the_first_part_answers_unless_another_is_named(special):
 
 
 def test_one_part_asks_about_all_documents_of_a_block(special):
-    mixture = Mixture((Part(Causal()), Part(Masked(rate=0.9, masked=1, random=0))))
+    mixture = Mixture(
+        (Part(Causal()), Part(Masked(mask_rate=0.9, mask_token_share=1, random_token_share=0)))
+    )
     block = np.array([40, 41, 2, 50, 51, 2, 60])
     for seed in range(20):
         example = sequence_example(
@@ -72,12 +74,12 @@ def test_what_one_network_cannot_serve_is_refused():
 
 
 def test_answers_of_no_or_of_many_parts_are_refused():
-    with pytest.raises(InputError, match=r"^answer: no part 'mask'; did you mean 'masked'\?"):
-        Mixture((Part(Causal()), Part(Masked())), answer="mask")
+    with pytest.raises(InputError, match=r"^inference: no part 'mask'; did you mean 'masked'\?"):
+        Mixture((Part(Causal()), Part(Masked())), inference="mask")
     with pytest.raises(
-        InputError, match="^answer: wanted the name of one part, got 'masked', which 2 have"
+        InputError, match="^inference: wanted the name of one part, got 'masked', which 2 have"
     ):
-        Mixture((Part(Masked(0.1)), Part(Masked(0.5))), answer="masked")
+        Mixture((Part(Masked(0.1)), Part(Masked(0.5))), inference="masked")
     assert Mixture(
-        (Part(Masked(0.1)), Part(Masked(0.5), name="much")), answer="much"
+        (Part(Masked(0.1)), Part(Masked(0.5), name="much")), inference="much"
     ).inference_objective == Masked(0.5)

@@ -41,7 +41,7 @@ def test_every_objective_says_what_it_is(kind):
         ({"kind": "masked", "rte": 3}, r"^objective\.rte: "),
         ({"rate": 3}, r"^objective\.kind: wanted one of bart, causal, glm, masked, "),
         ("causl", "no objective 'causl'; did you mean 'causal'"),
-        ({"kind": "masked", "masked": 0.9, "random": 0.9}, r"^objective\.masked \+ random: wanted a sum"),
+        ({"kind": "masked", "mask_token_share": 0.9, "random_token_share": 0.9}, "wanted a sum"),
         ({"kind": "mixture", "parts": [{"objective": {"kind": "glm", "rte": 1}}]}, r"^objective\.parts\.0\.obj.*\.rte"),
     ],
 )  # fmt: skip

@@ -19,7 +19,7 @@ def drawn(objective, special, tokens=TOKENS, times=50):
 def test_prefix_and_targets_make_up_the_text(special, tokens, seed):
     rng = np.random.default_rng
     one = Prefix().training_example(tokens, special, rng(seed))
-    two = Prefix(network="encoder-decoder").training_example(tokens, special, rng(seed))
+    two = Prefix(architecture="encoder-decoder").training_example(tokens, special, rng(seed))
     assert np.where(one.has_target, one.targets, tokens).tolist() == tokens.tolist()
     assert one.inputs.tolist() == [special.bos, *tokens[:-1].tolist()]
     assert (

@@ -27,7 +27,9 @@ def fill(inputs, targets, special):
 def test_a_text_may_begin_or_end_with_a_masked_span(special):
     tokens = np.array([35, 36, 37])
     found = [
-        Seq2Seq(rate=0.34, mean_span=1).training_example(tokens, special, np.random.default_rng(i))
+        Seq2Seq(corruption_rate=0.34, mean_span_length=1).training_example(
+            tokens, special, np.random.default_rng(i)
+        )
         for i in range(60)
     ]
     assert any(e.inputs.tolist() == [9, 36, 37] for e in found)

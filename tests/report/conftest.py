@@ -30,14 +30,14 @@ ARMS = {
         "bits": 2.31,
     },
     "masked": {
-        "objective": {"kind": "masked", "rate": 0.3},
+        "objective": {"kind": "masked", "mask_rate": 0.3},
         "role": "encoder",
         "exactness": "chain",
         "skill": 0.76,
         "bits": 2.52,
     },
     "seq2seq": {
-        "objective": {"kind": "seq2seq", "rate": 0.15, "mean_span": 3},
+        "objective": {"kind": "seq2seq", "corruption_rate": 0.15, "mean_span_length": 3},
         "role": "encoder-decoder",
         "exactness": "exact",
         "skill": 0.745,

@@ -98,7 +98,7 @@ def test_a_shifted_one_is_asked_one_place_to_the_left(special):
 
 
 def test_the_part_that_answers_is_asked(special):
-    mixture = Mixture((Part(Causal()), Part(Masked())), answer="masked")
+    mixture = Mixture((Part(Causal()), Part(Masked())), inference="masked")
     assert reads_right(mixture, special)
     assert len(ask_gap(mixture, GAP, special)) == 3
 

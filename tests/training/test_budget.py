@@ -42,7 +42,7 @@ def test_flops_equal_those_that_torch_counts(kind, small, special):
 
 
 def test_meter_counts_what_is_not_padding(small, special):
-    objective = OBJECTIVES["seq2seq"](rate=0.3)
+    objective = OBJECTIVES["seq2seq"](corruption_rate=0.3)
     rng = np.random.default_rng(0)
     rows = [
         objective.training_example(rng.choice(special.ordinary, n), special, rng) for n in (20, 40)

@@ -30,7 +30,7 @@ SMALL = settings.TrainingSettings(
     tokens=32 * 8 * 6, batch_size=8, evaluations=2, validation_sequences=8, learning_rate=1e-2
 )
 KINDS = ["causal", "masked", "seq2seq"]
-UNIFORM = {"kind": "masked", "rate": "uniform"}
+UNIFORM = {"kind": "masked", "mask_rate": "uniform"}
 MIXTURE = {
     "kind": "mixture",
     "parts": [{"objective": "causal"}, {"objective": UNIFORM}, {"objective": "glm"}],
@@ -43,8 +43,8 @@ UL2 = {
     "kind": "mixture",
     "parts": [
         {"objective": "seq2seq"},
-        {"objective": {"kind": "seq2seq", "rate": 0.5}, "name": "much"},
-        {"objective": {"kind": "prefix", "network": "encoder-decoder"}},
+        {"objective": {"kind": "seq2seq", "corruption_rate": 0.5}, "name": "much"},
+        {"objective": {"kind": "prefix", "architecture": "encoder-decoder"}},
     ],
     "answer": "prefix",
 }

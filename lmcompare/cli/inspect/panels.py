@@ -161,10 +161,10 @@ def _typed(text: str) -> TypedTemplate:
 
 def _fresh(kind: str) -> Objective:
     shares: dict[str, dict[str, Any]] = {
-        "masked": {"rate": SHARE, "masked": 1.0, "random": 0.0},
-        "seq2seq": {"rate": SHARE, "mean_span": 2},
-        "glm": {"rate": SHARE, "mean_span": 2},
-        "bart": {"rate": SHARE, "mean_span": 2, "permute": False},
+        "masked": {"mask_rate": SHARE, "mask_token_share": 1.0, "random_token_share": 0.0},
+        "seq2seq": {"corruption_rate": SHARE, "mean_span_length": 2},
+        "glm": {"corruption_rate": SHARE, "mean_span_length": 2},
+        "bart": {"mask_rate": SHARE, "mean_span_length": 2, "permute_sentences": False},
     }
     return parse_objective({"kind": kind, **shares.get(kind, {})})
 
@@ -302,8 +302,8 @@ def _shown(token: int, tokenizer: Tokenizer, unknown: int | None) -> str:
 
 
 def _settings(objective: Objective) -> str:
-    """Return what an objective was told, in a few words: 'rate 0.3, mean_span 2'."""
-    shown = ("rate", "mean_span", "answer")
+    """Return what an objective was told, in a few words: 'mask_rate 0.3, mean_span_length 2'."""
+    shown = ("mask_rate", "corruption_rate", "mean_span_length", "inference")
     said = {name: getattr(objective, name, "") for name in shown}
     return ", ".join(
         f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in said.items() if v

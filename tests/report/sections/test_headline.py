@@ -148,12 +148,12 @@ def test_an_model_names_only_what_it_changes(rows: Results) -> None:
 def test_an_model_names_what_its_objective_is_made_of(rows: Results) -> None:
     stages = [
         {"objective": "causal", "share": 0.3},
-        {"objective": {"kind": "masked", "rate": 0.3}, "share": None},
+        {"objective": {"kind": "masked", "mask_rate": 0.3}, "share": None},
     ]
     rows.settings["models"]["causal"]["objective"] = {"kind": "schedule", "stages": stages}
     assert (
         objective(rows, "causal")
-        == "decoder, objective `schedule` of 30% `causal` and `masked` (`rate 0.3`)"
+        == "decoder, objective `schedule` of 30% `causal` and `masked` (`mask_rate 0.3`)"
     )
 
 

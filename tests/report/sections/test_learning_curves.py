@@ -22,8 +22,8 @@ def searched(rows: Results) -> Results:
     """Five learning rates of two masking rates and of causal: fifteen models, a margin of their own each."""
     runs, models = [], {}
     objectives: list[dict[str, Any]] = [
-        {"kind": "masked", "rate": 0.15},
-        {"kind": "masked", "rate": 0.3},
+        {"kind": "masked", "mask_rate": 0.15},
+        {"kind": "masked", "mask_rate": 0.3},
     ]
     for place, objective in enumerate([*objectives, {"kind": "causal"}]):
         for number, rate in enumerate((1e-3, 2e-3, 4e-3, 8e-3, 16e-3)):
@@ -59,8 +59,8 @@ def test_trials_that_differ_in_their_learning_rate_alone_are_one_line(searched: 
     frame = curves.trials(searched)
     assert frame.groupby(["objective", "series"]).size().to_dict() == {
         ("causal", ""): 5,
-        ("masked", "rate 0.15"): 5,
-        ("masked", "rate 0.3"): 5,
+        ("masked", "mask_rate 0.15"): 5,
+        ("masked", "mask_rate 0.3"): 5,
     }
 
 
