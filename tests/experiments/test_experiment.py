@@ -293,7 +293,10 @@ def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
             {"weight": "0"},
             ["models.ul2.objective.parts.0.weight: wanted a number greater than 0, got 0"],
         ),
-        ({"part": "mask"}, ["models.ul2.objective.inference: no part 'mask'; did you mean 'masked'?"]),
+        (
+            {"part": "mask"},
+            ["models.ul2.objective.inference: no part 'mask'; did you mean 'masked'?"],
+        ),
         (
             {"first": "causl", "rate": "mask_rte", "weight": "x"},
             [

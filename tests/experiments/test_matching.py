@@ -90,7 +90,9 @@ def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make
 
 
 def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
-    models = ARMS | {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}}
+    models = ARMS | {
+        "masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}
+    }
     shape = SHAPE | {"grid": {"network.hidden_size": [48, 96]}}
     experiment = make(models=models, match="parameters", **shape)
     assert experiment.match is not None

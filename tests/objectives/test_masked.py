@@ -82,7 +82,10 @@ def test_chain_masks_what_comes_later(special):
 
 
 def test_shares_above_one_are_refused():
-    with pytest.raises(InputError, match=r"mask_token_share \+ random_token_share: wanted a sum of at most 1, got 1.2"):
+    with pytest.raises(
+        InputError,
+        match=r"mask_token_share \+ random_token_share: wanted a sum of at most 1, got 1.2",
+    ):
         Masked(mask_token_share=0.8, random_token_share=0.4)
 
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
 import pandas as pd
+from lmcompare.report.sections._former_section import Section
 
 from lmcompare.report.markdown import Table
-from lmcompare.report.sections._former_section import Section
 
 TABLE = Table("t", ["a"], [["1"]], pd.DataFrame({"a": [1]}))
 
