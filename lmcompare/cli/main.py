@@ -133,9 +133,7 @@ def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
-    done = sum(
-        cells.load_cell(cells.cache_root(), cell, experiment.name) is not None for cell in all_cells
-    )
+    done = sum(cells.is_done(cells.cache_root(), cell) for cell in all_cells)
     models = _count(len(experiment.models), "model")
     seeds, tasks = _count(len(experiment.seeds), "seed"), _count(len(experiment.tasks), "task")
     total = len(all_cells)

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lmcompare.core.errors import InputError, LmcompareError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Json = dict[str, Any]
 
@@ -250,12 +251,14 @@ def read_runs(path: Path) -> list[Run]:
     return runs
 
 
-def to_frame(records: Sequence[Record]) -> pd.DataFrame:
+def to_frame(records: Sequence[Record]) -> "pd.DataFrame":
     """Return a frame with one row a record and the fields of Record as columns."""
+    import pandas as pd  # slow to import, and `lmcompare validate` needs none
+
     return pd.DataFrame([asdict(record) for record in records], columns=COLUMNS)
 
 
-def write_records(path: Path, frame: pd.DataFrame) -> None:
+def write_records(path: Path, frame: "pd.DataFrame") -> None:
     """Write the rows as Parquet, sorted, atomically."""
     order = [column for column in COLUMNS if column != "value"]
     write_atomically(
@@ -263,7 +266,7 @@ def write_records(path: Path, frame: pd.DataFrame) -> None:
     )
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def read_records(path: Path) -> "pd.DataFrame":
     """Read what ``write_records`` wrote.
 
     Raises:
@@ -271,6 +274,8 @@ def read_records(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted the rows of a finished `lmcompare run`")
+    import pandas as pd
+
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:

@@ -86,12 +86,20 @@ def _with_siblings(plugins: Iterable[Path]) -> set[Path]:
         if path in files:
             continue
         files.add(path)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                sibling = path.with_name(f"{node.module.rpartition('.')[2]}.py")
-                if sibling.is_file() and node.module.startswith("lmcompare."):
-                    queue.append(sibling)
+        queue += _imported_siblings(path)
     return files
+
+
+@cache
+def _imported_siblings(path: Path) -> list[Path]:
+    """Return the files of the same folder that a file imports from."""
+    imports = (
+        node.module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lmcompare.")
+    )
+    siblings = [path.with_name(f"{module.rpartition('.')[2]}.py") for module in imports if module]
+    return [sibling for sibling in siblings if sibling.is_file()]
 
 
 def _plugin_files(part: Any) -> Iterator[Path]:
@@ -110,6 +118,7 @@ def _plugin_files(part: Any) -> Iterator[Path]:
             yield from _plugin_files(getattr(part, field.name))
 
 
+@cache
 def library_version(library: str) -> str:
     """Return the version of an installed library without importing it, or 'absent'."""
     try:

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from filelock import FileLock, Timeout
 
 from lmcompare.core.cells import Cell, CellContext, Progress
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import Run, read_records, read_runs, to_frame, write_records, write_runs
 from lmcompare.experiments.experiment import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERFORM = "lmcompare.evaluation.cell_work:perform"
 """'module:function' that does the work of a cell: (experiment, cell, context) -> run, records."""
@@ -75,7 +77,13 @@ def cell_folder(cache: Path, cell: Cell) -> Path:
     return cache / "cells" / cell.key
 
 
-def load_cell(cache: Path, cell: Cell, experiment: str) -> tuple[Run, pd.DataFrame] | None:
+def is_done(cache: Path, cell: Cell) -> bool:
+    """Whether a cell has been done; its results are not read."""
+    folder = cell_folder(cache, cell)
+    return (folder / "run.json").is_file() and (folder / "records.parquet").is_file()
+
+
+def load_cell(cache: Path, cell: Cell, experiment: str) -> "tuple[Run, pd.DataFrame] | None":
     """Return the results of a finished cell under this experiment's names; None if there are none.
 
     Experiments share cells, whatever names they give to models and tasks.

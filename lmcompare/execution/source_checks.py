@@ -22,7 +22,7 @@ def parts_with_source(path: str, part: Any) -> Iterator[tuple[str, Any]]:
 def missing_columns(path: str, part: Any) -> list[str]:
     """Return a problem for each column that the task names and the source's first row lacks."""
     try:
-        row = next(iter(part.source.rows()), None) if part.columns else None
+        row = _first_row(part.source) if part.columns else None
     except InputError as error:
         return [f"{path}.source: {problem}" for problem in error.problems]
     if row is None:
@@ -32,6 +32,17 @@ def missing_columns(path: str, part: Any) -> list[str]:
         for key, column in ((key, getattr(part, key)) for key in part.columns)
         if column not in row
     ]
+
+
+_FIRST_ROWS: dict[tuple[str, str], Any] = {}
+
+
+def _first_row(source: Any) -> Any:
+    """Return the first row of a source, None if it has none; tasks that share a source share it."""
+    key = repr(source), source.fingerprint()
+    if key not in _FIRST_ROWS:
+        _FIRST_ROWS[key] = next(iter(source.rows()), None)
+    return _FIRST_ROWS[key]
 
 
 def missing_labels(path: str, part: Any) -> list[str]:

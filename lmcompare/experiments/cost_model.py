@@ -29,6 +29,7 @@ _SAMPLE_STEP, _LARGEST_SAMPLE = 256, 4096
 """Random sequences from which the number of targets is estimated: at a time, and at most."""
 _STANDARD_ERROR = 0.01
 """Standard error of that estimate, as a share of it, at which the sample is large enough."""
+_SAMPLES: dict[tuple[Any, ...], Batch] = {}
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,15 @@ def _sample(
     objective: Objective, tokenizer: settings.TokenizerSettings, length: int, *, isolated: bool
 ) -> Batch:
     """Return examples of random sequences over all of training, the same at each call."""
+    key = repr(objective), tokenizer, length, isolated
+    if key not in _SAMPLES:
+        _SAMPLES[key] = _draw_sample(objective, tokenizer, length, isolated=isolated)
+    return _SAMPLES[key]
+
+
+def _draw_sample(
+    objective: Objective, tokenizer: settings.TokenizerSettings, length: int, *, isolated: bool
+) -> Batch:
     first = 4 + tokenizer.sentinels
     ids = np.arange(tokenizer.vocab_size)
     special = SpecialTokens(
