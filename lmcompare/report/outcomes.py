@@ -1,6 +1,7 @@
 """Per-item outcomes as matrices of seeds and items, and how two of them are set against each other."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,25 +18,21 @@ PROPER = {"", "exact", "chain"}
 
 @dataclass(frozen=True)
 class ItemOutcomes:
-    """The per-item outcomes of one model or control under one condition.
-
-    Attributes:
-        model: its name.
-        condition: pretrained, scratch or control.
-        exactness: of the likelihood, '' if it is none.
-        seeds: (S,) the seeds of the rows.
-        items: (I,) the ids of the columns, sorted.
-        numerators: (S, I).
-        denominators: (S, I), or None: the statistic is the mean.
-    """
+    """The per-item outcomes of one model or control under one condition."""
 
     model: str
     condition: str
+    """pretrained, scratch or control"""
     exactness: str
+    """of the likelihood, '' if it is none"""
     seeds: tuple[int, ...]
+    """(S,) of the rows"""
     items: tuple[str, ...]
+    """(I,) ids of the columns, sorted"""
     numerators: Values
+    """(S, I)"""
     denominators: Values | None
+    """(S, I), or None: the statistic is the mean"""
 
     @property
     def per_seed(self) -> list[float]:
@@ -48,7 +45,9 @@ class ItemOutcomes:
         return [float(value) for value in self.numerators.sum(1) / below]
 
     def at(self, seeds: list[int], items: list[str]) -> "ItemOutcomes":
-        """Return the rows and columns asked for; the one row of a control stands for every seed."""
+        """Return some rows and columns; the one row of a control stands for every seed."""
+        if self.seeds == tuple(seeds) and self.items == tuple(items):
+            return self
         rows = [0 if self.condition == CONTROL else self.seeds.index(seed) for seed in seeds]
         places = {item: place for place, item in enumerate(self.items)}
         grid = np.ix_(rows, [places[item] for item in items])
@@ -65,43 +64,62 @@ class ItemOutcomes:
 def item_outcomes(
     rows: Results, task: str, model: str, condition: str, metric: str
 ) -> ItemOutcomes | None:
-    """Return the outcomes behind ``metric``: of the items that every seed answered, else of the whole cell as one item.
+    """Return the outcomes behind ``metric`` on the items of every seed, else of the whole cell.
 
-    Which per-item records the metric is made of, the task says (``per_item``). It is a ratio of sums, so an item whose
-    denominator is 0 stays: an inserted word is an error even where the reference has none. If all are 0, there is no
-    ratio, and the value of the whole cell stands in. None if nothing is known.
+    The task states (``per_item``) which per-item records the metric is a ratio of sums of; an item
+    whose denominator is 0 stays: an inserted word is an error even where the reference is empty. If
+    all are 0, there is no ratio, and the value of the whole cell is one item. None if nothing is
+    known.
     """
+    key = (task, model, condition, metric)
+    if key not in rows.outcomes_cache:
+        rows.outcomes_cache[key] = _item_outcomes(rows, *key)
+    outcomes: ItemOutcomes | None = rows.outcomes_cache[key]
+    return outcomes
+
+
+def _item_outcomes(
+    rows: Results, task: str, model: str, condition: str, metric: str
+) -> ItemOutcomes | None:
     above, below = rows.records_of(task, metric)
     frame = rows.values(task, model, condition, above)
-    top = _matrix(frame)
-    bottom = _matrix(rows.values(task, model, condition, below)) if below else None
-    if bottom is not None:
-        seeds, items = (
-            top.index.intersection(bottom.index),
-            top.columns.intersection(bottom.columns).sort_values(),
-        )
-        top, bottom = top.loc[seeds, items], bottom.loc[seeds, items]
-    if top.empty or (bottom is not None and not (bottom.sum(axis=1) > 0).all()):
+    seeds, items, top = _matrix(frame)
+    bottom = None
+    if below:
+        its_seeds, its_items, bottom = _matrix(rows.values(task, model, condition, below))
+        seeds, rows_above, rows_below = np.intersect1d(seeds, its_seeds, return_indices=True)
+        items, columns_above, columns_below = np.intersect1d(items, its_items, return_indices=True)
+        top = top[np.ix_(rows_above, columns_above)]
+        bottom = bottom[np.ix_(rows_below, columns_below)]
+    if not top.size or (bottom is not None and not (bottom.sum(axis=1) > 0).all()):
         frame = rows.values(task, model, condition, metric)
-        top, bottom = _matrix(frame, whole=True), None
-    if top.empty:
+        (seeds, items, top), bottom = _matrix(frame, whole=True), None
+    if not top.size:
         return None
     return ItemOutcomes(
         model=model,
         condition=condition,
         exactness=str(frame["exactness"].iloc[0]),
-        seeds=tuple(int(seed) for seed in top.index),
-        items=tuple(str(item) for item in top.columns),
-        numerators=top.to_numpy(dtype=float),
-        denominators=None if bottom is None else bottom.to_numpy(dtype=float),
+        seeds=tuple(int(seed) for seed in seeds),
+        items=tuple(str(item) for item in items),
+        numerators=top,
+        denominators=bottom,
     )
 
 
-def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
-    """Return seeds x items, both sorted, of the items that every seed has; of the whole cell: one column, ''."""
-    frame = frame[(frame["item"] == "") == whole]
-    matrix = frame.pivot(index="seed", columns="item", values="value").sort_index()
-    return matrix.loc[:, np.isfinite(matrix.to_numpy(dtype=float)).all(axis=0)]
+def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> tuple[Any, Any, Values]:
+    """Return seeds and items, sorted, and their values (seeds, items), of items of every seed.
+
+    Of a whole cell there is one item, ''.
+    """
+    names = frame["item"].to_numpy(dtype=object)
+    chosen = (names == "") == whole
+    seeds, row = np.unique(frame["seed"].to_numpy()[chosen], return_inverse=True)
+    items, column = np.unique(names[chosen].astype(str), return_inverse=True)
+    values = np.full((len(seeds), len(items)), np.nan)
+    values[row, column] = frame["value"].to_numpy(dtype=float)[chosen]
+    complete = np.isfinite(values).all(axis=0)
+    return seeds, items[complete], np.asfortranarray(values[:, complete])
 
 
 def comparable(first: ItemOutcomes, second: ItemOutcomes) -> bool:
@@ -112,36 +130,35 @@ def comparable(first: ItemOutcomes, second: ItemOutcomes) -> bool:
 def paired(
     first: ItemOutcomes | None, second: ItemOutcomes | None, largest_difference: float = np.inf
 ) -> statistics.Difference | None:
-    """Return first - second over the seeds and items that both have; None where they may not be compared.
+    """Return first - second over shared seeds and items; None where they may not be compared.
 
-    A pseudo-likelihood or a bound is never set against a likelihood (Salazar et al. 2020: a score, not a probability).
-    The interval goes no further than ``largest_difference``, the greatest difference that there can be, to either side.
+    A pseudo-likelihood or a bound is never compared with a likelihood (Salazar et al. 2020: a
+    score, not a probability). The interval is cut at ``largest_difference`` on either side: two
+    seeds that differ make one wider than the scale of an accuracy.
     """
     if first is None or second is None or not comparable(first, second):
         return None
-    both = [one for one in (first, second) if one.condition != CONTROL]
-    seeds = sorted(set.intersection(*(set(one.seeds) for one in both))) if both else [0]
-    items = sorted(set(first.items) & set(second.items))
+    of_seeds = [each for each in (first, second) if each.condition != CONTROL]
+    seeds = sorted(set.intersection(*(set(e.seeds) for e in of_seeds))) if of_seeds else [0]
+    items = list(first.items) if first.items == second.items else _shared(first, second)
     if not seeds or not items:
         return None
     one, other = first.at(seeds, items), second.at(seeds, items)
+    denominators = (one.denominators, other.denominators)
     if one.denominators is None or other.denominators is None:
-        return _within(statistics.difference(one.numerators, other.numerators), largest_difference)
-    if not all((below.sum(axis=1) > 0).all() for below in (one.denominators, other.denominators)):
+        denominators = (None, None)
+    elif not all((below.sum(axis=1) > 0).all() for below in denominators if below is not None):
         return None
-    found = statistics.difference(
-        one.numerators, other.numerators, one.denominators, other.denominators
-    )
-    return _within(found, largest_difference)
-
-
-def _within(found: statistics.Difference, largest_difference: float) -> statistics.Difference:
-    # Two seeds that differ make an interval wider than the scale of an accuracy; NaN stays NaN.
+    difference = statistics.difference(one.numerators, other.numerators, *denominators)
     return replace(
-        found,
-        low=float(np.maximum(found.low, -largest_difference)),
-        high=float(np.minimum(found.high, largest_difference)),
+        difference,  # NaN stays NaN
+        low=float(np.maximum(difference.low, -largest_difference)),
+        high=float(np.minimum(difference.high, largest_difference)),
     )
+
+
+def _shared(first: ItemOutcomes, second: ItemOutcomes) -> list[str]:
+    return sorted(set(first.items) & set(second.items))
 
 
 def pretraining_gain(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | None:

@@ -93,6 +93,9 @@ class Page:
                 columnspacing=1.8,
             )
         FigureCanvasAgg(self.figure)
+        if layout := self.figure.get_layout_engine():  # once; saving would do it twice
+            layout.execute(self.figure)
+            self.figure.set_layout_engine("none")
         content = io.BytesIO()
         self.figure.savefig(content, format="png", dpi=160, metadata={"Software": None})
         return content.getvalue()

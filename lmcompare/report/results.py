@@ -15,50 +15,45 @@ from lmcompare.core.records import CheckpointInfo, Run, read_records, read_runs
 from lmcompare.core.settings import PRETRAINING
 
 PRETRAINED, SCRATCH, CONTROL = "pretrained", "scratch", "control"
+_VALUES = ["seed", "item", "value", "exactness"]
 
 
 @dataclass(frozen=True)
 class TaskResults:
-    """What the report must know of a task.
-
-    Attributes:
-        name: its key in the YAML file.
-        kind: its word in the registry of tasks.
-        primary: the metric that decides.
-        better: 'higher' or 'lower'.
-        family: 'understanding' or 'generation'.
-        description: one line.
-        conditions: what each model is asked under ('pretrained', 'scratch').
-        smallest_effect: the smallest effect of interest, in the metric's own unit; 0 if the task names none.
-        per_item: metric -> the per-item records whose sums it is the ratio of; '' below: the number of items.
-    """
+    """What the report must know of a task."""
 
     name: str
+    """its key in the YAML file"""
     kind: str
+    """its word in the registry of tasks"""
     primary: str
+    """the metric that decides"""
     better: str
+    """'higher' or 'lower'"""
     family: str
+    """'understanding' or 'generation'"""
     description: str
+    """one line"""
     conditions: tuple[str, ...]
+    """of each model: 'pretrained', 'scratch'"""
     smallest_effect: float = 0.0
+    """of interest, in the metric's own unit; 0 if the task names none"""
     per_item: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """metric -> the per-item records it is the ratio of sums of; '' below: the number of items"""
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that the report is made from.
-
-    Attributes:
-        settings: the experiment as resolved (``experiment.yaml``): each model and each task is a mapping.
-        runs: the finished cells.
-        records: one row a value; the columns are the fields of ``Record``.
-        command: the command that made them, as the head of ``experiment.yaml`` says; '' if it does not.
-    """
+    """Everything that the report is made from."""
 
     settings: dict[str, Any]
+    """the experiment as resolved (``experiment.yaml``): each model and each task is a mapping"""
     runs: list[Run]
+    """the finished cells"""
     records: pd.DataFrame
+    """one row a value; the columns are the fields of ``Record``"""
     command: str = ""
+    """the command that made them, as the head of ``experiment.yaml`` has it; '' without one"""
 
     @property
     def name(self) -> str:
@@ -72,7 +67,7 @@ class Results:
 
     @cached_property
     def checkpoints(self) -> list[str]:
-        """Names of the models that came trained: their corpus, tokenizer, size and budget are not controlled."""
+        """Names of the models that came trained: corpus, tokenizer and budget are not controlled."""
         return [
             model for model, given in self.settings["models"].items() if given.get("checkpoint")
         ]
@@ -84,7 +79,7 @@ class Results:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that were asked for: of pretraining; of a checkpoint's adaptation."""
+        """The seeds of the experiment: of pretraining; of a checkpoint's adaptation."""
         return [int(seed) for seed in self.settings["seeds"]]
 
     @cached_property
@@ -99,8 +94,8 @@ class Results:
             if run.notes.task is None:
                 raise InputError(f"runs.jsonl: {run.cell}: notes.task: wanted a mapping, got null")
             info = run.notes.task
-        found = {run.condition for run in cells} - {CONTROL}
-        conditions = (info.conditions if info else ()) or sorted(found) or [PRETRAINED]
+        finished = {run.condition for run in cells} - {CONTROL}
+        conditions = (info.conditions if info else ()) or sorted(finished) or [PRETRAINED]
         return TaskResults(
             name=name,
             kind=str(self.settings["tasks"][name]["kind"]),
@@ -114,9 +109,9 @@ class Results:
         )
 
     def records_of(self, task: str, metric: str) -> tuple[str, str]:
-        """Return the per-item records whose sums a metric is the ratio of; of one that does not say, its own mean."""
-        found = next((one.per_item for one in self.tasks if one.name == task), {})
-        return found.get(metric, (metric, ""))
+        """Return the per-item records whose sums a metric is the ratio of, or its own name."""
+        per_item = next((each.per_item for each in self.tasks if each.name == task), {})
+        return per_item.get(metric, (metric, ""))
 
     @cached_property
     def _pretraining(self) -> dict[str, list[Run]]:
@@ -131,12 +126,12 @@ class Results:
         return self._pretraining.get(model, [])
 
     def checkpoint(self, model: str) -> CheckpointInfo | None:
-        """Return what the cells of a model that is a checkpoint say of it: its class, its size, its vocabulary."""
+        """Return what is known of a checkpoint: its class, its size, its vocabulary."""
         runs = (run for run in self.runs if run.model == model)
         return next((run.notes.checkpoint for run in runs if run.notes.checkpoint), None)
 
     def finished(self, model: str) -> int:
-        """Return how many seeds of ``model`` are there: pretrained ones; of a checkpoint, those that a task has."""
+        """Return how many seeds of ``model`` are there; of a checkpoint, those that a task has."""
         if model not in self.checkpoints:
             return len(self.pretraining(model))
         return len(
@@ -144,12 +139,12 @@ class Results:
         )
 
     def models_of(self, task: str) -> list[str]:
-        """Return the models that are given ``task``: all but those whose own `tasks` leave it out."""
-        said = {model: given.get("tasks") for model, given in self.settings["models"].items()}
-        return [model for model, tasks in said.items() if tasks is None or task in tasks]
+        """Return the models that do ``task``: all but those whose own `tasks` leave it out."""
+        tasks = {model: given.get("tasks") for model, given in self.settings["models"].items()}
+        return [model for model, own in tasks.items() if own is None or task in own]
 
     def cells(self, task: str, model: str | None = None) -> list[Run]:
-        """Return the cells of ``task`` (of one model) by model, as the YAML file has them, and seed."""
+        """Return the cells of ``task`` (of one model), by model and seed."""
         order = {name: place for place, name in enumerate(self.models)}
         cells = [run for run in self.runs if run.task == task and model in (None, run.model)]
         return sorted(
@@ -165,8 +160,17 @@ class Results:
         """The records of whole sets of items: by task, model, condition, metric and split."""
         whole = self.records[self.records["part"] == ""]
         keys = ["task", "model", "condition", "metric", "split"]
-        columns = ["seed", "item", "value", "exactness"]
-        return {key: frame[columns] for key, frame in whole.groupby(keys, sort=False)}
+        # numpy objects and categories: thousands of small frames of Arrow strings are slow
+        values = whole[_VALUES].astype({"item": object, "exactness": object}, copy=False)
+        values = values.set_axis(range(len(values)))
+        groups = whole[keys].astype("category").reset_index(drop=True)
+        places = groups.groupby(keys, sort=False, observed=True).indices
+        return {key: values.take(place) for key, place in places.items()}
+
+    @cached_property
+    def outcomes_cache(self) -> dict[tuple[str, ...], Any]:
+        """The item outcomes computed so far; see ``outcomes.item_outcomes``."""
+        return {}
 
     def of_task(self, task: str) -> pd.DataFrame:
         """Return the records of a task."""
@@ -180,11 +184,11 @@ class Results:
     def values(self, task: str, model: str, condition: str, metric: str) -> pd.DataFrame:
         """Return the test records of one metric, of pretraining those of validation."""
         split = "validation" if task == PRETRAINING else "test"
-        empty = self.records.loc[[], ["seed", "item", "value", "exactness"]]
-        return self._values.get((task, model, condition, metric, split), empty)
+        key = (task, model, condition, metric, split)
+        return self._values[key] if key in self._values else self.records[_VALUES][:0]
 
     def parts(self, task: str, metric: str, kind: str) -> pd.DataFrame:
-        """Return the test records of ``metric`` on parts '<kind>/<name>': model, condition, seed, part (its name), ..."""
+        """Return the test records of ``metric`` on parts '<kind>/<name>'; ``part`` is the name."""
         frame = self.of_task(task)
         frame = frame[frame["split"] == "test"]
         head = f"{kind}/"
@@ -193,7 +197,7 @@ class Results:
         return frame[["model", "condition", "seed", "part", "value", "exactness"]]
 
     def converged(self, model: str) -> bool | None:
-        """Return whether every finished seed of ``model`` passed the gate; None if no cell says."""
+        """Return whether every finished seed passed the convergence check; None if unknown."""
         checks = [run.notes.convergence for run in self.pretraining(model) if run.notes.convergence]
         return all(check.passed for check in checks) if checks else None
 

@@ -1,5 +1,8 @@
 """What intervals and p-values are drawn from: items, effects of seeds, exchanges."""
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
@@ -52,19 +55,31 @@ def ratio(above: Floats, below: Floats) -> Floats:
     return ratios
 
 
-def resample(totals: Floats, resamples: int, rng: np.random.Generator) -> Floats:
-    """Sum over items drawn with replacement. (k, items) -> (k, resamples)."""
-    items = totals.shape[1]
-    sums = np.empty((len(totals), resamples))
+@lru_cache(maxsize=2)
+def _counts(items: int, resamples: int, seed: int) -> tuple[Floats, dict[str, Any]]:
+    """Return how often each item is drawn, (resamples, items), and the generator's state after."""
+    rng = np.random.default_rng(seed)
+    counts = np.empty((resamples, items))
     step = max(1, _CHUNK // items)
     for start in range(0, resamples, step):
-        stop = min(start + step, resamples)
-        drawn = rng.integers(
-            0, items, size=(stop - start, items), dtype=np.int32 if items < 2**31 else np.int64
-        )
-        for row, values in enumerate(totals):
-            sums[row, start:stop] = values[drawn].sum(axis=1)
-    return sums
+        size = min(step, resamples - start)
+        drawn = rng.integers(0, items, size=(size, items), dtype=np.int32)
+        drawn += np.arange(size, dtype=np.int32)[:, None] * items  # one range of bins a draw
+        flat = np.bincount(drawn.ravel(), minlength=size * items)
+        counts[start : start + size] = flat.reshape(size, items)
+    return counts, dict(rng.bit_generator.state)
+
+
+def resample(totals: Floats, resamples: int, seed: int) -> tuple[Floats, np.random.Generator]:
+    """Sum over items drawn with replacement. (k, items) -> (k, resamples), and the generator.
+
+    All comparisons on as many items share their draws, so these are kept.
+    """
+    counts, state = _counts(totals.shape[1], resamples, seed)
+    rng = np.random.default_rng(seed)
+    rng.bit_generator.state = state
+    sums: Floats = (counts @ totals.T).T
+    return sums, rng
 
 
 def mean_squares(residuals: Floats) -> tuple[float, float, float]:

@@ -118,8 +118,7 @@ def estimate(
     value = float(upper.sum() / lower.sum())
     residuals = (upper - value * lower) / lower.mean()
     totals = np.stack([upper.sum(axis=0), lower.sum(axis=0)])
-    rng = np.random.default_rng(seed)
-    above, below = resample(totals, resamples, rng)
+    (above, below), rng = resample(totals, resamples, seed)
     deviations = draw_deviations(_drawn(ratio(above, below)) - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)
     if denominators is None and bool(np.isin(upper, (0, 1)).all()):
@@ -187,8 +186,7 @@ def difference(
         upper_b - value_b * lower_b
     ) / lower_b.mean()
     totals = np.stack([x.sum(axis=0) for x in (upper_a, lower_a, upper_b, lower_b)])
-    rng = np.random.default_rng(seed)
-    drawn = resample(totals, resamples, rng)
+    drawn, rng = resample(totals, resamples, seed)
     apart = _drawn(ratio(drawn[0], drawn[1]) - ratio(drawn[2], drawn[3]))
     deviations = draw_deviations(apart - value, residuals, level, rng)
     low, high = _ends(value, deviations, level)

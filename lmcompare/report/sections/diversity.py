@@ -36,8 +36,8 @@ def points(results: Results, group: TaskVariants) -> pd.DataFrame:
     columns = ["task", "temperature", "model", "condition", "seed", DIVERSITY, QUALITY]
     parts = []
     for temperature, analysis in zip(group.values, group.analyses, strict=True):
-        records = results.records
-        frame = records[(records["task"] == analysis.task.name) & (records["split"] == "test")]
+        records = results.of_task(analysis.task.name)
+        frame = records[records["split"] == "test"]
         frame = frame[frame["item"] == ""]
         frame = frame[frame["metric"].isin([DIVERSITY, QUALITY]) & (frame["part"] == "")]
         wide = frame.pivot_table(

@@ -95,7 +95,7 @@ def _searched(key: str, trials: Sequence[Mapping[str, Any]]) -> bool:
 def exploratory(results: Results, analyses: Sequence[TaskAnalysis]) -> list[str]:
     """Return the analyses of the report that no claim rests on."""
     tasks = [task.name for task in results.tasks]
-    metrics = set(results.records["metric"])
+    metrics = set(results.records["metric"].unique())
     reported = {
         "parts": any(analysis.parts for analysis in analyses),
         "calibration": "confidence" in metrics,
