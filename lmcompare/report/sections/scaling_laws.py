@@ -138,11 +138,6 @@ def fit(frame: pd.DataFrame, axes: list[str]) -> Laws:
     return laws
 
 
-def _exponent(exponent: tuple[float, float, float]) -> str:
-    value, low, high = exponent
-    return interval(value, low, high, 3)
-
-
 def _exponents(frame: pd.DataFrame, joint: Laws, flops_alone: Laws) -> Table:
     lines, numbers = [], []
     for (of, objective), (_, flops_law) in flops_alone.items():
@@ -156,7 +151,10 @@ def _exponents(frame: pd.DataFrame, joint: Laws, flops_alone: Laws) -> Table:
                 "objective": name(objective),
                 "scales": part["scale"].nunique(),
                 "networks": len(part),
-                **{axis: exponents.get(axis) for axis in AXES},
+                **{
+                    axis: interval(*exponents[axis], decimals=3) if axis in exponents else None
+                    for axis in AXES
+                },
             }
         )
         numbers += [
@@ -170,9 +168,7 @@ def _exponents(frame: pd.DataFrame, joint: Laws, flops_alone: Laws) -> Table:
             }
             for axis, (value, low, high) in exponents.items()
         ]
-    columns = {
-        axis: Column(f"exponent of {title}", format=_exponent) for axis, title in AXES.items()
-    }
+    columns = {axis: Column(f"exponent of {title}") for axis, title in AXES.items()}
     return Table("scaling", pd.DataFrame(lines), columns, pd.DataFrame(numbers))
 
 

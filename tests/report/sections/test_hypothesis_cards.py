@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from lmcompare.core.records import Record
-from lmcompare.report import write
+from lmcompare.report import rendering
 from lmcompare.report.analysis import analyze
 from lmcompare.report.results import read
-from lmcompare.report.sections.hypothesis_cards import HypothesisCard, cards, lines, table
+from lmcompare.report.sections.base import Section
+from lmcompare.report.sections.hypothesis_cards import HypothesisCard, cards, sections
 
 PLAIN = {
     "claim": "c",
@@ -90,10 +91,9 @@ def test_what_pretraining_added(judged: Callable[..., dict[str, HypothesisCard]]
     assert found["alone"].verdict.word == "SUPPORTED" and found["over"].verdict.word == "SUPPORTED"
     one = found["more"].difference
     assert one is not None and 0 < one.value < 0.2
-    assert (
-        "gain of pretraining over scratch" in found["more"].contrast
-        and "majority class" in found["over"].contrast
-    )
+    text = rendering.section(Section("hypothesis_cards", {"cards": list(found.values())}))
+    assert "over `causal` on sentiment, accuracy, % ↑, gain of pretraining over scratch" in text
+    assert "**Contrast:** `causal` over majority class on sentiment" in text
 
 
 def test_holm_is_over_all_claims(judged: Callable[..., dict[str, HypothesisCard]]) -> None:
@@ -103,17 +103,24 @@ def test_holm_is_over_all_claims(judged: Callable[..., dict[str, HypothesisCard]
     assert many.holm == pytest.approx(min(1, 10 * alone.holm))
 
 
-def test_few_seeds_and_plateaus_support_nothing(
+def test_few_seeds_and_networks_that_did_not_converge_support_nothing(
     judged: Callable[..., dict[str, HypothesisCard]],
 ) -> None:
     assert judged(seeds=(1, 2, 3), one=BITS)["one"].verdict.word == "WEAKLY SUPPORTED"
     stuck = judged(gate=0.05, one=BITS)["one"]
-    assert stuck.verdict.word == "INCONCLUSIVE" and not stuck.plateau
-    assert any("**not left**" in line for line in lines(stuck))
+    assert stuck.verdict.word == "INCONCLUSIVE" and not stuck.converged
+    text = rendering.section(Section("hypothesis_cards", {"cards": [stuck]}))
+    assert "**Convergence check:** **not passed**." in text
 
 
-@pytest.mark.parametrize(("gate", "rises", "word"), [(0.9, (0.5, 0.1), "SUPPORTED"), (0.25, (0.5, 0.1), "SUPPORTED"),
-                                                       (0.25, (0.1, 0.02), "INCONCLUSIVE")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gate", "rises", "word"),
+    [
+        (0.9, (0.5, 0.1), "SUPPORTED"),
+        (0.25, (0.5, 0.1), "SUPPORTED"),
+        (0.25, (0.1, 0.02), "INCONCLUSIVE"),
+    ],
+)
 def test_pretraining_is_judged_by_its_lowest_validation_loss(
     synthetic: Callable[..., Any],
     tmp_path: Path,
@@ -121,7 +128,7 @@ def test_pretraining_is_judged_by_its_lowest_validation_loss(
     rises: tuple[float, float],
     word: str,
 ) -> None:
-    """What rose again had left the plateau: of the gate counts how low the loss was, not where it ended."""
+    """The convergence check is of the lowest loss, not of where it ended."""
     made = synthetic(items=20, seeds=(1, 2, 3, 4, 5, 6), gate=gate)
     for model, rise in zip(("causal", "masked"), rises, strict=True):
         for seed in made.seeds:
@@ -148,27 +155,32 @@ def test_pretraining_is_judged_by_its_lowest_validation_loss(
         "smallest_effect": 0.05,
     }
     made.settings["hypotheses"] = {"H7": said}
-    rows = read(made.write(tmp_path / "h"))
-    (card,) = cards(rows, [analyze(rows, task) for task in rows.tasks])
+    results = read(made.write(tmp_path / "h"))
+    analyses = [analyze(results, task) for task in results.tasks]
+    (card,) = cards(results, analyses)
     assert card.verdict.word == word
-    assert card.difference is not None and card.difference.value == pytest.approx(
-        rises[0] - rises[1]
-    )
-    said_on_card = "\n".join(lines(card))
-    assert (
-        "6 paired seeds; detectable" in said_on_card and "no control was measured" in said_on_card
-    )
+    assert card.difference is not None
+    assert card.difference.value == pytest.approx(rises[0] - rises[1])
+    text = rendering.section(sections(results, analyses)[1])
+    assert "6 paired seeds; detectable" in text and "**Controls:** none was measured." in text
 
 
-def test_the_report_opens_with_the_cards(synthetic: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_first_page_has_a_line_for_each_hypothesis(
+    synthetic: Callable[..., Any], tmp_path: Path
+) -> None:
     made = synthetic(items=60)
-    said = {**PLAIN, "claim": "a | b", "citation": "Somebody 2020", "reported": "84 against 83"}
-    made.settings["hypotheses"] = {"H1": said}
-    folder = made.write(tmp_path / "h")
-    text = write(folder).read_text(encoding="utf-8")
-    assert text.index("## Hypotheses") < text.index("## The answer")
-    assert (
-        "**H1: a &#124; b**" in text and "- **Literature:** Somebody 2020: 84 against 83." in text
-    )
-    assert (folder / "tables" / "hypotheses.csv").is_file()
-    assert table([]) is None
+    claim = {**PLAIN, "claim": "a | b", "citation": "Somebody 2020", "reported": "84 against 83"}
+    made.settings["hypotheses"] = {"H1": claim}
+    results = read(made.write(tmp_path / "h"))
+    analyses = [analyze(results, task) for task in results.tasks]
+    first, details = sections(results, analyses)
+    assert first.first_page and not details.first_page
+    assert "| H1 | a &#124; b | **" in rendering.section(first)
+    assert [table.name for table in first.tables] == ["hypotheses"]
+    text = rendering.section(details)
+    assert "**H1: a &#124; b**" in text
+    assert "- **Literature:** Somebody 2020: 84 against 83." in text
+
+    made.settings["hypotheses"] = {}
+    results = read(made.write(tmp_path / "none"))
+    assert sections(results, []) == []

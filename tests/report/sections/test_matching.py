@@ -1,14 +1,12 @@
-"""What was to be equal, set beside what was counted."""
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lmcompare.report.page import Page
+from lmcompare.report import rendering
 from lmcompare.report.results import Results, read
-from lmcompare.report.sections import matching as matchings
+from lmcompare.report.sections import matching
 
 MATCH: dict[str, Any] = {
     "by": ["tokens", "flops", "flops_per_token"],
@@ -31,39 +29,32 @@ def rows(unmatched: Results) -> Results:
 
 
 def test_each_matched_model_stands_beside_its_reference(rows: Results) -> None:
-    table = matchings.table(rows)
-    assert table is not None
-    assert [[row[0], row[1], row[-1]] for row in table.rows] == [
-        ["`masked`", "corpus tokens read", "1.000 ×"],
-        ["`masked`", "training FLOPs", "0.993 ×"],
-        ["`seq2seq`", "training FLOPs per corpus token", "**missed: 1.169 ×**"],
+    (section,) = matching.sections(rows, [])
+    text = rendering.section(section)
+    for line in (
+        "| `masked` | corpus tokens read | `causal` | 999 k | 999 k | 1.000 × |",
+        "| `masked` | training FLOPs | `causal` | 7.05 T | 7.10 T | 0.993 × |",
+        "| `seq2seq` | training FLOPs per corpus token | `causal` | 8.30 M | 7.10 M |",
+    ):
+        assert line in text
+    assert "**missed: 1.169 ×**" in text and text.count("missed") == 1
+    numbers = section.facts["table"].numbers
+    assert numbers["reference_value"].tolist() == [999_424.0, 7.1e12, 7.1e12 / 999_424]
+    assert matching.matched_costs(rows) == [
+        "corpus tokens read",
+        "training FLOPs",
+        "training FLOPs per corpus token",
     ]
-    assert table.numbers["wanted"].tolist() == [999_424.0, 7.1e12, 7.1e12 / 999_424]
 
 
-def test_an_model_that_has_not_finished_has_no_number(rows: Results) -> None:
-    table = matchings.table(replace(rows, runs=[run for run in rows.runs if run.model != "masked"]))
-    assert table is not None and table.rows[0][3:] == ["–", "–", "–"] and len(table.numbers) == 1
+def test_a_model_that_has_not_finished_has_no_number(rows: Results) -> None:
+    runs = [run for run in rows.runs if run.model != "masked"]
+    (section,) = matching.sections(replace(rows, runs=runs), [])
+    assert "| `masked` | corpus tokens read | `causal` | – |" in rendering.section(section)
+    assert len(section.facts["table"].numbers) == 1
 
 
-def test_without_a_matching_the_report_says_what_it_said(unmatched: Results) -> None:
-    assert (
-        matchings.table(unmatched) is None
-        and matchings.rule(unmatched) == "gives each model the same corpus tokens"
-    )
-    assert (
-        matchings.table(replace(unmatched, settings={**unmatched.settings, "match": None})) is None
-    )
-
-
-def test_the_report_says_what_was_to_be_equal(rows: Results, unmatched: Results) -> None:
-    page = Page(rows, [])
-    text = page.markdown()
-    assert (
-        "What was to be equal, as counted while training:\n\n| model | was matched in | to |"
-        in text
-    )
-    said = "makes models equal in corpus tokens read, training FLOPs and training FLOPs per corpus token"
-    assert f"This run {said}; the models differ in " in text
-    assert "tables/matching.csv" in page.files()
-    assert "What was to be equal" not in Page(unmatched, []).markdown()
+def test_without_matching_there_is_no_section(unmatched: Results) -> None:
+    none = replace(unmatched, settings={**unmatched.settings, "match": None})
+    assert matching.sections(unmatched, []) == matching.sections(none, []) == []
+    assert matching.matched_costs(unmatched) == []

@@ -1,5 +1,3 @@
-"""Planted power laws in the rows of a grid come back in the report."""
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +7,15 @@ import pandas as pd
 import pytest
 
 from lmcompare.core.records import Convergence, Record, to_frame
-from lmcompare.report.page import Page
+from lmcompare.report import rendering
 from lmcompare.report.results import Results, read
-from lmcompare.report.sections import learning_curves as curves
-from lmcompare.report.sections import scaling_laws as scale
-from tests.report.sections.test_task_figure import size
+from lmcompare.report.sections import learning_curves, scaling_laws
+from tests.report.test_plots import size
 
 LAWS = {"causal": (8.0, -0.10), "masked": (30.0, -0.15)}
 """Level and exponent, of FLOPs in units of 1e10, of bits per byte: they cross at 1e10 x 3.75^20."""
+
+UNCONVERGED = Convergence(loss=5.9, unigram_loss=6.0, required_margin=0.3)
 
 
 def grown(
@@ -52,7 +51,7 @@ def grown(
                         "corpus_tokens": float(read_tokens),
                         "training_flops": flops,
                     }
-                    convergence = Convergence(2 * y, 2 * y + 1, 0.3)
+                    convergence = Convergence(2 * y, 2 * y + 1, required_margin=0.3)
                     notes = replace(run.notes, convergence=convergence)
                     cell = f"pretrain/{model}/{run.seed}"
                     more: dict[str, Any] = {
@@ -75,13 +74,14 @@ def rows(synthetic: Any, tmp_path: Path) -> Results:
 
 
 def tables(rows: Results) -> dict[str, Any]:
-    return {table.name: table for table in scale.scale_tables(rows)}
+    sections = scaling_laws.sections(rows, [])
+    return {table.name: table for section in sections for table in section.tables}
 
 
 def test_planted_exponents_come_back(rows: Results) -> None:
     found = tables(grown(rows))["scaling"].numbers.set_index(["of", "objective", "axis"])
     for kind, (_, exponent) in LAWS.items():
-        for of in ("continuation", scale.LOSS):
+        for of in ("continuation", scaling_laws.LOSS):
             for axis in ("parameters", "flops"):
                 law = found.loc[(of, kind, axis)]
                 assert law["exponent"] == pytest.approx(exponent, abs=0.01)
@@ -107,7 +107,7 @@ def test_tasks_cross_where_that_was_planted_and_losses_are_not_compared(rows: Re
         "masked",
     )
     assert crossing["low"] < 1e10 * 3.75**20 < crossing["high"]
-    assert "extrapolated" in tables(grown(rows))["crossings"].rows[0][-1]
+    assert "| extrapolated |" in tables(grown(rows))["crossings"].markdown
 
 
 def test_the_variance_adds_up(rows: Results) -> None:
@@ -119,44 +119,34 @@ def test_the_variance_adds_up(rows: Results) -> None:
     )
 
 
-def test_fewer_than_three_scales_say_nothing(rows: Results) -> None:
+def test_fewer_than_three_scales_make_no_section(rows: Results) -> None:
     few = grown(rows, widths=(32, 64))
-    assert scale.scale_tables(few) == [] and scale.scale_figure(few) is None
-    assert scale.scale_tables(rows) == [] and scale.scale_figure(rows) is None
+    assert scaling_laws.sections(few, []) == scaling_laws.sections(rows, []) == []
 
 
-def test_the_report_shows_it(rows: Results) -> None:
-    page = Page(grown(rows), [])
-    text = page.markdown()
-    assert "## Scale and objective" in text and "(figures/scale.png)" in text
-    assert "| loss or error of | objective | scales | networks |" in text
-    assert size(page.files()["figures/scale.png"])[0] == 1536
-    assert {f"tables/{name}.csv" for name in ("scaling", "crossings", "variance")} <= set(
-        page.files()
-    )
-    assert "Scale and objective" not in Page(rows, []).markdown()
+def test_laws_are_on_the_first_page_and_comparisons_in_the_details(rows: Results) -> None:
+    laws, comparison = scaling_laws.sections(grown(rows), [])
+    assert laws.first_page and not comparison.first_page
+    assert "| loss or error of | objective | scales | networks |" in rendering.section(laws)
+    (figure,) = laws.figures
+    assert figure.name == "scale" and size(figure.png)[0] == 1536
+    assert [table.name for table in comparison.tables] == ["crossings", "variance"]
 
 
 def test_sizes_are_no_trials_of_a_search(rows: Results) -> None:
-    large = grown(rows)
-    assert (
-        curves.trials(large).empty and curves.best(large) == "" and curves.expected(large) is None
-    )
-    assert len(curves.trials(grown(rows, widths=(32, 64)))) == 2 * len(LAWS)
+    assert learning_curves.trials(grown(rows)).empty
+    assert len(learning_curves.trials(grown(rows, widths=(32, 64)))) == 2 * len(LAWS)
 
 
-def test_a_network_that_learnt_nothing_is_named_beside_the_laws(rows: Results) -> None:
-    page = Page(grown(rows), [])
-    assert (
-        scale.unlearnt(page.rows) == ""
-        and "Gate not passed" not in page.markdown().partition("## Scale")[2]
-    )
-    model = page.rows.models[0]
+def test_a_network_that_has_not_converged_is_named_beside_the_laws(rows: Results) -> None:
+    results = grown(rows)
+    assert "Convergence check" not in rendering.section(scaling_laws.sections(results, [])[0])
+    model = results.models[0]
     runs = [
-        replace(run, notes=replace(run.notes, convergence=Convergence(6.7, 6.8, 0.3)))
+        replace(run, notes=replace(run.notes, convergence=UNCONVERGED))
         if run.model == model
         else run
-        for run in page.rows.runs
+        for run in results.runs
     ]
-    said = f"**Gate not passed** by `{model}`: a law, a crossing or a share of the variance that rests on it"
-    assert said in Page(replace(page.rows, runs=runs), []).markdown().partition("## Scale")[2]
+    (laws, _) = scaling_laws.sections(replace(results, runs=runs), [])
+    assert f"**Convergence check not passed** by `{model}`:" in rendering.section(laws)
