@@ -54,9 +54,9 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
 def points(results: Results) -> pd.DataFrame:
     """Return every point of every learning curve.
 
-    Columns: model, seed, split, tokens, flops, loss, text_loss, unigram, minus_unigram, ... ``loss`` is
-    over all targets; ``text_loss`` leaves out sentinels, which the unigram model cannot score;
-    ``minus_unigram`` is ``text_loss`` minus the unigram loss on the same targets.
+    Columns: model, seed, split, tokens, flops, loss, text_loss, unigram, minus_unigram, ...
+    ``loss`` is over all targets; ``text_loss`` leaves out sentinels, which the unigram model cannot
+    score; ``minus_unigram`` is ``text_loss`` minus the unigram loss on the same targets.
     """
     rows = []
     for model in results.models:

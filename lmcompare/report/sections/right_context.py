@@ -25,7 +25,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
 
 
 def worth(results: Results, task: str, model: str) -> statistics.Difference | None:
-    """Return bits per byte given the left context alone minus those given both, paired on item and seed.
+    """Return bits per byte given the left context minus those given both, paired on item and seed.
 
     Positive where the right context helps; None if the model was not scored both ways.
     """
