@@ -1,15 +1,16 @@
 """What a task measures: outcomes with their notes, samples and costs; and items in tokens."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import Notes
 
+P = TypeVar("P")
 SPLITS = ("train", "validation", "test")
 SPECIAL_TOKENS = 2
 """Tokens that an objective may put around a text, or around a prompt and its answer."""
@@ -91,6 +92,28 @@ def bits_per_byte(
         *item_outcomes(numerator, ids, bits, exactness=exactness, model=model),
         *item_outcomes(denominator, ids, sizes, exactness=exactness, model=model),
     ]
+
+
+def control_outcomes(
+    metric: str,
+    controls: Mapping[str, Callable[[str], P]],
+    score: Callable[[P, str], list[TaskOutcome]],
+    validate: Callable[[P], float],
+) -> list[TaskOutcome]:
+    """Return the outcomes of controls on the test split, and their primary metric on validation.
+
+    Args:
+        metric: the primary one.
+        controls: name -> function from the name of a split to predictions.
+        score: from predictions for the test split and the name of the control to outcomes.
+        validate: from predictions for the validation split to the primary metric.
+    """
+    outcomes: list[TaskOutcome] = []
+    for model, predict in controls.items():
+        outcomes += score(predict("test"), model)
+        value = validate(predict("validation"))
+        outcomes.append(TaskOutcome(metric, value, split="validation", model=model))
+    return outcomes
 
 
 def sampled(seed: int, items: int, count: int) -> list[int]:

@@ -1,9 +1,9 @@
-"""The answer to a question as a span of a passage, in the format of SQuAD."""
+"""Extractive question answering: the answer is a span of a passage, in the format of SQuAD."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,40 +12,41 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
-from lmcompare.tasks import TASKS
-from lmcompare.tasks._passages import COLUMNS, PassageWindows, answers_of, cut
-from lmcompare.tasks.base import Measurement, TaskOutcome, described
+from lmcompare.tasks import TASKS, Task
+from lmcompare.tasks._passages import PassageWindows, answers_of, tokenize_passages
+from lmcompare.tasks.base import (
+    SPLITS,
+    Measurement,
+    TaskOutcome,
+    control_outcomes,
+    described,
+    generation,
+    item_outcomes,
+    sampled,
+    whole_outcomes,
+)
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
 
-SPLITS = ("train", "validation", "test")
-
 
 @TASKS.register("question_answering")
 @dataclass(frozen=True)
-class QuestionAnswering:
-    """The answer to a question as a span of a passage: F1 of its words and exact match, as SQuAD's
-    script has them.
+class QuestionAnswering(Task):
+    """The answer to a question as a span of a passage: F1 of its words and exact match, as of
+    SQuAD.
 
-    A head on the states of question and passage (an encoder-decoder's: of its encoder) points at
+    A head on the states of question and passage (of an encoder-decoder: of its encoder) predicts
     the first and the last token. A passage that does not fit is read in windows that overlap by
     half; the best span of all is the answer. Where training questions without an answer are among
-    the items, none is an answer, too. Controls: the same network from random initialisation, a
-    random span, the sentence that shares most words with the question.
+    the items, a question may be unanswerable. Controls: the same network from random
+    initialization, a random span, the sentence that shares most words with the question.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
-    primary_metric: ClassVar[str] = "f1"
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "f1": ("overlap", ""),
-        "exact_match": ("exact", ""),
-    }
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
-    columns: ClassVar[tuple[str, ...]] = ()
+    family = "understanding"
+    primary_metric = "f1"
+    per_item = {"f1": ("overlap", ""), "exact_match": ("exact", "")}
+    conditions = ("pretrained", "scratch")
 
     source: object
     """where the items come from: `squad`, or rows with `context`, `question`, `answers` and
@@ -71,19 +72,18 @@ class QuestionAnswering:
     """how the networks are adapted; `pooling` is of no use here"""
 
     def describe(self) -> str:
-        """Return one line for the report."""
-        return f"answers as spans of a passage ({described(self.source)}), by a span head ({self.protocol})"
+        source = described(self.source)
+        return f"answers as spans of a passage ({source}), by a span head ({self.protocol})"
 
     def data(self) -> ItemSplits:
-        """Return the items, split; passages as they are, since answers point into them.
+        """Return the items, split; passages keep their white space, since answers point into them.
 
         Raises:
-            InputError: answers and their places differ in number, or an answer does not stand at
-                its place.
+            InputError: answers and their places differ in number, or an answer is not at its place.
         """
         items = build_item_splits(
             self.source,
-            COLUMNS,
+            ("context", "question", "answers", "starts"),
             validation=self.validation,
             test=self.test,
             items=self.items,
@@ -93,127 +93,126 @@ class QuestionAnswering:
             verbatim=("context",),
             optional=("answers", "starts"),
         )
-        for entry in (*items.train, *items.validation, *items.test):
-            answers, starts = entry.fields["answers"], entry.fields["starts"]
-            if (
-                not isinstance(answers, list)
-                or not isinstance(starts, list)
-                or len(answers) != len(starts)
-            ):
-                raise InputError(
-                    f"row {entry.id} of the source: wanted lists of as many starts as answers, got {starts!r} and "
-                    f"{answers!r}"
-                )
-            for answer, start in zip(answers, starts, strict=True):
-                if not answer or entry.fields["context"][start : start + len(answer)] != answer:
-                    raise InputError(
-                        f"row {entry.id} of the source: wanted {answer!r} at character {start} of the context, got "
-                        f"{entry.fields['context'][start : start + len(answer)]!r}"
-                    )
-        if not any(entry.fields["answers"] for entry in items.train):
+        for item in (*items.train, *items.validation, *items.test):
+            _check(item)
+        if not any(item.fields["answers"] for item in items.train):
             raise InputError(
                 "column 'answers': wanted training questions that have an answer, got none"
             )
         return items
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Put the head on the network under test and answer the test questions."""
         items = self.data()
-        none = any(not entry.fields["answers"] for entry in items.train)
-        cuts: dict[str, PassageWindows] = {
-            split: cut(harness, getattr(items, split)) for split in SPLITS
+        unanswerable = any(not item.fields["answers"] for item in items.train)
+        windows: dict[str, PassageWindows] = {
+            split: tokenize_passages(harness, getattr(items, split)) for split in SPLITS
         }
 
-        def judge(answers: Sequence[Any]) -> float:
-            said = cuts["validation"].texts(items.validation, answers, none=none)
-            return float(np.mean(self._scores(harness, "squad_f1", items.validation, said)))
+        def texts(split: str, predictions: Sequence[Any]) -> list[str]:
+            part = getattr(items, split)
+            return windows[split].texts(part, predictions, unanswerable=unanswerable)
 
-        parts = {split: one.part for split, one in cuts.items()}
+        def validate(predictions: Sequence[Any]) -> float:
+            return _mean_f1(harness, items.validation, texts("validation", predictions))
+
         adapted = harness.finetune_head(
             "span",
-            parts,
+            {split: part.split for split, part in windows.items()},
             self.adaptation.by(self.protocol),
-            judge,
+            validate,
             by="f1",
             longest=self.max_answer_length,
         )
-        said = cuts["test"].texts(items.test, adapted.predictions, none=none)
-        outcomes = [
-            *self.score(harness, items.test, said),
-            TaskOutcome("f1", adapted.score, split="validation"),
-        ]
+        answers = texts("test", adapted.predictions)
+        outcomes = _score(harness, items.test, answers)
+        outcomes.append(TaskOutcome("f1", adapted.score, split="validation"))
         notes = Notes(
             trials=Trials(adapted.trials, adapted.chosen),
             counts=items.counts,
-            truncated=sum(one.truncated for one in cuts.values()),
+            truncated=sum(part.truncated for part in windows.values()),
             details={
-                "windows": {split: len(one.part.rows) for split, one in cuts.items()},
-                "answers_in_no_window": sum(one.lost for one in cuts.values()),
+                "windows": {split: len(part.split.rows) for split, part in windows.items()},
+                "answers_in_no_window": sum(part.lost for part in windows.values()),
             },
         )
-        shown = np.random.default_rng([self.seed, 1]).permutation(len(items.test))[:3]
-        samples = [
-            {
-                "item": items.test[i].id,
-                "prompt": items.test[i].fields["question"],
-                "text": said[i],
-                "reference": answers_of(items.test[i])[0],
-            }
-            for i in shown
-        ]
+        samples = []
+        for i in sampled(self.seed, len(items.test), 3):
+            item = items.test[i]
+            question, reference = item.fields["question"], answers_of(item)[0]
+            samples.append(generation(item.id, question, answers[i], reference))
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
         return Measurement(outcomes, notes, samples, costs, {"items": items.fingerprint})
 
     def control(self, harness: "Harness") -> Measurement:
-        """Answer the test questions without a network."""
         items = self.data()
         lengths = [
-            len(_words(answer)) for entry in items.train for answer in entry.fields["answers"][:1]
+            len(_words(answer)) for item in items.train for answer in item.fields["answers"][:1]
         ]
-        outcomes: list[TaskOutcome] = []
-        for number, split in enumerate(("validation", "test")):
-            harness.progress({"done": number, "total": 2, "stage": split})
-            entries: list[TaskItem] = getattr(items, split)
-            rng = np.random.default_rng([self.seed, number])
-            said = {
-                "random span": [
-                    _random_span(entry.fields["context"], lengths, rng) for entry in entries
-                ],
-                "sentence nearest to the question": [
-                    _nearest_sentence(entry.fields) for entry in entries
-                ],
-            }
-            for arm, texts in said.items():
-                if split == "test":
-                    outcomes += self.score(harness, entries, texts, arm)
-                else:
-                    value = float(np.mean(self._scores(harness, "squad_f1", entries, texts)))
-                    outcomes.append(TaskOutcome("f1", value, split=split, model=arm))
-        return Measurement(
-            outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
-        )
 
-    def score(
-        self, harness: "Harness", entries: Sequence[TaskItem], said: Sequence[str], arm: str = ""
-    ) -> Iterator[TaskOutcome]:
-        """Yield F1 ('overlap') and 'exact' of each item, and their means."""
-        for metric, record, name in (
-            ("f1", "overlap", "squad_f1"),
-            ("exact_match", "exact", "exact_match"),
-        ):
-            values = self._scores(harness, name, entries, said)
-            for entry, value in zip(entries, values, strict=True):
-                yield TaskOutcome(record, value, entry.id, model=arm)
-            yield TaskOutcome(metric, float(np.mean(values)), model=arm)
+        def random_spans(split: str) -> list[str]:
+            rng = np.random.default_rng([self.seed, ("validation", "test").index(split)])
+            contexts = [item.fields["context"] for item in getattr(items, split)]
+            return [_random_span(context, lengths, rng) for context in contexts]
 
-    def _scores(
-        self, harness: "Harness", metric: str, entries: Sequence[TaskItem], said: Sequence[str]
-    ) -> list[float]:
-        references = [answers_of(entry) for entry in entries]
-        found: Any = harness.metric(
-            metric, predictions=list(said), references=references, per_item=True
+        def nearest_sentences(split: str) -> list[str]:
+            return [_nearest_sentence(item.fields) for item in getattr(items, split)]
+
+        outcomes = control_outcomes(
+            "f1",
+            {"random span": random_spans, "sentence nearest to the question": nearest_sentences},
+            lambda answers, model: _score(harness, items.test, answers, model),
+            lambda answers: _mean_f1(harness, items.validation, answers),
         )
-        return [float(value) for value in found["items"]]
+        fingerprints = {"items": items.fingerprint}
+        return Measurement(outcomes, Notes(counts=items.counts), fingerprints=fingerprints)
+
+
+def _check(item: TaskItem) -> None:
+    """Refuse answers that do not stand at their places."""
+    answers, starts = item.fields["answers"], item.fields["starts"]
+    lists = isinstance(answers, list) and isinstance(starts, list)
+    if not lists or len(answers) != len(starts):
+        raise InputError(
+            f"row {item.id} of the source: wanted lists of as many starts as answers, got "
+            f"{starts!r} and {answers!r}"
+        )
+    for answer, start in zip(answers, starts, strict=True):
+        text = item.fields["context"][start : start + len(answer)]
+        if not answer or text != answer:
+            raise InputError(
+                f"row {item.id} of the source: wanted {answer!r} at character {start} of the "
+                f"context, got {text!r}"
+            )
+
+
+def _score(
+    harness: "Harness", items: Sequence[TaskItem], answers: Sequence[str], model: str = ""
+) -> list[TaskOutcome]:
+    """Return F1 ('overlap') and 'exact' of each item, and their means."""
+    outcomes: list[TaskOutcome] = []
+    ids = [item.id for item in items]
+    for metric, record, name in (
+        ("f1", "overlap", "squad_f1"),
+        ("exact_match", "exact", "exact_match"),
+    ):
+        values = _per_item(harness, name, items, answers)
+        outcomes += item_outcomes(record, ids, values, model=model)
+        outcomes += whole_outcomes({metric: float(np.mean(values))}, model=model)
+    return outcomes
+
+
+def _mean_f1(harness: "Harness", items: Sequence[TaskItem], answers: Sequence[str]) -> float:
+    return float(np.mean(_per_item(harness, "squad_f1", items, answers)))
+
+
+def _per_item(
+    harness: "Harness", metric: str, items: Sequence[TaskItem], answers: Sequence[str]
+) -> list[float]:
+    references = [answers_of(item) for item in items]
+    values: Any = harness.metric(
+        metric, predictions=list(answers), references=references, per_item=True
+    )
+    return [float(value) for value in values["items"]]
 
 
 _WORD = re.compile(r"[\u3000-\u9fff]|[^\W\u3000-\u9fff]+")
@@ -221,7 +220,7 @@ _SENTENCE = re.compile(r"[^.!?。！？…]*[.!?。！？…]*\s*")
 
 
 def _words(text: str) -> list[re.Match[str]]:
-    """Return words, each character of a script without spaces being one, where they stand."""
+    """Return the words with their places; each character of a script without spaces is one."""
     return list(_WORD.finditer(text))
 
 
@@ -236,14 +235,16 @@ def _random_span(context: str, lengths: Sequence[int], rng: np.random.Generator)
 
 
 def _nearest_sentence(fields: Mapping[str, Any]) -> str:
-    """Return the sentence of the context that holds most words of the question; of several, the
-    first."""
-    asked = {word[0].casefold() for word in _words(fields["question"])}
-    sentences = [
-        sentence.strip() for sentence in _SENTENCE.findall(fields["context"]) if sentence.strip()
-    ]
+    """Return the sentence of the context that shares most words with the question; the first of
+    several."""
+    question = _folded_words(fields["question"])
+    sentences = [sentence.strip() for sentence in _SENTENCE.findall(fields["context"])]
     return max(
-        sentences,
-        key=lambda one: len(asked & {word[0].casefold() for word in _words(one)}),
+        (sentence for sentence in sentences if sentence),
+        key=lambda sentence: len(question & _folded_words(sentence)),
         default="",
     )
+
+
+def _folded_words(text: str) -> set[str]:
+    return {word[0].casefold() for word in _words(text)}

@@ -1,8 +1,8 @@
-"""How alike two texts are: a number for a pair."""
+"""Semantic textual similarity: a number for a pair of texts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +14,42 @@ from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
 from lmcompare.data.tokenized_split import TokenizedSplit
-from lmcompare.tasks import TASKS
-from lmcompare.tasks.base import Measurement, TaskOutcome, described
+from lmcompare.tasks import TASKS, Task
+from lmcompare.tasks.base import (
+    SPECIAL_TOKENS,
+    SPLITS,
+    Measurement,
+    TaskOutcome,
+    control_outcomes,
+    described,
+    item_outcomes,
+    whole_outcomes,
+)
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
 
-Values = NDArray[np.float64]
-
-SPLITS = ("train", "validation", "test")
+Floats = NDArray[np.float64]
+PairRows = Mapping[str, list[tuple[Ids, ...]]]
 
 
 @TASKS.register("similarity")
 @dataclass(frozen=True)
-class Similarity:
-    """How alike two texts are, ranked as people ranked them (Spearman; Pearson beside it).
+class Similarity(Task):
+    """The similarity of two texts, ranked as people ranked it (Spearman; Pearson beside it).
 
     zero_shot: the cosine of the embeddings, the pooling chosen on validation. The other protocols:
-        a regression head on
-    the pooled states u and v of both texts, each read by itself (``adaptation.heads.PairHead``).
-    Controls: the same network from random initialisation, the cosine of TF-IDF vectors, the
-        difference in length.
+        a
+    regression head on the pooled states u and v of both texts, each read by itself
+    (``adaptation.heads.PairHead``). Controls: the same network from random initialization, the
+    cosine of TF-IDF vectors, the difference in length.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "understanding"
-    primary_metric: ClassVar[str] = "spearman"
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
-    per_item: ClassVar[Mapping[str, tuple[str, str]]] = {"spearman": ("jackknife", "")}
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
-    columns: ClassVar[tuple[str, ...]] = ("first", "second", "score")
+    family = "understanding"
+    primary_metric = "spearman"
+    per_item = {"spearman": ("jackknife", "")}
+    conditions = ("pretrained", "scratch")
+    columns = ("first", "second", "score")
 
     source: object
     """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
@@ -75,12 +80,9 @@ class Similarity:
     """how the networks are adapted; of zero_shot `pooling` alone counts"""
 
     def describe(self) -> str:
-        """Return one line for the report."""
-        how = (
-            "cosine of embeddings"
-            if self.protocol == "zero_shot"
-            else f"regression head, {self.protocol}"
-        )
+        how = "cosine of embeddings"
+        if self.protocol != "zero_shot":
+            how = f"regression head, {self.protocol}"
         return f"how alike two texts are ({described(self.source)}), by {how}"
 
     def data(self) -> ItemSplits:
@@ -100,175 +102,176 @@ class Similarity:
             group=self.group,
         )
         for split in SPLITS:
-            if len(set(self._wanted(getattr(items, split)))) < 2:
+            if len(set(self._scores(getattr(items, split)))) < 2:
                 raise InputError(
-                    f"column {self.score!r}: wanted different scores in the {split} split, got one alone"
+                    f"column {self.score!r}: wanted different scores in the {split} split, got one "
+                    "alone"
                 )
         return items
 
     def measure(self, harness: "Harness") -> Measurement:
-        """Score the test pairs by the network under test."""
         items = self.data()
-        rows, truncated = {}, 0
-        for split in SPLITS:
-            rows[split], over = self._encoded(harness, getattr(items, split))
-            truncated += over
+        rows, truncated = self._tokenize(harness, items)
         costs: dict[str, float] = {}
         if self.protocol == "zero_shot":
-            said, best, tried, chosen = self._cosine(harness, items, rows)
+            predictions, trials = self._cosines(harness, items, rows)
+            validation = trials.chosen["validation_spearman"]
         else:
-            adapted = self._regression(harness, items, rows, self.adaptation.by(self.protocol))
-            said, best = np.concatenate(adapted.predictions), adapted.score
-            tried, chosen = adapted.trials, adapted.chosen
+            adapted = self._finetune(harness, items, rows)
+            predictions, validation = np.concatenate(adapted.predictions), adapted.score
+            trials = Trials(adapted.trials, adapted.chosen)
             costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
-        outcomes = list(self.score_of(harness, items.test, said))
-        outcomes.append(TaskOutcome("spearman", best, split="validation"))
-        notes = Notes(trials=Trials(tried, chosen), counts=items.counts, truncated=truncated)
-        return Measurement(outcomes, notes, costs=costs, fingerprints={"items": items.fingerprint})
+        outcomes = self._score(harness, items.test, predictions)
+        outcomes.append(TaskOutcome("spearman", validation, split="validation"))
+        notes = Notes(trials=trials, counts=items.counts, truncated=truncated)
+        fingerprints = {"items": items.fingerprint}
+        return Measurement(outcomes, notes, costs=costs, fingerprints=fingerprints)
 
     def control(self, harness: "Harness") -> Measurement:
-        """Score the test pairs by the words they share, and by their lengths."""
         items = self.data()
-        outcomes: list[TaskOutcome] = []
-        for split in ("validation", "test"):
-            entries: list[TaskItem] = getattr(items, split)
-            pairs = [(entry.fields[self.first], entry.fields[self.second]) for entry in entries]
-            known = [
-                entry.fields[name] for entry in items.train for name in (self.first, self.second)
-            ]
-            said = {
-                "TF-IDF cosine": harness.tfidf_cosine(known, pairs),
-                "difference in length": np.array(
-                    [-abs(len(one) - len(other)) for one, other in pairs], dtype=float
-                ),
-            }
-            for arm, values in said.items():
-                if split == "test":
-                    outcomes += self.score_of(harness, entries, values, arm)
-                else:
-                    value = correlation(harness, "spearman", values, self._wanted(entries))
-                    outcomes.append(TaskOutcome("spearman", value, split=split, model=arm))
-        return Measurement(
-            outcomes, Notes(counts=items.counts), fingerprints={"items": items.fingerprint}
+        known = [item.fields[name] for item in items.train for name in (self.first, self.second)]
+
+        def pairs(split: str) -> list[tuple[str, str]]:
+            part: list[TaskItem] = getattr(items, split)
+            return [(item.fields[self.first], item.fields[self.second]) for item in part]
+
+        def length_differences(split: str) -> Floats:
+            return np.array([-abs(len(a) - len(b)) for a, b in pairs(split)], dtype=float)
+
+        controls: dict[str, Callable[[str], Floats]] = {
+            "TF-IDF cosine": lambda split: harness.tfidf_cosine(known, pairs(split)),
+            "difference in length": length_differences,
+        }
+        outcomes = control_outcomes(
+            "spearman",
+            controls,
+            lambda values, model: self._score(harness, items.test, values, model),
+            lambda values: _correlation(
+                harness, "spearman", values, self._scores(items.validation)
+            ),
         )
+        fingerprints = {"items": items.fingerprint}
+        return Measurement(outcomes, Notes(counts=items.counts), fingerprints=fingerprints)
 
-    def score_of(
-        self, harness: "Harness", entries: Sequence[TaskItem], said: Values, arm: str = ""
-    ) -> Iterator[TaskOutcome]:
-        """Yield what each item adds to Spearman's correlation, and the metrics of the split."""
-        wanted = self._wanted(entries)
-        for entry, value in zip(entries, jackknife(said, wanted), strict=True):
-            yield TaskOutcome("jackknife", float(value), entry.id, model=arm)
-        for metric in ("spearman", "pearson"):
-            yield TaskOutcome(metric, correlation(harness, metric, said, wanted), model=arm)
+    def _score(
+        self, harness: "Harness", items: Sequence[TaskItem], predictions: Floats, model: str = ""
+    ) -> list[TaskOutcome]:
+        """Return what each item contributes to Spearman's correlation, and the metrics of the
+        split."""
+        scores, ids = self._scores(items), [item.id for item in items]
+        values = {
+            metric: _correlation(harness, metric, predictions, scores)
+            for metric in ("spearman", "pearson")
+        }
+        return [
+            *item_outcomes("jackknife", ids, jackknife(predictions, scores), model=model),
+            *whole_outcomes(values, model=model),
+        ]
 
-    def _encoded(
-        self, harness: "Harness", entries: Sequence[TaskItem]
-    ) -> tuple[list[tuple[Ids, ...]], int]:
-        """Return the tokens of both texts of each item, and how many texts were cut; bos and eos
-        stand around them."""
-        room = harness.context - 2
-        first, second = (
-            harness.encode([entry.fields[name] for entry in entries])
-            for name in (self.first, self.second)
-        )
-        over = sum(len(row) > room for row in (*first, *second))
-        return [(one[:room], other[:room]) for one, other in zip(first, second, strict=True)], over
+    def _tokenize(self, harness: "Harness", items: ItemSplits) -> tuple[PairRows, int]:
+        """Return the tokens of both texts of each item of each split, and how many texts were
+        cut."""
+        room, truncated = harness.context - SPECIAL_TOKENS, 0
+        rows: dict[str, list[tuple[Ids, ...]]] = {}
+        for split in SPLITS:
+            part: list[TaskItem] = getattr(items, split)
+            first, second = (
+                harness.encode([item.fields[name] for item in part])
+                for name in (self.first, self.second)
+            )
+            truncated += sum(len(row) > room for row in (*first, *second))
+            rows[split] = [(a[:room], b[:room]) for a, b in zip(first, second, strict=True)]
+        return rows, truncated
 
-    def _cosine(
-        self, harness: "Harness", items: ItemSplits, rows: Mapping[str, list[tuple[Ids, ...]]]
-    ) -> tuple[Values, float, list[dict[str, Any]], dict[str, Any]]:
-        """Return the cosines of the test items, the validation score, and what was tried and
-        chosen."""
+    def _cosines(
+        self, harness: "Harness", items: ItemSplits, rows: PairRows
+    ) -> tuple[Floats, Trials]:
+        """Return the cosines of the test items, and the poolings that were tried on validation."""
 
-        def cosines(split: str, menu: Sequence[str]) -> dict[str, Values]:
-            sides = [
-                harness.model.pool_rows([row[side] for row in rows[split]], poolings=menu)
+        def cosines(split: str, poolings: Sequence[str]) -> dict[str, Floats]:
+            first, second = (
+                harness.model.pool_rows([row[side] for row in rows[split]], poolings=poolings)
                 for side in (0, 1)
-            ]
-            return {pooling: cosine(sides[0][pooling], sides[1][pooling]) for pooling in menu}
+            )
+            return {pooling: cosine(first[pooling], second[pooling]) for pooling in poolings}
 
-        wanted = self._wanted(items.validation)
-        trials: list[dict[str, Any]] = [
+        scores = self._scores(items.validation)
+        tried: list[dict[str, Any]] = [
             {
                 "pooling": pooling,
-                "validation_spearman": correlation(harness, "spearman", said, wanted),
+                "validation_spearman": _correlation(harness, "spearman", values, scores),
             }
-            for pooling, said in cosines("validation", self.adaptation.pooling).items()
+            for pooling, values in cosines("validation", self.adaptation.pooling).items()
         ]
-        chosen = max(trials, key=lambda trial: trial["validation_spearman"])
-        said = cosines("test", [chosen["pooling"]])[chosen["pooling"]]
-        return said, chosen["validation_spearman"], trials, chosen
+        chosen = max(tried, key=lambda trial: float(trial["validation_spearman"]))
+        pooling = str(chosen["pooling"])
+        return cosines("test", [pooling])[pooling], Trials(tried, chosen)
 
-    def _regression(
-        self,
-        harness: "Harness",
-        items: ItemSplits,
-        rows: Mapping[str, list[tuple[Ids, ...]]],
-        adaptation: settings.Adaptation,
-    ) -> Any:
-        known, wanted = self._wanted(items.train), self._wanted(items.validation)
-        # Standardised by the training scores: one learning rate serves any scale of them.
+    def _finetune(self, harness: "Harness", items: ItemSplits, rows: PairRows) -> Any:
+        known, validation = self._scores(items.train), self._scores(items.validation)
+        # Standardized by the training scores: one learning rate serves any scale of them.
         parts = {
             split: TokenizedSplit(
                 rows[split],
-                list((self._wanted(getattr(items, split)) - known.mean()) / known.std()),
+                list((self._scores(getattr(items, split)) - known.mean()) / known.std()),
             )
             for split in SPLITS
         }
 
-        def judge(answers: Sequence[Values]) -> float:
-            return correlation(harness, "spearman", np.concatenate(answers), wanted)
+        def validate(predictions: Sequence[Floats]) -> float:
+            return _correlation(harness, "spearman", np.concatenate(predictions), validation)
 
-        return harness.finetune_head("pair", parts, adaptation, judge, by="spearman")
+        adaptation = self.adaptation.by(self.protocol)
+        return harness.finetune_head("pair", parts, adaptation, validate, by="spearman")
 
-    def _wanted(self, entries: Sequence[TaskItem]) -> Values:
+    def _scores(self, items: Sequence[TaskItem]) -> Floats:
         """Return the scores. Shape (items,)."""
-        found = []
-        for entry in entries:
+        scores = []
+        for item in items:
             try:
-                found.append(float(entry.fields[self.score]))
+                scores.append(float(item.fields[self.score]))
             except (TypeError, ValueError):
-                found.append(float("nan"))
-            if not np.isfinite(found[-1]):
+                scores.append(float("nan"))
+            if not np.isfinite(scores[-1]):
                 raise InputError(
-                    f"row {entry.id} of the source: wanted a number in column {self.score!r}, got "
-                    f"{entry.fields[self.score]!r}"
+                    f"row {item.id} of the source: wanted a number in column {self.score!r}, got "
+                    f"{item.fields[self.score]!r}"
                 )
-        return np.array(found)
+        return np.array(scores)
 
 
-def cosine(first: NDArray[Any], second: NDArray[Any]) -> Values:
+def cosine(first: NDArray[Any], second: NDArray[Any]) -> Floats:
     """Return the cosine of each row of ``first`` with that of ``second``. Shape (rows,)."""
-    one, other = (rows.astype(np.float64) for rows in (first, second))
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    found: Values = (one * other).sum(1) / np.maximum(lengths, 1e-12)
-    return found
+    u, v = (rows.astype(np.float64) for rows in (first, second))
+    norms = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
+    cosines: Floats = (u * v).sum(1) / np.maximum(norms, 1e-12)
+    return cosines
 
 
-def correlation(harness: "Harness", metric: str, said: Values, wanted: Values) -> float:
-    """Return 'spearman' or 'pearson'; answers that are all the same tell nothing apart and have
-    0."""
-    return float(
-        harness.metric(metric, predictions=said.tolist(), references=wanted.tolist())[metric]
-    )
+def _correlation(harness: "Harness", metric: str, predictions: Floats, scores: Floats) -> float:
+    """Return 'spearman' or 'pearson'; 0 where all predictions are the same."""
+    values = harness.metric(metric, predictions=predictions.tolist(), references=scores.tolist())
+    return float(values[metric])
 
 
-def jackknife(said: Values, wanted: Values) -> Values:
+def jackknife(predictions: Floats, scores: Floats) -> Floats:
     """Return n numbers whose mean is Spearman's correlation r and whose spread over items is that
     of r.
 
     r + (n - 1)(mean of r without one item - r without this item): the influence of each item (Efron
-    & Tibshirani 1993, section 11.5), so that a correlation, which is no mean of items, is drawn
-    from items and paired as means are.
+    & Tibshirani 1993, section 11.5), so that a correlation, which is no mean of items, is resampled
+    and paired by items as means are.
 
     >>> jackknife(np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 4.0, 3.0])).round(3).tolist()
     [1.55, 1.55, 0.05, 0.05]
     """
-    n = len(said)
-    if n < 3 or np.ptp(said) == 0 or np.ptp(wanted) == 0:
-        return np.full(n, _pearson(_ranks(said), _ranks(wanted)))
-    ranks = [(values, _ranks(values)) for values in (said, wanted)]
+    from scipy.stats import rankdata  # slow to import
+
+    n = len(predictions)
+    ranks = [(values, rankdata(values)) for values in (predictions, scores)]
+    whole = _pearson(ranks[0][1], ranks[1][1])
+    if n < 3 or np.ptp(predictions) == 0 or np.ptp(scores) == 0:
+        return np.full(n, whole)
     without = np.empty(n)
     for i in range(n):
         # Without item i, those above it move down by one rank, those level with it by half a rank.
@@ -277,18 +280,11 @@ def jackknife(said: Values, wanted: Values) -> Values:
             for values, rank in ranks
         ]
         without[i] = _pearson(kept[0], kept[1])
-    found: Values = _pearson(ranks[0][1], ranks[1][1]) + (n - 1) * (without.mean() - without)
-    return found
+    influences: Floats = whole + (n - 1) * (without.mean() - without)
+    return influences
 
 
-def _ranks(values: Values) -> Values:
-    """Return ranks from 1; equal values share their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Values = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks
-
-
-def _pearson(one: Values, other: Values) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    below = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    return float((one * other).sum()) / below if below else 0.0
+def _pearson(a: Floats, b: Floats) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / norm if norm else 0.0
