@@ -1,4 +1,4 @@
-"""What a YAML file may set and more than one part of the house reads: frozen dataclasses whose fields are its keys."""
+"""Settings that several rooms read: frozen dataclasses whose fields are the keys of a YAML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 PRETRAINING = "pretraining"
-"""What stands for the task in the rows of pretraining; no task has this name."""
+"""The task of the rows of pretraining; no task has this name."""
 
 CONVERGENCE_MARGIN = 0.3
 """A network passes the convergence check if its loss is this many nats below the unigram loss."""
@@ -28,101 +28,104 @@ class TokenizerSettings:
     vocab_size: Annotated[int, Field(ge=300)] = 4096
     """tokens, the special ones and the 256 bytes included"""
     sentinels: Positive = 32
-    """special tokens that name the holes of a span-corrupted block"""
+    """special tokens that stand for the masked spans of a sequence"""
 
 
 @dataclass(frozen=True)
 class SequenceSettings:
-    """How documents become rows of equal length."""
+    """How documents are packed into sequences of equal length."""
 
     __pydantic_config__ = STRICT
 
     length: Annotated[int, Field(ge=8)] = 128
-    """tokens in a block"""
+    """tokens in a sequence"""
     packing: Literal["joined", "isolated"] = "joined"
-    """joined: a token may see the end of the document before its own; isolated: no document sees another"""
+    """joined: attention crosses the documents of a sequence; isolated: it does not"""
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """A fresh network: one block in three roles."""
+    """A fresh network: decoder, encoder or encoder-decoder of one layer type."""
 
     __pydantic_config__ = STRICT
 
     architecture: Literal["gemma2"] = "gemma2"
-    """the transformer block (positions, norm, activation) that all three roles share"""
+    """the layer type (positions, norm, activation) that all three share"""
     hidden_size: Positive = 128
-    """size of the residual stream"""
+    """width of the residual stream"""
     num_layers: Positive = 4
     """layers of the decoder or the encoder; of each, in an encoder-decoder"""
     num_heads: Positive = 4
-    """attention heads; must divide the width"""
+    """attention heads; must divide `hidden_size`"""
     ffn_multiplier: Annotated[float, Field(gt=0)] = 3.0
-    """inner width of the gated feed-forward, in multiples of the width"""
+    """inner size of the gated feed-forward (transformers: intermediate_size) over `hidden_size`"""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """probability of dropping an attention weight while training"""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The one loop; the budget is counted in corpus tokens, the same for every objective."""
+    """The training loop; the budget is counted in corpus tokens, the same for every objective."""
 
     __pydantic_config__ = STRICT
 
     tokens: Positive = 1_000_000
     """corpus tokens that each network reads in pretraining, repeats counted"""
     unique_tokens: Positive | None = None
-    """read the first so many tokens of the train split alone, over and over; all of it if left out"""
+    """train on the first so many tokens of the train split, repeated; on all of it if left out"""
     batch_size: Positive = 16
-    """blocks in a step, over all processes"""
+    """sequences in a step, over all processes"""
     gradient_accumulation_steps: Positive = 1
-    """micro-batches that a step is cut into; changes memory, not the result"""
-    learning_rate: Rate = 3e-3
+    """micro-batches of a step; changes memory, not the result"""
+    learning_rate: Rate = 0.003
     """peak of the schedule"""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """share of the steps in which the learning rate rises"""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    """how the learning rate falls after that, to a tenth of its peak (constant: not at all)"""
+    """how the learning rate decays after that, to a tenth of its peak (constant: not at all)"""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """of AdamW, on matrices only"""
     adam_betas: tuple[Share, Share] = (0.9, 0.98)
     """of AdamW"""
     max_grad_norm: Rate = 1.0
-    """largest norm of the gradient"""
+    """norm at which gradients are clipped"""
     evaluations: Positive = 10
     """points of the validation curve"""
     validation_sequences: Positive = 128
-    """blocks of the validation split that each point reads"""
+    """sequences of the validation split for each point"""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """mixed precision; auto: bf16 on a device that gains from it, else none"""
     compile: bool = False
-    """let torch compile the layers (needs a C++ compiler): half a minute at first, faster steps, other last digits"""
+    """compile the layers with torch (needs a C++ compiler): faster steps after half a minute, other
+    last digits"""
     checkpoint_minutes: Rate = 5.0
     """minutes between checkpoints"""
 
 
 @dataclass(frozen=True)
 class AdaptationSettings:
-    """How a pretrained network is fine-tuned on a task: the same trials for every objective, chosen on validation."""
+    """How a pretrained network is fine-tuned on a task: the same trials for every objective."""
 
     __pydantic_config__ = STRICT
 
     lora_rank: Positive | None = None
-    """of protocol lora: rank of the added matrices, 8 if left out; with text_to_text it asks for LoRA"""
+    """of LoRA: rank of the added matrices, 8 if left out; with text_to_text it asks for LoRA"""
     lora_alpha: Positive = 16
     """of LoRA: what is added is scaled by alpha / rank"""
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (3e-4, 1e-3)
-    """one trial each; a linear probe and LoRA need higher ones than fine-tuning, e.g. [0.003, 0.01]"""
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.0003, 0.001)
+    """one trial each; linear probes and LoRA need higher ones than fine-tuning: [0.003, 0.01]"""
     pooling: Annotated[tuple[Literal["mean", "last", "first"], ...], Field(min_length=1)] = (
         "mean",
         "last",
         "first",
     )
-    """how the states of a text (or word) become one; the best linear probe on validation decides, before the trials"""
+    """how the hidden states of a text (or word) become one; the best linear probe on validation
+    decides before the trials"""
     epochs: Positive = 3
     """passes over the training items, at most"""
     patience: Positive | None = None
-    """epochs in a row without a better score on validation after which a trial ends; none does if left out"""
+    """epochs without a better validation score after which a trial stops early; none does if left
+    out"""
     batch_size: Positive = 32
     """items in a step"""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -164,7 +167,7 @@ class CorpusSettings:
     __pydantic_config__ = STRICT
 
     source: object
-    """where the text comes from: a word of `lmcompare list sources`, or a mapping with its `kind` and settings"""
+    """where the text comes from: a word of `lmcompare list sources`, or a mapping by `kind`"""
     validation: Share = 0.02
     """share of the documents"""
     test: Share = 0.02
@@ -177,26 +180,26 @@ class CorpusSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """One side of the comparison: a fresh network with its objective, or a checkpoint that is trained already."""
+    """A model that is compared: a fresh network with its objective, or a pretrained checkpoint."""
 
     __pydantic_config__ = STRICT
 
     objective: object = None
     """a word of `lmcompare list objectives`, or a mapping with its `kind` and settings"""
     checkpoint: Annotated[str, Field(min_length=1)] | None = None
-    """instead of an objective: a folder with safetensors, config and tokenizer, or a name of the hub"""
+    """instead: a folder with safetensors, config and tokenizer, or a name of the hub"""
     revision: Annotated[str, Field(min_length=1)] | None = None
-    """of a name of the hub: its branch, tag or commit; the main branch, whatever it holds by then, if left out"""
+    """branch, tag or commit of a checkpoint of the hub; the main branch if left out"""
     network: dict[str, object] = field(default_factory=dict)
     """settings of `network` that this model alone changes"""
     training: dict[str, object] = field(default_factory=dict)
     """settings of `training` that this model alone changes"""
     tasks: tuple[str, ...] | None = None
-    """names of the tasks that this model is given; every one if left out"""
+    """names of the tasks that this model is evaluated on; all if left out"""
 
 
 def plain(value: Any) -> Any:
-    """Return settings as what JSON and YAML can hold; the class of a plug-in is said by its ``kind``.
+    """Return settings as what JSON and YAML can hold; a plug-in is a mapping with its ``kind``.
 
     >>> plain(SequenceSettings())
     {'length': 128, 'packing': 'joined'}

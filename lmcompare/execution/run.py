@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import yaml
-
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.records import Run, to_frame
 from lmcompare.execution.cells import WorkOptions, cache_root, explain, load_cell, run_cell
@@ -21,7 +19,8 @@ from lmcompare.execution.plan import plan
 from lmcompare.execution.pool import WorkerPool
 from lmcompare.execution.progress import ProgressDisplay
 from lmcompare.execution.state import RunState, locked
-from lmcompare.experiments.experiment import Experiment
+from lmcompare.experiments.experiment import KEYS, Experiment
+from lmcompare.experiments.yaml import read_mapping
 
 TRACKERS = "aim clearml comet_ml dvclive mlflow swanlab tensorboard trackio wandb".split()
 """Trackers that accelerate knows; each is the name of the module that must be installed."""
@@ -120,9 +119,9 @@ def check_arguments(output: Path, name: str, workers: int | None, options: WorkO
     if output.exists() and not output.is_dir():
         problems.append(f"--output {output}: wanted a folder, got a file")
     elif (output / "experiment.yaml").is_file():
-        with suppress(yaml.YAMLError, UnicodeDecodeError):
-            settings = yaml.safe_load((output / "experiment.yaml").read_text(encoding="utf-8"))
-            if isinstance(settings, dict) and str(settings.get("name")) != name:
+        with suppress(InputError):
+            settings = read_mapping(output / "experiment.yaml", KEYS)
+            if str(settings.get("name")) != name:
                 problems.append(
                     f"--output {output}: wanted a folder for the results of {name!r}, got one with "
                     f"others: it holds those of {settings.get('name')!r}"

@@ -1,4 +1,4 @@
-"""What training a model will cost, estimated from its settings; and the sizes and steps of a given cost."""
+"""What training a model will cost, estimated from its settings; and the sizes of a given cost."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Equal in what? Models that are made as costly as a reference model, in costs that the experiment names."""
+"""``match:`` makes models as costly as a reference model, in the costs that it names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

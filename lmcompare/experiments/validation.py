@@ -1,4 +1,4 @@
-"""Plain mappings become settings: pydantic validates, and the field's JSON schema says what was wanted."""
+"""Plain mappings become settings: pydantic validates, a JSON schema says what was wanted."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""YAML 1.2 in and out (`no` is a word and 3e-3 a number there), and files that inherit another by `base`."""
+"""YAML 1.2 in and out (there `no` is a word), and files that inherit another by `base`."""
 
 import json
 import re
@@ -95,6 +95,23 @@ def dump_yaml(data: Tree) -> str:
     stream = StringIO()
     _yaml().dump(data, stream)
     return stream.getvalue()
+
+
+def flow_yaml(value: Any) -> str:
+    """Return a value as YAML on one line.
+
+    >>> flow_yaml({"a": [0.0001, None], "b": "", "c": True})
+    '{a: [0.0001, null], b: "", c: true}'
+    """
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {flow_yaml(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(flow_yaml, value))}]"
+    if isinstance(value, float):
+        return plain_number(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value) or '""'
 
 
 def read_mapping(path: Path, keys: Sequence[str]) -> Tree:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import CheckpointInfo, Run, read_records, read_runs
@@ -238,12 +239,12 @@ def read(folder: Path) -> Results:
     path = folder / "experiment.yaml"
     try:
         text = path.read_text(encoding="utf-8")
-        settings = yaml.safe_load(text)
+        settings = YAML(typ="safe", pure=True).load(text)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; wanted the experiment as `lmcompare run` resolved it"
         ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
     if not isinstance(settings, dict):
         raise InputError(f"{path}: wanted a mapping, got {type(settings).__name__}")
