@@ -155,7 +155,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, file: Path) 
     [
         (
             "objectives",
-            ["masked", "      mask_mask_mask_rate = 0.15: share of the tokens asked for"],
+            ["masked", "      mask_rate = 0.15: share of the tokens asked for"],
         ),
         ("sources", ["text", "      encoding = utf-8: of the files"]),
         ("tasks", ["continuation", "      steps = null: "]),
