@@ -47,7 +47,7 @@ class EncodedSplit:
         texts = [text for i in indices for text in self.examples[i]]
         batch = collate(texts, self.pad)
         tensors = BatchTensors.of(batch, device)
-        targets = [self.items.wanted[i] for i in indices]
+        targets = [self.items.targets[i] for i in indices]
         if not self.items.marks:
             return HeadBatch(tensors, targets)
 

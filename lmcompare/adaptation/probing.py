@@ -66,7 +66,7 @@ def choose_head(
     for pooling, head in heads.items():
         train_features = _features(run.model, head, train)
         validation_features = _features(run.model, head, validation)
-        targets = [np.atleast_1d(target) for target in train.items.wanted]
+        targets = [np.atleast_1d(target) for target in train.items.targets]
         predict = _probe(head, np.concatenate(train_features), np.concatenate(targets))
         # Predictions for all words or pairs at once, cut into items again.
         ends = np.cumsum([len(features) for features in validation_features])[:-1]
@@ -82,10 +82,10 @@ def _probe_trial(pooling: str | None, score_name: str, score: float) -> dict[str
 
 
 def _first_items(split: TokenizedSplit) -> TokenizedSplit:
-    units = np.cumsum([np.size(target) for target in split.wanted])
+    units = np.cumsum([np.size(target) for target in split.targets])
     count = int(np.searchsorted(units, PROBE_UNITS)) + 1
     return replace(
-        split, rows=split.rows[:count], wanted=split.wanted[:count], marks=split.marks[:count]
+        split, rows=split.rows[:count], targets=split.targets[:count], marks=split.marks[:count]
     )
 
 

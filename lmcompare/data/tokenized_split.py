@@ -10,12 +10,12 @@ from lmcompare.core.example import Ids
 class TokenizedSplit:
     """The items of one split, in tokens.
 
-    Where the items are tested, ``wanted`` is not read.
+    Where the items are tested, ``targets`` are not read.
     """
 
     rows: list[tuple[Ids, ...]]
     """of each item, the tokens of its texts: one, or the two of a pair"""
-    wanted: list[Any]
+    targets: list[Any]
     """of each item: (words,) labels; a score; or the first and last token of the answer, (-1, -1)
     if it is not there"""
     marks: list[Ids] = field(default_factory=list)

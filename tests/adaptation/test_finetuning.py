@@ -57,11 +57,11 @@ def test_every_item_is_in_one_batch_beside_its_like():
 
 def test_a_seed_leaves_the_generator_of_others_alone():
     torch.manual_seed(3)
-    wanted = torch.rand(2)[1]
+    expected = torch.rand(2)[1]
     torch.manual_seed(3)
     torch.rand(1)
     with seeded(7, torch.device("cpu")):
         first = torch.rand(1)
-    assert torch.rand(1) == wanted
+    assert torch.rand(1) == expected
     with seeded(7, torch.device("cpu")):
         assert torch.rand(1) == first

@@ -32,7 +32,7 @@ def model(request, tokenizer, small):
 def parts(tokenizer):
     """Sentences whose label is whether 'good' or 'bad' stands in them, at a random place."""
     rng = np.random.default_rng(0)
-    found = []
+    splits = []
     for count in (300, 60, 60):
         labels = rng.integers(0, 2, count)
         texts = []
@@ -40,8 +40,10 @@ def parts(tokenizer):
             words = rng.choice(["film", "the", "story", "an", "actor"], rng.integers(2, 7)).tolist()
             words.insert(rng.integers(len(words)), ["bad", "good"][label])
             texts.append(" ".join(words))
-        found.append(LabeledTexts([np.array(row) for row in tokenizer.encode_batch(texts)], labels))
-    return found
+        splits.append(
+            LabeledTexts([np.array(row) for row in tokenizer.encode_batch(texts)], labels)
+        )
+    return splits
 
 
 ADAPTATION = Adaptation(learning_rates=(1e-5, 5e-3), epochs=4, batch_size=16)
@@ -95,12 +97,12 @@ def written_out(model, train, validation, test, rate, pooling, adaptation, seed)
 
     def say(rows):
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        found = np.zeros((len(rows), 2))
+        probabilities = np.zeros((len(rows), 2))
         with evaluation_mode(module):
             for first in range(0, len(order), 64):
                 group = order[first : first + 64]
-                found[group] = logits([rows[i] for i in group]).double().softmax(-1).numpy()
-        return found
+                probabilities[group] = logits([rows[i] for i in group]).double().softmax(-1).numpy()
+        return probabilities
 
     rng, best = np.random.default_rng(seed), (-1.0, None)
     for _ in range(adaptation.epochs):
@@ -140,8 +142,8 @@ def test_test_items_decide_nothing(model, parts):
     quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch_size=16)
     train, validation, test = few(parts)
     other = LabeledTexts([row[::-1].copy() for row in test.rows], 1 - test.labels)
-    found = [classify(model, [train, validation, part], quick) for part in (test, other)]
-    assert found[0].trials == found[1].trials
+    adapted = [classify(model, [train, validation, part], quick) for part in (test, other)]
+    assert adapted[0].trials == adapted[1].trials
 
 
 @pytest.mark.parametrize("attention", ["bidirectional", "causal"])
@@ -150,9 +152,9 @@ def test_attention_while_fine_tuning_is_an_option(model, parts, attention):
     changed = Adaptation(
         learning_rates=(1e-3,), pooling=("mean",), epochs=1, batch_size=16, attention=attention
     )
-    found = classify(model, few(parts), changed).probabilities
+    adapted = classify(model, few(parts), changed).probabilities
     same = (model.objective.role == "decoder") == (attention == "causal")
-    assert np.allclose(found, own, atol=1e-5) == same
+    assert np.allclose(adapted, own, atol=1e-5) == same
 
 
 def test_a_menu_of_one_needs_no_probe(model, parts):
@@ -163,10 +165,10 @@ def test_a_menu_of_one_needs_no_probe(model, parts):
 def test_probe_and_lora_train_few_weights_and_learn(model, parts, protocol):
     tried = {"learning_rates": (3e-2,), "pooling": ("mean",), "epochs": 3, "batch_size": 16}
     adaptation = Adaptation(protocol=protocol, lora_rank=2, lora_alpha=4, **tried)
-    found = classify(model, parts, adaptation)
-    assert found.trained_weights < model.network.parameters_counted()["parameters"] / 4
-    assert protocol == "lora" or found.trained_weights == 2 * model.network.hidden_size + 2
-    assert (found.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
+    adapted = classify(model, parts, adaptation)
+    assert adapted.trained_weights < model.network.parameters_counted()["parameters"] / 4
+    assert protocol == "lora" or adapted.trained_weights == 2 * model.network.hidden_size + 2
+    assert (adapted.probabilities.argmax(1) == parts[2].labels).mean() > 0.75
     assert not any("lora" in name for name, _ in model.network.named_parameters())
     assert all(weight.requires_grad for weight in model.network.parameters())
 
@@ -175,9 +177,9 @@ def test_probe_and_lora_train_few_weights_and_learn(model, parts, protocol):
 def tagged(tokenizer):
     """Words of one to three tokens, tagged by whether they are 'good' or stand after it."""
     rng = np.random.default_rng(1)
-    found = {}
+    splits = {}
     for name, count in zip(NAMES, (250, 50, 50), strict=True):
-        rows, wanted, marks = [], [], []
+        rows, targets, marks = [], [], []
         for _ in range(count):
             words = rng.choice(["good", "film", "story", "xyz"], rng.integers(3, 7)).tolist()
             pieces = [np.array(tokenizer.encode(" " + word)) for word in words]
@@ -187,15 +189,15 @@ def tagged(tokenizer):
             tags = [
                 2 if b == "good" else int(w == "good") for b, w in zip(before, words, strict=False)
             ]
-            wanted.append(np.array(tags))
-        found[name] = TokenizedSplit(rows, wanted, marks)
-    return found
+            targets.append(np.array(tags))
+        splits[name] = TokenizedSplit(rows, targets, marks)
+    return splits
 
 
 def share_right(part):
     def score(answers):
-        said = np.concatenate([answer.argmax(1) for answer in answers])
-        return float((said == np.concatenate(part.wanted)).mean())
+        labels = np.concatenate([answer.argmax(1) for answer in answers])
+        return float((labels == np.concatenate(part.targets)).mean())
 
     return score
 
@@ -212,7 +214,7 @@ def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
         model, tagged, Adaptation(learning_rates=(5e-3,), epochs=6, batch_size=16)
     )
     assert [len(answer) for answer in adapted.predictions] == [
-        len(wanted) for wanted in tagged["test"].wanted
+        len(targets) for targets in tagged["test"].targets
     ]
     assert share_right(tagged["test"])(adapted.predictions) > 0.82  # by the word alone: 3 in 4
     assert {trial["pooling"] for trial in adapted.trials if trial["epoch"] is None} == {
@@ -224,7 +226,7 @@ def test_a_word_head_learns_words_and_what_stands_before_them(model, tagged):
 
 def test_a_trial_that_does_not_get_better_ends(model, tagged):
     few = {
-        name: TokenizedSplit(part.rows[:8], part.wanted[:8], part.marks[:8])
+        name: TokenizedSplit(part.rows[:8], part.targets[:8], part.marks[:8])
         for name, part in tagged.items()
     }
     for patience, epochs in ((2, 3), (None, 5)):
@@ -249,51 +251,53 @@ def test_a_pair_head_learns_how_many_words_are_shared(model, tokenizer):
     rng = np.random.default_rng(2)
     parts = {}
     for name, count in zip(NAMES, (300, 60, 60), strict=True):
-        rows, wanted = [], []
+        rows, targets = [], []
         for _ in range(count):
             one, other = (rng.choice(["good", "bad"]) for _ in range(2))
             texts = [
                 f"the {word} {rng.choice(['film', 'story', 'actor'])}" for word in (one, other)
             ]
             rows.append(tuple(np.array(row) for row in tokenizer.encode_batch(texts)))
-            wanted.append(float(one == other))
-        parts[name] = TokenizedSplit(rows, wanted)
+            targets.append(float(one == other))
+        parts[name] = TokenizedSplit(rows, targets)
     menu = {pooling: PairHead(pooling) for pooling in ("mean", "last")}
 
     def score(answers):
-        return float(np.corrcoef(np.concatenate(answers), parts["validation"].wanted)[0, 1])
+        return float(np.corrcoef(np.concatenate(answers), parts["validation"].targets)[0, 1])
 
     run = FinetuningRun(model, LEARNS, seed=1)
     adapted = finetune_head(run, menu, parts, Criterion("pearson", score))
-    assert np.corrcoef(np.concatenate(adapted.predictions), parts["test"].wanted)[0, 1] > 0.8
+    assert np.corrcoef(np.concatenate(adapted.predictions), parts["test"].targets)[0, 1] > 0.8
     assert len(adapted.trials) == 3
 
 
 def spans(tokenizer, count, seed):
     """The answer is the word after 'good', in the second part of the text, if there is one."""
     rng = np.random.default_rng(seed)
-    rows, wanted, marks = [], [], []
+    rows, targets, marks = [], [], []
     for _ in range(count):
         words = rng.choice(["film", "story", "actor", "the"], 6).tolist()
         place = int(rng.integers(0, 5))
-        if there := rng.random() < 0.8:
+        if has_answer := rng.random() < 0.8:
             words[place] = "good"
         pieces = [np.array(tokenizer.encode(" " + word)) for word in ["who", *words]]
         ends = np.cumsum([len(piece) for piece in pieces])
         rows.append((np.concatenate(pieces),))
         marks.append(np.repeat([0, *[1] * 6], [len(piece) for piece in pieces]))
-        wanted.append(np.array([ends[place + 1], ends[place + 2] - 1] if there else [-1, -1]))
-    return TokenizedSplit(rows, wanted, marks)
+        targets.append(np.array([ends[place + 1], ends[place + 2] - 1] if has_answer else [-1, -1]))
+    return TokenizedSplit(rows, targets, marks)
 
 
 def exact(part):
     def score(answers):
-        there = [
-            (wanted, answer)
-            for wanted, answer in zip(part.wanted, answers, strict=True)
-            if wanted[0] >= 0
+        has_answer = [
+            (targets, answer)
+            for targets, answer in zip(part.targets, answers, strict=True)
+            if targets[0] >= 0
         ]
-        return float(np.mean([np.array_equal(wanted, answer[:2]) for wanted, answer in there]))
+        return float(
+            np.mean([np.array_equal(targets, answer[:2]) for targets, answer in has_answer])
+        )
 
     return score
 
@@ -306,25 +310,25 @@ def test_a_span_head_finds_the_answer_and_knows_where_it_is_not(model, tokenizer
     run, criterion = FinetuningRun(model, LEARNS, seed=1), exact(parts["validation"])
     adapted = finetune_head(run, {None: SpanHead()}, parts, Criterion("exact", criterion))
     assert exact(parts["test"])(adapted.predictions) > 0.8
-    there = np.array([wanted[0] >= 0 for wanted in parts["test"].wanted])
+    has_answer = np.array([targets[0] >= 0 for targets in parts["test"].targets])
     margins = np.array([answer[2] for answer in adapted.predictions])
-    assert margins[there].mean() > margins[~there].mean()
+    assert margins[has_answer].mean() > margins[~has_answer].mean()
     assert adapted.chosen.keys() == {"learning_rate", "epoch", "validation_exact"}
 
 
 def test_test_items_decide_nothing_of_a_word_head(model, tagged):
     small = {
-        name: TokenizedSplit(part.rows[:24], part.wanted[:24], part.marks[:24])
+        name: TokenizedSplit(part.rows[:24], part.targets[:24], part.marks[:24])
         for name, part in tagged.items()
     }
     other = TokenizedSplit(
         [(row[::-1].copy(),) for (row,) in small["test"].rows],
-        [1 - w for w in small["test"].wanted],
+        [1 - w for w in small["test"].targets],
         [mark.max() - mark[::-1] for mark in small["test"].marks],
     )
     quick = Adaptation(learning_rates=(1e-3,), epochs=1, batch_size=16)
-    found = [
+    trials = [
         words_adapted(model, {**small, "test": test}, quick).trials
         for test in (small["test"], other)
     ]
-    assert found[0] == found[1]
+    assert trials[0] == trials[1]

@@ -45,10 +45,10 @@ def test_a_pair_is_told_apart_by_u_v_and_how_they_differ():
     assert PairHead("last").loss(torch.tensor([[3.0]]), batch).item() == 4.0
 
 
-def span_batch(wanted):
+def span_batch(targets):
     """Inputs: bos, a question token, three context tokens, eos."""
     marks = torch.tensor([[-1, 0, 1, 1, 1, -1]])
-    return HeadBatch(read(6), [np.array(wanted)], marks, torch.tensor([1]))
+    return HeadBatch(read(6), [np.array(targets)], marks, torch.tensor([1]))
 
 
 def test_the_best_span_lies_in_the_context_and_is_no_longer_than_asked():

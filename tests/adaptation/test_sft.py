@@ -25,7 +25,7 @@ END, LETTERS = 32, np.arange(33, 44)
 TEXT = np.arange(32, 44)
 SPECIAL = SpecialTokens(0, 1, 2, 4, tuple(range(9, 32)), TEXT, np.arange(44) >= 32)
 EPOCHS = {"masked": 28}
-"""A masked LM is asked for fewer tokens at a time."""
+"""A masked LM learns from fewer targets a step."""
 QUICK = Adaptation(learning_rates=(5e-3,), epochs=1, batch_size=32)
 
 
@@ -57,11 +57,8 @@ def answer(model, train, validation, test, adaptation, **watchers):
 
 
 def right(answers, pairs):
-    return float(
-        np.mean(
-            [np.array_equal(said, real) for said, (_, real) in zip(answers, pairs, strict=True)]
-        )
-    )
+    answered = zip(answers, pairs, strict=True)
+    return float(np.mean([np.array_equal(answer, real) for answer, (_, real) in answered]))
 
 
 @pytest.mark.parametrize("kind", ["causal", "prefix", "glm", "seq2seq", "bart", "masked"])
@@ -70,7 +67,7 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     events = []
     adaptation = Adaptation(learning_rates=(1e-2,), epochs=EPOCHS.get(kind, 8), batch_size=32)
-    found = answer(model, **pairs, adaptation=adaptation, progress=events.append)
+    result = answer(model, **pairs, adaptation=adaptation, progress=events.append)
 
     # Far above chance (one in 121) and above the answer of the nearest training prompt.
     texts = {
@@ -79,13 +76,13 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
     near = [
         pairs["train"][i][1] for i in baselines.nearest_neighbors(texts["train"], texts["test"])
     ]
-    assert right(found.answers, pairs["test"]) > 0.5 > 0.2 > right(near, pairs["test"])
+    assert right(result.answers, pairs["test"]) > 0.5 > 0.2 > right(near, pairs["test"])
     untrained = generate(model, [prompt for prompt, _ in pairs["test"]], length=5)
     assert right(untrained.tokens, pairs["test"]) < 0.05
-    assert found.calls <= 5
+    assert result.calls <= 5
 
-    assert [len(row) for row in found.nats] == [len(real) + 1 for _, real in pairs["test"]]
-    assert -np.mean([row.sum() for row in found.nats]) < 3 < 3 * np.log(11)
+    assert [len(row) for row in result.nats] == [len(real) + 1 for _, real in pairs["test"]]
+    assert -np.mean([row.sum() for row in result.nats]) < 3 < 3 * np.log(11)
     assert events[0]["stage"] == "fine-tuning"
     for name, tensor in model.network.state_dict().items():
         assert torch.equal(tensor, before[name])
@@ -94,12 +91,12 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
 def test_the_trial_of_lowest_validation_loss_is_chosen(small, pairs):
     few = {name: part[:64] for name, part in pairs.items()}
     adaptation = Adaptation(learning_rates=(1e-6, 5e-3, 2e-6), epochs=2, batch_size=32)
-    found = tune(model_of("causal", small), few["train"], few["validation"], 5, adaptation)
-    assert [trial["learning_rate"] for trial in found.trials] == [1e-6, 5e-3, 2e-6]
-    assert found.chosen is found.trials[1]
-    assert found.loss == min(trial["validation_loss"] for trial in found.trials)
-    nats = np.concatenate(answer_log_p(found.model, few["validation"], length=5))
-    assert found.loss == pytest.approx(-nats.mean())
+    result = tune(model_of("causal", small), few["train"], few["validation"], 5, adaptation)
+    assert [trial["learning_rate"] for trial in result.trials] == [1e-6, 5e-3, 2e-6]
+    assert result.chosen is result.trials[1]
+    assert result.loss == min(trial["validation_loss"] for trial in result.trials)
+    nats = np.concatenate(answer_log_p(result.model, few["validation"], length=5))
+    assert result.loss == pytest.approx(-nats.mean())
 
 
 def test_same_seed_same_answers_and_test_pairs_decide_nothing(small, pairs):
@@ -135,17 +132,17 @@ def test_low_rank_additions_learn_and_generate(kind, small, pairs):
     few = {name: part[:64] for name, part in pairs.items()}
     adaptation = Adaptation(protocol="lora", learning_rates=(1e-2,), epochs=2, batch_size=32)
     model = model_of(kind, small)
-    found = answer(model, **few, adaptation=adaptation)
+    result = answer(model, **few, adaptation=adaptation)
     untrained = np.concatenate(answer_log_p(model, few["test"], length=5))
-    assert np.concatenate(found.nats).mean() > untrained.mean()
-    assert len(found.answers) == 64
+    assert np.concatenate(result.nats).mean() > untrained.mean()
+    assert len(result.answers) == 64
 
 
 def test_a_masked_answer_has_a_proper_likelihood_its_length_included(small):
     """Over all answers of at most one letter, cut after one: the probabilities of letters and of
     the end add up to 1.
 
-    The softmax is over all ids, so what other special ids get is asked, too.
+    The softmax is over all ids, so special ids are answers, too.
     """
     model = model_of("masked", small)
     prompt = np.array([35, END])
@@ -173,28 +170,28 @@ def test_choosing_among_answers(kind, small):
     """The answer says which of two letters comes first."""
     rng = np.random.default_rng(0)
     options = [np.array([33]), np.array([34, 35])]
-    made = []
+    pairs = []
     for _ in range(400):
         letters = np.append(rng.choice([33, 40]), rng.choice(LETTERS))
-        made.append((np.append(letters, END), options[int(letters[0] == 40)]))
-    parts = {"train": made[:280], "validation": made[280:340], "test": made[340:]}
-    adaptation = Adaptation(learning_rates=(1e-2,), epochs=16, batch_size=32)
+        pairs.append((np.append(letters, END), options[int(letters[0] == 40)]))
+    parts = {"train": pairs[:280], "validation": pairs[280:340], "test": pairs[340:]}
+    adaptation = Adaptation(learning_rates=(1e-2,), epochs=24, batch_size=32)
     tuned = tune(model_of(kind, small), parts["train"], parts["validation"], 3, adaptation)
-    found = rank_answers(tuned, parts, options)
-    wanted = [len(real) - 1 for _, real in parts["test"]]
-    assert found.probabilities.sum(1) == pytest.approx(1)
-    assert (found.probabilities.argmax(1) == wanted).mean() > 0.9
-    assert found.validation_accuracy > 0.9
+    result = rank_answers(tuned, parts, options)
+    best = [len(real) - 1 for _, real in parts["test"]]
+    assert result.probabilities.sum(1) == pytest.approx(1)
+    assert (result.probabilities.argmax(1) == best).mean() > 0.9
+    assert result.validation_accuracy > 0.9
 
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq", "masked"])
 def test_a_model_as_it_is_answers_and_is_left_as_it_was(kind, small, pairs):
     model = model_of(kind, small)
     few = [*pairs["test"][:5], (pairs["test"][5][0], np.array([], dtype=np.int64))]
-    found = generate_answers(model, few, length=2)
-    assert found.tuned is None
-    wanted = generate(model, [prompt for prompt, _ in few], length=2).tokens
-    assert [row.tolist() for row in found.answers] == [row.tolist() for row in wanted]
-    assert [len(row) for row in found.nats] == [2, 2, 2, 2, 2, 0]
+    result = generate_answers(model, few, length=2)
+    assert result.tuned is None
+    expected = generate(model, [prompt for prompt, _ in few], length=2).tokens
+    assert [row.tolist() for row in result.answers] == [row.tolist() for row in expected]
+    assert [len(row) for row in result.nats] == [2, 2, 2, 2, 2, 0]
     scores = model.score_tokens([(prompt, real[:2]) for prompt, real in few[:5]])
-    assert np.concatenate(found.nats) == pytest.approx(np.concatenate(scores))
+    assert np.concatenate(result.nats) == pytest.approx(np.concatenate(scores))

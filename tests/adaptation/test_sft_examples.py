@@ -46,29 +46,29 @@ def test_a_masked_block_holds_the_answer_and_eos_and_its_weights_add_up_to_its_l
 
 def test_every_number_of_masks_is_as_likely(special):
     rng = np.random.default_rng(0)
-    made = [
+    examples = [
         answer_training_example(Masked(), np.array([40]), np.array([41]), 4, special, rng)
         for _ in range(2000)
     ]
-    counts = np.bincount([int(e.has_target.sum()) for e in made])
+    counts = np.bincount([int(e.has_target.sum()) for e in examples])
     assert counts[0] == 0
     assert counts[1:] == pytest.approx(500, abs=80)
 
 
 def test_the_chain_is_asked_in_the_block_that_was_learnt(special):
-    found = answer_scoring_examples(Masked(), np.array([40]), np.array([41]), 4, special)
-    assert [e.inputs.tolist() for e in found] == [[40, 4, 4, 4, 4], [40, 41, 4, 4, 4]]
-    assert [e.targets[e.has_target].tolist() for e in found] == [[41], [special.eos]]
+    examples = answer_scoring_examples(Masked(), np.array([40]), np.array([41]), 4, special)
+    assert [e.inputs.tolist() for e in examples] == [[40, 4, 4, 4, 4], [40, 41, 4, 4, 4]]
+    assert [e.targets[e.has_target].tolist() for e in examples] == [[41], [special.eos]]
 
 
 def test_an_answer_longer_than_the_block_is_cut_and_has_no_end(special):
     long = np.arange(40, 50)
     for objective in (Causal(), Masked(), Seq2Seq()):
-        asked = [
+        targets = [
             e.targets[e.has_target]
             for e in answer_scoring_examples(objective, np.array([33]), long, 4, special)
         ]
-        assert np.concatenate(asked).tolist() == [40, 41, 42, 43]
+        assert np.concatenate(targets).tolist() == [40, 41, 42, 43]
 
 
 def test_of_several_objectives_the_one_that_answers_is_asked(special):

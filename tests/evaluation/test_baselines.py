@@ -42,11 +42,11 @@ def test_tfidf_finds_words_in_a_script_without_spaces():
 
 def test_the_cosine_of_tf_idf_is_of_shared_words_and_characters():
     train = ["a long film", "a short story", "北京的电影", "a dull film"]
-    found = tfidf_cosine(
+    cosines = tfidf_cosine(
         train, [("a long film", "a long film"), ("long film", "short story"), ("北京", "北京的")]
     )
-    assert found[0] == pytest.approx(1)
-    assert 0 <= found[1] < found[2] < 1
+    assert cosines[0] == pytest.approx(1)
+    assert 0 <= cosines[1] < cosines[2] < 1
     assert tfidf_cosine(train, [("", "film"), ("Ω", "Ω")]).tolist() == [0, 0]
 
 

@@ -136,15 +136,15 @@ def test_pretraining_says_what_it_cost_and_what_it_learnt(pretrained):
 
 
 def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(small, pretrained):
-    run, _, folders = pretrained
+    pretraining, _, folders = pretrained
     for condition, needs in (("pretrained", folders), ("scratch", {})):
-        name = f"sorting/{run.model}/1/{condition}"
-        (found, records), _ = work(
-            small, cell(name, "task", run.model, 1, "sorting", condition), needs
+        name = f"sorting/{pretraining.model}/1/{condition}"
+        (run, records), _ = work(
+            small, cell(name, "task", pretraining.model, 1, "sorting", condition), needs
         )
-        assert found.notes.task.primary_metric == "accuracy"
+        assert run.notes.task.primary_metric == "accuracy"
         items = [r for r in records if r.metric == "correct"]
-        assert len(items) == found.notes.counts["test_items"] > 20
+        assert len(items) == run.notes.counts["test_items"] > 20
         (accuracy,) = (
             r.value for r in records if r.metric == "accuracy" and r.split == "test" and not r.part
         )
@@ -153,47 +153,47 @@ def test_a_task_measures_the_pretrained_network_and_the_same_one_from_scratch(sm
 
 
 def test_continuation_of_each_model(small, pretrained):
-    run, _, folders = pretrained
-    name = f"continuing/{run.model}/1/pretrained"
-    (found, records), _ = work(
-        small, cell(name, "task", run.model, 1, "continuing", "pretrained"), folders
+    pretraining, _, folders = pretrained
+    name = f"continuing/{pretraining.model}/1/pretrained"
+    (run, records), _ = work(
+        small, cell(name, "task", pretraining.model, 1, "continuing", "pretrained"), folders
     )
     exactness = {r.exactness for r in records if r.metric == "bits"}
     assert exactness == {"chain" if run.model == "masked" else "exact"}
-    assert len(found.samples) == 2
+    assert len(run.samples) == 2
 
 
 def test_transduction_of_each_model(small, pretrained):
-    run, _, folders = pretrained
-    name = f"turning/{run.model}/1/pretrained"
-    (found, records), _ = work(
-        small, cell(name, "task", run.model, 1, "turning", "pretrained"), folders
+    pretraining, _, folders = pretrained
+    name = f"turning/{pretraining.model}/1/pretrained"
+    (run, records), _ = work(
+        small, cell(name, "task", pretraining.model, 1, "turning", "pretrained"), folders
     )
     items = [r for r in records if r.metric == "exact_match" and r.item]
-    assert len(items) == found.notes.counts["test_items"] > 5
-    assert found.notes.task.primary_metric == "exact_match"
-    assert found.notes.task.per_item["bits_per_byte"] == ("bits", "bytes")
+    assert len(items) == run.notes.counts["test_items"] > 5
+    assert run.notes.task.primary_metric == "exact_match"
+    assert run.notes.task.per_item["bits_per_byte"] == ("bits", "bytes")
     assert {r.exactness for r in records if r.metric == "bits"} == {
         "chain" if run.model == "masked" else "exact"
     }
     assert {"validation_loss", "chrf", "bits_per_byte", "calls_per_answer"} <= {
         r.metric for r in records
     }
-    assert len(found.samples) == 3
+    assert len(run.samples) == 3
 
 
 @pytest.mark.parametrize("protocol", ["zero_shot", "text_to_text"])
 def test_verbalizers_of_each_model(small, pretrained, protocol):
-    run, _, folders = pretrained
-    name = f"{protocol}/{run.model}/1/pretrained"
-    (found, records), _ = work(
-        small, cell(name, "task", run.model, 1, protocol, "pretrained"), folders
+    pretraining, _, folders = pretrained
+    name = f"{protocol}/{pretraining.model}/1/pretrained"
+    (run, records), _ = work(
+        small, cell(name, "task", pretraining.model, 1, protocol, "pretrained"), folders
     )
     assert (
-        len([r for r in records if r.metric == "correct"]) == found.notes.counts["test_items"] == 10
+        len([r for r in records if r.metric == "correct"]) == run.notes.counts["test_items"] == 10
     )
-    assert found.notes.details["completions"] == [" False", " True"]
-    assert found.notes.truncated > 0
+    assert run.notes.details["completions"] == [" False", " True"]
+    assert run.notes.truncated > 0
 
 
 def test_controls_have_their_own_names(small):

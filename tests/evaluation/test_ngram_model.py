@@ -18,7 +18,7 @@ def test_every_conditional_sums_to_one(stream, context):
 
 
 def test_by_hand():
-    # trigrams 010, 101, 010 -> types 01|0 (2), 10|1 (1); lower orders count contexts: 10 (1), 01 (1); 0 (1), 1 (1).
+    # Trigrams 010, 101, 010: 01|0 twice, 10|1 once; lower orders count contexts: one each.
     model = TrigramModel(np.array([0, 1, 0, 1, 0]), vocab_size=2, discount=0.5)
     one = (1 - 0.5) / 2 + 0.5 * 2 / 2 / 2
     two = (1 - 0.5) / 1 + 0.5 * 1 / 1 * one

@@ -52,7 +52,7 @@ class Perfect(Harness):
     def finetune_head(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.options = parts, {"head": head, **options}
         found = {
-            name: [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in part.wanted]
+            name: [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in part.targets]
             for name, part in parts.items()
         }
         return SimpleNamespace(

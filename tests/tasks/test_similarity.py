@@ -47,7 +47,7 @@ class Perfect(Harness):
     def finetune_head(self, head, parts, adaptation, score, *, by, **options):
         self.parts, self.head = parts, head
         found = {
-            name: [np.array([wanted]) for wanted in part.wanted] for name, part in parts.items()
+            name: [np.array([wanted]) for wanted in part.targets] for name, part in parts.items()
         }
         return SimpleNamespace(
             predictions=found["test"],
@@ -82,7 +82,7 @@ def test_a_perfect_answerer_scores_the_maximum(tokenizer):
     assert whole(found.outcomes, split="validation") == {"spearman": pytest.approx(1)}
     assert items(found.outcomes) == pytest.approx([1.0] * 12)
     assert one.head == "pair"
-    wanted = one.parts["train"].wanted
+    wanted = one.parts["train"].targets
     assert (np.mean(wanted), np.std(wanted)) == (pytest.approx(0), pytest.approx(1))
 
 

@@ -45,7 +45,7 @@ class Perfect(Harness):
         self.parts, self.options = parts, {"head": head, **options}
         eye = np.eye(options["outputs"] + 1)
         found = {
-            name: [eye[wanted][:, :-1] for wanted in part.wanted] for name, part in parts.items()
+            name: [eye[wanted][:, :-1] for wanted in part.targets] for name, part in parts.items()
         }
         return SimpleNamespace(
             predictions=found["test"],

@@ -269,8 +269,11 @@ def test_processes_share_a_step(sequences, special):
 
 
 def test_validation_is_the_same_every_time(sequences, special):
-    made = [validation_batches("masked", sequences, special, 8, size) for size in (8, 3)]
-    rows = [np.concatenate([batch.targets for batch in validation.batches]) for validation in made]
+    validations = [validation_batches("masked", sequences, special, 8, size) for size in (8, 3)]
+    rows = [
+        np.concatenate([batch.targets for batch in validation.batches])
+        for validation in validations
+    ]
     assert (rows[0] == rows[1]).all()
 
 

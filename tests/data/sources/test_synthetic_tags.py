@@ -103,7 +103,7 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(t
     class Perfect(Harness):
         def finetune_head(self, head, parts, adaptation, score, *, by, outputs):
             found = {
-                name: [np.eye(outputs)[wanted] for wanted in part.wanted]
+                name: [np.eye(outputs)[wanted] for wanted in part.targets]
                 for name, part in parts.items()
             }
             return SimpleNamespace(
