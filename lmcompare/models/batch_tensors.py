@@ -1,4 +1,4 @@
-"""A batch on a device, and what each of its positions may see."""
+"""A batch as tensors on a device, and its attention masks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,23 +12,23 @@ from lmcompare.objectives import Role
 
 
 def check_device(device: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that torch cannot put numbers on.
 
     Raises:
-        InputError: it is not, torch was not built for it, or it holds no numbers ('meta').
+        InputError: it is absent, torch was not built for it, or it holds no numbers ('meta').
     """
     try:
         torch.empty(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        said = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"device: wanted one that is there, such as cpu, got {device!r} ({said})"
+            f"device: wanted one that is there, such as cpu, got {device!r} ({reason})"
         ) from error
 
 
 @dataclass(frozen=True)
 class BatchTensors:
-    """A Batch on a device: shapes as there."""
+    """A ``Batch`` on a device, with the same fields and shapes, but for the weights."""
 
     inputs: Tensor
     attention_mask: Tensor
@@ -49,69 +49,68 @@ class BatchTensors:
         return cls(**{name: move(getattr(batch, name)) for name in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
     def self_attention_mask(self, role: Role, dtype: torch.dtype) -> Tensor | None:
-        """Return what ``inputs`` may see: None or the padding (B, n) if the network's own mask does the rest; or 4D.
+        """Return the mask over ``inputs`` that a network of that role needs.
 
-        Args:
-            role: of the network, which says what it sees by itself.
-            dtype: of the network, and of the mask.
+        None or the padding (B, n) where the network's own mask does the rest; otherwise 4D, see
+        ``float_mask``.
         """
-        length = self.inputs.shape[1]
-        own = 0 if role == "decoder" else length
-        if (
-            self.segments is None
-            and self.branches is None
-            and bool((self.prefix_lengths == own).all())
-        ):
-            # On the right of a causal mask, padding is out of sight.
-            return (
-                None
-                if role == "decoder" or bool(self.attention_mask.all())
-                else self.attention_mask.long()
-            )
-        return float_mask(self._seen(), dtype)
+        own_prefix = 0 if role == "decoder" else self.inputs.shape[1]
+        plain = self.segments is None and self.branches is None
+        if plain and bool((self.prefix_lengths == own_prefix).all()):
+            # A causal mask hides the padding, which is on the right.
+            return None if role == "decoder" else self._padding()
+        return float_mask(self._attended(), dtype)
 
-    def positions(self) -> Tensor | None:
-        """Return the positions (B, n) of ``inputs``, if they are not those of the row: each branch goes on from 0's."""
-        return None if self.branches is None else self._seen().sum(-1).clamp(min=1) - 1
+    def position_ids(self) -> Tensor | None:
+        """Return the positions (B, n) of ``inputs``; None if each row counts from 0.
 
-    def _seen(self) -> Tensor:
-        """Return which of ``inputs`` each of them sees. Shape (B, n, n)."""
-        place = torch.arange(self.inputs.shape[1], device=self.inputs.device)
-        seen = (place <= place[:, None]) | (place < self.prefix_lengths[:, None, None])
-        seen = seen & self.attention_mask[:, None, :]
-        if self.segments is not None:
-            seen = seen & (self.segments[:, :, None] == self.segments[:, None, :])
-        if self.branches is not None:
-            own = self.branches[:, :, None] == self.branches[:, None, :]
-            seen = seen & (own | (self.branches == 0)[:, None, :])
-        return seen
+        Every branch continues the positions of the prefix.
+        """
+        return None if self.branches is None else self._attended().sum(-1).clamp(min=1) - 1
 
     def decoder_attention_mask(self, dtype: torch.dtype) -> Tensor | None:
-        """Return what ``decoder_inputs`` may see of one another: ones (B, m), or 4D where documents are isolated."""
+        """Return the decoder's self-attention mask: ones (B, m), or 4D for isolated documents."""
         assert self.decoder_inputs is not None
         if self.decoder_segments is None:
             return torch.ones_like(self.decoder_inputs)
-        place = torch.arange(self.decoder_inputs.shape[1], device=self.inputs.device)
-        same = self.decoder_segments[:, :, None] == self.decoder_segments[:, None, :]
-        return float_mask((place <= place[:, None]) & same, dtype)
+        position = torch.arange(self.decoder_inputs.shape[1], device=self.inputs.device)
+        same = self.decoder_segments[:, :, None] == self.decoder_segments[:, None, :]  # (B, m, m)
+        return float_mask((position <= position[:, None]) & same, dtype)
 
     def cross_attention_mask(self, dtype: torch.dtype) -> Tensor | None:
-        """Return what ``decoder_inputs`` may see of ``inputs``: None for all, the padding (B, n), or 4D."""
+        """Return the mask of the decoder over ``inputs``: None, the padding (B, n), or 4D."""
         if self.decoder_segments is None or self.segments is None:
-            return None if bool(self.attention_mask.all()) else self.attention_mask.long()
-        same = self.decoder_segments[:, :, None] == self.segments[:, None, :]
+            return self._padding()
+        same = self.decoder_segments[:, :, None] == self.segments[:, None, :]  # (B, m, n)
         return float_mask(same & self.attention_mask[:, None, :], dtype)
 
+    def _padding(self) -> Tensor | None:
+        """Return the padding mask (B, n); None if there is no padding."""
+        return None if bool(self.attention_mask.all()) else self.attention_mask.long()
 
-def float_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """Turn 'who sees whom' (B, queries, keys) into what attention adds. Shape (B, 1, queries, keys).
+    def _attended(self) -> Tensor:
+        """Return whether input i attends to input j. Shape (B, n, n)."""
+        position = torch.arange(self.inputs.shape[1], device=self.inputs.device)
+        causal = position <= position[:, None]  # (n, n)
+        attended = causal | (position < self.prefix_lengths[:, None, None])
+        attended = attended & self.attention_mask[:, None, :]
+        if self.segments is not None:
+            attended = attended & (self.segments[:, :, None] == self.segments[:, None, :])
+        if self.branches is not None:
+            same = self.branches[:, :, None] == self.branches[:, None, :]
+            attended = attended & (same | (self.branches == 0)[:, None, :])
+        return attended
 
-    A boolean 4D mask would be added as 0 and 1 by eager attention. A row that sees nothing (padding) sees itself
-    or all, so that no softmax is over an empty set.
+
+def float_mask(attended: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn a boolean mask (B, queries, keys) into what attention adds. Shape (B, 1, queries, keys).
+
+    Eager attention would add a boolean 4D mask as 0 and 1. A query that attends to nothing
+    (padding) attends to everything instead, so that no softmax is over an empty set.
 
     >>> float_mask(torch.tensor([[[True, False], [False, False]]]), torch.float16).tolist()
     [[[[0.0, -65504.0], [0.0, 0.0]]]]
     """
-    blind = ~seen.any(-1, keepdim=True)
-    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-    return mask.masked_fill(~(seen | blind), torch.finfo(mask.dtype).min)[:, None]
+    empty = ~attended.any(-1, keepdim=True)
+    mask = torch.zeros(attended.shape, dtype=dtype, device=attended.device)
+    return mask.masked_fill(~(attended | empty), torch.finfo(mask.dtype).min)[:, None]

@@ -1,4 +1,4 @@
-"""Where a checkpoint lies, and what can be told of it without reading it: its type, its files, their hash."""
+"""The files of a checkpoint, and what they tell before its weights are read: type, role, hash."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.objectives import Role, parse_objective
 
 OBJECTIVE_FILE = "lmcompare.json"
-"""Beside the weights of a network of ours: which objective trained them."""
+"""Beside the weights of a network of ours: the objective that trained it."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -21,37 +21,39 @@ TOKENIZER_FILES = (
     "spiece.model",
 )
 
-GONE = {
-    "transfo-xl": "transformers 5 no longer has Transformer-XL; the nearest living models with long memory are Mamba "
-    "(`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`), which lmcompare scores exactly",
-    "xlnet": "XLNet predicts in a permuted order, by a second stream that asks at the place of the target itself "
-    "(`perm_mask`, `target_mapping`), which lmcompare does not ask; its plain forward sees what follows. Of models "
-    "with long memory, lmcompare scores Mamba (`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`)",
+UNSUPPORTED = {
+    "transfo-xl": "transformers 5 no longer has Transformer-XL; the nearest models with long "
+    "memory are Mamba (`mamba`, `mamba2`) and RecurrentGemma (`recurrent_gemma`), which lmcompare "
+    "scores exactly",
+    "xlnet": "XLNet predicts in a permuted order by a second stream (`perm_mask`, "
+    "`target_mapping`), which lmcompare does not support; its plain forward pass has full "
+    "attention. Of models with long memory, lmcompare scores Mamba (`mamba`, `mamba2`) and "
+    "RecurrentGemma (`recurrent_gemma`)",
     "nezha": "transformers 5 no longer has Nezha; BERT (`bert`) is the nearest",
 }
 """Model types that are refused, and why."""
 
-ONE_WAY = {
+CAUSAL_FLAGS = {
     **dict.fromkeys(
         (
-            "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie", "megatron-bert",
-            "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "xlm-roberta",
-            "xlm-roberta-xl", "xmod",
+            "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie",
+            "megatron-bert", "reformer", "rembert", "roberta", "roberta-prelayernorm", "roc_bert",
+            "roformer", "xlm-roberta", "xlm-roberta-xl", "xmod",
         ),
         "is_decoder",
     ),
     "flaubert": "causal",
     "xlm": "causal",
 }  # fmt: skip
-"""Model types that see both sides unless the config, by this key, says that they do not."""
+"""Model types with full attention unless this key of their config is true."""
 
-_WANTED = "a folder with config.json, safetensors and a tokenizer"
+_EXPECTED = "a folder with config.json, safetensors and a tokenizer"
 _HASHED = {".json", ".safetensors", ".txt", ".model"}
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def is_local(name: str | Path) -> bool:
-    """Return whether ``name`` is a path, which is never looked for on a network: it exists, or looks like one."""
+    """Return whether ``name`` is a path: it exists or looks like one. The hub is then not used."""
     text = str(name)
     return (
         isinstance(name, Path)
@@ -61,34 +63,37 @@ def is_local(name: str | Path) -> bool:
     )
 
 
-def role_from_config(described: Mapping[str, Any], architecture: str) -> Role | None:
-    """Return what a model is, as far as its config and the name of its class tell; None if they do not.
+def role_from_config(config: Mapping[str, Any], architecture: str) -> Role | None:
+    """Return a model's role, as far as its config and the name of its class tell; else None.
 
-    >>> role_from_config({"model_type": "bert"}, "BertForMaskedLM"), role_from_config({"model_type": "bert"}, "BertModel")
-    ('encoder', None)
+    >>> role_from_config({"model_type": "bert"}, "BertForMaskedLM")
+    'encoder'
+    >>> role_from_config({"model_type": "bert"}, "BertModel") is None
+    True
 
     Raises:
-        InputError: the type is refused, or the class is causal and its config says, if only by default, that the
-            network sees what follows.
+        InputError: the type is refused, or the class is causal and its config says, if only by
+            default, that its attention is full.
     """
-    if described.get("model_type") in GONE:
-        raise InputError(GONE[described["model_type"]])
-    if described.get("is_encoder_decoder"):
+    model_type = config.get("model_type", "")
+    if model_type in UNSUPPORTED:
+        raise InputError(UNSUPPORTED[model_type])
+    if config.get("is_encoder_decoder"):
         return "encoder-decoder"
     if architecture.endswith("ForMaskedLM"):
         return "encoder"
     if not architecture.endswith(("ForCausalLM", "LMHeadModel")):
         return None
-    if described.get("is_causal", True) is False:
+    if config.get("is_causal", True) is False:
         raise InputError(
-            f"{architecture}: its config says is_causal: false, so it sees what follows, and nothing says how it "
-            "was trained; wanted a causal network, or a folder with lmcompare.json"
+            f"{architecture}: its config says is_causal: false, so its attention is full, and how "
+            "it was trained is unknown; wanted a causal network, or a folder with lmcompare.json"
         )
-    flag = ONE_WAY.get(described.get("model_type", ""))
-    if flag and not described.get(flag):
+    flag = CAUSAL_FLAGS.get(model_type)
+    if flag and not config.get(flag):
         raise InputError(
-            f"{architecture}: wanted {flag}: true in the config of a causal {described['model_type']}, got false, the "
-            "default: it sees what follows"
+            f"{architecture}: wanted {flag}: true in the config of a causal {model_type}, got "
+            "false, the default: its attention is full"
         )
     return "decoder"
 
@@ -97,18 +102,17 @@ def check_folder(folder: Path) -> bool:
     """Refuse a folder that ``load`` would refuse, as far as that shows without reading weights.
 
     Returns:
-        Whether its class is known to be served; if not, transformers must be asked (``checkpoints.role_of_folder``).
+        Whether its class is known; if not, ``checkpoints.role_of_folder`` asks transformers.
 
     Raises:
-        InputError: all that is wrong: no such folder, no config, no safetensors, no tokenizer, a refused type.
+        InputError: all problems: no folder, config, safetensors or tokenizer, or a refused type.
     """
     if not folder.is_dir():
         near = [str(path.parent) for path in folder.parent.glob("*/config.json")]
-        raise InputError(
-            f"{folder}: wanted {_WANTED}, got no such folder{nearest(str(folder), near) if near else ''}"
-        )
+        hint = nearest(str(folder), near) if near else ""
+        raise InputError(f"{folder}: wanted {_EXPECTED}, got no such folder{hint}")
     if not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: wanted {_WANTED}, got no config.json")
+        raise InputError(f"{folder}: wanted {_EXPECTED}, got no config.json")
     problems = []
     if not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
@@ -118,15 +122,9 @@ def check_folder(folder: Path) -> bool:
         problems.append(
             f"{folder}: wanted a tokenizer beside the weights (tokenizer.json), got none"
         )
-    described = _mapping(folder / "config.json")
-    known = (folder / OBJECTIVE_FILE).is_file()
+    config = _read_mapping(folder / "config.json")
     try:
-        if known:
-            parse_objective(_mapping(folder / OBJECTIVE_FILE))
-        elif not described.get("auto_map"):
-            known = (
-                role_from_config(described, (described.get("architectures") or [""])[0]) is not None
-            )
+        known = _class_is_known(folder, config)
     except InputError as error:
         problems += [f"{folder}: {problem}" for problem in error.problems]
     if problems:
@@ -134,18 +132,28 @@ def check_folder(folder: Path) -> bool:
     return known
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _class_is_known(folder: Path, config: Mapping[str, Any]) -> bool:
+    if (folder / OBJECTIVE_FILE).is_file():
+        parse_objective(_read_mapping(folder / OBJECTIVE_FILE))
+        return True
+    if config.get("auto_map"):
+        return False
+    architecture = (config.get("architectures") or [""])[0]
+    return role_from_config(config, architecture) is not None
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: wanted JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: wanted a mapping, got {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: wanted a mapping, got {type(content).__name__}")
+    return content
 
 
 def check_hub_name(name: str) -> None:
-    """Refuse what cannot be the name of a repository of the hub, ``org/name``; the hub is not asked.
+    """Refuse what cannot be the name of a repository of the hub, ``org/name``; uses no network.
 
     Raises:
         InputError: it cannot.
@@ -156,25 +164,25 @@ def check_hub_name(name: str) -> None:
         validate_repo_id(name)
     except HFValidationError as error:
         raise InputError(
-            f"wanted a folder that exists, or a name of the hub such as openai-community/gpt2, got {name!r}"
+            f"wanted a folder that exists, or a name of the hub such as openai-community/gpt2, got "
+            f"{name!r}"
         ) from error
 
 
 def cached_folder(name: str, revision: str | None = None) -> Path | None:
-    """Return the folder in which a repository of the hub lies since it was last read, if it was; nothing is fetched."""
+    """Return the local snapshot of a hub repository, if it was downloaded; fetches nothing."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(found).parent if isinstance(found, str) else None
+    config = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(config).parent if isinstance(config, str) else None
 
 
 def fingerprint(folder: Path) -> str:
-    """Return the SHA-256 of what may decide a checkpoint's answers: its weights, configs and tokenizer files."""
+    """Return the SHA-256 of the files that decide outputs: weights, configs, tokenizer."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix in _HASHED and path.is_file():
             with path.open("rb") as file:
-                digest.update(
-                    f"{path.name}\0".encode() + hashlib.file_digest(file, "sha256").digest()
-                )
+                content = hashlib.file_digest(file, "sha256").digest()
+            digest.update(f"{path.name}\0".encode() + content)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Checkpoints of the hub or a folder: which class reads them, and what is refused, not scored at random."""
+"""Checkpoints of the hub or a folder: which class loads them, and what is refused."""
 
 import logging
 import warnings
@@ -28,11 +28,16 @@ from transformers.utils import logging as library_logging
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.marian_tokenizer import MarianTokenizer
 from lmcompare.data.tokenizer import Tokenizer
-from lmcompare.models.checkpoint_files import GONE, TOKENIZER_FILES, is_local, role_from_config
+from lmcompare.models.checkpoint_files import (
+    TOKENIZER_FILES,
+    UNSUPPORTED,
+    is_local,
+    role_from_config,
+)
 from lmcompare.models.families import configured_role, pretrained_objective
 from lmcompare.models.network import Network
 from lmcompare.models.pretrained_objectives import TextFrame
-from lmcompare.models.sanity_checks import check_answers, check_causal
+from lmcompare.models.sanity_checks import check_causal, check_padding
 from lmcompare.objectives import Objective, Role
 
 AUTO: dict[Role, Any] = {
@@ -77,7 +82,7 @@ def torch_dtype(name: str | torch.dtype) -> Any:
 
 
 def role_of(config: Any, architecture: str) -> Role:
-    """Return what a model is, by the name of its class, else by its type.
+    """Return a model's role by the name of its class, else by its type.
 
     >>> from types import SimpleNamespace as Config
     >>> role_of(Config(model_type="bert", is_encoder_decoder=False), "BertForMaskedLM")
@@ -86,21 +91,22 @@ def role_of(config: Any, architecture: str) -> Role:
     'encoder-decoder'
 
     Raises:
-        InputError: transformers knows no language model of that type.
+        InputError: transformers has no language model of that type.
     """
-    kind = config.model_type
-    told = {"model_type": kind, "is_causal": getattr(config, "is_causal", True)}
-    told |= {
-        key: getattr(config, key, False) for key in ("is_encoder_decoder", "is_decoder", "causal")
-    }
-    named = role_from_config(told, architecture)
-    if named is not None:
-        return named
-    for role in ("encoder", "decoder"):
-        if kind in NAMES[role] and (role == "decoder" or not getattr(config, "is_decoder", False)):
-            return role
+    model_type = config.model_type
+    settings = {"model_type": model_type, "is_causal": getattr(config, "is_causal", True)}
+    for key in ("is_encoder_decoder", "is_decoder", "causal"):
+        settings[key] = getattr(config, key, False)
+    role = role_from_config(settings, architecture)
+    if role is not None:
+        return role
+    if model_type in NAMES["encoder"] and not settings["is_decoder"]:
+        return "encoder"
+    if model_type in NAMES["decoder"]:
+        return "decoder"
     raise InputError(
-        f"{architecture or kind}: wanted a language model that reads text alone, got {kind!r}"
+        f"{architecture or model_type}: wanted a language model that reads text alone, got "
+        f"{model_type!r}"
     )
 
 
@@ -113,74 +119,78 @@ def load_checkpoint(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
 ) -> tuple[Any, Any, Role]:
-    """Read a checkpoint and its tokenizer; a local one without a network.
+    """Load a checkpoint and its tokenizer; a local one without a network.
 
     Args:
         name: a folder, or the name of a repository of the hub.
-        face: what the caller wants it to be; None: whatever it is.
+        face: the role that the caller needs; None: any.
         revision: a branch, tag or commit of the hub's repository; None: its main branch.
         dtype: 'float32', 'float16', 'bfloat16' or 'auto'.
         trust_remote_code: run the code that comes with the checkpoint.
-        allow_pickle: read weights that are not safetensors, which may run code, too.
+        allow_pickle: also read weights that are not safetensors, which may run code.
 
     Returns:
-        The transformers model with its language-modelling head, the tokenizer, and the role of the network.
+        The transformers model with its language-modeling head, the tokenizer, and the role.
 
     Raises:
-        InputError: one sentence about what is missing: the folder, the weights, the tokenizer, the head, the type.
+        InputError: what is missing or wrong: folder, weights, tokenizer, head, type.
     """
-    path = str(Path(name).expanduser()) if is_local(name) else str(name)
-    if is_local(name) and not (Path(path) / "config.json").is_file():
+    local = is_local(name)
+    path = str(Path(name).expanduser()) if local else str(name)
+    if local and not (Path(path) / "config.json").is_file():
         raise InputError(
             f"{path}: wanted a folder with lmcompare.json, or config.json and weights; got neither"
         )
-    where: dict[str, Any] = {
-        "local_files_only": is_local(name),
-        "trust_remote_code": trust_remote_code,
-    }
-    where |= {} if revision is None else {"revision": revision}
+    options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust_remote_code}
+    if revision is not None:
+        options["revision"] = revision
     with readable_errors(path):
-        config, role = _typed(path, where)
-        kind, architecture = config.model_type, (getattr(config, "architectures", None) or [""])[0]
+        config, role = _config_and_role(path, options)
+        kind = _architecture(config) or config.model_type
         if face not in (None, role):
             raise InputError(
-                f"wanted a network for {FACE[face]} ({face}), got {architecture or kind} ({role}); `lmcompare.load` "
-                "picks the class by what it finds"
+                f"wanted a network for {FACE[face]} ({face}), got {kind} ({role}); "
+                "`lmcompare.load` picks the class by what it finds"
             )
-        if (
-            kind == "marian"
-            and find_spec("sentencepiece") is None
-            and not (Path(path) / "tokenizer.json").is_file()
-        ):
-            raise InputError(
-                "wanted the package sentencepiece, which reads Marian's source.spm and target.spm; "
-                "`pip install 'lmcompare[translation]'` installs it"
-            )
-        tokenizer = AutoTokenizer.from_pretrained(path, **where)
-        if not any((Path(path) / file).is_file() for file in TOKENIZER_FILES) and is_local(name):
-            raise InputError("wanted a tokenizer beside the weights (tokenizer.json), got none")
+        tokenizer = _load_tokenizer(path, config, options)
         model, report = AUTO[role].from_pretrained(
             path,
             config=config,
             dtype=torch_dtype(dtype),
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
-            **where,
+            **options,
         )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        older = any(name.startswith("lm_predictions.") for name in report["unexpected_keys"])
-        hint = (
-            "; it has one under an older name, which 'legacy: false' in config.json reads"
-            if older
-            else ""
-        )
-        raise InputError(
-            f"{path}: {architecture or kind} holds no weights for {len(missing)} parts of a {type(model).__name__} "
-            f"({missing[0]}, ...), which would be random; wanted a checkpoint saved with its language-modelling head"
-            f"{hint}"
-        )
+    if report["missing_keys"]:
+        raise InputError(f"{path}: {kind} {_missing_weights(type(model).__name__, report)}")
     return model.eval(), tokenizer, role
+
+
+def _load_tokenizer(path: str, config: Any, options: dict[str, Any]) -> Any:
+    needs_sentencepiece = (
+        config.model_type == "marian" and not (Path(path) / "tokenizer.json").is_file()
+    )
+    if needs_sentencepiece and find_spec("sentencepiece") is None:
+        raise InputError(
+            "wanted the package sentencepiece, which reads Marian's source.spm and target.spm; "
+            "`pip install 'lmcompare[translation]'` installs it"
+        )
+    tokenizer = AutoTokenizer.from_pretrained(path, **options)
+    files = any((Path(path) / file).is_file() for file in TOKENIZER_FILES)
+    if options["local_files_only"] and not files:
+        raise InputError("wanted a tokenizer beside the weights (tokenizer.json), got none")
+    return tokenizer
+
+
+def _missing_weights(cls: str, report: dict[str, Any]) -> str:
+    missing = sorted(report["missing_keys"])
+    older = any(name.startswith("lm_predictions.") for name in report["unexpected_keys"])
+    hint = "; it has one under an older name, which 'legacy: false' in config.json reads"
+    return (
+        f"holds no weights for {len(missing)} parts of a {cls} ({missing[0]}, ...), which would be "
+        "random; wanted a checkpoint saved with its language-modeling head"
+        + (hint if older else "")
+    )
 
 
 def role_of_folder(folder: Path) -> Role:
@@ -189,89 +199,93 @@ def role_of_folder(folder: Path) -> Role:
     Raises:
         InputError: no class that ``load_checkpoint`` serves.
     """
+    options = {"local_files_only": True, "trust_remote_code": False}
     with readable_errors(str(folder)):
-        return _typed(str(folder), {"local_files_only": True, "trust_remote_code": False})[1]
+        return _config_and_role(str(folder), options)[1]
 
 
-def _typed(path: str, where: dict[str, Any]) -> tuple[Any, Role]:
-    """Return the config, and the role that the class named in it has."""
-    found = {key: value for key, value in where.items() if key != "trust_remote_code"}
-    described, _ = PreTrainedConfig.get_config_dict(path, **found)
-    kind = described.get("model_type", "")
-    if kind in GONE:
-        raise InputError(f"{path}: {GONE[kind]}")
-    if described.get("auto_map") and not where["trust_remote_code"] and kind not in _known_types():
+def _config_and_role(path: str, options: dict[str, Any]) -> tuple[Any, Role]:
+    location = {key: value for key, value in options.items() if key != "trust_remote_code"}
+    raw, _ = PreTrainedConfig.get_config_dict(path, **location)
+    model_type = raw.get("model_type", "")
+    if model_type in UNSUPPORTED:
+        raise InputError(f"{path}: {UNSUPPORTED[model_type]}")
+    known = any(model_type in names for names in NAMES.values())
+    if raw.get("auto_map") and not options["trust_remote_code"] and not known:
         raise InputError(
-            f"{path}: its model type {kind!r} is code of its own, which is not run unless trust_remote_code=True"
+            f"{path}: its model type {model_type!r} is code of its own, which is not run unless "
+            "trust_remote_code=True"
         )
-    config = AutoConfig.from_pretrained(path, **where)
-    return config, role_of(config, (getattr(config, "architectures", None) or [""])[0])
+    config = AutoConfig.from_pretrained(path, **options)
+    return config, role_of(config, _architecture(config))
+
+
+def _architecture(config: Any) -> str:
+    return str((getattr(config, "architectures", None) or [""])[0])
 
 
 def wrap_transformer(
-    transformer: Any, hf_tokenizer: Any, role: Role | None, objective: Objective | None = None
+    transformer: Any, tokenizer: Any, role: Role | None, objective: Objective | None = None
 ) -> tuple[Network, Tokenizer, Objective]:
-    """Return the network, the tokenizer and the objective of a checkpoint, or of a network that we trained.
+    """Return the network, the tokenizer and the objective of a transformers model.
 
     Args:
-        transformer: the transformers model.
-        hf_tokenizer: of the network.
-        role: what a checkpoint is; None: what the config of a network of ours says.
-        objective: how a network of ours is asked; None: as its family is.
+        transformer: a checkpoint, or a network that we trained.
+        tokenizer: of the network.
+        role: of a checkpoint; None: as the config of a network of ours says.
+        objective: of a network of ours; None: that of the checkpoint's family.
 
     Raises:
-        InputError: a model without a language-modelling head, one that ``trying`` refuses, or a tokenizer that does
-            not go with it.
+        InputError: no language-modeling head, a failed sanity check, or a tokenizer or objective
+            that does not fit.
     """
     name = type(transformer).__name__
     if transformer.get_output_embeddings() is None:
-        raise InputError(f"{name}: wanted a model with a language-modelling head, got one without")
-    size = int(transformer.get_input_embeddings().weight.shape[0])
-    tokenizer: Tokenizer
-    if type(hf_tokenizer).__name__ == "MarianTokenizer":
-        tokenizer = MarianTokenizer(
-            hf_tokenizer, (size, int(transformer.get_output_embeddings().weight.shape[0]))
-        )
-    else:
-        tokenizer = Tokenizer.wrap(hf_tokenizer, size)
-        if tokenizer.size > size:
-            raise InputError(
-                f"tokenizer: wanted at most the {size} ids that {name} has states for, got {tokenizer.size}"
-            )
+        raise InputError(f"{name}: wanted a model with a language-modeling head, got one without")
+    wrapped = _wrap_tokenizer(transformer, tokenizer)
     role = configured_role(transformer.config) if role is None else role
     if objective is None:
+        generation = getattr(transformer, "generation_config", None)
         objective = pretrained_objective(
             transformer.config,
             role,
-            TextFrame(*tokenizer.frame),
-            tokenizer.special,
-            getattr(
-                getattr(transformer, "generation_config", None), "decoder_start_token_id", None
-            ),
+            TextFrame(*wrapped.frame),
+            wrapped.special,
+            getattr(generation, "decoder_start_token_id", None),
         )
     elif transformer.config.model_type not in OURS:
         raise InputError(
-            f"objective: wanted a network of ours ({' or '.join(OURS)}), got {transformer.config.model_type!r}, whose "
-            "family says how it is asked: leave objective out"
+            f"objective: wanted a network of ours ({' or '.join(OURS)}), got "
+            f"{transformer.config.model_type!r}, whose family sets its objective: leave it out"
         )
     elif (role == "encoder-decoder") != (objective.role == "encoder-decoder"):
         raise InputError(
             f"objective: wanted one for {name} ({role}), got {objective.kind!r} ({objective.role})"
         )
     network = Network(transformer, role)
-    check_answers(network, objective, tokenizer.special)
+    check_padding(network, objective, wrapped.special)
     if objective.role == "decoder":
-        check_causal(network, tokenizer.special)
-    return network, tokenizer, objective
+        check_causal(network, wrapped.special)
+    return network, wrapped, objective
 
 
-def _known_types() -> set[str]:
-    return {kind for names in NAMES.values() for kind in names}
+def _wrap_tokenizer(transformer: Any, tokenizer: Any) -> Tokenizer:
+    size = int(transformer.get_input_embeddings().weight.shape[0])
+    if type(tokenizer).__name__ == "MarianTokenizer":
+        outputs = int(transformer.get_output_embeddings().weight.shape[0])
+        return MarianTokenizer(tokenizer, (size, outputs))
+    wrapped = Tokenizer.wrap(tokenizer, size)
+    if wrapped.size > size:
+        raise InputError(
+            f"tokenizer: wanted at most the {size} ids that {type(transformer).__name__} has "
+            f"embeddings for, got {wrapped.size}"
+        )
+    return wrapped
 
 
 @contextmanager
 def readable_errors(path: str) -> Iterator[None]:
-    """Say in one sentence what the library says in a traceback, and keep its own report back."""
+    """Turn the library's errors into one sentence about ``path``, and silence its own report."""
     try:
         with _quiet():
             yield
@@ -280,26 +294,23 @@ def readable_errors(path: str) -> Iterator[None]:
             *(p if p.startswith(f"{path}:") else f"{path}: {p}" for p in error.problems)
         ) from error
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if (
-            "ignore_mismatched_sizes" in said
-        ):  # its next sentence is about the report that we keep back
-            said = "weights of another shape than config.json says"
-        hint = (
-            "; allow_pickle=True reads weights that are not safetensors"
-            if "safetensors" in said
-            else ""
-        )
-        if not hint and not is_local(path):
+        lines = str(error).strip().splitlines()
+        reason = lines[0] if lines else type(error).__name__
+        if "ignore_mismatched_sizes" in reason:  # the rest is about the report that is silenced
+            reason = "weights of another shape than config.json says"
+        hint = ""
+        if "safetensors" in reason:
+            hint = "; allow_pickle=True reads weights that are not safetensors"
+        elif not is_local(path):
             hint = "; a name of the hub needs the network, or an earlier download"
-        raise InputError(f"{path}: cannot be read: {said}{hint}") from error
+        raise InputError(f"{path}: cannot be read: {reason}{hint}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's own report of missing weights back: here it is an error; and its advice on sacremoses.
+    """Silence the report of missing weights, an error here, and the advice to install sacremoses.
 
-    MarianTokenizer asks for that package and calls it nowhere.
+    MarianTokenizer looks for that package and never calls it.
     """
     before = library_logging.get_verbosity()
     library_logging.set_verbosity(logging.ERROR)

@@ -1,25 +1,21 @@
-"""How a checkpoint was taught to read: its own special tokens, in the shape of ``Example``.
+"""How each family of checkpoints formats its inputs: its special tokens around a text.
 
-A checkpoint is no run of ours, so its objective here says only how it is asked (``scoring_examples``, ``generation_prompt``,
-``encoding_example``) and, if
-that is known, how it was trained (``training_example``). One scorer, ``LanguageModel.ask``, serves them all.
+=======================  ==========================================================================
+family                   inputs
+=======================  ==========================================================================
+GPT-2, Qwen, GPT-NeoX    no special token before a prompt; an empty prompt is bos (or eos)
+Llama, Gemma, GLM        what their tokenizer puts before a text, always
+BERT, RoBERTa, ELECTRA   [CLS] prompt completion [SEP], with masks in the completion
+T5, mT5 (sentinels)      encoder: prompt <extra_id_0> </s>; decoder: start <extra_id_0> completion
+BART, Marian, T5Gemma    encoder: prompt as the tokenizer frames it; decoder: start completion
+=======================  ==========================================================================
 
-========================  =========================================================================================
-family                    how it is asked
-========================  =========================================================================================
-GPT-2, Qwen, GPT-NeoX     no special token before a prompt; an empty prompt is the bos (or eos) token
-Llama, Gemma, GLM         what their tokenizer puts before a text, always
-BERT, RoBERTa, ELECTRA    [CLS] prompt completion [SEP], the completion asked at masks
-T5, mT5 (sentinels)       encoder: prompt <extra_id_0> </s>; decoder: its start, <extra_id_0>, completion
-BART, Marian, T5Gemma     encoder: the prompt as the tokenizer frames it; decoder: its start, completion (plain)
-========================  =========================================================================================
+The first two lines and the last are those of lm-evaluation-harness (`TemplateLM._encode_pair`,
+`HFLM`), but for BART, whose decoder was trained to read ``</s> <s>`` first; the third is that of
+minicons (`MaskedLMScorer`).
 
-The first two lines, and the plain form, are those of lm-evaluation-harness (`TemplateLM._encode_pair`, `HFLM`), but for
-BART, whose decoder was trained to read ``</s> <s>`` first; the third is that of minicons (`MaskedLMScorer`).
-
-Recurrent checkpoints (Mamba, and RecurrentGemma with its bos) are asked as in the first two lines. They keep what they
-have read in a state of fixed size, so no text is too long for them: they stand for Transformer-XL's long memory, which
-transformers 5 no longer has. XLNet, which inherited it, asks in another way and is refused (``checkpoints.GONE``).
+Recurrent checkpoints (Mamba, and RecurrentGemma with its bos) follow the first two lines. Their
+state has a fixed size, so no text is too long for them.
 """
 
 from typing import Any
@@ -39,61 +35,61 @@ SENTINEL_FAMILIES = frozenset({"t5", "mt5", "umt5", "longt5"})
 """Model types pretrained by span corruption with ``<extra_id_n>``."""
 
 FILLING_FAMILIES = frozenset({"bart", "mbart", "plbart"})
-"""Model types whose decoder learnt to say a whole text to one whose spans are each a mask (Lewis et al. 2020, section
-2.2; Liu et al. 2020, section 2.1; Ahmad et al. 2021, section 2.1)."""
+"""Model types whose decoder writes the whole of a text whose spans are each one mask (Lewis et al.
+2020, section 2.2; Liu et al. 2020, section 2.1; Ahmad et al. 2021, section 2.1)."""
 
-RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5", "bloom", "mpt"})
+RELATIVE_POSITIONS = frozenset({"t5", "mt5", "umt5", "longt5", "bloom", "mpt"})
 """Model types whose positions are relative, so that no length is too long."""
 
 PADDED_POSITIONS = frozenset(
-    "camembert data2vec-text esm ibert longformer luke mpnet roberta roberta-prelayernorm xlm-roberta xlm-roberta-xl "
-    "xmod".split()
+    "camembert data2vec-text esm ibert longformer luke mpnet roberta roberta-prelayernorm "
+    "xlm-roberta xlm-roberta-xl xmod".split()
 )
-"""Model types whose positions are counted from the id of padding, and one: RoBERTa reads 512 of its 514."""
+"""Model types that count positions from the id of padding + 1: RoBERTa reads 512 of its 514."""
 
 
 def pretrained_objective(
     config: Any, role: Role, frame: TextFrame, special: SpecialTokens, start: int | None = None
 ) -> Objective:
-    """Return how a checkpoint is asked.
+    """Return the objective of a checkpoint.
 
     Args:
         config: of the transformers model.
-        role: what the network is.
+        role: of the network.
         frame: what its tokenizer puts around a text.
-        special: of its vocabulary.
-        start: the first token of the decoder, if there is one; None: as the config says, else padding.
+        special: of its tokenizer.
+        start: the decoder's first token, if there is one; None: as the config says, else padding.
 
     Raises:
         InputError: a masked model whose tokenizer has no mask.
     """
     if role == "decoder":
-        # Some tokenizers close a text (eos): what a completion continues is not closed.
+        # Some tokenizers close a text with eos, but a prompt is not closed before its completion.
         return PretrainedCausal(frame, start=special.bos)
     if role == "encoder":
         if special.mask < 0:
             raise InputError("tokenizer: wanted one with a mask token for a masked model, got none")
         return PretrainedMasked(frame)
-    first = start if start is not None else decoder_start(config, special)
+    first = decoder_start(config, special) if start is None else start
     if config.model_type in SENTINEL_FAMILIES and special.sentinels:
         return PretrainedSpanCorruption(frame, (first,))
-    # BART was trained on '</s> <s> text': its tokenizer's <s> is part of what the decoder says.
+    # BART was trained on '</s> <s> text': its tokenizer's <s> is part of what the decoder writes.
     starts = (first,) if frame.before in ((), (first,)) else (first, *frame.before)
     return PretrainedSeq2Seq(frame, starts, fills=config.model_type in FILLING_FAMILIES)
 
 
 def decoder_start(config: Any, special: SpecialTokens) -> int:
-    """Return the token that a decoder reads first: as the config says, else its decoder's bos, else padding."""
-    found = getattr(config, "decoder_start_token_id", None)
-    if found is None:
-        found = getattr(getattr(config, "decoder", None), "bos_token_id", None)
-    return special.pad if found is None else int(found)
+    """Return a decoder's first token: as the config says, else its decoder's bos, else padding."""
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        start = getattr(getattr(config, "decoder", None), "bos_token_id", None)
+    return special.pad if start is None else int(start)
 
 
 def configured_role(config: Any) -> Role:
-    """Return the mask that a network of ours applies by itself, as its config says.
+    """Return the role that the config of a network of ours says.
 
-    A stack trained on several objectives serves those of the other mask, too.
+    A single stack trained on several objectives also serves those of the other mask.
     """
     if config.is_encoder_decoder:
         return "encoder-decoder"
@@ -101,7 +97,7 @@ def configured_role(config: Any) -> Role:
 
 
 def context_length(config: Any) -> int | None:
-    """Return how many tokens, special ones included, a network may read at once; None: any number.
+    """Return how many tokens, special ones included, a network reads at most; None: any number.
 
     >>> from types import SimpleNamespace as Config
     >>> context_length(Config(model_type="roberta", max_position_embeddings=514, pad_token_id=1))
@@ -109,15 +105,14 @@ def context_length(config: Any) -> int | None:
     >>> context_length(Config(model_type="t5", n_positions=512)) is None
     True
     """
-    if config.model_type in RELATIVE:
+    if config.model_type in RELATIVE_POSITIONS:
         return None
-    found: list[int] = []
+    lengths: list[int] = []
     parts: list[Any] = [config, getattr(config, "encoder", None), getattr(config, "decoder", None)]
     for part in parts:
         names = ("max_position_embeddings", "n_positions", "n_ctx")
         size = next((getattr(part, name) for name in names if getattr(part, name, None)), None)
         if isinstance(size, int):
-            found.append(
-                size - (part.pad_token_id + 1 if part.model_type in PADDED_POSITIONS else 0)
-            )
-    return min(found, default=None)
+            unused = part.pad_token_id + 1 if part.model_type in PADDED_POSITIONS else 0
+            lengths.append(size - unused)
+    return min(lengths, default=None)

@@ -1,4 +1,4 @@
-"""Which output can see which input, measured: change one input, watch which outputs move."""
+"""The attention of a network, measured: change one input, and see which outputs change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,120 +9,112 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
-from lmcompare.models.network import BatchTensors, Network, evaluation_mode
+from lmcompare.models.batch_tensors import BatchTensors
+from lmcompare.models.network import Network, evaluation_mode
 
 Matrix = NDArray[np.bool_]
 
 _SUBSTITUTES = 3
+"""Other tokens that each input is changed to."""
+
+_ROUNDING = 1e-6
+"""Change of an output, as a share of the largest output, that is put down to rounding at least."""
 
 
 @dataclass(frozen=True)
 class Visibility:
-    """Who sees whom; in each matrix [i, j] says whether output i moves when input j changes.
-
-    Attributes:
-        own: (n, n) of the decoder or encoder over its inputs; of an encoder-decoder, the encoder's states.
-        decoder: (m, m) the logits of an encoder-decoder over what its decoder reads; None if there is none.
-        cross: (m, n) the same logits over what its encoder reads; None if there is none.
-    """
+    """In each matrix, [i, j] says whether output i changes when input j does."""
 
     own: Matrix
+    """(n, n) self-attention over the inputs; of an encoder-decoder, that of the encoder's states"""
     decoder: Matrix | None = None
+    """(m, m) the logits of an encoder-decoder over the decoder's inputs"""
     cross: Matrix | None = None
+    """(m, n) the same logits over the encoder's inputs"""
 
 
 def measure_visibility(
     network: Network, example: Example, special: SpecialTokens, *, batch_tokens: int = 16_384
 ) -> Visibility:
-    """Measure which output of the network can see which input of an example.
+    """Measure which outputs of the network depend on which inputs of an example.
 
-    Each input is changed in copies of its own (to three other ordinary tokens), and an output that moves by more than
-    rounding does in unchanged copies has seen it. Nothing is read off a config. So what is found is what the network
-    does with this text: paths through several layers count, the path of a token to its own output by the residual
-    stream counts, and an influence below float32's rounding (say, through attention that a trained head has all but
-    switched off) is not seen.
+    Each input is changed, in copies of the example, to three other ordinary tokens. An output that
+    changes by more than it does in unchanged copies depends on that input. Nothing is read off a
+    config, so paths through several layers count, and so does the residual stream from an input to
+    its own output; an influence below float32's rounding is not seen.
 
     Args:
-        network: in any role.
-        example: what it reads; the targets are not looked at.
-        special: of its vocabulary.
-        batch_tokens: positions that one forward pass may hold.
+        network: of any role.
+        example: what it reads; the targets do not matter.
+        special: of its tokenizer.
+        batch_tokens: tokens of a forward pass at most.
 
     >>> from lmcompare.core.settings import NetworkSettings
     >>> from lmcompare.models.network import build_network
     >>> from lmcompare.objectives.causal import Causal
-    >>> tiny = NetworkSettings(width=8, layers=1, heads=2, feedforward=2.0)
+    >>> tiny = NetworkSettings(hidden_size=8, num_layers=1, num_heads=2, ffn_multiplier=2.0)
     >>> network = build_network(tiny, "decoder", special, seed=1)
     >>> example = Causal().encoding_example(np.array([50, 51]), special)
     >>> measure_visibility(network, example, special).own.astype(int).tolist()
     [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
     """
+
+    def logits(batch: BatchTensors) -> Tensor:
+        everywhere = torch.ones_like(batch.targets, dtype=torch.bool)
+        flat = network.logits(batch, everywhere)
+        return flat.view(len(batch.targets), -1, flat.shape[-1])  # (B, m, vocab)
+
+    def measured(field: str, forward: Callable[[BatchTensors], Tensor]) -> Matrix:
+        def run(rows: Ids) -> Tensor:
+            examples = [replace(example, **{field: row}) for row in rows]
+            return forward(BatchTensors.of(collate(examples, special.pad), network.device))
+
+        return _changes(network, run, getattr(example, field), special, batch_tokens)
+
     if example.decoder_inputs is None:
-        own = _logits(network, example, special)
-        return Visibility(_moved(network, own, example.inputs, special, batch_tokens))
-    decoder = example.decoder_inputs
-
-    def states(rows: Ids) -> Tensor:
-        read = [Example(row, row, None, example.attention, example.segments) for row in rows]
-        return network.states(BatchTensors.of(collate(read, special.pad), network.device))
-
+        return Visibility(own=measured("inputs", logits))
     return Visibility(
-        own=_moved(network, states, example.inputs, special, batch_tokens),
-        decoder=_moved(
-            network, _logits(network, example, special, True), decoder, special, batch_tokens
-        ),
-        cross=_moved(
-            network, _logits(network, example, special), example.inputs, special, batch_tokens
-        ),
+        own=measured("inputs", network.states),
+        decoder=measured("decoder_inputs", logits),
+        cross=measured("inputs", logits),
     )
 
 
-def _logits(
-    network: Network, example: Example, special: SpecialTokens, decoder: bool = False
-) -> Callable[[Ids], Tensor]:
-    """Return the function from rows of (changed) inputs to the logits at every output."""
-
-    def ask(rows: Ids) -> Tensor:
-        read = [
-            replace(example, **{"decoder_inputs" if decoder else "inputs": row}) for row in rows
-        ]
-        batch = BatchTensors.of(collate(read, special.pad), network.device)
-        logits = network.logits(batch, torch.ones_like(batch.targets, dtype=torch.bool))
-        return logits.view(len(rows), -1, logits.shape[-1])
-
-    return ask
-
-
-def _moved(
+def _changes(
     network: Network,
-    ask: Callable[[Ids], Tensor],
+    run: Callable[[Ids], Tensor],
     inputs: Ids,
     special: SpecialTokens,
     batch_tokens: int,
 ) -> Matrix:
-    """Return whether output i moves when input j changes. Shape (outputs, inputs)."""
-    changed: list[Ids] = []
-    for place, token in enumerate(inputs):
-        others = special.ordinary[special.ordinary != token]
-        for other in np.random.default_rng(place).choice(
-            others, min(_SUBSTITUTES, len(others)), replace=False
-        ):
-            row = inputs.copy()
-            row[place] = other
-            changed.append(row)
-    each = len(changed) // len(inputs)
+    """Return whether output i changes when input j does. Shape (outputs, inputs)."""
+    variants = _variants(inputs, special)
+    substitutes = len(variants) // len(inputs)
+    size = max(1, batch_tokens // len(inputs) - 2)
     shifts: list[NDArray[np.float32]] = []
     noise = 0.0
-    size = max(1, batch_tokens // len(inputs) - 2)
     with evaluation_mode(network):
-        for first in range(0, len(changed), size):
-            # Two unchanged copies, first and last, say how much rounding alone moves.
-            part = [inputs, *changed[first : first + size], inputs]
-            outputs = ask(np.stack(part)).float()
-            far = (outputs[1:] - outputs[0]).abs().amax(-1)  # (changed + 1, outputs)
+        for first in range(0, len(variants), size):
+            # Two unchanged copies, first and last, measure how much rounding alone changes.
+            rows = [inputs, *variants[first : first + size], inputs]
+            outputs = run(np.stack(rows)).float()  # (rows, outputs, vocab or hidden)
+            shift = (outputs[1:] - outputs[0]).abs().amax(-1)  # (rows - 1, outputs)
             largest = float(outputs.abs().max())
-            noise = max(noise, float(far[-1].max()), largest * 1e-6)
-            shifts.extend(far[:-1].cpu().numpy())
-    shift = np.stack(shifts).reshape(len(inputs), each, -1).max(1)
-    moved: Matrix = (shift > 4 * noise).T
-    return moved
+            noise = max(noise, float(shift[-1].max()), largest * _ROUNDING)
+            shifts.extend(shift[:-1].cpu().numpy())
+    largest_shift = np.stack(shifts).reshape(len(inputs), substitutes, -1).max(1)
+    changed: Matrix = (largest_shift > 4 * noise).T
+    return changed
+
+
+def _variants(inputs: Ids, special: SpecialTokens) -> list[Ids]:
+    """Return copies of the inputs (n,), each with one token changed: the first place's first."""
+    variants = []
+    for place, token in enumerate(inputs):
+        others = special.ordinary[special.ordinary != token]
+        count = min(_SUBSTITUTES, len(others))
+        for other in np.random.default_rng(place).choice(others, count, replace=False):
+            variant = inputs.copy()
+            variant[place] = other
+            variants.append(variant)
+    return variants

@@ -99,7 +99,11 @@ def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
     assert {name: one.reference for name, one in experiment.match.solved.items()} == {
         f"{model} hidden_size={width}{own}": f"causal hidden_size={width}"
         for width in (48, 96)
-        for model, own in (("masked", " mask_rate=0.15"), ("masked", " mask_rate=0.3"), ("seq2seq", ""))
+        for model, own in (
+            ("masked", " mask_rate=0.15"),
+            ("masked", " mask_rate=0.3"),
+            ("seq2seq", ""),
+        )
     }
     for width in (48, 96):
         assert ratio(

@@ -57,7 +57,7 @@ def test_a_folder_that_is_whole(config: dict[str, Any], known: bool, tmp_path: P
 
 def test_a_network_of_ours_says_its_objective(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, GPT2 | {"is_causal": False})
-    assert "is_causal: false, so it sees what follows" in problems(folder)[0]
+    assert "is_causal: false, so its attention is full" in problems(folder)[0]
     (folder / "lmcompare.json").write_text('{"kind": "masked"}')
     assert check_folder(folder)
     (folder / "lmcompare.json").write_text('{"kind": "maskd"}')

@@ -62,9 +62,7 @@ def test_a_head_under_an_older_name(tmp_path):
 
 def test_a_model_in_memory_without_a_head():
     tokenizer = word_piece()
-    with pytest.raises(
-        InputError, match="BertModel: wanted a model with a language-modelling head"
-    ):
+    with pytest.raises(InputError, match="BertModel: wanted a model with a language-modeling head"):
         MaskedLM.wrap(BertModel(BertConfig(**SIZES, vocab_size=len(tokenizer))), tokenizer)
 
 
@@ -144,7 +142,7 @@ def test_a_causal_class_that_sees_what_follows(small, special):
     from lmcompare.models.network import build_network
 
     network = build_network(small, "encoder", special, seed=1)
-    with pytest.raises(InputError, match="is_causal: false, so it sees what follows"):
+    with pytest.raises(InputError, match="is_causal: false, so its attention is full"):
         checkpoints.role_of(network.transformer.config, "Gemma2ForCausalLM")
 
 
@@ -200,6 +198,7 @@ def test_a_network_that_sees_the_future_whatever_its_config_says(monkeypatch):
         "transformers.models.bert.modeling_bert.create_causal_mask", lambda **_: None, raising=True
     )
     with pytest.raises(
-        InputError, match="BertLMHeadModel: wanted a causal network, got one that sees what follows"
+        InputError,
+        match="BertLMHeadModel: wanted a causal network, got one that attends to later tokens",
     ):
         lmcompare.wrap(model, tokenizer)
