@@ -1,4 +1,4 @@
-"""Plug-ins: an objective, a source or a task is one class in one file, found by scanning or by entry point."""
+"""Registers plug-ins: an objective, a source or a task is one class in one file."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -15,9 +15,17 @@ S = TypeVar("S")
 class Registry(Generic[T]):
     """The classes of one kind by their YAML word.
 
+    >>> SOURCES = Registry("source", package="lmcompare.data.sources", group="lmcompare.sources")
+    >>> @SOURCES.register("lines")
+    ... class Lines:
+    ...     pass
+    >>> SOURCES["lines"].kind, "words" in SOURCES
+    ('lines', False)
+
     Args:
         noun: what the registry holds, for messages ('objective').
-        package: the package whose modules are scanned on first use; names that begin with an underscore are left out.
+        package: the package whose modules are scanned on first use; names that begin with an
+            underscore are left out.
         group: the entry point group through which other packages add theirs.
     """
 
@@ -29,7 +37,7 @@ class Registry(Generic[T]):
         self._scanned = False
 
     def register(self, kind: str) -> Callable[[type[S]], type[S]]:
-        """Return the decorator that files a class under ``kind``; the class is given the attribute ``kind``."""
+        """Return the decorator that registers a class under ``kind``, its new attribute."""
 
         def add(cls: type[S]) -> type[S]:
             cls.kind = kind  # type: ignore[attr-defined]
@@ -39,7 +47,7 @@ class Registry(Generic[T]):
         return add
 
     def __getitem__(self, kind: str) -> type[T]:
-        """Return the class for ``kind``; raises InputError with the nearest name if there is none."""
+        """Return the class of ``kind``; an InputError names the nearest if there is none."""
         self._scan()
         if kind not in self._classes:
             raise InputError(f"no {self.noun} {kind!r}{nearest(kind, self._classes)}")

@@ -1,4 +1,4 @@
-"""Text from where it lies to three splits: one source a file, and the cleaning, de-duplication and splitting of all."""
+"""Text from its source to three splits: reading, cleaning, deduplication, splitting, packing."""
 
 from lmcompare.data.corpus import Corpus, build_corpus
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
@@ -8,11 +8,11 @@ from lmcompare.data.sources.base import SOURCES, Source
 __all__ = [
     "SOURCES",
     "Corpus",
-    "TaskItem",
-    "LabeledItem",
     "ItemSplits",
+    "LabeledItem",
     "LabeledSplits",
     "Source",
+    "TaskItem",
     "build_corpus",
     "build_item_splits",
     "build_labeled_splits",

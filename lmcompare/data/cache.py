@@ -11,9 +11,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from lmcompare.core.errors import LmcompareError
 
-_Asked = ParamSpec("_Asked")
+_Settings = ParamSpec("_Settings")
 _Built = TypeVar("_Built")
-_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def digest(*parts: Any) -> str:
@@ -28,14 +28,14 @@ def digest(*parts: Any) -> str:
 def cached(folder: Path, build: Callable[[Path], None]) -> Path:
     """Return ``folder``, built by ``build(temporary folder)`` if it is not there yet.
 
-    Two processes that ask at once build it once; a build that is cut off leaves nothing that looks finished.
+    Two processes at once build it once; an interrupted build leaves nothing that looks finished.
 
     Raises:
         LmcompareError: the disk is full or the cache cannot be written.
     """
     if folder.is_dir():
         return folder
-    from filelock import FileLock  # here, since it loads asyncio
+    from filelock import FileLock  # loads asyncio
 
     partial = folder.with_name(folder.name + ".partial")
     try:
@@ -50,30 +50,29 @@ def cached(folder: Path, build: Callable[[Path], None]) -> Path:
                 finally:
                     shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        if error.errno not in _WRITING:
+        if error.errno not in _UNWRITABLE:
             raise
-        raise LmcompareError(
-            f"{folder}: cannot be written ({error.strerror}); set LMCOMPARE_CACHE to another place"
-        ) from error
+        cause = f"cannot be written ({error.strerror})"
+        raise LmcompareError(f"{folder}: {cause}; set LMCOMPARE_CACHE to another place") from error
     return folder
 
 
-def remembered(
-    build: Callable[Concatenate[Any, _Asked], _Built],
-) -> Callable[Concatenate[Any, _Asked], _Built]:
-    """Let a builder of items, ``build(source, ...)``, keep its last result while the source holds the same content.
+def cached_in_memory(
+    build: Callable[Concatenate[Any, _Settings], _Built],
+) -> Callable[Concatenate[Any, _Settings], _Built]:
+    """Keep the last result of ``build(source, ...)`` while the source holds the same content.
 
-    The cells of a task follow each other in a worker and ask for the same items, and a source may take half a minute to
-    read (the docstrings of five packages). Who asks must not change what is returned.
+    The cells of a task follow each other in a worker and need the same items, and a source may take
+    half a minute to read (the docstrings of five packages). Callers must not change the result.
     """
     last: list[Any] = []
 
     @wraps(build)
-    def ask(source: Any, /, *args: _Asked.args, **settings: _Asked.kwargs) -> _Built:
-        wanted = (source.fingerprint(), args, settings)
-        if not (last and last[0] is source and last[1] == wanted):
-            last[:] = source, wanted, build(source, *args, **settings)
-        built: _Built = last[2]
-        return built
+    def call(source: Any, /, *args: _Settings.args, **settings: _Settings.kwargs) -> _Built:
+        key = (source.fingerprint(), args, settings)
+        if not (last and last[0] is source and last[1] == key):
+            last[:] = source, key, build(source, *args, **settings)
+        result: _Built = last[2]
+        return result
 
-    return ask
+    return call

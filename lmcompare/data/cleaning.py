@@ -1,4 +1,4 @@
-"""What is done to every text before anything is counted, and when two texts are the same."""
+"""Cleans every text before anything is counted."""
 
 import re
 import unicodedata
@@ -9,9 +9,10 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def clean(text: str) -> str:
-    r"""Return the text in Unicode NFC, html breaks as newlines, runs of spaces as one, paragraphs kept.
+    r"""Return the text in Unicode NFC, HTML breaks as newlines, runs of spaces as one space.
 
-    Cleaning what is clean changes nothing. What UTF-8 cannot say (a lone surrogate) becomes U+FFFD.
+    Paragraphs stay. Cleaning what is clean changes nothing. A lone surrogate, which UTF-8 cannot
+    encode, becomes U+FFFD.
 
     >>> clean("One  \tfilm.<br /><br />Two\r\nlines,  cafe\u0301. ")
     'One film.\n\nTwo\nlines, café.'
@@ -19,7 +20,7 @@ def clean(text: str) -> str:
     text = text.replace("\0", "")
     if not text.isascii():
         text = unicodedata.normalize("NFC", _SURROGATES.sub("\ufffd", text.replace("\ufeff", "")))
-    while (unbroken := _BREAKS.sub("\n", text) if "<" in text else text) != text:
+    while "<" in text and (unbroken := _BREAKS.sub("\n", text)) != text:
         text = unbroken  # again, for what '<br<br>>' leaves
     text = "\n".join(" ".join(line.split()) for line in text.splitlines())
     return _BLANK_LINES.sub("\n\n", text).strip()

@@ -1,8 +1,8 @@
-"""A source becomes three splits of clean documents, each once: on disk as Arrow, memory-mapped, by content hash."""
+"""The corpus: three splits of clean documents without duplicates, on disk as Arrow."""
 
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,74 +22,111 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 
-_VERSION = 1  # of the format and of the cleaning: raise it when either changes, so that no old cache is read
+_VERSION = 1  # of the format and of the cleaning: raise it when either changes
 _ROWS = 1000
 _CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The documents that every objective is trained on, split once before anything is fitted.
-
-    Attributes:
-        train: columns ``document`` (int64: its row in the source, from 0) and ``text``; shuffled, as are the others.
-        validation: the same columns.
-        test: the same columns.
-        fingerprint: SHA-256 of the source, the settings and the version of the cleaning.
-        counts: ``documents`` read, and of these ``empty``, ``duplicates`` (the same text) and ``near_duplicates`` (the
-            same but for case, spaces and punctuation) removed; then ``train_documents``, ``train_bytes`` (UTF-8), and
-            so on for each split.
-    """
+    """The documents that every objective is trained on, split once before anything is fitted."""
 
     train: "Dataset"
+    """columns ``document`` (int64: its row in the source, from 0) and ``text``; shuffled"""
     validation: "Dataset"
+    """the same"""
     test: "Dataset"
+    """the same"""
     fingerprint: str
+    """SHA-256 of the source, the settings and the version of the cleaning"""
     counts: dict[str, int]
+    """``documents`` read, and of these ``empty``, ``duplicates`` (the same text) and
+    ``near_duplicates`` (the same but for case, spaces and punctuation) removed; then for each split
+    ``train_documents``, ``train_bytes`` (UTF-8), and so on"""
 
 
-def text_of(row: Row, column: str, number: int) -> str:
-    """Return the text of a row, '' where it has none.
+def build_corpus(corpus: settings.CorpusSettings, cache: Path) -> Corpus:
+    """Read, clean, deduplicate and split a corpus, once: it is kept in ``cache/corpus-<hash>``.
+
+    The documents are shuffled with ``corpus.seed`` before they are split, so that no split depends
+    on how the source is sorted. Memory: 16 bytes a document and one batch of text.
+
+    Args:
+        corpus: its ``source`` is an instance of a Source.
+        cache: the root of the cache.
 
     Raises:
-        InputError: there is no such column, or it does not hold text.
+        InputError: the source cannot be read, holds no text, or too few documents for three splits.
+        LmcompareError: the cache cannot be written.
     """
-    if column not in row:
-        raise InputError(f"the source has no column {column!r}{nearest(column, row)}")
-    value = row[column]
-    if value is None:
-        return ""
-    if not isinstance(value, str):
+    if corpus.validation + corpus.test >= 1:
+        got = f"got {corpus.validation} + {corpus.test}"
+        raise InputError(f"corpus.validation + corpus.test: wanted less than 1, {got}")
+    source = cast(Source, corpus.source)
+    fingerprint = digest(
+        _VERSION,
+        source.fingerprint(),
+        corpus.validation,
+        corpus.test,
+        corpus.documents,
+        corpus.seed,
+    )
+    folder = cached(
+        cache / f"corpus-{fingerprint[:16]}", lambda folder: _write_corpus(folder, source, corpus)
+    )
+    splits = {name: read_mapped(folder / f"{name}.arrow") for name in SPLITS}
+    counts = json.loads((folder / "counts.json").read_text())
+    return Corpus(**splits, fingerprint=fingerprint, counts=counts)
+
+
+def _write_corpus(folder: Path, source: Source, corpus: settings.CorpusSettings) -> None:
+    # Clean and hash every document, in one pass over the source.
+    whole = folder / "documents.arrow"
+    hashes, keys, read = _write_documents(whole, source.rows(), corpus.documents)
+    near = repeats(np.frombuffer(keys, dtype=np.uint64))
+    same = int(repeats(np.frombuffer(hashes, dtype=np.uint64)).sum())
+    del hashes, keys
+    kept = np.flatnonzero(~near)
+    counts = {
+        "documents": read,
+        "empty": read - len(near),
+        "duplicates": same,
+        "near_duplicates": int(near.sum()) - same,
+    }
+    if not len(kept):
+        got = f"got none ({read} read, {counts['empty']} empty)"
+        raise InputError(f"corpus.source: wanted documents with text, {got}")
+
+    # Split what is left.
+    train, validation, test = split_sizes(len(kept), corpus.validation, corpus.test)
+    if not train:
         raise InputError(
-            f"row {number} of the source: wanted text in column {column!r}, got {type(value).__name__}"
+            f"corpus.source: too small: {len(kept)} different documents with corpus.validation "
+            f"{corpus.validation} and corpus.test {corpus.test} leave none to train on; wanted "
+            "three splits that are not empty"
         )
-    return value
-
-
-def write_batches(path: Path, batches: Iterable[dict[str, Any]], types: dict[str, Any]) -> None:
-    """Write batches (column -> values) as one Arrow stream of columns with these Arrow types, a batch in memory."""
-    import pyarrow as pa
-
-    schema = pa.schema(types)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for batch in batches:
-            writer.write_batch(pa.record_batch(batch, schema=schema))
-
-
-def read_mapped(path: Path) -> "Dataset":
-    """Return the data set of an Arrow stream, memory-mapped: it takes no memory to speak of."""
-    from datasets import Dataset
-
-    return Dataset.from_file(str(path))
+    np.random.default_rng(corpus.seed).shuffle(kept)
+    documents = read_mapped(whole)
+    # The test split comes first, so that it does not change with corpus.validation.
+    parts = np.split(kept, [test, test + validation])
+    for name, rows in zip(("test", "validation", "train"), parts, strict=True):
+        counts[f"{name}_documents"] = len(rows)
+        counts[f"{name}_bytes"] = _write_split(folder / f"{name}.arrow", documents, rows)
+    del documents
+    whole.unlink()
+    (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
 
 
 def _write_documents(
     path: Path, rows: Iterator[Row], limit: int | None
-) -> "tuple[array[int], array[int], int, int]":
-    """Write all clean documents that are not empty; return their hashes, folded hashes, and how many read and empty."""
+) -> "tuple[array[int], array[int], int]":
+    """Write all clean documents that are not empty.
+
+    Return the hashes of their texts and of their duplicate keys, and how many rows were read.
+    """
     import pyarrow as pa
 
-    exact, near = array("Q"), array("Q")
+    hashes, keys = array("Q"), array("Q")
     read = 0
 
     def batches() -> Iterator[dict[str, Any]]:
@@ -105,8 +142,8 @@ def _write_documents(
                 numbers.append(read)
                 texts.append(text)
                 characters += len(text)
-                exact.append(hash64(text.encode()))
-                near.append(hash64(duplicate_key(text)))
+                hashes.append(hash64(text.encode()))
+                keys.append(hash64(duplicate_key(text)))
             read += 1
             if len(texts) == _ROWS or characters > _CHARACTERS:
                 yield {"document": numbers, "text": texts}
@@ -114,17 +151,7 @@ def _write_documents(
         yield {"document": numbers, "text": texts}
 
     write_batches(path, batches(), {"document": pa.int64(), "text": pa.string()})
-    return exact, near, read, read - len(near)
-
-
-def split_sizes(count: int, validation: float, test: float) -> tuple[int, int, int]:
-    """Return how many of ``count`` go to train, validation and test: at least one each, or train gets none.
-
-    >>> split_sizes(100, 0.1, 0.2), split_sizes(5, 0.02, 0.02), split_sizes(2, 0.1, 0.1)
-    ((70, 10, 20), (3, 1, 1), (0, 1, 1))
-    """
-    held, tested = max(1, round(count * validation)), max(1, round(count * test))
-    return max(0, count - held - tested), held, tested
+    return hashes, keys, read
 
 
 def _write_split(path: Path, documents: "Dataset", rows: NDArray[np.int64]) -> int:
@@ -144,73 +171,47 @@ def _write_split(path: Path, documents: "Dataset", rows: NDArray[np.int64]) -> i
     return written
 
 
-def _build(source: Source, corpus: settings.CorpusSettings) -> Callable[[Path], None]:
-    def build(folder: Path) -> None:
-        whole = folder / "documents.arrow"
-        hashes, folds, read, empty = _write_documents(whole, source.rows(), corpus.documents)
-        near = repeats(np.frombuffer(folds, dtype=np.uint64))
-        same = int(repeats(np.frombuffer(hashes, dtype=np.uint64)).sum())
-        del hashes, folds
-        kept = np.flatnonzero(~near)
-        counts = {
-            "documents": read,
-            "empty": empty,
-            "duplicates": same,
-            "near_duplicates": int(near.sum()) - same,
-        }
-        if not len(kept):
-            raise InputError(
-                f"corpus.source: wanted documents with text, got none ({read} read, {empty} empty)"
-            )
-        train, validation, test = split_sizes(len(kept), corpus.validation, corpus.test)
-        if not train:
-            raise InputError(
-                f"corpus.source: too small: {len(kept)} different documents with corpus.validation {corpus.validation} "
-                f"and corpus.test {corpus.test} leave none to train on; wanted three splits that are not empty"
-            )
-        np.random.default_rng(corpus.seed).shuffle(kept)
-        documents = read_mapped(whole)
-        # The test split comes first, so that its documents do not change with corpus.validation.
-        ends = np.split(kept, [test, test + validation])
-        for name, rows in zip(("test", "validation", "train"), ends, strict=True):
-            counts[f"{name}_documents"] = len(rows)
-            counts[f"{name}_bytes"] = _write_split(folder / f"{name}.arrow", documents, rows)
-        del documents
-        whole.unlink()
-        (folder / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
-
-    return build
-
-
-def build_corpus(corpus: settings.CorpusSettings, cache: Path) -> Corpus:
-    """Read, clean, de-duplicate and split a corpus, once: a second call finds ``cache/corpus-<hash>``.
-
-    The documents are put in an order drawn with ``corpus.seed`` before they are split, so that no split depends on how
-    the source is sorted. Memory: 16 bytes a document and one batch of text; the text stays on disk.
-
-    Args:
-        corpus: its ``source`` is an instance of a Source.
-        cache: the root of the cache.
+def text_of(row: Row, column: str, number: int) -> str:
+    """Return the text of a row, '' where it has none.
 
     Raises:
-        InputError: the source cannot be read, holds no text, or too few documents for three splits.
-        LmcompareError: the cache cannot be written.
+        InputError: there is no such column, or it does not hold text.
     """
-    if corpus.validation + corpus.test >= 1:
-        raise InputError(
-            f"corpus.validation + corpus.test: wanted less than 1, got {corpus.validation} + {corpus.test}"
-        )
-    source = cast(Source, corpus.source)
-    fingerprint = digest(
-        _VERSION,
-        source.fingerprint(),
-        corpus.validation,
-        corpus.test,
-        corpus.documents,
-        corpus.seed,
-    )
-    folder = cached(cache / f"corpus-{fingerprint[:16]}", _build(source, corpus))
-    splits = {name: read_mapped(folder / f"{name}.arrow") for name in SPLITS}
-    return Corpus(
-        **splits, fingerprint=fingerprint, counts=json.loads((folder / "counts.json").read_text())
-    )
+    if column not in row:
+        raise InputError(f"the source has no column {column!r}{nearest(column, row)}")
+    value = row[column]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        wanted = f"wanted text in column {column!r}"
+        raise InputError(f"row {number} of the source: {wanted}, got {type(value).__name__}")
+    return value
+
+
+def split_sizes(count: int, validation: float, test: float) -> tuple[int, int, int]:
+    """Return how many of ``count`` go to train, validation and test.
+
+    Validation and test have at least one each, so train may have none.
+
+    >>> split_sizes(100, 0.1, 0.2), split_sizes(5, 0.02, 0.02), split_sizes(2, 0.1, 0.1)
+    ((70, 10, 20), (3, 1, 1), (0, 1, 1))
+    """
+    held_out = max(1, round(count * validation)), max(1, round(count * test))
+    return max(0, count - sum(held_out)), *held_out
+
+
+def write_batches(path: Path, batches: Iterable[dict[str, Any]], types: dict[str, Any]) -> None:
+    """Write batches (column -> values) as one Arrow stream of columns with these Arrow types."""
+    import pyarrow as pa
+
+    schema = pa.schema(types)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(pa.record_batch(batch, schema=schema))
+
+
+def read_mapped(path: Path) -> "Dataset":
+    """Return the data set of an Arrow stream, memory-mapped."""
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))

@@ -1,4 +1,4 @@
-"""A source becomes labelled items for a task: clean, each once, split by label."""
+"""Labeled items of a task: clean, each once, split by label."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmcompare.core.errors import InputError, nearest
-from lmcompare.data.cache import digest, remembered
+from lmcompare.data.cache import cached_in_memory, digest
 from lmcompare.data.cleaning import clean
 from lmcompare.data.corpus import split_sizes, text_of
 from lmcompare.data.deduplication import duplicate_key, hash64
@@ -17,40 +17,34 @@ from lmcompare.data.sources.base import Source
 
 @dataclass(frozen=True)
 class LabeledItem:
-    """One labelled text.
-
-    Attributes:
-        id: its row in the source, from 0, as text.
-        text: clean text.
-        label: index into the names of the labels.
-    """
+    """One labeled text."""
 
     id: str
+    """its row in the source, from 0, as text"""
     text: str
+    """clean"""
     label: int
+    """index into the names of the labels"""
 
 
 @dataclass(frozen=True)
 class LabeledSplits:
-    """The items of a task, split once.
-
-    Attributes:
-        train: shuffled, as are the others; each label has the same share in each split.
-        validation: chooses the trial.
-        test: is reported.
-        labels: their names, sorted.
-        fingerprint: SHA-256 of the items of each split.
-        counts: ``items`` read, and of these ``empty``, ``duplicates`` (near ones, too) and ``conflicting`` (the same
-            text with several labels: none is kept) removed; ``left_out`` because fewer were wanted; then
-            ``train_items`` and so on.
-    """
+    """The labeled items of a task, split once; each label has the same share in each split."""
 
     train: list[LabeledItem]
+    """shuffled, as are the others"""
     validation: list[LabeledItem]
+    """chooses the trial"""
     test: list[LabeledItem]
+    """is reported"""
     labels: tuple[str, ...]
+    """their names, sorted"""
     fingerprint: str
+    """SHA-256 of the items of each split"""
     counts: dict[str, int]
+    """``items`` read, and of these ``empty``, ``duplicates`` (near ones, too) and ``conflicting``
+    (the same text with several labels: none is kept) removed; ``left_out`` because fewer were
+    wanted; then ``train_items`` and so on"""
 
 
 def labels_of(items: Sequence[LabeledItem]) -> NDArray[np.int64]:
@@ -58,47 +52,7 @@ def labels_of(items: Sequence[LabeledItem]) -> NDArray[np.int64]:
     return np.array([item.label for item in items], dtype=np.int64)
 
 
-def _read(
-    source: Source, text: str, label: str
-) -> tuple[list[tuple[str, str, str]], dict[str, int]]:
-    """Return (id, text, name of label) of the items to keep, and the counts of the others."""
-    items: list[tuple[str, str, str]] = []
-    folds: list[int] = []
-    names: dict[int, str] = {}
-    conflicting: set[int] = set()
-    counts = {"items": 0, "empty": 0, "duplicates": 0, "conflicting": 0}
-    for number, row in enumerate(source.rows()):
-        if label not in row:
-            raise InputError(
-                f"the source has no column {label!r} for the label{nearest(label, row)}"
-            )
-        counts["items"] += 1
-        content = clean(text_of(row, text, number))
-        name = "" if row[label] is None else str(row[label]).strip()
-        if not name:
-            raise InputError(
-                f"row {number} of the source: wanted a label in column {label!r}, got none"
-            )
-        if not content:
-            counts["empty"] += 1
-            continue
-        fold = hash64(duplicate_key(content))
-        if fold in names:
-            if names[fold] == name:
-                counts["duplicates"] += 1
-            else:
-                conflicting.add(fold)
-                counts["conflicting"] += 1
-            continue
-        names[fold] = name
-        folds.append(fold)
-        items.append((str(number), content, name))
-    kept = [item for item, fold in zip(items, folds, strict=True) if fold not in conflicting]
-    counts["conflicting"] += len(items) - len(kept)
-    return kept, counts
-
-
-@remembered
+@cached_in_memory
 def build_labeled_splits(
     source: Source,
     *,
@@ -109,7 +63,7 @@ def build_labeled_splits(
     items: int | None,
     seed: int,
 ) -> LabeledSplits:
-    """Read, clean, de-duplicate and split labelled items, the same share of each label in each split.
+    """Read, clean, deduplicate and split labeled items, the same share of each label in each split.
 
     Args:
         source: where the rows come from.
@@ -121,49 +75,85 @@ def build_labeled_splits(
         seed: draws and orders the items.
 
     Raises:
-        InputError: a column is missing, there is no text or one label alone, or a label has too few items for three
-            splits.
+        InputError: a column is missing, there is no text or one label alone, or a label has too few
+            items for three splits.
     """
     if validation + test >= 1:
-        raise InputError(
-            f"the shares of validation and test: wanted less than 1 together, got {validation} + {test}"
-        )
+        wanted = "wanted less than 1 together"
+        raise InputError(f"the shares of validation and test: {wanted}, got {validation} + {test}")
     kept, counts = _read(source, text, label)
     if not kept:
-        raise InputError(f"wanted labelled items with text, got none ({counts['items']} rows read)")
+        raise InputError(f"wanted labeled items with text, got none ({counts['items']} rows read)")
     labels = tuple(sorted({name for _, _, name in kept}))
     if len(labels) < 2:
         raise InputError(f"column {label!r}: wanted at least two labels, got {labels[0]!r} alone")
+
+    # Draw the items. Merged by their place within the label, any first n have each label's share.
     rng = np.random.default_rng(seed)
     groups: dict[str, list[LabeledItem]] = defaultdict(list)
     for row in rng.permutation(len(kept)):
         id_, content, name = kept[row]
         groups[name].append(LabeledItem(id_, content, labels.index(name)))
-    # Merged by their place within the label, any first n hold each label in its share.
     order = sorted(
         ((i + 0.5) / len(group), name, i)
         for name, group in groups.items()
         for i in range(len(group))
     )
     drawn = Counter(name for _, name, _ in order[:items])
+
+    # Split them label by label.
     parts: dict[str, list[LabeledItem]] = {"test": [], "validation": [], "train": []}
     for name in labels:
         group = groups[name][: drawn[name]]
-        train, held, tested = split_sizes(len(group), validation, test)
+        train, validated, tested = split_sizes(len(group), validation, test)
         if not train:
             raise InputError(
-                f"column {label!r}: the label {name!r} occurs {len(group)} times among {drawn.total()} items; wanted "
-                f"enough for train, validation {validation} and test {test} to have one each"
+                f"column {label!r}: the label {name!r} occurs {len(group)} times among "
+                f"{drawn.total()} items; wanted enough for train, validation {validation} and "
+                f"test {test} to have one each"
             )
         parts["test"] += group[:tested]
-        parts["validation"] += group[tested : tested + held]
-        parts["train"] += group[tested + held :]
+        parts["validation"] += group[tested : tested + validated]
+        parts["train"] += group[tested + validated :]
     for part in parts.values():
         rng.shuffle(part)
     counts["left_out"] = len(kept) - drawn.total()
-    counts.update({f"{name}_items": len(part) for name, part in parts.items()})
+    counts |= {f"{name}_items": len(part) for name, part in parts.items()}
     content_of = {
         name: [(item.id, item.text, labels[item.label]) for item in part]
         for name, part in parts.items()
     }
     return LabeledSplits(**parts, labels=labels, fingerprint=digest(content_of), counts=counts)
+
+
+def _read(
+    source: Source, text: str, label: str
+) -> tuple[list[tuple[str, str, str]], dict[str, int]]:
+    """Return (id, text, name of label) of the items to keep, and the counts of the others."""
+    items: dict[int, tuple[str, str, str]] = {}
+    conflicting: set[int] = set()
+    counts = {"items": 0, "empty": 0, "duplicates": 0, "conflicting": 0}
+    for number, row in enumerate(source.rows()):
+        if label not in row:
+            hint = nearest(label, row)
+            raise InputError(f"the source has no column {label!r} for the label{hint}")
+        counts["items"] += 1
+        content = clean(text_of(row, text, number))
+        name = "" if row[label] is None else str(row[label]).strip()
+        if not name:
+            wanted = f"wanted a label in column {label!r}"
+            raise InputError(f"row {number} of the source: {wanted}, got none")
+        if not content:
+            counts["empty"] += 1
+            continue
+        item = items.setdefault(key := hash64(duplicate_key(content)), (str(number), content, name))
+        if item[0] == str(number):
+            continue
+        if item[2] == name:
+            counts["duplicates"] += 1
+        else:
+            conflicting.add(key)
+            counts["conflicting"] += 1
+    kept = [item for key, item in items.items() if key not in conflicting]
+    counts["conflicting"] += len(items) - len(kept)
+    return kept, counts

@@ -1,4 +1,4 @@
-"""The shared tokenizer."""
+"""The tokenizer that all networks of an experiment share, and those of checkpoints."""
 
 import json
 import re
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 RESERVED = ("<pad>", "<bos>", "<eos>", "<mask>")
-"""The special tokens 0 to 3 of a vocabulary of our own; the sentinels ``<extra_id_0>``, ... follow."""
+"""The special tokens 0 to 3 of a trained tokenizer; the sentinels ``<extra_id_0>``, ... follow."""
 
 _SENTINEL = re.compile(r"<extra_id_([0-9]+)>")
 _VERSION = 1  # of the format: raise it when it changes, so that no old cache is read
@@ -35,7 +35,7 @@ _DOCUMENTS = 1000
 
 
 class Tokenizer:
-    """A tokenizer with the special tokens that the objectives need; text never turns into one of those.
+    """A tokenizer with the special tokens that the objectives need; text never becomes one of them.
 
     Made by ``train``, ``load`` or ``wrap``.
 
@@ -49,71 +49,36 @@ class Tokenizer:
         from tokenizers import AddedToken
 
         self.hf_tokenizer = tokenizer
-        backend = tokenizer.backend_tokenizer
-        described = json.loads(backend.to_str())
-        vocabulary = backend.get_vocab(with_added_tokens=True)
+        config = json.loads(tokenizer.backend_tokenizer.to_str())
+        vocabulary = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
         self._size = max(max(vocabulary.values()) + 1, size)
-        sentinels = {
-            int(match[1]): i for t, i in vocabulary.items() if (match := _SENTINEL.fullmatch(t))
-        }
-        flagged = {t["id"] for t in described["added_tokens"] if t["special"]}
-        special = flagged | set(tokenizer.all_special_ids) | set(sentinels.values())
-        tokens = [""] * self._size
-        for token, i in vocabulary.items():
-            tokens[i] = token
-        style = style_of(described)
-        starts, ends = word_starts(tokens, style), sentence_ends(tokens, style)
-        starts[list(special)], ends[list(special)] = True, False
-        eos = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
-        if eos is None:
-            raise InputError(
-                "tokenizer: wanted an end-of-text token (eos_token or sep_token), got none"
-            )
-        # T5 starts its decoder with the padding token (Raffel et al. 2020); GPT-2 has one token for all three.
-        bos = _first(
-            tokenizer.bos_token_id,
-            tokenizer.cls_token_id,
-            tokenizer.pad_token_id if sentinels else eos,
-            eos,
-        )
-        pad, mask = _first(tokenizer.pad_token_id, eos), _first(tokenizer.mask_token_id, -1)
-        assert bos is not None and pad is not None and mask is not None
-        self.special = SpecialTokens(
-            pad=pad,
-            bos=bos,
-            eos=eos,
-            mask=mask,
-            sentinels=tuple(i for _, i in sorted(sentinels.items())),
-            ordinary=np.array(
-                [i for i in sorted(vocabulary.values()) if i not in special], dtype=np.int64
-            ),
-            word_starts=starts,
-            sentence_ends=ends,
-        )
-        self._cuts = described["pre_tokenizer"] is not None
-        # A copy of our own: the tokenizer's own settings (truncation, what raw text may turn into) stay as they are.
+        self.special = _special_tokens(tokenizer, config, vocabulary, self._size)
+        self._is_text = np.zeros(self._size, dtype=bool)
+        self._is_text[self.special.ordinary] = True
+        self._splits_words = config["pre_tokenizer"] is not None
+        # A copy, so that the tokenizer's own settings (truncation, special tokens) stay as they
+        # are.
         self._backend = tokenizers.Tokenizer.from_str(
-            json.dumps(described | {"truncation": None, "padding": None})
+            json.dumps(config | {"truncation": None, "padding": None})
         )
+        special = sorted((i, token) for token, i in vocabulary.items() if not self._is_text[i])
         self._backend.add_special_tokens(
-            [AddedToken(tokens[i], normalized=False) for i in sorted(special)]
+            [AddedToken(token, normalized=False) for _, token in special]
         )
         self._backend.encode_special_tokens = True
-        self._text = np.zeros(self._size, dtype=bool)
-        self._text[self.special.ordinary] = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Made anew on the other side: a pickled backend forgets that raw text holds no special tokens.
+        # Made anew when unpickled: a pickled backend forgets that text holds no special tokens.
         return (Tokenizer, (self.hf_tokenizer, self._size))
 
     @property
     def size(self) -> int:
-        """Number of ids, special ones included: the highest id and one, or as many as ``wrap`` was told."""
+        """Number of ids, special ones included: the highest id plus 1, or the ``size`` of ``wrap``."""
         return self._size
 
     @property
     def target(self) -> "Tokenizer":
-        """The vocabulary in which a decoder writes: this one, but for a translator that reads in another."""
+        """The tokenizer of the decoder: this one, but for a translation model that has two."""
         return self
 
     @cached_property
@@ -124,7 +89,7 @@ class Tokenizer:
         return digest(json.loads(self._backend.to_str()), ids)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text, none of them special: '<mask>' in the text is six characters like any other."""
+        """Return the ids of a text, none of them special: '<mask>' in a text is six characters."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
@@ -133,27 +98,23 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings]
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[TokenOffsets]:
-        """Return the tokens of each text with their places in it; the ids are those of ``encode_batch``."""
+        """Return the ids of ``encode_batch``, and where each token stands in its text."""
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [
-            self._pieces(text, encoding) for text, encoding in zip(texts, encodings, strict=True)
-        ]
+        return [self._offsets(*pair) for pair in zip(texts, encodings, strict=True)]
 
-    def _pieces(self, text: str, encoding: Any) -> TokenOffsets:
+    def _offsets(self, text: str, encoding: Any) -> TokenOffsets:
         ids = np.array(encoding.ids, dtype=np.int64)
         spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         for span in spans:
-            piece = text[span[0] : span[1]]
-            span[0] += len(piece) - len(piece.lstrip())
-        if self._cuts:
-            cut = np.array(
-                [-1 if word is None else word for word in encoding.word_ids], dtype=np.int64
-            )
-            starts = np.diff(cut, prepend=-2) != 0
-            alone = np.array(
-                [stands_alone(text[start : start + 1]) for start, _ in spans], dtype=bool
-            )
-            starts |= alone & (np.diff(spans[:, 0], prepend=-1) != 0)
+            covered = text[span[0] : span[1]]
+            span[0] += len(covered) - len(covered.lstrip())
+        if self._splits_words:
+            # A word begins where the pre-tokenizer says so, and at each character that is a word.
+            numbers = [-1 if number is None else number for number in encoding.word_ids]
+            starts = np.diff(np.array(numbers, dtype=np.int64), prepend=-2) != 0
+            alone = [stands_alone(text[start : start + 1]) for start, _ in spans]
+            moved = np.diff(spans[:, 0], prepend=-1) != 0
+            starts |= np.array(alone, dtype=bool) & moved
         else:
             starts = self.special.word_starts[ids].copy()
             starts[:1] = True
@@ -161,7 +122,7 @@ class Tokenizer:
 
     @cached_property
     def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What the tokenizer by itself puts before and after a text: ids, such as those of [CLS] and [SEP]."""
+        """Ids that the tokenizer by itself puts before and after a text, such as [CLS], [SEP]."""
         encoding = self.hf_tokenizer.backend_tokenizer.encode("a", add_special_tokens=True)
         text = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
         first, last = (int(text[0]), int(text[-1]) + 1) if len(text) else (0, 0)
@@ -170,9 +131,9 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of the ids; ids that are not text are skipped.
 
-        With a vocabulary of our own, ``decode(encode(text)) == text`` for every text.
+        With a trained tokenizer, ``decode(encode(text)) == text`` for every text.
         """
-        text = [int(i) for i in ids if 0 <= i < self._size and self._text[i]]
+        text = [int(i) for i in ids if 0 <= i < self._size and self._is_text[i]]
         decoded: str = self._backend.decode(text, skip_special_tokens=False)
         return decoded
 
@@ -195,28 +156,27 @@ class Tokenizer:
 
     @classmethod
     def wrap(cls, tokenizer: "PreTrainedTokenizerFast", size: int = 0) -> "Tokenizer":
-        """Return the vocabulary of a checkpoint's fast tokenizer, which stays as it is.
+        """Wrap a checkpoint's fast tokenizer, which stays as it is.
 
-        ``size`` is the number of ids that the network knows: checkpoints often have more than their tokenizer.
+        ``size`` is the number of ids that the network knows, often more than the tokenizer has.
 
-        Where it has no bos, its cls is taken (T5: its pad; else its eos); no eos: its sep; no pad: its eos; no mask:
-        -1. Sentinels are its tokens ``<extra_id_n>``, by n.
+        Where it has no bos, its cls is taken (T5: its pad; else its eos); no eos: its sep; no pad:
+        its eos; no mask: -1. Sentinels are its tokens ``<extra_id_n>``, by n.
 
         Raises:
             InputError: it is not a fast tokenizer, or has neither eos nor sep.
         """
         if not getattr(tokenizer, "is_fast", False):
-            raise InputError(
-                f"tokenizer: wanted a fast one (PreTrainedTokenizerFast), got {type(tokenizer).__name__}"
-            )
+            wanted = "wanted a fast one (PreTrainedTokenizerFast)"
+            raise InputError(f"tokenizer: {wanted}, got {type(tokenizer).__name__}")
         return cls(tokenizer, size)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary: settings.TokenizerSettings) -> "Tokenizer":
-        """Return a byte-level BPE vocabulary (Radford et al. 2019, section 2.2) learnt from the texts.
+    def train(cls, texts: Iterable[str], tokenizer: settings.TokenizerSettings) -> "Tokenizer":
+        """Train a byte-level BPE tokenizer (Radford et al. 2019, section 2.2) on the texts.
 
-        Ids: ``<pad> <bos> <eos> <mask>`` are 0 to 3, then the sentinels, the 256 bytes, and the merges. A small text
-        may have fewer merges than asked for: then ``size`` is smaller.
+        Ids: ``<pad> <bos> <eos> <mask>`` are 0 to 3, then the sentinels, the 256 bytes, and the
+        merges. A small text may have fewer merges than ``vocab_size`` allows.
 
         Raises:
             InputError: the size does not hold the special tokens and the bytes.
@@ -225,28 +185,29 @@ class Tokenizer:
         from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
         from transformers import PreTrainedTokenizerFast
 
-        sentinels = [f"<extra_id_{n}>" for n in range(vocabulary.sentinels)]
+        sentinels = [f"<extra_id_{n}>" for n in range(tokenizer.sentinels)]
         names = [*RESERVED, *sentinels]
-        if vocabulary.vocab_size < len(names) + 256:
+        if tokenizer.vocab_size < len(names) + 256:
             raise InputError(
-                f"tokenizer.vocab_size: wanted at least {len(names) + 256} ({len(RESERVED)} special tokens, "
-                f"{len(sentinels)} sentinels and 256 bytes), got {vocabulary.vocab_size}"
+                f"tokenizer.vocab_size: wanted at least {len(names) + 256} ({len(RESERVED)} "
+                f"special tokens, {len(sentinels)} sentinels and 256 bytes), "
+                f"got {tokenizer.vocab_size}"
             )
-        tokenizer = tokenizers.Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
+        backend = tokenizers.Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary.vocab_size,
+            vocab_size=tokenizer.vocab_size,
             special_tokens=[AddedToken(name, normalized=False, special=True) for name in names],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(texts, trainer=trainer)
+        backend.train_from_iterator(texts, trainer=trainer)
         pad, bos, eos, mask = RESERVED
         wrapper: Any = PreTrainedTokenizerFast  # untyped
         return cls(
             wrapper(
-                tokenizer_object=tokenizer,
+                tokenizer_object=backend,
                 pad_token=pad,
                 bos_token=bos,
                 eos_token=eos,
@@ -255,6 +216,51 @@ class Tokenizer:
                 clean_up_tokenization_spaces=False,
             )
         )
+
+
+def _special_tokens(
+    tokenizer: "PreTrainedTokenizerFast",
+    config: dict[str, Any],
+    vocabulary: dict[str, int],
+    size: int,
+) -> SpecialTokens:
+    """Return the special tokens of a fast tokenizer, from its JSON and its tokens' ids."""
+    sentinels = {
+        int(match[1]): i for token, i in vocabulary.items() if (match := _SENTINEL.fullmatch(token))
+    }
+    flagged = {token["id"] for token in config["added_tokens"] if token["special"]}
+    special = flagged | set(tokenizer.all_special_ids) | set(sentinels.values())
+
+    # (vocab,) what each token is in a text.
+    tokens = [""] * size
+    for token, i in vocabulary.items():
+        tokens[i] = token
+    style = style_of(config)
+    starts, ends = word_starts(tokens, style), sentence_ends(tokens, style)
+    starts[list(special)], ends[list(special)] = True, False
+
+    # The roles of the special tokens, by what the tokenizer has.
+    eos = _first(tokenizer.eos_token_id, tokenizer.sep_token_id)
+    if eos is None:
+        wanted = "wanted an end-of-text token (eos_token or sep_token)"
+        raise InputError(f"tokenizer: {wanted}, got none")
+    # T5 starts its decoder with the padding token (Raffel et al. 2020); GPT-2 has one for all
+    # three.
+    default = tokenizer.pad_token_id if sentinels else eos
+    bos = _first(tokenizer.bos_token_id, tokenizer.cls_token_id, default, eos)
+    pad, mask = _first(tokenizer.pad_token_id, eos), _first(tokenizer.mask_token_id, -1)
+    assert bos is not None and pad is not None and mask is not None
+    ordinary = [i for i in sorted(vocabulary.values()) if i not in special]
+    return SpecialTokens(
+        pad=pad,
+        bos=bos,
+        eos=eos,
+        mask=mask,
+        sentinels=tuple(i for _, i in sorted(sentinels.items())),
+        ordinary=np.array(ordinary, dtype=np.int64),
+        word_starts=starts,
+        sentence_ends=ends,
+    )
 
 
 def _first(*ids: int | None) -> int | None:
@@ -268,19 +274,18 @@ def text_batches(documents: "Dataset") -> Iterator[list[str]]:
 
 
 def build_tokenizer(
-    corpus: Corpus, vocabulary: settings.TokenizerSettings, cache: Path
+    corpus: Corpus, tokenizer: settings.TokenizerSettings, cache: Path
 ) -> Tokenizer:
-    """Train the shared vocabulary on the train split alone, once: a second call finds ``cache/vocabulary-<hash>``.
+    """Train the shared tokenizer on the train split alone, once: it is kept in the cache.
 
     Raises:
         InputError: the size does not hold the special tokens and the bytes.
         LmcompareError: the cache cannot be written.
     """
-    key = digest(_VERSION, corpus.fingerprint, vocabulary.vocab_size, vocabulary.sentinels)
+    key = digest(_VERSION, corpus.fingerprint, tokenizer.vocab_size, tokenizer.sentinels)
 
     def build(folder: Path) -> None:
-        Tokenizer.train(
-            (text for texts in text_batches(corpus.train) for text in texts), vocabulary
-        ).save(folder)
+        texts = (text for texts in text_batches(corpus.train) for text in texts)
+        Tokenizer.train(texts, tokenizer).save(folder)
 
-    return Tokenizer.load(cached(cache / f"vocabulary-{key[:16]}", build))
+    return Tokenizer.load(cached(cache / f"tokenizer-{key[:16]}", build))

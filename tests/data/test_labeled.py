@@ -97,7 +97,7 @@ def test_labels_may_be_numbers_and_texts_are_cleaned() -> None:
 @pytest.mark.parametrize(
     ("listed", "changed", "message"),
     [
-        ([], {}, "wanted labelled items with text, got none"),
+        ([], {}, "wanted labeled items with text, got none"),
         (rows(good=9), {}, "wanted at least two labels, got 'good' alone"),
         (rows(good=9, bad=1), {}, "the label 'bad' occurs 1 times among 10 items"),
         (rows(good=90, bad=10), {"items": 10}, "the label 'bad' occurs 1 times among 10 items"),

@@ -116,7 +116,7 @@ def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
     with pytest.raises(
         InputError,
-        match="the validation split has .* fewer than one block of 40; .* corpus.validation",
+        match="the validation split has .* fewer than one sequence of 40; .* corpus.validation",
     ):
         pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=40), tmp_path)
 

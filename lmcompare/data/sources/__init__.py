@@ -1,1 +1,1 @@
-"""Sources of text and labelled items, one a file, found by their YAML word."""
+"""Sources of text and labeled items, one a file, found by their YAML word."""

@@ -1,4 +1,4 @@
-"""Texts that lie in a folder or in a tar archive; an archive is read member by member and never unpacked to disk."""
+"""Reads texts from a folder or a tar archive, member by member; nothing is unpacked to disk."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -16,30 +16,41 @@ _LARGEST = 1 << 28
 def texts(path: str, wanted: Callable[[str], bool], encoding: str) -> Iterator[tuple[str, str]]:
     """Yield (name, text) of each wanted file at ``path``, one in memory at a time.
 
-    A folder is read in the order of its paths, an archive in its own order: another pass gives the same. Of an archive
-    only plain files count, by the last part of their name: a link, a device or a path that leads out of it does no
-    harm.
+    A folder is read in the order of its paths, an archive in its own order. Of an archive only
+    plain files count, by the last part of their name: a link, a device or a path that leads out of
+    it does no harm.
 
     Args:
-        path: a folder (with the folders and archives in it), a ``.tar``, ``.tar.gz`` or ``.tgz`` archive, or a file.
-        wanted: says of a file's name, without its folder, whether it counts; what starts with a dot never does.
+        path: a folder (with the folders and archives in it), a ``.tar``, ``.tar.gz`` or ``.tgz``
+            archive, or a file.
+        wanted: whether a file counts, by its name without its folder; what starts with a dot never
+            does.
         encoding: of the files.
 
     Raises:
-        InputError: there is nothing at the path or none of the wanted files, one cannot be read, is larger than 256 MiB
-            or is not of that encoding.
+        InputError: there is nothing at the path or none of the wanted files, one cannot be read, is
+            larger than 256 MiB or is not of that encoding.
     """
-    found = False
+    empty = True
     for file in _files(path, wanted):
         for name, content in _members(file, wanted) if _packed(file) else _alone(file):
-            found = True
-            yield name, _decoded(content, file, name, encoding)
-    if not found:
+            empty = False
+            where = str(file) if name == file.name else f"{file}: {name}"
+            if len(content) > _LARGEST:
+                limit = f"larger than {_LARGEST >> 20} MiB; wanted smaller files"
+                raise InputError(f"{where}: {limit}")
+            try:
+                text = content.decode(files.codec(file, encoding).removesuffix("-sig"))
+            except UnicodeDecodeError as error:
+                byte = error.object[error.start]
+                raise files.wrong_encoding(where, encoding, byte, error.start) from None
+            yield name, text.removeprefix("\ufeff")
+    if empty:
         raise InputError(f"{path}: no file in it is of the kind that is wanted here")
 
 
 def fingerprint(path: str, wanted: Callable[[str], bool]) -> str:
-    """Return the SHA-256 of the files (an archive counts as one), with their names: of what ``texts`` reads."""
+    """Return the SHA-256 of what ``texts`` reads (an archive counts as one file), with names."""
     return digest([(file.name, files.sha256(file)) for file in _files(path, wanted)])
 
 
@@ -48,18 +59,16 @@ def _packed(file: Path) -> bool:
 
 
 def _files(path: str, wanted: Callable[[str], bool]) -> list[Path]:
-    place = files.expanded(path)
-    if place.is_dir():
-        below = (
-            file for file in place.rglob("*") if file.is_file() and not file.name.startswith(".")
-        )
-        return sorted(file for file in below if _packed(file) or wanted(file.name))
-    return files.find(path, ())
+    folder = Path(files.filled(path))
+    if not folder.is_dir():
+        return files.find(path, ())
+    below = (file for file in folder.rglob("*") if file.is_file() and file.name[0] != ".")
+    return sorted(file for file in below if _packed(file) or wanted(file.name))
 
 
 def _alone(file: Path) -> Iterator[tuple[str, bytes]]:
     with files.readable(file), files.unpacked(file) as raw:
-        yield file.name, _limited(raw.read(_LARGEST + 1), str(file))
+        yield file.name, raw.read(_LARGEST + 1)
 
 
 def _members(file: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
@@ -70,25 +79,6 @@ def _members(file: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, b
                 if member.isreg() and not name.startswith(".") and wanted(name):
                     content = archive.extractfile(member)
                     assert content is not None  # it is a plain file
-                    yield name, _limited(content.read(_LARGEST + 1), f"{file}: {name}")
+                    yield name, content.read(_LARGEST + 1)
     except tarfile.TarError as error:
         raise InputError(f"{file}: not a tar archive: {error}") from error
-
-
-def _limited(content: bytes, where: str) -> bytes:
-    if len(content) > _LARGEST:
-        raise InputError(f"{where}: larger than {_LARGEST >> 20} MiB; wanted smaller files")
-    return content
-
-
-def _decoded(content: bytes, file: Path, name: str, encoding: str) -> str:
-    try:
-        return content.decode(files.codec(file, encoding).removesuffix("-sig")).removeprefix(
-            "\ufeff"
-        )
-    except UnicodeDecodeError as error:
-        where = f"{file}: {name}" if name != file.name else str(file)
-        got = f"byte 0x{error.object[error.start]:02x} at offset {error.start}"
-        raise InputError(
-            f"{where}: not {encoding.upper()}: {got}; convert it, or set `encoding`"
-        ) from None

@@ -1,4 +1,4 @@
-"""What all sources of files share: finding them, hashing them, and reading them as text."""
+"""Finds, hashes and opens the files of a source."""
 
 import codecs
 import glob
@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
@@ -25,10 +26,11 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
 
 
 def unset(path: str) -> list[str]:
-    """Return what is wrong with a path that names variables of the environment: which of them are not set."""
+    """Return a problem for each variable of the environment that a path names and is not set."""
     names = [match[1] or match[2] for match in _VARIABLE.finditer(path)]
     return [
-        f"the environment variable {name} is not set; wanted e.g. `export {name}=/folder/of/the/data`"
+        f"the environment variable {name} is not set; "
+        f"wanted e.g. `export {name}=/folder/of/the/data`"
         for name in names
         if name not in os.environ
     ]
@@ -40,56 +42,51 @@ def filled(path: str) -> str:
     Raises:
         InputError: a variable is not set.
     """
-    if missing := unset(path):
-        raise InputError(*(f"{path}: {said}" for said in missing))
+    if problems := unset(path):
+        raise InputError(*(f"{path}: {problem}" for problem in problems))
     return os.path.expanduser(_VARIABLE.sub(lambda match: os.environ[match[1] or match[2]], path))
 
 
-def expanded(path: str) -> Path:
-    """Return ``filled`` as a path."""
-    return Path(filled(path))
-
-
 def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
-    """Return whether a file ends in one of the suffixes, in either case, or in one of them and ``.gz``."""
+    """Return whether a file ends in one of the suffixes, in either case, packed (.gz) or not."""
     return path.name.lower().removesuffix(".gz").endswith(suffixes)
 
 
 def find(path: Paths, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return the files that ``path`` names: a file, a pattern (``*``, ``**``), a folder, or several of them, in order.
+    """Return the files that ``path`` names: a file, a pattern (``*``, ``**``), a folder or several.
 
-    Of a folder, the files with one of these suffixes count, packed with gzip (``.txt.gz``) or not, in the folders below
-    it, too. ``${NAME}`` in a path is a variable of the environment.
+    Of a folder, the files with one of these suffixes count, packed with gzip (``.txt.gz``) or not,
+    in the folders below it, too. ``${NAME}`` in a path is a variable of the environment.
 
     Raises:
-        InputError: one of them names no file; all that do not are listed.
+        InputError: some name no file; all of them are listed.
     """
     files: list[Path] = []
     problems = []
     for name in (path,) if isinstance(path, str) else path:
-        place = expanded(name)
+        place = Path(filled(name))
         if place.is_dir():
-            found = [
-                file for file in place.rglob("*") if file.is_file() and has_suffix(file, suffixes)
-            ]
-            missing = f"{name}: the folder has no file with suffix {' or '.join(suffixes)}"
-        elif place.is_file():
-            found = [place]
+            matches = [file for file in place.rglob("*") if has_suffix(file, suffixes)]
+            problem = f"{name}: the folder has no file with suffix {' or '.join(suffixes)}"
         else:
-            found = [
-                Path(file) for file in glob.glob(str(place), recursive=True) if Path(file).is_file()
-            ]
-            beside = [str(file) for file in place.parent.iterdir()] if place.parent.is_dir() else []
-            hint = nearest(str(place), beside) if len(beside) < 1000 else ""
-            missing = f"{name}: no such file" + (hint if "did you mean" in hint else "")
-        if not found:
-            problems.append(missing)
-        files.extend(sorted(found))
+            matches = [Path(file) for file in glob.glob(str(place), recursive=True)]
+            matches = [place] if place.is_file() else matches
+            problem = f"{name}: no such file{_misspelled(place)}"
+        matches = sorted(file for file in matches if file.is_file())
+        if not matches:
+            problems.append(problem)
+        files.extend(matches)
     if not files and not problems:
         problems.append("path: wanted a file, a pattern or a folder, got an empty list")
     if problems:
         raise InputError(*problems)
     return list(dict.fromkeys(files))
+
+
+def _misspelled(place: Path) -> str:
+    beside = [str(file) for file in place.parent.iterdir()] if place.parent.is_dir() else []
+    hint = nearest(str(place), beside) if len(beside) < 1000 else ""
+    return hint if "did you mean" in hint else ""
 
 
 @lru_cache(maxsize=1024)
@@ -99,30 +96,31 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, read anew only when its size or time of change has changed."""
+    """Return the SHA-256 of a file's bytes, read anew only when its size or time has changed."""
     with readable(path):
         state = path.stat()
         return _sha256(path, state.st_size, state.st_mtime_ns)
 
 
-def fingerprint(kind: str, files: list[Path], *settings: Any) -> str:
-    """Return the SHA-256 of what the files hold, in their order, and of the settings; not of where they lie."""
-    return digest(kind, settings, [sha256(file) for file in files])
+def fingerprint(source: Any, suffixes: tuple[str, ...]) -> str:
+    """Return the SHA-256 of a source's files, in their order, and of its settings but ``path``."""
+    settings = {field.name: getattr(source, field.name) for field in fields(source)}
+    files = find(settings.pop("path"), suffixes)
+    return digest(source.kind, settings, [sha256(file) for file in files])
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say as an InputError that a file cannot be opened, read or unpacked."""
+    """Raise an InputError where a file cannot be opened, read or unpacked."""
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
-        ) from error
+        cause = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({cause})") from error
 
 
 def codec(path: Path, encoding: str) -> str:
-    """Return Python's name of an encoding; of UTF-8, the one that passes over a byte-order mark.
+    """Return Python's name of an encoding; of UTF-8, the one that skips a byte-order mark.
 
     Raises:
         InputError: there is no such encoding.
@@ -130,9 +128,8 @@ def codec(path: Path, encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
-        raise InputError(
-            f"{path}: no encoding {encoding!r}; wanted one that Python knows, such as 'utf-8'"
-        ) from None
+        wanted = "wanted one that Python knows, such as 'utf-8'"
+        raise InputError(f"{path}: no encoding {encoding!r}; {wanted}") from None
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -142,13 +139,19 @@ def unpacked(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
+def wrong_encoding(where: Path | str, encoding: str, byte: int, offset: int) -> InputError:
+    """Return the error that text is not of an encoding."""
+    got = f"byte 0x{byte:02x} at offset {offset}"
+    return InputError(f"{where}: not {encoding.upper()}: {got}; convert it, or set `encoding`")
+
+
 @contextmanager
 def opened(path: Path, encoding: str) -> Iterator[TextIO]:
-    """Open a file as text, with its newlines as they are and without a byte-order mark; a ``.gz`` file unpacked.
+    """Open a file as text, newlines kept, without a byte-order mark; a ``.gz`` file unpacked.
 
     Raises:
-        InputError: it cannot be opened, there is no such encoding, or (from inside the block) bytes are not of it: it
-            names the file and the offset of the first such byte.
+        InputError: it cannot be opened, there is no such encoding, or (from inside the block) bytes
+            are not of it: the message names the file and the offset of the first such byte.
     """
     name = codec(path, encoding)
     try:
@@ -160,9 +163,7 @@ def opened(path: Path, encoding: str) -> Iterator[TextIO]:
             yield file
     except UnicodeError:
         offset, byte = _first_bad_byte(path, name)
-        raise InputError(
-            f"{path}: not {encoding.upper()}: byte 0x{byte:02x} at offset {offset}; convert it, or set `encoding`"
-        ) from None
+        raise wrong_encoding(path, encoding, byte, offset) from None
 
 
 def _first_bad_byte(path: Path, encoding: str) -> tuple[int, int]:

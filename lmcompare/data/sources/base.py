@@ -9,24 +9,22 @@ Row = dict[str, Any]
 
 
 class Source(Protocol):
-    """Where text comes from: a frozen dataclass whose fields are its YAML keys, filed under its word in SOURCES.
-
-    Attributes:
-        kind: the word in YAML.
-    """
+    """Where text comes from: a frozen dataclass whose fields are its YAML keys."""
 
     kind: ClassVar[str]
+    """the word in YAML"""
 
     def rows(self) -> Iterator[Row]:
-        """Yield one row a document, in a fixed order: its ``text`` and every other column as it is.
+        """Yield a row a document, in a fixed order: its ``text`` and all other columns.
 
         Raises:
-            InputError: a file, a package, a column or the network is missing, or a file cannot be read as what it is.
+            InputError: a file, a package, a column or the network is missing, or a file cannot be
+                read as what it is.
         """
         ...
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 over the content and the settings; a file that is moved keeps it."""
+        """Return a SHA-256 of the content and the settings; a file that is moved keeps it."""
         ...
 
 

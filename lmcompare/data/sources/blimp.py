@@ -1,14 +1,16 @@
-"""Minimal pairs in the format of BLiMP (Warstadt et al. 2020): a grammatical sentence and one that is not."""
+"""Minimal pairs in BLiMP's format (Warstadt et al. 2020)."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.settings import STRICT
 from lmcompare.data.cache import digest
 from lmcompare.data.sources import _archive as archive
+from lmcompare.data.sources import _files as files
+from lmcompare.data.sources import _json as json
 from lmcompare.data.sources.base import SOURCES, Row
 
 _KEYS = {"good": "sentence_good", "bad": "sentence_bad", "paradigm": "UID", "field": "field"}
@@ -17,7 +19,7 @@ _KEYS = {"good": "sentence_good", "bad": "sentence_bad", "paradigm": "UID", "fie
 @SOURCES.register("blimp")
 @dataclass(frozen=True)
 class Blimp:
-    """Minimal pairs in BLiMP's JSON lines; a pair is a row, and there is no `text`: they are for testing."""
+    """Minimal pairs in BLiMP's JSON lines, for testing; a pair is a row, without `text`."""
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
@@ -28,36 +30,26 @@ class Blimp:
     """of the files"""
 
     def rows(self) -> Iterator[Row]:
-        """Yield ``good``, ``bad``, ``paradigm``, ``field`` and ``phenomenon`` ('' where it is not given).
+        """Yield ``good``, ``bad``, ``paradigm``, ``field`` and ``phenomenon`` ('' if not given).
 
-        Pairs come as they are given: in BLiMP a few are twice the same sentence (7 of 34,000 counted).
+        Pairs come as they are given: in BLiMP a few are twice the same sentence (7 of 34,000
+        counted).
 
         Raises:
             InputError: there is no such file, or a line is not a pair.
         """
-        for name, text in archive.texts(self.path, _is_lines, self.encoding):
-            for number, line in enumerate(text.split("\n"), 1):
-                if not line.strip():
-                    continue
-                where = f"{self.path}: {name}:{number}"
-                try:
-                    pair = json.loads(line)
-                except ValueError as error:
-                    raise InputError(f"{where}: not JSON: {error}") from None
-                if not isinstance(pair, dict):
-                    raise InputError(f"{where}: wanted a JSON object, got {type(pair).__name__}")
+        for name, text in archive.texts(self.path, _is_jsonl, self.encoding):
+            for where, pair in json.objects(text.split("\n"), f"{self.path}: {name}"):
                 for key in _KEYS.values():
                     if not isinstance(pair.get(key), str):
-                        raise InputError(
-                            f"{where}: wanted text in {key!r}, got none{nearest(key, pair)}"
-                        )
+                        hint = nearest(key, pair)
+                        raise InputError(f"{where}: wanted text in {key!r}, got none{hint}")
                 row = {column: pair[key] for column, key in _KEYS.items()}
                 yield {**row, "phenomenon": str(pair.get("linguistics_term") or "")}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        return digest(self.kind, self.encoding, archive.fingerprint(self.path, _is_lines))
+        return digest(self.kind, self.encoding, archive.fingerprint(self.path, _is_jsonl))
 
 
-def _is_lines(name: str) -> bool:
-    return name.lower().removesuffix(".gz").endswith(".jsonl")
+def _is_jsonl(name: str) -> bool:
+    return files.has_suffix(Path(name), (".jsonl",))

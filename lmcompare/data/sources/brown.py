@@ -15,25 +15,26 @@ from lmcompare.data.sources.base import SOURCES, Row
 
 _DOCUMENT = re.compile(r"c[a-r]\d\d")
 _BASE = re.compile(r"(?:fw-)?(--|[^-+]+)")
+_GENRES = "cats.txt"
 
 
 @cache
 def base(tag: str) -> str:
-    """Return a tag without what says that a word is foreign, in a title or a headline, or two words in one.
+    """Return a tag without the marks of foreign words, titles, headlines and two words in one.
 
     >>> base("np-tl"), base("fw-nn"), base("pps+bez"), base("bez*"), base("---hl")
     ('np', 'nn', 'pps', 'bez*', '--')
     """
-    found = _BASE.match(tag)
-    return found[1] if found else tag
+    match = _BASE.match(tag)
+    return match[1] if match else tag
 
 
 @SOURCES.register("brown")
 @dataclass(frozen=True)
 class Brown:
-    """The Brown corpus as NLTK ships it: 500 documents of 15 genres, 57,340 sentences, 472 tags; a row is a sentence.
+    """The Brown corpus as NLTK ships it: 500 documents of 15 genres; a row is a sentence.
 
-    `tags: base` leaves 104 tags.
+    57,340 sentences, 472 tags; `tags: base` leaves 104 tags.
     """
 
     __pydantic_config__ = STRICT
@@ -42,39 +43,34 @@ class Brown:
     path: str
     """the folder, or a tar archive of it: ca01 ... cr09 and cats.txt, which names the genres"""
     tags: Literal["full", "base"] = "full"
-    """full: as they are; base: without the marks for foreign words, titles, headlines and the second of two words"""
+    """full: as they are; base: without the marks for foreign words, titles, headlines and the
+    second of two words"""
 
     def rows(self) -> Iterator[Row]:
-        """Yield ``tokens``, ``tags``, ``genre``, ``text`` (the tokens with spaces) and ``document`` (its name).
+        """Yield ``tokens``, ``tags``, ``genre``, ``text`` (tokens with spaces) and ``document``.
 
         Raises:
             InputError: the files are missing, a document has no genre, or a word no tag.
         """
         genres: dict[str, str] = {}
-        for _, text in archive.texts(self.path, lambda name: name == "cats.txt", "utf-8"):
-            genres |= dict(
-                line.split(maxsplit=1) for line in text.splitlines() if len(line.split()) == 2
-            )
+        for _, text in archive.texts(self.path, _GENRES.__eq__, "utf-8"):
+            lines = [line.split() for line in text.splitlines()]
+            genres |= {line[0]: line[1] for line in lines if len(line) == 2}
         for document, text in archive.texts(self.path, _is_document, "latin-1"):
             if document not in genres:
-                raise InputError(
-                    f"{self.path}: cats.txt names no genre for the document {document!r}"
-                )
+                raise InputError(f"{self.path}: {_GENRES} names no genre for {document!r}")
             for number, line in enumerate(text.split("\n"), 1):
                 if not line.strip():
                     continue
                 tokens, tags = split_words(line, f"{self.path}: {document}:{number}")
                 if self.tags == "base":
                     tags = [base(tag) for tag in tags]
-                row = {"tokens": tokens, "tags": tags, "genre": genres[document].strip()}
+                row = {"tokens": tokens, "tags": tags, "genre": genres[document]}
                 yield {**row, "text": " ".join(tokens), "document": document}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        content = archive.fingerprint(
-            self.path, lambda name: name == "cats.txt" or _is_document(name)
-        )
-        return digest(self.kind, self.tags, content)
+        names = archive.fingerprint(self.path, lambda name: name == _GENRES or _is_document(name))
+        return digest(self.kind, self.tags, names)
 
 
 def _is_document(name: str) -> bool:

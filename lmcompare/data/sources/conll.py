@@ -1,4 +1,4 @@
-"""Tagged words in columns: a word a line, a blank line between two sentences (CoNLL, WNUT, Universal Dependencies)."""
+"""Tagged words in columns (CoNLL, WNUT, Universal Dependencies)."""
 
 import re
 from collections.abc import Iterator
@@ -20,15 +20,20 @@ _NOT_A_WORD = re.compile(r"\d+-\d+|\d+\.\d+")
 @SOURCES.register("conll")
 @dataclass(frozen=True)
 class Conll:
-    """Tagged words in columns: a word a line, a blank line between two sentences; a sentence is a document."""
+    """Tagged words in columns: a word a line, a blank line between two sentences.
+
+    A sentence is a document.
+    """
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
 
     path: files.Paths
-    """a file, a pattern, a folder (its .conll, .conllu, .bio, .iob and .iob2 files), or a list of them"""
+    """a file, a pattern, a folder (its .conll, .conllu, .bio, .iob and .iob2 files), or a list of
+    them"""
     columns: Annotated[tuple[str, ...], Field(min_length=1)] = ("tokens", "tags")
-    """names of the columns from the left, `-` for one that is not wanted; CoNLL-2003: `[tokens, pos, -, tags]`"""
+    """names of the columns from the left, `-` for one to leave out; CoNLL-2003: `[tokens, pos, -,
+    tags]`"""
     comments: str | None = None
     """how a line begins that is no word, such as `#` in CoNLL-U; none: every line is one"""
     joined: str = " "
@@ -38,21 +43,18 @@ class Conll:
 
     def __post_init__(self) -> None:
         named = [name for name in self.columns if name != "-"]
+        got = f"got {', '.join(self.columns)}"
         if "tokens" not in named:
-            raise InputError(
-                f"columns: wanted one that is named 'tokens', got {', '.join(self.columns)}"
-            )
+            raise InputError(f"columns: wanted one that is named 'tokens', {got}")
         if len(set(named)) < len(named) or "text" in named:
-            raise InputError(
-                f"columns: wanted different names other than 'text', got {', '.join(self.columns)}"
-            )
+            raise InputError(f"columns: wanted different names other than 'text', {got}")
 
     def rows(self) -> Iterator[Row]:
-        """Yield a list for each column, such as ``tokens`` and ``tags``, and ``text``, the tokens joined.
+        """Yield a list for each column, such as ``tokens`` and ``tags``, and ``text``.
 
-        A line that holds a tab is split at its tabs, another one where it has spaces. A line of white space alone ends
-        a sentence; ``-DOCSTART-`` (CoNLL-2003) is passed over, and where a column is named ``id``, so are the ranges
-        and the empty words of CoNLL-U (``3-4``, ``5.1``).
+        A line that holds a tab is split at its tabs, another one where it has spaces. A line of
+        white space alone ends a sentence; ``-DOCSTART-`` (CoNLL-2003) is left out, and where a
+        column is named ``id``, so are the ranges and the empty words of CoNLL-U (``3-4``, ``5.1``).
 
         Raises:
             InputError: a line has more or fewer columns than are named, or no word.
@@ -73,30 +75,22 @@ class Conll:
     def _word(self, line: str, path: Path, number: int) -> list[str]:
         values = line.split("\t") if "\t" in line else line.split()
         if len(values) != len(self.columns):
-            raise InputError(
-                f"{path}:{number}: wanted {len(self.columns)} columns ({', '.join(self.columns)}), got {len(values)} "
-                f"in {line[:60]!r}"
-            )
+            wanted = f"wanted {len(self.columns)} columns ({', '.join(self.columns)})"
+            raise InputError(f"{path}:{number}: {wanted}, got {len(values)} in {line[:60]!r}")
         if not values[self.columns.index("tokens")].strip():
-            raise InputError(
-                f"{path}:{number}: wanted a word in column 'tokens', got none in {line[:60]!r}"
-            )
+            wanted = "wanted a word in column 'tokens'"
+            raise InputError(f"{path}:{number}: {wanted}, got none in {line[:60]!r}")
         return values
 
     def _sentence(self, words: list[list[str]]) -> Iterator[Row]:
         if "id" in self.columns:
-            words = [
-                word for word in words if not _NOT_A_WORD.fullmatch(word[self.columns.index("id")])
-            ]
-        token = self.columns.index("tokens")
-        if not words or words[0][token] == "-DOCSTART-":
+            column = self.columns.index("id")
+            words = [word for word in words if not _NOT_A_WORD.fullmatch(word[column])]
+        if not words or words[0][self.columns.index("tokens")] == "-DOCSTART-":
             return
-        lists = {
-            name: [word[i] for word in words] for i, name in enumerate(self.columns) if name != "-"
-        }
-        yield {**lists, "text": self.joined.join(lists["tokens"])}
+        row = dict(zip(self.columns, map(list, zip(*words, strict=True)), strict=True))
+        row.pop("-", None)
+        yield {**row, "text": self.joined.join(row["tokens"])}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        said = (self.columns, self.comments, self.joined, self.encoding)
-        return files.fingerprint(self.kind, files.find(self.path, _SUFFIXES), *said)
+        return files.fingerprint(self, _SUFFIXES)

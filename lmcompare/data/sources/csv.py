@@ -23,20 +23,14 @@ def read_table(
     names: tuple[str, ...] = (),
     quotes: bool = True,
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV file, all values as text.
-
-    Args:
-        path: of the file; ``.gz`` is unpacked.
-        encoding: of the file.
-        separator: one character.
-        names: of the columns, for a file without a header; none: the first line names them.
-        quotes: whether a field may stand in double quotes; if not, a quote is a character as any other.
+    """Yield the rows of a CSV file, all values as text; the settings are those of ``Csv``.
 
     Raises:
-        InputError: it cannot be read, a quote is left open, two columns share a name, or a row has more or fewer fields
-            than there are columns.
+        InputError: it cannot be read, a quote is left open, two columns share a name, or a row has
+            more or fewer fields than there are columns.
     """
     csv.field_size_limit(2**31 - 1)  # the default stops at documents of 128 KiB
+    where = "`names`" if names else "the header"
     with files.opened(path, encoding) as file:
         reader = csv.reader(
             file,
@@ -44,22 +38,18 @@ def read_table(
             quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
             strict=True,
         )
-        where = "`names`" if names else "the header"
         try:
             header = list(names) or next(reader, [])
-            if len(set(header)) < len(header):
-                twice = next(name for i, name in enumerate(header) if name in header[:i])
-                raise InputError(
-                    f"{path}: wanted different names of columns, got {twice!r} twice in {where}"
-                )
+            for i, name in enumerate(header):
+                if name in header[:i]:
+                    wanted = "wanted different names of columns"
+                    raise InputError(f"{path}: {wanted}, got {name!r} twice in {where}")
             for values in reader:
-                if not values:
-                    continue
-                if len(values) != len(header):
-                    raise InputError(
-                        f"{path}:{reader.line_num}: wanted {len(header)} fields as in {where}, got {len(values)}"
-                    )
-                yield dict(zip(header, values, strict=True))
+                if values and len(values) != len(header):
+                    wanted = f"wanted {len(header)} fields as in {where}"
+                    raise InputError(f"{path}:{reader.line_num}: {wanted}, got {len(values)}")
+                if values:
+                    yield dict(zip(header, values, strict=True))
         except csv.Error as error:
             raise InputError(f"{path}:{reader.line_num}: not a CSV file: {error}") from error
 
@@ -73,7 +63,8 @@ class Csv:
     kind: ClassVar[str]
 
     path: files.Paths
-    """a file, a pattern such as `data/*.csv`, a folder (its .csv and .tsv files), or a list of them; .gz is unpacked"""
+    """a file, a pattern such as `data/*.csv`, a folder (its .csv and .tsv files), or a list of
+    them; .gz is unpacked"""
     column: str = "text"
     """name of the column with the text"""
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
@@ -81,7 +72,8 @@ class Csv:
     names: tuple[str, ...] = ()
     """of the columns, where the files have no header that names them"""
     quotes: bool = True
-    """whether a field in double quotes is one field; false where a quote is a character as any other (Tatoeba)"""
+    """whether a field in double quotes is one field; false where a quote is a character as any
+    other (Tatoeba)"""
     encoding: str = "utf-8"
     """of the files"""
 
@@ -92,7 +84,4 @@ class Csv:
                 yield files.with_text(row, self.column, path)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        found = files.find(self.path, _SUFFIXES)
-        said = (self.column, self.separator, self.names, self.quotes, self.encoding)
-        return files.fingerprint(self.kind, found, *said)
+        return files.fingerprint(self, _SUFFIXES)

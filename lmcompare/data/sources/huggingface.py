@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, ClassVar
 
 from lmcompare.core.errors import InputError
@@ -20,12 +21,13 @@ _BUILDERS = {
     ".parquet": "parquet",
     ".txt": "text",
 }
+_SAVED = ("state.json", "dataset_dict.json")
 
 
 @SOURCES.register("huggingface")
 @dataclass(frozen=True)
 class HuggingFace:
-    """A data set of the Hugging Face hub by name, or a local one by path; never runs code that comes with it."""
+    """A data set of the Hugging Face hub by name, or a local one by path; none of its code runs."""
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
@@ -45,26 +47,24 @@ class HuggingFace:
         """Yield each row with all its columns.
 
         Raises:
-            InputError: there is no such data set, configuration, split or column, or the network is missing.
+            InputError: there is no such data set, configuration, split or column, or the network is
+                missing.
         """
         for row in _load(self):
             yield files.with_text(dict(row), self.column, self.name)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the content and the settings: of a local path, of its files."""
         settings = (self.config, self.split, self.column)
-        place = files.expanded(self.name)
-        if place.exists():
-            found = (
-                sorted(p for p in place.rglob("*") if p.is_file()) if place.is_dir() else [place]
-            )
-            return files.fingerprint(self.kind, found, *settings)
-        return digest(self.kind, *settings, _content(self))
+        place = Path(files.filled(self.name))
+        if not place.exists():
+            return digest(self.kind, *settings, _content(self))
+        paths = [path for path in place.rglob("*") if path.is_file()] if place.is_dir() else [place]
+        return digest(self.kind, *settings, [files.sha256(path) for path in sorted(paths)])
 
 
 @lru_cache(maxsize=16)
 def _content(source: HuggingFace) -> str:
-    """Return the SHA-256 of all rows; once a process, since what a hub's revision holds does not change."""
+    """Return the SHA-256 of all rows; once a process, since a hub's revision does not change."""
     whole = sha256()
     for row in _load(source):
         whole.update(repr(sorted(row.items())).encode())
@@ -72,39 +72,49 @@ def _content(source: HuggingFace) -> str:
 
 
 def _load(source: HuggingFace) -> Any:
-    from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
     from datasets.exceptions import DatasetsError
 
-    place = files.expanded(source.name)
+    place = Path(files.filled(source.name))
     try:
-        if place.is_dir() and (
-            (place / "state.json").is_file() or (place / "dataset_dict.json").is_file()
-        ):
-            saved = load_from_disk(str(place))
-            if isinstance(saved, DatasetDict):
-                if source.split not in saved:
-                    raise ValueError(f"unknown split {source.split!r}; there are {sorted(saved)}")
-                return saved[source.split]
-            return saved
+        if place.is_dir() and any((place / name).is_file() for name in _SAVED):
+            return _saved(place, source.split)
         if place.is_file():
-            if place.suffix.lower() not in _BUILDERS:
-                raise ValueError(f"wanted a file with suffix {', '.join(_BUILDERS)}")
-            return load_dataset(
-                _BUILDERS[place.suffix.lower()], data_files=str(place), split=source.split
-            )
-        name = str(place) if place.is_dir() else source.name
-        loaded = load_dataset(name, source.config, split=source.split, revision=source.revision)
+            return _file(place, source.split)
+        return _hub(str(place) if place.is_dir() else source.name, source)
     except ConnectionError as error:
         raise InputError(
-            f"huggingface {source.name!r}: the hub cannot be reached ({_line(error)}); wanted the network, a data set "
-            "that was fetched before, or a local path in `name`"
+            f"huggingface {source.name!r}: the hub cannot be reached ({_line(error)}); wanted the "
+            "network, a data set that was fetched before, or a local path in `name`"
         ) from error
     except (DatasetsError, ValueError, RuntimeError, OSError) as error:
         raise InputError(f"huggingface {source.name!r}: {_line(error)}") from error
+
+
+def _saved(folder: Path, split: str) -> Any:
+    from datasets import DatasetDict, load_from_disk
+
+    saved = load_from_disk(str(folder))
+    if not isinstance(saved, DatasetDict):
+        return saved
+    if split not in saved:
+        raise ValueError(f"unknown split {split!r}; there are {sorted(saved)}")
+    return saved[split]
+
+
+def _file(path: Path, split: str) -> Any:
+    from datasets import load_dataset
+
+    if path.suffix.lower() not in _BUILDERS:
+        raise ValueError(f"wanted a file with suffix {', '.join(_BUILDERS)}")
+    return load_dataset(_BUILDERS[path.suffix.lower()], data_files=str(path), split=split)
+
+
+def _hub(name: str, source: HuggingFace) -> Any:
+    from datasets import Dataset, load_dataset
+
+    loaded = load_dataset(name, source.config, split=source.split, revision=source.revision)
     if not isinstance(loaded, Dataset):
-        raise InputError(
-            f"huggingface {source.name!r}: wanted one split, got {type(loaded).__name__}; set `split`"
-        )
+        raise ValueError(f"wanted one split, got {type(loaded).__name__}; set `split`")
     return loaded
 
 

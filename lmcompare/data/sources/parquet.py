@@ -21,7 +21,8 @@ class Parquet:
     kind: ClassVar[str]
 
     path: files.Paths
-    """a file, a pattern such as `data/*.parquet`, a folder (its .parquet files), or a list of them"""
+    """a file, a pattern such as `data/*.parquet`, a folder (its .parquet files), or a list of
+    them"""
     column: str = "text"
     """name of the column with the text"""
 
@@ -40,5 +41,4 @@ class Parquet:
                 raise InputError(f"{path}: not a Parquet file: {error}") from error
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        return files.fingerprint(self.kind, files.find(self.path, _SUFFIXES), self.column)
+        return files.fingerprint(self, _SUFFIXES)

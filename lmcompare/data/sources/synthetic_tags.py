@@ -1,7 +1,7 @@
-"""Invented sentences whose tags depend on one side alone: does the side that a network sees decide how well it tags?"""
+"""Invented sentences whose tags depend on one side alone: does attention to that side decide?"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Annotated, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from lmcompare.data.sources.base import SOURCES, Row
 CLASSES = "abcd"
 """Every word is of one of these, as many of one as of another."""
 EDGE = "none"
-"""The tag where there is no neighbour."""
+"""The tag where there is no neighbor."""
 SYLLABLES = tuple(map("".join, product("bdfgklmnprstvz", "aeiou")))
 """70 of them: 4,900 words of two."""
 
@@ -24,17 +24,18 @@ SYLLABLES = tuple(map("".join, product("bdfgklmnprstvz", "aeiou")))
 @SOURCES.register("synthetic_tags")
 @dataclass(frozen=True)
 class SyntheticTags:
-    """Invented sentences, each word's tag the class of its neighbour on the left, on the right, or of both.
+    """Invented sentences, each word's tag the class of its left or right neighbor, or of both.
 
-    A word by itself says nothing of its tag, so what decides is the side that a network sees: a causal mask cannot see
-    the right one. Words are drawn independently of each other. Only the tags change with `side` and `distance`.
+    A word by itself says nothing of its tag, so what decides is the side that a network sees: a
+    causal mask cannot see the right one. Words are drawn independently of each other. Only the tags
+    change with `side` and `distance`.
     """
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
 
     side: Literal["left", "right", "both"] = "right"
-    """where the neighbour stands whose class is the tag; both: the classes of two"""
+    """where the neighbor stands whose class is the tag; both: the classes of two"""
     distance: Positive = 1
     """words from one to the other; at most `length` - 1"""
     items: Positive = 4000
@@ -48,9 +49,8 @@ class SyntheticTags:
 
     def __post_init__(self) -> None:
         if self.distance >= self.length:
-            raise InputError(
-                f"distance: wanted less than length ({self.length}), got {self.distance}"
-            )
+            wanted = f"wanted less than length ({self.length})"
+            raise InputError(f"distance: {wanted}, got {self.distance}")
 
     def classes(self) -> dict[str, str]:
         """Return the class of each word."""
@@ -69,8 +69,8 @@ class SyntheticTags:
         ['none+b', 'a+c', 'b+none']
         """
         edge = [EDGE] * min(self.distance, len(tokens))
-        said = [classes[token] for token in tokens]
-        left, right = [*edge, *said[: -self.distance]], [*said[self.distance :], *edge]
+        own = [classes[token] for token in tokens]
+        left, right = [*edge, *own[: -self.distance]], [*own[self.distance :], *edge]
         both = [f"{before}+{after}" for before, after in zip(left, right, strict=True)]
         return {"left": left, "right": right, "both": both}[self.side]
 
@@ -84,7 +84,4 @@ class SyntheticTags:
             yield {"tokens": tokens, "tags": self.tags(tokens, classes), "text": " ".join(tokens)}
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the settings, which decide all."""
-        return digest(
-            self.kind, self.side, self.distance, self.items, self.words, self.length, self.seed
-        )
+        return digest(self.kind, asdict(self))

