@@ -1,30 +1,41 @@
-"""From one text to another: summaries, translations, answers, replies, code."""
+"""Text-to-text: summaries, translations, answers, replies, code."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from lmcompare.core import settings
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes, Trials
 from lmcompare.data.items import ItemSplits, TaskItem, build_item_splits
-from lmcompare.tasks import TASKS
-from lmcompare.tasks._few_shot import FewShotExample, FewShotPrompt, answered, show
-from lmcompare.tasks._prompts import TruncationSide, fields_of, fit, length_for
-from lmcompare.tasks._text_metrics import bits_of, score_texts
-from lmcompare.tasks.base import Measurement, TaskOutcome, check_fewshot, described
+from lmcompare.tasks import TASKS, Task
+from lmcompare.tasks._generated_answers import (
+    TokenizedAnswers,
+    TokenizedPairs,
+    answer_bits,
+    answer_costs,
+    draw_samples,
+    score_texts,
+    tokenize_answers,
+    tokenize_pairs,
+)
+from lmcompare.tasks._prompts import (
+    FewShotExamples,
+    PromptedItem,
+    TruncationSide,
+    columns_of,
+    decode_cut,
+    first_answer,
+    render_examples,
+)
+from lmcompare.tasks.base import SPLITS, Measurement, TaskOutcome, check_fewshot, described
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
-
-SPLITS = ("train", "validation", "test")
-AROUND = 2
-"""Tokens that an objective may put around a prompt and its answer."""
 
 Metric = Literal["chrf", "rouge", "exact_match", "squad_f1", "bleu", "ter"]
 SMALLEST_EFFECT = {"chrf": 1.0, "rougeL": 0.01, "exact_match": 0.01, "squad_f1": 0.01}
@@ -33,31 +44,27 @@ SMALLEST_EFFECT = {"chrf": 1.0, "rougeL": 0.01, "exact_match": 0.01, "squad_f1":
 
 @TASKS.register("text_to_text")
 @dataclass(frozen=True)
-class TextToText:
-    """An answer for each prompt: every network fine-tuned on pairs, its loss on the answers alone,
-    then asked to write.
+class TextToText(Task):
+    """An answer for each prompt: fine-tuned on pairs, the loss on the answers alone, or few-shot.
 
-    Serves summarisation, translation, question answering, dialogue and code completion. Causal
-    models continue the prompt, an encoder-decoder's encoder reads it, a masked model unmasks a
-    block after it. All read the same prompts and write at most the same number of tokens, greedily.
-    ``bits_per_byte`` is -log2 p of the real answers and of their ends, for each byte of theirs.
+    Serves summarization, translation, question answering, dialogue and code completion. Causal
+    models continue the prompt, an encoder-decoder's encoder reads it, a masked model unmasks masks
+    after it. All read the same prompts and generate at most the same number of tokens, greedily.
+    ``bits_per_byte`` is -log2 p of the real answers and of their eos, for each byte of theirs.
 
-    The protocols zero_shot and few_shot fine-tune nothing: the prompt follows ``num_fewshot``
-    training items with their answers, the same for all networks (Brown et al. 2020, section 2.4).
-    No network was taught how an answer ends, so what it generates counts up to
-    ``fewshot_delimiter``, and ``bits_per_byte`` has no ends.
+    The protocols zero_shot and few_shot train nothing: each prompt follows ``num_fewshot`` training
+    items with their answers, the same for all networks (Brown et al. 2020, section 2.4). No network
+    learned how an answer ends, so a generation counts up to ``fewshot_delimiter``, and
+    ``bits_per_byte`` has no eos.
 
     Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer,
-        the prompt itself,
-    and its first words, as many tokens as the median answer has.
+        the
+    prompt itself, and its first words, as many tokens as the median answer has.
     """
 
-    __pydantic_config__ = settings.STRICT
-    kind: ClassVar[str]
-    family: ClassVar[Literal["understanding", "generation"]] = "generation"
-    better: ClassVar[Literal["higher", "lower"]] = "higher"
-    conditions: ClassVar[tuple[str, ...]] = ("pretrained", "scratch")
-    columns: ClassVar[tuple[str, ...]] = ("prompt", "answer")
+    family = "generation"
+    conditions = ("pretrained", "scratch")
+    columns = ("prompt", "answer")
 
     source: object
     """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
@@ -65,7 +72,7 @@ class TextToText:
     prompt: str = "prompt"
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
-    """name of the column with the answer, or with a list of answers: the first is learnt, any
+    """name of the column with the answer, or with a list of answers: the first is learned, any
     counts as right"""
     template: str = "{prompt}\n\n"
     """what the network reads: {prompt} is the prompt, any other name in braces that column"""
@@ -82,7 +89,7 @@ class TextToText:
     seed: int = 0
     """of the split and of the samples"""
     max_new_tokens: Annotated[int, Field(gt=1)] | None = None
-    """tokens of an answer and its end, at most; if left out, what 95% of the training answers
+    """tokens of an answer and its eos, at most; if left out, what 95% of the training answers
     need"""
     truncation_side: TruncationSide = "right"
     """which end of a prompt is cut off that is too long for the context"""
@@ -102,7 +109,7 @@ class TextToText:
     strategy: Literal["confidence", "left_to_right", "mask_predict"] = "confidence"
     """the order in which a masked network unmasks"""
     steps: Annotated[int, Field(gt=0)] | None = None
-    """calls of a masked network for an answer; what the strategy says if left out"""
+    """forward passes of a masked network for an answer; what the strategy needs if left out"""
     samples: Annotated[int, Field(ge=0)] = 3
     """answers shown in the report, drawn at random"""
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
@@ -112,20 +119,16 @@ class TextToText:
     """how the networks are fine-tuned"""
 
     def __post_init__(self) -> None:
-        """Refuse a template that lacks the prompt or tells the answer.
+        """Refuse a template that lacks the prompt or tells the answer, and settings of another
+        protocol.
 
         Raises:
-            InputError: such a template, an adaptation that is none for answers, or one beside
-                shots.
+            InputError: so it is.
         """
-        names = {self.prompt if name == "prompt" else name for name in fields_of(self.template)}
-        if self.prompt not in names:
-            raise InputError(f"template: wanted {{prompt}} in it, got {self.template!r}")
-        if self.answer in names:
-            raise InputError(f"template: wanted none that tells the answer, got {{{self.answer}}}")
+        columns_of(self.template, self.prompt, self.answer)
         if self.adaptation.attention == "causal":
             raise InputError(
-                "adaptation.attention: wanted own or bidirectional to write answers, got causal"
+                "adaptation.attention: wanted own or bidirectional to generate answers, got causal"
             )
         check_fewshot(self.protocol, self.num_fewshot)
         if not self.trains and self.adaptation != settings.AdaptationSettings():
@@ -152,25 +155,22 @@ class TextToText:
 
     @property
     def per_item(self) -> Mapping[str, tuple[str, str]]:
-        """The primary metric is the mean over items; bits are summed over answers, and so are
-        bytes."""
+        """The primary metric is the mean over items; bits per byte are a ratio of sums."""
         return {self.primary_metric: (self.primary_metric, ""), "bits_per_byte": ("bits", "bytes")}
 
     def describe(self) -> str:
-        """Return one line for the report."""
-        name = {"rougeL": "ROUGE-L", "chrf": "chrF"}.get(
-            self.primary_metric, self.primary_metric.replace("_", " ")
-        )
+        names = {"rougeL": "ROUGE-L", "chrf": "chrF"}
+        name = names.get(self.primary_metric, self.primary_metric.replace("_", " "))
         how = f"by fine-tuning ({self.adaptation.epochs} epochs at most)"
         if not self.trains:
             how = f"after {self.num_fewshot} examples" if self.num_fewshot else "zero-shot"
-        return f"{self.answer} for each {self.prompt} ({described(self.source)}), {how}; {name} of greedy answers"
+        source = described(self.source)
+        return f"{self.answer} for each {self.prompt} ({source}), {how}; {name} of greedy answers"
 
     def data(self) -> ItemSplits:
         """Return the items, split; no two read alike, so that no test prompt was answered in
         training."""
-        names = [self.prompt if name == "prompt" else name for name in fields_of(self.template)]
-        shown = tuple(dict.fromkeys(names))
+        shown = columns_of(self.template, self.prompt, self.answer)
         return build_item_splits(
             self.source,
             columns=(*shown, self.answer),
@@ -183,181 +183,167 @@ class TextToText:
             group=self.group,
         )
 
-    def measure(self, harness: "Harness") -> Measurement:
-        """Fine-tune the network under test (or take it as it is), let it answer, score what it says
-        of real answers."""
-        data = self.data()
-        as_it_is = not self.trains
-        rows = {split: self._rows(harness, getattr(data, split)) for split in SPLITS}
-        length = (
-            min(self.max_new_tokens, harness.context // 2)
-            if self.max_new_tokens
-            else length_for(rows["train"], harness.context)
-        )
-        most = harness.context - length - AROUND
-        shown = self._show(harness, data, most, length)
-        prompts, cut = {}, {"fewshot": shown.prompts_cut} if as_it_is else {}
-        for split in ("test",) if as_it_is else SPLITS:
-            fitted = [self._fit(harness, item, most, shown.text) for item in getattr(data, split)]
-            prompts[split] = [text for text, _ in fitted]
-            cut[split] = sum(was_cut for _, was_cut in fitted)
-        pairs = {
-            split: list(zip(harness.encode(prompts[split]), rows[split], strict=True))
-            for split in prompts
-        }
-        adaptation = self.adaptation.by(self.protocol) if self.trains else None
-        done = harness.generate_answers(
-            pairs, length=length, adaptation=adaptation, strategy=self.strategy, steps=self.steps
-        )
-        texts = harness.decode(done.answers, target=True)
-        if as_it_is:
-            texts = [answered(text, self.fewshot_delimiter) for text in texts]
-        outcomes, signatures = self._score(harness, data.test, texts)
-        outcomes += bits_of(
-            harness, data.test, rows["test"], done.nats, length, harness.model.objective.exactness
-        )
-        outcomes.append(TaskOutcome("calls_per_answer", done.calls))
-        outcomes.append(TaskOutcome("seconds_per_generation", done.seconds / len(texts)))
-        # The same items for every arm, so that a reader compares like with like.
-        drawn = np.random.default_rng([self.seed, 1]).permutation(len(texts))[: self.samples]
-        samples = [
-            {
-                "item": data.test[i].id,
-                "prompt": prompts["test"][i],
-                "text": texts[i],
-                "reference": self._answers(data.test[i])[0],
-            }
-            for i in drawn
-        ]
-        ends = 0 if as_it_is else 1
-        answers_cut = {
-            split: sum(len(row) + ends > length for row in rows[split]) for split in prompts
-        }
-        asked, long = sum(map(len, prompts.values())), sum(answers_cut.values())
-        were_cut = f"{sum(cut.values()):,} of {asked + len(shown.ids):,} were cut"
-        route = f"prompts of at most {most} tokens ({were_cut}), answers of at most {length}"
-        details: dict[str, Any] = {
-            "length": length,
-            "prompts_cut": cut,
-            "answers_cut": answers_cut,
-            "signatures": signatures,
-        }
-        trials = None
-        costs = {"generation_seconds": done.seconds}
-        if done.tuned is None:
-            examples = (
-                f"after {self.num_fewshot} examples ({shown.answers_cut} of their answers were cut)"
-            )
-            procedure = f"{examples}; {route} ({long:,} of {asked:,} are longer, but judged whole)"
-            details |= {
-                "fewshot": list(shown.ids),
-                "answers_cut": {"fewshot": shown.answers_cut, **answers_cut},
-            }
-        else:
-            told = "are longer: learnt without their end, but judged whole"
-            procedure = f"{route} and their end among them ({long:,} of {asked:,} {told})"
-            trials = Trials(done.tuned.trials, done.tuned.chosen)
-            outcomes.append(TaskOutcome("validation_loss", done.tuned.loss, split="validation"))
-            costs["seconds"] = done.tuned.seconds
-        notes = Notes(
-            trials=trials,
-            procedure=procedure,
-            counts=data.counts,
-            truncated=sum(cut.values()),
-            details=details,
-        )
-        return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
-
-    def control(self, harness: "Harness") -> Measurement:
-        """Answer the test prompts without any network."""
-        data = self.data()
-        known, asked = (
-            [item.fields[self.prompt] for item in part] for part in (data.train, data.test)
-        )
-        answers = [self._answers(item)[0] for item in data.train]
-        harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
-        near = [answers[i] for i in harness.nearest_neighbors(known, asked)]
-        median = int(np.median([len(row) for row in harness.encode(answers)]))
-        lead = [
-            text.strip("\ufffd")
-            for text in harness.decode([row[:median] for row in harness.encode(asked)])
-        ]
-        frequent = Counter(answers).most_common(1)[0][0]
-        arms = {
-            "answer of the nearest prompt": near,
-            "most frequent answer": [frequent] * len(asked),
-            "copy of the prompt": asked,
-            "lead of the prompt": lead,
-        }
-        harness.progress({"done": 1, "total": 2, "stage": "scoring"})
-        outcomes: list[TaskOutcome] = []
-        signatures: dict[str, str] = {}
-        for arm, texts in arms.items():
-            found, signatures = self._score(harness, data.test, texts, arm)
-            outcomes += found
-        notes = Notes(counts=data.counts, details={"signatures": signatures})
-        return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
-
-    def _answers(self, item: TaskItem) -> list[str]:
-        value = item.fields[self.answer]
-        return [str(one) for one in value] if isinstance(value, list) else [str(value)]
-
-    def _wanted(self, item: TaskItem) -> str:
-        """Return what is to follow the prompt: of a network as it is, with the spaces at the end of
-        the template."""
-        return (
-            self.template[len(self.template.rstrip(" ")) :] if not self.trains else ""
-        ) + self._answers(item)[0]
-
-    def _rows(self, harness: "Harness", items: Sequence[TaskItem]) -> list[Ids]:
-        return harness.encode([self._wanted(item) for item in items], target=True)
-
-    def _render(self, item: TaskItem) -> Callable[[str], str]:
+    def _prompted(self, items: Sequence[TaskItem]) -> list[PromptedItem]:
+        # Without training, the white space at the end of the template belongs to the answer, as in
+        # the texts that the network was trained on.
         template = self.template if self.trains else self.template.rstrip(" ")
-        return lambda text: template.format(**{**item.fields, self.prompt: text, "prompt": text})
+        space = self.template[len(template) :]
 
-    def _fit(self, harness: "Harness", item: TaskItem, most: int, before: str) -> tuple[str, bool]:
-        render = self._render(item)
-        return fit(
-            harness,
-            lambda text: before + render(text),
-            item.fields[self.prompt],
-            most,
-            self.truncation_side,
+        def renderer(fields: dict[str, Any]) -> Callable[[str], str]:
+            return lambda text: template.format(**{**fields, self.prompt: text, "prompt": text})
+
+        prompted = []
+        for item in items:
+            value = item.fields[self.answer]
+            answers = [str(answer) for answer in (value if isinstance(value, list) else [value])]
+            prompt = item.fields[self.prompt]
+            prompted.append(PromptedItem(item.id, prompt, renderer(item.fields), answers, space))
+        return prompted
+
+    def measure(self, harness: "Harness") -> Measurement:
+        data = self.data()
+        items = {split: self._prompted(getattr(data, split)) for split in SPLITS}
+        answers = tokenize_answers(harness, items, self.max_new_tokens)
+        examples = self._examples(harness, items["train"], answers)
+        given = items if self.trains else {"test": items["test"]}
+        tokenized = tokenize_pairs(harness, given, answers, self.truncation_side, examples.text)
+
+        # Fine-tuning, if any, and generation.
+        generated = harness.generate_answers(
+            tokenized.pairs,
+            length=answers.max_new_tokens,
+            adaptation=self.adaptation.by(self.protocol) if self.trains else None,
+            strategy=self.strategy,
+            steps=self.steps,
+        )
+        texts = harness.decode(generated.answers, target=True)
+        if not self.trains:
+            texts = [first_answer(text, self.fewshot_delimiter) for text in texts]
+
+        test, ids = items["test"], [item.id for item in items["test"]]
+        outcomes, signatures = self._score(harness, test, texts)
+        rows, length = answers.rows["test"], answers.max_new_tokens
+        outcomes += answer_bits(harness, ids, rows, generated.nats, length)
+        outcomes += answer_costs(generated.calls, generated.seconds, len(texts))
+        costs, trials = {"generation_seconds": generated.seconds}, None
+        if generated.tuned is not None:
+            tuned = generated.tuned
+            outcomes.append(TaskOutcome("validation_loss", tuned.loss, split="validation"))
+            costs["seconds"] = tuned.seconds
+            trials = Trials(tuned.trials, tuned.chosen)
+        return Measurement(
+            outcomes,
+            self._notes(data, answers, tokenized, examples, trials, signatures),
+            draw_samples(self.seed, self.samples, test, tokenized.prompts["test"], texts),
+            costs,
+            {"items": data.fingerprint},
         )
 
-    def _show(self, harness: "Harness", data: ItemSplits, most: int, length: int) -> FewShotPrompt:
-        """Return the first training items, solved: the same for every network.
+    def _examples(
+        self, harness: "Harness", train: Sequence[PromptedItem], answers: TokenizedAnswers
+    ) -> FewShotExamples:
+        """Render the first training items: the same examples for every network.
 
         Raises:
             InputError: there are not so many, or the context is too small for them.
         """
-        count = self.num_fewshot
-        if count > len(data.train):
+        if self.num_fewshot > len(train):
             raise InputError(
-                f"num_fewshot: wanted at most the {len(data.train)} training items, got {count}"
+                f"num_fewshot: wanted at most the {len(train)} training items, got "
+                f"{self.num_fewshot}"
             )
-        items = data.train[:count]
-        shots = [
-            FewShotExample(
-                item.id, item.fields[self.prompt], self._wanted(item), self._render(item)
-            )
-            for item in items
-        ]
-        return show(
+        return render_examples(
             harness,
-            shots,
+            train[: self.num_fewshot],
             self.fewshot_delimiter,
-            most=most,
-            longest=length,
+            room=answers.room,
+            max_new_tokens=answers.max_new_tokens,
             side=self.truncation_side,
         )
 
+    def _notes(
+        self,
+        data: ItemSplits,
+        answers: TokenizedAnswers,
+        tokenized: TokenizedPairs,
+        examples: FewShotExamples,
+        trials: Trials | None,
+        signatures: dict[str, str],
+    ) -> Notes:
+        """Say how prompts and answers were cut."""
+        splits = list(tokenized.prompts)
+        prompts_cut, answers_cut = tokenized.cut, answers.longer(splits, eos=int(self.trains))
+        prompts, long = sum(map(len, tokenized.prompts.values())), sum(answers_cut.values())
+        fewshot = {}
+        if not self.trains:
+            prompts_cut = {"fewshot": examples.prompts_cut, **prompts_cut}
+            fewshot = {"fewshot": list(examples.ids)}
+        cut = sum(prompts_cut.values())
+        procedure = (
+            f"prompts of at most {answers.room} tokens ({cut:,} of "
+            f"{prompts + len(examples.ids):,} were cut), answers of at most "
+            f"{answers.max_new_tokens}"
+        )
+        if self.trains:
+            procedure += (
+                f" and their end among them ({long:,} of {prompts:,} are longer: learnt without "
+                "their end, but judged whole)"
+            )
+        else:
+            procedure = (
+                f"after {self.num_fewshot} examples ({examples.answers_cut} of their answers were "
+                f"cut); {procedure} ({long:,} of {prompts:,} are longer, but judged whole)"
+            )
+            answers_cut = {"fewshot": examples.answers_cut, **answers_cut}
+        details = {
+            "length": answers.max_new_tokens,
+            "prompts_cut": prompts_cut,
+            "answers_cut": answers_cut,
+            "signatures": signatures,
+            **fewshot,
+        }
+        return Notes(
+            trials=trials, procedure=procedure, counts=data.counts, truncated=cut, details=details
+        )
+
+    def control(self, harness: "Harness") -> Measurement:
+        data = self.data()
+        train, test = self._prompted(data.train), self._prompted(data.test)
+        prompts = [item.prompt for item in test]
+        answers = [item.answers[0] for item in train]
+        harness.progress({"done": 0, "total": 2, "stage": "nearest prompts"})
+        nearest = harness.nearest_neighbors([item.prompt for item in train], prompts)
+        median = int(np.median([len(row) for row in harness.encode(answers)]))
+        controls = {
+            "answer of the nearest prompt": [answers[i] for i in nearest],
+            "most frequent answer": [Counter(answers).most_common(1)[0][0]] * len(test),
+            "copy of the prompt": prompts,
+            "lead of the prompt": [
+                decode_cut(harness, row[:median]) for row in harness.encode(prompts)
+            ],
+        }
+        harness.progress({"done": 1, "total": 2, "stage": "scoring"})
+        outcomes: list[TaskOutcome] = []
+        signatures: dict[str, str] = {}
+        for model, texts in controls.items():
+            scores, signatures = self._score(harness, test, texts, model)
+            outcomes += scores
+        notes = Notes(counts=data.counts, details={"signatures": signatures})
+        return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
+
     def _score(
-        self, harness: "Harness", items: Sequence[TaskItem], texts: Sequence[str], arm: str = ""
+        self,
+        harness: "Harness",
+        items: Sequence[PromptedItem],
+        texts: Sequence[str],
+        model: str = "",
     ) -> tuple[list[TaskOutcome], dict[str, str]]:
-        references = [self._answers(item) for item in items]
-        names = [self.metric, *self.metrics]
         return score_texts(
-            harness, [item.id for item in items], texts, references, names, self.chinese, arm
+            harness,
+            [item.id for item in items],
+            texts,
+            [item.answers for item in items],
+            [self.metric, *self.metrics],
+            self.chinese,
+            model,
         )
