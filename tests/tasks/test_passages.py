@@ -26,7 +26,7 @@ def entry(answer, question="where?"):
 
 def answered(windows):
     """What a head says that knows the answer."""
-    return [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in windows.split.wanted]
+    return [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in windows.split.targets]
 
 
 def test_the_tokens_of_an_answer_are_its_text_again(tokenizer):
@@ -54,7 +54,7 @@ def test_a_long_passage_is_read_in_windows_and_the_best_span_of_all_is_the_answe
 def test_a_question_without_an_answer(tokenizer):
     entries = [entry("")]
     found = tokenize_passages(make_harness(tokenizer, 200), entries)
-    assert found.split.wanted[0].tolist() == [-1, -1]
+    assert found.split.targets[0].tolist() == [-1, -1]
     said = [np.array([found.question_lengths[0], found.question_lengths[0], -0.5])]
     assert found.texts(entries, said, unanswerable=True) == [""]
     assert found.texts(entries, said, unanswerable=False) != [""]
@@ -69,4 +69,4 @@ def test_a_long_question_keeps_its_end_and_is_counted(tokenizer):
 def test_an_answer_longer_than_a_window_is_counted(tokenizer):
     found = tokenize_passages(make_harness(tokenizer, 20), [entry(CONTEXT[:-5])])
     assert found.lost == 1
-    assert all(wanted.tolist() == [-1, -1] for wanted in found.split.wanted)
+    assert all(wanted.tolist() == [-1, -1] for wanted in found.split.targets)

@@ -36,7 +36,7 @@ def test_a_long_item_has_several_rows_that_are_joined_again():
     assert [len(row) for (row,) in found.split.rows] == [5, 2, 6, 1]
     assert [mark.tolist() for mark in found.split.marks] == [[0, 0, 1, 1, 1], [0, 0], [0] * 6, [0]]
     assert (found.truncated, found.divided) == (1, 1)
-    joined = found.per_item([np.array(wanted) for wanted in found.split.wanted])
+    joined = found.per_item([np.array(wanted) for wanted in found.split.targets])
     assert [row.tolist() for row in joined] == [[3, 4, 5], [6], [7]]
 
 
