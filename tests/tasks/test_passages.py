@@ -26,7 +26,9 @@ def entry(answer, question="where?"):
 
 def answered(windows):
     """What a head says that knows the answer."""
-    return [np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in windows.split.targets]
+    return [
+        np.array([*wanted, 1.0 if wanted[0] >= 0 else -1.0]) for wanted in windows.split.targets
+    ]
 
 
 def test_the_tokens_of_an_answer_are_its_text_again(tokenizer):
