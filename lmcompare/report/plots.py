@@ -24,7 +24,7 @@ GRAY, PALE = "#595959", "#D9D9D9"
 MAX_MODELS = 9
 """More models than this have no panel and no color of their own."""
 
-_WIDTH = 9.6  # inches, at 160 dots per inch
+_WIDTH, _DPI = 9.6, 160  # inches, dots per inch
 _LEGEND_LETTERS = 130  # letters of a legend that fit on a line as wide as the page
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -74,6 +74,10 @@ class Page:
     panels: list[Axes]
     """Those that are seen, row by row."""
     first_column: list[Axes]
+    shape: tuple[int, int]
+    """Rows and columns of panels."""
+    share: str
+    """The axes that panels share, as in ``page``."""
 
     def png(self, *keys: Artist, collect: bool = True) -> bytes:
         """Return the figure with one legend below it, without a date or a version in the bytes.
@@ -84,21 +88,51 @@ class Page:
         for axes in self.panels if collect else ():
             handles |= {str(h.get_label()): h for h in axes.get_legend_handles_labels()[0]}
         shown = [*handles.values(), *keys]
+        columns = legend_columns(shown) if shown else 1
+        engine = self.figure.get_layout_engine()
         if shown:
             self.figure.legend(
                 handles=shown,
-                loc="outside lower left",
-                ncols=legend_columns(shown),
+                loc="outside lower left" if engine else "lower left",
+                ncols=columns,
                 handlelength=3,
                 columnspacing=1.8,
+                borderaxespad=0.2,
             )
-        FigureCanvasAgg(self.figure)
-        if layout := self.figure.get_layout_engine():  # once; saving would do it twice
-            layout.execute(self.figure)
+        canvas = FigureCanvasAgg(self.figure)
+        if engine:
+            engine.execute(self.figure)
             self.figure.set_layout_engine("none")
+        else:
+            self._set_margins(legend_lines=-(-len(shown) // columns))
         content = io.BytesIO()
-        self.figure.savefig(content, format="png", dpi=160, metadata={"Software": None})
+        canvas.print_png(content, metadata={"Software": None})  # type: ignore[no-untyped-call]
         return content.getvalue()
+
+    def _set_margins(self, legend_lines: int) -> None:
+        """Make room around the panels, in inches, for titles, ticks and labels of the usual size.
+
+        Measuring every label, as a layout engine does, takes longer than drawing.
+        """
+        width, height = self.figure.get_size_inches()
+        rows, columns = self.shape
+        title = 0.28 if any(axes.get_title("left") for axes in self.panels) else 0.1
+        ylabel_lines = max(axes.get_ylabel().count("\n") + 1 for axes in self.first_column)
+        inner_labels = any(a.get_ylabel() for a in self.panels if a not in self.first_column)
+        left, right = 0.62 + 0.2 * ylabel_lines, 0.12
+        bottom = 0.5 + 0.19 * legend_lines
+        gap_x = 0.15 if self.share in ("y", "both") else 0.5 + 0.22 * inner_labels
+        gap_y = title + (0.1 if self.share in ("x", "both") else 0.48)
+        panel_width = (width - left - right - gap_x * (columns - 1)) / columns
+        panel_height = (height - title - bottom - gap_y * (rows - 1)) / rows
+        self.figure.subplots_adjust(
+            left=left / width,
+            right=1 - right / width,
+            bottom=bottom / height,
+            top=1 - title / height,
+            wspace=gap_x / panel_width,
+            hspace=gap_y / panel_height,
+        )
 
 
 @contextmanager
@@ -111,16 +145,18 @@ def page(
     width: float = _WIDTH,
     share: Literal["", "x", "y", "both"] = "",
     width_ratios: Sequence[float] | None = None,
+    measured: bool = False,
 ) -> Iterator[Page]:
     """Open a figure of ``number`` panels, ``columns`` in a row; draw and call ``png`` within.
 
     ``height`` of a row and ``foot``, for the legend, are in inches. Panels share the axis of their
-    column ("x") or of their row ("y").
+    column ("x") or of their row ("y"). ``measured``: fit the margins to labels of any length.
     """
     with mpl.rc_context(_STYLE):
         columns = min(number, columns)
         rows = -(-number // columns)
-        figure = Figure(figsize=(width, foot + height * rows), layout="constrained")
+        layout: Any = "constrained" if measured else None
+        figure = Figure(figsize=(width, foot + height * rows), dpi=_DPI, layout=layout)
         grid = figure.subplots(
             rows,
             columns,
@@ -131,7 +167,8 @@ def page(
         )
         for spare in grid.flat[number:]:
             spare.set_visible(False)
-        yield Page(figure, list(grid.flat[:number]), list(grid[:, 0]))
+        panels, first_column = list(grid.flat[:number]), list(grid[:, 0])
+        yield Page(figure, panels, first_column, (rows, columns), share)
 
 
 def legend_columns(keys: Sequence[Artist], most: int = 6) -> int:

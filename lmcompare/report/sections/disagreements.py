@@ -33,8 +33,8 @@ def counts(
 ) -> pd.DataFrame:
     """Return the 2 x 2 table of each pair of seeds, over the items that both answered: a row each.
 
-    Columns: seed, other_seed, items, both_right, first_alone, second_alone, both_wrong, p (McNemar's,
-    exact).
+    Columns: seed, other_seed, items, both_right, first_alone, second_alone, both_wrong, p (of
+    McNemar's exact test).
     """
     items = sorted({*first.items} & {*second.items})
     if not seeds or not items:

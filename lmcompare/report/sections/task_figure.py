@@ -25,7 +25,9 @@ def overview(analyses: Sequence[TaskAnalysis], models: Sequence[str]) -> bytes |
     looks = plots.looks(models)
     most = max(len(analysis.of(PRETRAINED)) for analysis in drawn)
     columns = min(3, len(drawn))
-    with plots.page(len(drawn), columns=columns, height=0.95 + 0.26 * most, foot=0.5) as page:
+    with plots.page(
+        len(drawn), columns=columns, height=0.95 + 0.26 * most, foot=0.5, measured=True
+    ) as page:
         for axes, analysis in zip(page.panels, drawn, strict=True):
             _panel(axes, analysis, looks)
         return page.png(
@@ -68,6 +70,7 @@ def draw(analysis: TaskAnalysis, models: Sequence[str]) -> bytes:
         height=1.35 + 0.36 * lines,
         width=11.2 if _crowded(models) else 9.6,
         width_ratios=[1.25, 1][:panels],
+        measured=True,
     ) as page:
         looks = plots.looks(models)
         _values(page.panels[0], analysis, everyone, looks)
