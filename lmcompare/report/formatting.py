@@ -1,54 +1,36 @@
 """How numbers and names are written for people."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NONE = "–"
 """What stands where there is no value."""
 
-_PREFIXES = {
-    -3: "n",
-    -2: "µ",
-    -1: "m",
-    0: "",
-    1: "k",
-    2: "M",
-    3: "G",
-    4: "T",
-    5: "P",
-    6: "E",
-    7: "Z",
-}
+_PREFIXES = dict(zip(range(-3, 8), ("n", "µ", "m", "", *"kMGTPEZ"), strict=True))
 
 
 @dataclass(frozen=True)
 class MetricFormat:
-    """How the values of one metric are shown.
-
-    Attributes:
-        title: its name for people.
-        unit: what follows a value; '%' is set close, and its differences are in points.
-        scale: what a value is multiplied by before it is shown.
-        better: 'higher', 'lower', or '' where neither is good in itself.
-        decimals: digits after the point where no interval says how many are meant; where one does, the least, up to 2.
-        limits: the least and the greatest value that there can be, before scaling; no interval goes beyond them.
-    """
+    """How the values of one metric are shown."""
 
     title: str
     unit: str = ""
+    """'%' is set close to a value, and its differences are in points"""
     scale: float = 1.0
+    """what a value is multiplied by before it is shown"""
     better: str = ""
+    """'higher', 'lower', or '' where neither is good in itself"""
     decimals: int = 3
+    """digits after the point without an interval; with one, the least, up to 2"""
     limits: tuple[float, float] = (-math.inf, math.inf)
+    """the least and the greatest possible value, before scaling; intervals are cut there"""
 
     @property
     def measure(self) -> str:
         """Title and unit, for an axis: 'accuracy, %'."""
-        return (
-            f"{self.title}{', ' + self.unit if self.unit and self.unit not in self.title else ''}"
-        )
+        unit = f", {self.unit}" if self.unit and self.unit not in self.title else ""
+        return f"{self.title}{unit}"
 
     @property
     def heading(self) -> str:
@@ -121,15 +103,15 @@ METRICS = {
 
 
 def metric_format(metric: str, better: str = "") -> MetricFormat:
-    """Return how ``metric`` is shown; ``better`` is the task's word for the direction of a metric not known here."""
+    """Return how ``metric`` is shown; ``better`` is the direction of one not known here."""
     return METRICS.get(metric, MetricFormat(metric.replace("_", " "), better=better))
 
 
 def engineering(value: float, unit: str = "", digits: int = 3) -> str:
     """Write ``value`` with ``digits`` significant digits and an SI prefix.
 
-    >>> engineering(1_234_567), engineering(999_999, "tokens"), engineering(3.2e12, "FLOPs"), engineering(512)
-    ('1.23 M', '1.00 M tokens', '3.20 TFLOPs', '512')
+    >>> engineering(1_234_567), engineering(999_999, "tokens"), engineering(3.2e12, "FLOPs")
+    ('1.23 M', '1.00 M tokens', '3.20 TFLOPs')
     """
     if not math.isfinite(value):
         return NONE
@@ -146,11 +128,10 @@ def engineering(value: float, unit: str = "", digits: int = 3) -> str:
         text = f"{mantissa:.{places}f}"
         if len(text.replace(".", "").lstrip("-0")) > digits and places:
             text = f"{mantissa:.{places - 1}f}"
-    # A counted thing keeps its prefix apart ('1.23 M tokens'); a unit of measurement takes it ('3.20 TFLOPs').
-    close = unit in {"FLOPs", "B", "s"}
-    return f"{text} {_PREFIXES[group]}{unit if close else ''}{' ' + unit if unit and not close else ''}".replace(
-        "  ", " "
-    ).strip()
+    # A counted thing keeps its prefix apart ('1.23 M tokens'); a unit of measurement takes it
+    # ('3.20 TFLOPs').
+    separator = "" if unit in {"FLOPs", "B", "s"} else " "
+    return " ".join(f"{text} {_PREFIXES[group]}{separator}{unit}".split())
 
 
 def plain(value: float, decimals: int) -> str:
@@ -165,15 +146,6 @@ def plain(value: float, decimals: int) -> str:
     return text[1:] if text.startswith("-") and not float(text) else text.replace("-", "−")
 
 
-def minus(text: str) -> str:
-    """Write the negative numbers of a text with a true minus sign.
-
-    >>> minus("the interval [-2.6, -0.1] of re-runs")
-    'the interval [−2.6, −0.1] of re-runs'
-    """
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
-
-
 def signed(value: float, decimals: int) -> str:
     """Write a difference with its sign: '+0.13', '−0.13', '0.00'."""
     text = plain(value, decimals)
@@ -183,9 +155,10 @@ def signed(value: float, decimals: int) -> str:
 
 
 def fitting_decimals(widths: Iterable[float], otherwise: int) -> int:
-    """Return the decimals at which the median half-width of some intervals has two significant digits.
+    """Return the decimals that give the median half-width of intervals two significant digits.
 
-    Never fewer than ``otherwise`` or 2, whichever is less: a wide interval leaves the value readable.
+    Never fewer than ``otherwise`` or 2, whichever is less: a wide interval leaves the value
+    readable.
 
     >>> fitting_decimals([1.4, 2.3], 1), fitting_decimals([0.031], 3), fitting_decimals([], 2)
     (1, 3, 2)
@@ -226,7 +199,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def shortened(text: str, longest: int, *, keep: str = "start") -> str:
-    """Cut ``text`` to ``longest`` characters at a space, with an ellipsis, keeping its 'start' or its 'end'."""
+    """Cut ``text`` to ``longest`` characters at a space, keeping its 'start' or its 'end'."""
     text = " ".join(text.split())
     if len(text) <= longest:
         return text
@@ -246,7 +219,7 @@ def control_title(control: str) -> str:
         "unigram": "unigram model",
         "trigram": "trigram model",
         "chance": "chance level",
-        "1-best": "recogniser's first guess",
+        "1-best": "recognizer's first guess",
         "random": "random guess",
         "oracle": "oracle, the best guess of each list",
     }
@@ -254,4 +227,4 @@ def control_title(control: str) -> str:
 
 
 CEILINGS = ("oracle",)
-"""Controls that look at what is wanted: a bound of what can be had, which no network can beat."""
+"""Controls that see the reference: an upper bound, which no model can exceed."""

@@ -1,10 +1,7 @@
-"""Foreign text and tables in GitHub markdown."""
+"""Foreign text made safe in GitHub Markdown."""
 
 import html
 import re
-from dataclasses import dataclass
-
-import pandas as pd
 
 _PUNCTUATION = re.compile(r"([\\`*_\[\]~#!])")
 _CONTROL = re.compile(
@@ -13,7 +10,7 @@ _CONTROL = re.compile(
 
 
 def escape(text: object) -> str:
-    r"""Make foreign text safe in a line or a table cell of GitHub markdown: it shows as it is and does nothing.
+    r"""Make foreign text safe in a line or a cell of GitHub Markdown: it shows as it is.
 
     >>> escape("a|b\n`c` <br> *d* $x$")
     'a&#124;b \\`c\\` &lt;br&gt; \\*d\\* &#36;x&#36;'
@@ -51,35 +48,3 @@ def code(text: object) -> str:
 def slug(text: str) -> str:
     """Return ``text`` as part of a file name: letters, digits, dots and dashes."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "task"
-
-
-_NUMERIC = re.compile(r"(\*\*)?(≤ |< |[−+])?[\d–]")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as markdown, and its numbers at full precision.
-
-    Attributes:
-        name: the name of its csv file, without the ending.
-        headings: one a column, already safe.
-        rows: cells, already safe.
-        numbers: what the csv file holds.
-    """
-
-    name: str
-    headings: list[str]
-    rows: list[list[str]]
-    numbers: pd.DataFrame
-
-    @property
-    def numeric(self) -> list[bool]:
-        """Whether a column holds numbers alone, which stand at the right."""
-        columns = list(zip(*self.rows, strict=True)) if self.rows else [()] * len(self.headings)
-        return [bool(column) and all(_NUMERIC.match(cell) for cell in column) for column in columns]
-
-    @property
-    def markdown(self) -> str:
-        """The table in GitHub markdown, without blank lines around it; columns of numbers stand at the right."""
-        lines = [self.headings, ["---:" if right else "---" for right in self.numeric], *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)

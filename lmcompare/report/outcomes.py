@@ -1,4 +1,4 @@
-"""Per-item outcomes as matrices of seeds and items, and how two of them are set against each other."""
+"""Per-item outcomes as matrices of seeds and items, and paired comparisons of two of them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from lmcompare.report.results import CONTROL, Results
 Values = NDArray[np.float64]
 
 PROPER = {"", "exact", "chain"}
-"""The exactness under which a likelihood may be compared with another one: each is a normalised probability."""
+"""The exactness of likelihoods that may be compared: each is a normalized probability."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _matrix(frame: pd.DataFrame, *, whole: bool = False) -> tuple[Any, Any, Valu
 
 
 def comparable(first: ItemOutcomes, second: ItemOutcomes) -> bool:
-    """Return whether two likelihoods are the same quantity, or both normalised probabilities."""
+    """Return whether two likelihoods are the same quantity, or both normalized probabilities."""
     return first.exactness == second.exactness or {first.exactness, second.exactness} <= PROPER
 
 
@@ -164,8 +164,8 @@ def _shared(first: ItemOutcomes, second: ItemOutcomes) -> list[str]:
 def pretraining_gain(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOutcomes | None:
     """Return the per-item gain of pretraining as an outcome of its own.
 
-    Where the two divide by different things (F1: by what each has said), each item's share in either ratio is taken
-    (``linear``), so that their mean is the gain.
+    Where the denominators differ (F1: each network's own predictions), each item's share in either
+    ratio is taken (``linearized``), so that their mean is the gain.
     """
     seeds = sorted(set(pretrained.seeds) & set(scratch.seeds))
     items = sorted(set(pretrained.items) & set(scratch.items))
@@ -182,12 +182,13 @@ def pretraining_gain(pretrained: ItemOutcomes, scratch: ItemOutcomes) -> ItemOut
 
 
 def linearized(one: ItemOutcomes) -> Values:
-    """Return values of which each seed's mean is its ratio, by the ratio's derivative in each item: (S, I).
+    """Return values whose mean of each seed is its ratio, by the ratio's derivative in each item.
 
-    An item gives ratio + (above - ratio x below) / mean of below (the delta method; Cochran 1977, section 6.3).
+    An item gives ratio + (above - ratio x below) / mean of below (delta method; Cochran 1977,
+    section 6.3). (S, I).
 
-    >>> ratio = ItemOutcomes("a", "pretrained", "", (1,), ("x", "y"), np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]]))
-    >>> linearized(ratio).tolist()
+    >>> above, below = np.array([[1.0, 2.0]]), np.array([[2.0, 2.0]])
+    >>> linearized(ItemOutcomes("a", "pretrained", "", (1,), ("x", "y"), above, below)).tolist()
     [[0.5, 1.0]]
     """
     if one.denominators is None:
@@ -199,6 +200,6 @@ def linearized(one: ItemOutcomes) -> Values:
 
 
 def shifted(one: ItemOutcomes, by: float) -> ItemOutcomes:
-    """Return the outcome with ``by`` added to its statistic: to each item in proportion to its denominator."""
+    """Return the outcome with ``by`` added to its statistic, by each item's denominator."""
     below = 1.0 if one.denominators is None else one.denominators
     return replace(one, numerators=one.numerators + by * below)

@@ -68,7 +68,7 @@ class Results:
 
     @cached_property
     def checkpoints(self) -> list[str]:
-        """Names of the models that came trained: corpus, tokenizer and budget are not controlled."""
+        """Names of the models that came trained, whose corpus and budget are not controlled."""
         return [
             model for model, given in self.settings["models"].items() if given.get("checkpoint")
         ]
@@ -162,7 +162,7 @@ class Results:
         whole = self.records[self.records["part"] == ""]
         keys = ["task", "model", "condition", "metric", "split"]
         # numpy objects and categories: thousands of small frames of Arrow strings are slow
-        values = whole[_VALUES].astype({"item": object, "exactness": object}, copy=False)
+        values = whole[_VALUES].astype({"item": object, "exactness": object})
         values = values.set_axis(range(len(values)))
         groups = whole[keys].astype("category").reset_index(drop=True)
         places = groups.groupby(keys, sort=False, observed=True).indices

@@ -1,4 +1,4 @@
-"""How sure a number is: intervals over seeds and items, paired tests, and verdicts on claims."""
+"""Uncertainty: intervals over seeds and items, paired tests, and verdicts on claims."""
 
 from lmcompare.statistics.intervals import Difference, Estimate, difference, estimate
 from lmcompare.statistics.scaling import PowerLaw, crossing, power_law, shares

@@ -12,14 +12,14 @@ from lmcompare.core.errors import InputError
 Floats = NDArray[np.float64]
 
 _DRAWS = 20_000
-"""Fewest draws of the seeds' part: with 2 seeds its tails are Cauchy's, and 2,000 draws leave the ends 14% unsure."""
+"""Fewest draws of the seeds' part: its tails are Cauchy's with 2 seeds, so ends vary with few."""
 
 _CHUNK = 4_000_000
 """Most item indices held at once (32 MB)."""
 
 
 def pair(name: str, numerators: ArrayLike, denominators: ArrayLike | None) -> tuple[Floats, Floats]:
-    """Return both as matrices (seeds, items), checked; an item may have a denominator of 0, a seed may not."""
+    """Return both as matrices (seeds, items), checked; an item's denominator may be 0."""
     upper = np.atleast_2d(np.asarray(numerators, dtype=np.float64))
     lower = (
         np.ones_like(upper)
@@ -33,12 +33,11 @@ def pair(name: str, numerators: ArrayLike, denominators: ArrayLike | None) -> tu
     if lower.shape == (1, upper.shape[1]):
         lower = np.broadcast_to(lower, upper.shape)
     if lower.shape != upper.shape:
-        raise InputError(
-            f"{name}: wanted denominators of shape {upper.shape}, as the numerators, got {lower.shape}"
-        )
+        raise InputError(f"{name}: wanted denominators of shape {upper.shape}, got {lower.shape}")
     if not (np.isfinite(upper).all() and np.isfinite(lower).all()):
         raise InputError(
-            f"{name}: wanted finite numbers, got {int((~np.isfinite(upper + lower)).sum())} that are not"
+            f"{name}: wanted finite numbers, "
+            f"got {int((~np.isfinite(upper + lower)).sum())} that are not"
         )
     if not (lower >= 0).all():
         raise InputError(f"{name}: wanted denominators of 0 or more, got {lower.min():g}")
@@ -78,12 +77,13 @@ def resample(totals: Floats, resamples: int, seed: int) -> tuple[Floats, np.rand
     counts, state = _counts(totals.shape[1], resamples, seed)
     rng = np.random.default_rng(seed)
     rng.bit_generator.state = state
-    sums: Floats = (counts @ totals.T).T
+    # Not BLAS, whose last digits differ between processors.
+    sums: Floats = np.einsum("ri,ki->kr", counts, totals)
     return sums, rng
 
 
 def mean_squares(residuals: Floats) -> tuple[float, float, float]:
-    """Return the mean squares between seeds, between items, and of what remains: 0 where there is one seed or item."""
+    """Return the mean squares between seeds, between items and of the rest; 0 of a single one."""
     seeds, items = residuals.shape
     rows, columns = residuals.mean(axis=1, keepdims=True), residuals.mean(axis=0, keepdims=True)
     between = items * float(rows.var(ddof=1)) if seeds > 1 else 0.0
@@ -98,9 +98,9 @@ def draw_deviations(
 ) -> Floats:
     """Return draws of estimate - truth: the items' part as resampled, plus the seeds' part.
 
-    The seeds' part is Z sqrt(V / (seeds x items)), where V = max(0, between (seeds - 1) / chi2 - noise) is drawn from
-    the fiducial distribution of items x the variance of seeds; noise is what items alone make seeds differ by, which
-    the items' part holds already.
+    The seeds' part is Z sqrt(V / (seeds x items)), where V = max(0, between (seeds - 1) / chi2 -
+    noise) is drawn from the fiducial distribution of items x the variance of seeds; noise is what
+    items alone make seeds differ by, which the items' part holds already.
     """
     seeds, items = residuals.shape
     if items > 1:
@@ -118,8 +118,8 @@ def draw_deviations(
     return np.resize(from_items, draws) + of_seeds
 
 
-def randomised(totals: Floats, resamples: int, rng: np.random.Generator) -> float:
-    """Return the p-value of approximate randomisation. ``totals``: (4, items), a over a's denominators, b over b's."""
+def randomized(totals: Floats, resamples: int, rng: np.random.Generator) -> float:
+    """Return the p-value of approximate randomization; ``totals``: (4, items), a's, then b's."""
     items = totals.shape[1]
     if items == 1:
         return float("nan")
@@ -136,7 +136,8 @@ def randomised(totals: Floats, resamples: int, rng: np.random.Generator) -> floa
             rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64) @ moves.T
         )  # (draws, 2)
         (up_a, down_a), (up_b, down_b) = (sums[:2] + moved).T, (sums[2:] - moved).T
-        # An exchange that leaves one side nothing to divide by has no value; it counts as extreme, which is cautious.
+        # An exchange that leaves one side nothing to divide by has no value; it counts as
+        # extreme, which is cautious.
         apart = np.nan_to_num(np.abs(ratio(up_a, down_a) - ratio(up_b, down_b)), nan=np.inf)
         extreme += int((apart >= observed * (1 - 1e-9) - 1e-15).sum())
     return (1 + extreme) / (1 + resamples)

@@ -1,14 +1,16 @@
-"""How sure a number is: intervals over seeds and items, paired tests, and verdicts on claims.
+"""Estimates and paired differences with intervals over seeds and items.
 
-Values come as a matrix of shape (seeds, items): one row a pretraining seed, one column a test item, the same items in
-every row. Two sources of chance are kept apart: other seeds would have trained other networks, other items would have
-tested them otherwise. Both are shown, and the intervals hold both.
+Values come as a matrix of shape (seeds, items): one row a pretraining seed, one column a test item,
+the same items in every row. Two sources of chance are kept apart: other seeds would have trained
+other networks, other items would have tested them otherwise. Both are shown, and the intervals hold
+both.
 
-The Multi-Bootstrap of MultiBERTs (Sellam et al. 2022, arXiv:2106.16163) draws seeds and items with replacement. With
-few seeds it is too sure: drawn from two seeds, the variance of their mean is half of what it should be on average, and
-often nearly none. So items are drawn with replacement as there, and the seeds' part is drawn from its fiducial
-distribution under normal seed effects, in a two-way analysis of variance with random seeds and items (Weerahandi 1993;
-Searle, Casella & McCulloch 1992). Two seeds then act as in a t test with 1 degree of freedom: the interval is wide,
+The Multi-Bootstrap of MultiBERTs (Sellam et al. 2022, arXiv:2106.16163) draws seeds and items with
+replacement. With few seeds it is too narrow: drawn from two seeds, the variance of their mean is half
+of what it should be on average, and often nearly none. So items are drawn with replacement as
+there, and the seeds' part is drawn from its fiducial distribution under normal seed effects, in a
+two-way analysis of variance with random seeds and items (Weerahandi 1993; Searle, Casella &
+McCulloch 1992). Two seeds then act as in a t test with 1 degree of freedom: the interval is wide,
 because two seeds say little. With ten seeds the two ways nearly agree.
 """
 
@@ -24,7 +26,7 @@ from lmcompare.statistics.draws import (
     draw_deviations,
     mean_squares,
     pair,
-    randomised,
+    randomized,
     ratio,
     resample,
 )
@@ -33,7 +35,7 @@ from lmcompare.statistics.significance import wilson
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and how sure it is.
+    """A value and its uncertainty.
 
     Attributes:
         value: sum of numerators / sum of denominators, or the mean.
@@ -41,7 +43,8 @@ class Estimate:
         high: upper end of the interval. Both are nan for one seed and one item.
         seed_sd: standard deviation of the seeds' values (nan for one seed).
         item_se: standard error that comes from the items (nan for one item).
-        seeds: number of seeds. With one, the interval is about this network only: it knows nothing of other seeds.
+        seeds: number of seeds. With one, the interval is about this network only: it knows nothing
+            of other seeds.
         items: number of items.
     """
 
@@ -65,7 +68,8 @@ class Difference:
         p: two-sided p-value of no difference.
         seeds: number of paired seeds.
         items: number of paired items.
-        detectable: the true difference that an interval of this width would tell from 0 with a probability of 80%.
+        detectable: the true difference that an interval of this width would separate from 0 with a
+            probability of 80%.
         seed_sd: standard deviation of the seeds' differences (nan for one seed).
         item_se: standard error that comes from the items (nan for one item).
     """
@@ -89,29 +93,31 @@ def estimate(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Return the value over seeds and items with an interval for what other seeds and other items would give.
+    """Return the value over seeds and items, and an interval for other seeds and other items.
 
     >>> accuracy = estimate([[1, 1, 0, 1], [1, 0, 0, 1]])
     >>> accuracy.value, accuracy.seeds, accuracy.items
-    (0.625, 2, 4)
-    >>> estimate([[8.0, 24.0]], [[4, 6]]).value  # bits per byte: 32 bits / 10 bytes, not the mean of 2 and 4
-    3.2
+    (0.625, 2, 4) >>> estimate([[8.0, 24.0]], [[4, 6]]).value  # bits per byte: 32 bits / 10 bytes,
+    not the mean of 2 and 4 3.2
 
-    One seed: items are drawn with replacement (for 0/1 values: Wilson's interval). More: see the module. Deviations of
-    items are stretched by t/z and sqrt(n/(n-1)) (Hesterberg 2015, 'expanded percentile interval'), which matters for
-    few items. One item (a value of the whole cell, such as F1): the seeds' t interval.
+    One seed: items are drawn with replacement (for 0/1 values: Wilson's interval). More: see the
+        module. Deviations of
+    items are stretched by t/z and sqrt(n/(n-1)) (Hesterberg 2015, 'expanded percentile interval'),
+    which matters for few items. One item (a value of the whole cell, such as F1): the seeds' t
+    interval.
 
     Args:
         numerators: (seeds, items), or (items,) for one seed.
-        denominators: as numerators, or one row for all seeds; None for the mean. An item's may be 0 (an utterance in
-            which nothing was said has no words, but what was heard in it are errors); a seed's sum may not.
+        denominators: as numerators, or one row for all seeds; None for the mean. An item's may be 0
+            (an utterance in which nothing was said has no words, but what was heard in it are
+            errors); a seed's sum may not.
         level: of the interval.
         resamples: draws of items.
         seed: of the draws.
 
     Raises:
-        InputError: nothing given, unequal shapes, a number that is not finite, denominators below 0, or ones
-            that add up to 0.
+        InputError: nothing given, unequal shapes, a number that is not finite, denominators below
+            0, or ones that add up to 0.
     """
     upper, lower = pair("estimate", numerators, denominators)
     seeds, items = upper.shape
@@ -143,20 +149,21 @@ def difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Difference:
-    """Return value(a) - value(b), paired on seed and item, with an interval, a p-value and the detectable difference.
+    """Return value(a) - value(b), paired on seed and item, its interval, p-value and power.
 
     >>> gap = difference([[1, 1, 1, 0, 1, 1]], [[0, 1, 0, 0, 1, 0]])
     >>> gap.value, gap.seeds, gap.items
     (0.5, 1, 6)
 
-    The interval is ``estimate``'s, on the paired differences (paired bootstrap: Koehn 2004). For several seeds the
-    p-value is the one that goes with the interval (below 0.05 where 95% excludes 0). For one seed it is approximate
-    randomisation: a and b change places item by item, at random (Noreen 1989; Dror et al. 2018); it is about these two
-    networks only.
+    The interval is ``estimate``'s, on the paired differences (paired bootstrap: Koehn 2004). For
+    several seeds the p-value is the one that goes with the interval (below 0.05 where 95% excludes
+    0). For one seed it is approximate randomisation: a and b change places item by item, at random
+    (Noreen 1989; Dror et al. 2018); it is about these two networks only.
 
     Args:
         a: (seeds, items), or (items,) for one seed.
-        b: as a. A single row (a control, which has no seeds) is compared with every row of a, and the other way round.
+        b: as a. A single row (a control, which has no seeds) is compared with every row of a, and
+            the other way round.
         denominators_a: for ratios: as a, or one row for all seeds; None for means.
         denominators_b: the same for b; None takes those of a.
         level: of the interval.
@@ -173,8 +180,8 @@ def difference(
     (seeds_a, items), (seeds_b, items_b) = upper_a.shape, upper_b.shape
     if items != items_b or (seeds_a != seeds_b and 1 not in (seeds_a, seeds_b)):
         raise InputError(
-            f"difference: wanted the same seeds and items on both sides, got {seeds_a} seeds x {items} items and "
-            f"{seeds_b} seeds x {items_b} items"
+            f"difference: wanted the same seeds and items on both sides, got {seeds_a} seeds x "
+            f"{items} items and {seeds_b} seeds x {items_b} items"
         )
     seeds = max(seeds_a, seeds_b)
     upper_a, lower_a, upper_b, lower_b = (
@@ -200,7 +207,7 @@ def difference(
         low, high = value - slack, value + slack
     if binary:
         low, high = max(low, -1.0), min(high, 1.0)
-    p = randomised(totals, resamples, rng) if seeds == 1 else _dual(value, deviations)
+    p = randomized(totals, resamples, rng) if seeds == 1 else _dual(value, deviations)
     seed_sd, item_se = _spread(
         upper_a.sum(axis=1) / lower_a.sum(axis=1) - upper_b.sum(axis=1) / lower_b.sum(axis=1),
         residuals,
@@ -208,7 +215,8 @@ def difference(
     between, across, noise = mean_squares(residuals)
     of_seeds = max(between - noise, 0.0)
     error = np.sqrt((of_seeds + across) / (seeds * items))
-    # Few seeds tell their own spread badly: the power's quantile has the degrees of freedom of Satterthwaite (1946).
+    # Few seeds estimate their own spread badly: the power's quantile has the degrees of freedom
+    # of Satterthwaite (1946).
     uncertain = of_seeds**2 / max(seeds - 1, 1) + across**2 / max(items - 1, 1)
     degrees = (of_seeds + across) ** 2 / uncertain if uncertain else np.inf
     detectable = float((high - low) / 2 + stats.t.ppf(0.8, degrees) * error)
@@ -226,7 +234,7 @@ def _spread(by_seed: Floats, residuals: Floats) -> tuple[float, float]:
 
 
 def _drawn(values: Floats) -> Floats:
-    """Leave out draws of items that have nothing to divide by: where most items have denominators of 0, they occur."""
+    """Leave out draws without a denominator, which occur where most items have one of 0."""
     return values[np.isfinite(values)]
 
 

@@ -1,4 +1,4 @@
-"""How a loss or an error falls with scale: power laws, where two of them cross, and what the variance is made of."""
+"""How a loss or an error falls with scale: power laws, their crossings, shares of variance."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from lmcompare.statistics.draws import Floats
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """y = exp(level) x1^e1 x2^e2 ..., fitted by least squares of log y (Kaplan et al. 2020, equations 1.1 to 1.3).
+    """y = exp(level) x1^e1 x2^e2 ..., by least squares of log y (Kaplan et al. 2020, eq. 1.1).
 
-    There is no floor to which y falls (Hoffmann et al. 2022 have one): a few scales cannot tell it from the exponent,
-    so the law holds within the scales that were run and bends somewhere beyond them.
+    There is no floor to which y falls (Hoffmann et al. 2022 have one): a few scales cannot separate it
+    from the exponent, so the law holds within the scales that were run and bends somewhere beyond
+    them.
 
     Attributes:
         coefficients: (1 + k,) the level and the exponents.
@@ -76,8 +77,9 @@ def power_law(x: Sequence[ArrayLike], y: ArrayLike) -> PowerLaw:
 def crossing(first: PowerLaw, second: PowerLaw) -> tuple[float, float, float]:
     """Return at which x two laws of one x are predicted to cross, and the ends of its 95% interval.
 
-    The interval is Fieller's (1954) for a ratio of two estimates. Its ends are NaN where the exponents cannot be told
-    apart: then no crossing can be told, either; all three are NaN where the exponents are equal.
+    The interval is Fieller's (1954) for a ratio of two estimates. Its ends are NaN where the
+    exponents do not differ significantly: then the crossing is unknown; all three are NaN where
+    the exponents are equal.
 
     >>> steep, flat = (power_law([[1, 10, 100]], y) for y in ([8, 4, 2], [4, 3, 2.25]))
     >>> [round(x, 1) for x in crossing(steep, flat)]
@@ -99,10 +101,11 @@ def crossing(first: PowerLaw, second: PowerLaw) -> tuple[float, float, float]:
 def shares(
     values: ArrayLike, scale: Sequence[object], objective: Sequence[object]
 ) -> dict[str, float]:
-    """Return which shares of the variance of some values go with scale, objective, both together, and the rest: seeds.
+    """Return the shares of variance of scale, objective, their interaction, and the rest: seeds.
 
-    A two-way analysis of variance, scale first: where each scale and objective has as many seeds as the others, the
-    order does not matter. Shares add up to 1; with one seed the last is 0 and part of 'both' is seeds.
+    A two-way analysis of variance, scale first: where each scale and objective has as many seeds as
+    the others, the order does not matter. Shares add up to 1; with one seed the last is 0 and part
+    of 'both' is seeds.
 
     >>> shares([4, 4, 2, 2], ["small", "small", "large", "large"], ["a", "b", "a", "b"])
     {'scale': 1.0, 'objective': 0.0, 'scale x objective': 0.0, 'seed': 0.0}

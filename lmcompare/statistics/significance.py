@@ -27,7 +27,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> tuple[float, float
 
 
 def mcnemar(b: int, c: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test (1947) for two classifiers on the same items.
+    """Return the exact two-sided p-value of McNemar's test (1947) on the same items.
 
     >>> mcnemar(1, 5)  # 2 x (1 + 6) / 64
     0.21875
@@ -64,7 +64,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def interquartile_mean(values: ArrayLike) -> float:
-    """Return the mean of the middle half: as robust as the median, with less noise (Agarwal et al. 2021).
+    """Return the mean of the middle half: robust, with little noise (Agarwal et al. 2021).
 
     >>> interquartile_mean([1, 2, 3, 100])
     2.5
@@ -109,7 +109,7 @@ def expected_maximum(values: ArrayLike, n: int) -> float:
     sorted_ = np.sort(np.asarray(values, dtype=np.float64).ravel())
     if not len(sorted_) or n < 1:
         raise InputError(
-            f"expected_maximum: wanted values and n of at least 1, got {len(sorted_)} values and n = {n}"
+            f"expected_maximum: wanted values and n of at least 1, got {len(sorted_)} and n = {n}"
         )
     below = (np.arange(len(sorted_) + 1) / len(sorted_)) ** n
     return float((sorted_ * np.diff(below)).sum())

@@ -1,4 +1,4 @@
-"""What a difference says of a claim."""
+"""Verdicts: what a paired difference means for a claim."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,7 +42,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a difference says of a claim, and why."""
+    """What a difference means for a claim, and why."""
 
     word: Word
     reason: Reason

@@ -9,9 +9,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcompare.report import write
-from lmcompare.report.export import html, latex, parquet
-from lmcompare.report.markdown import Table, code, escape
+from lmcompare.report import rendering, write
+from lmcompare.report.markdown import escape
+from lmcompare.report.tables import Piece, Table, name
 
 
 class Seen(HTMLParser):
@@ -52,24 +52,18 @@ def read(page: str) -> Seen:
 
 def test_the_page_holds_all_that_the_report_holds(finished: Path, tmp_path: Path) -> None:
     finished = Path(copytree(finished, tmp_path / "copy"))
-    report = write(finished, html=True, latex=True, parquet=True)
+    write(finished, html=True, latex=True, parquet=True)
+    text = "\n".join((finished / n).read_text("utf-8") for n in ("report.md", "details.md"))
     page = (finished / "report.html").read_text(encoding="utf-8")
     seen = read(page)
-    figures = [
-        (finished / name).read_bytes()
-        for name in re.findall(r"!\[.*?\]\((.*?)\)", report.read_text())
-    ]
+    figures = [(finished / path).read_bytes() for path in re.findall(r"!\[.*?\]\((.*?)\)", text)]
     assert len(figures) > 2
     assert [
         base64.b64decode(src.removeprefix("data:image/png;base64,")) for src in seen.pictures
     ] == figures
-    rows = [
-        line
-        for line in report.read_text().splitlines()
-        if line.startswith("| ") and "---" not in line
-    ]
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
     assert len(seen.cells) == sum(len(row[2:-2].split(" | ")) for row in rows)
-    assert page.count("<details>") == report.read_text().count("<details>") > 0
+    assert page.count("<details>") == text.count("<details>") > 0
     for table in (finished / "tables").glob("*.tex"):
         written = table.read_text(encoding="utf-8")
         assert (
@@ -92,49 +86,42 @@ def test_neither_is_written_unless_asked_for(finished: Path, tmp_path: Path) -> 
     assert {path.suffix for path in (finished / "tables").iterdir()} == {".csv"}
 
 
+def test_what_an_earlier_report_wrote_is_deleted(finished: Path, tmp_path: Path) -> None:
+    folder = Path(copytree(finished, tmp_path / "copy"))
+    write(folder, latex=True)
+    stale = [folder / "tables" / "gone.csv", folder / "figures" / "gone.png"]
+    for path in stale:
+        path.write_text("x")
+    other = folder / "tables" / "notes.txt"
+    other.write_text("mine")
+    write(folder)
+    assert not any(path.exists() for path in stale) and other.exists()
+    assert not list((folder / "tables").glob("*.tex"))
+
+
 def test_foreign_text_does_nothing_in_html() -> None:
-    said = "<script>x</script> | *a* $b$"
-    page = html(f"# t\n\n| a |\n| --- |\n| {escape(said)} |\n", {})
-    assert read(page).cells == ["a", said] and "<script>" not in page
-
-
-def test_the_worked_example() -> None:
-    table = Table("gate", ["model", "below unigram"], [["`my_model`", "**0.73**"]], pd.DataFrame())
-    assert latex(table).splitlines() == [
-        r"\begin{tabular}{lr}",
-        r"\toprule",
-        r"model & below unigram \\",
-        r"\midrule",
-        r"\texttt{my\_model} & \textbf{0.73} \\",
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
+    text = "<script>x</script> | *a* $b$"
+    table = Table("t", pd.DataFrame({"a": [text]}))
+    page = rendering.html("t", f"# {escape(text)}\n\n{table.html}\n")
+    assert read(page).cells == ["a", text] and "<script>" not in page
 
 
 def test_a_column_of_several_types_is_text_in_parquet() -> None:
     frame = pd.DataFrame({"value": [3, "many", None, 0.5], "count": [1, 2, 3, 4]})
-    back = pd.read_parquet(io.BytesIO(parquet(frame)))
+    back = pd.read_parquet(io.BytesIO(Table("t", frame).parquet))
     assert back["value"].isna().tolist() == [False, False, True, False]
-    assert back["value"].dropna().tolist() == ["3", "many", "0.5"] and back["count"].tolist() == [
-        1,
-        2,
-        3,
-        4,
-    ]
+    assert back["value"].dropna().tolist() == ["3", "many", "0.5"]
+    assert back["count"].tolist() == [1, 2, 3, 4]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=30))
-def test_latex_says_what_the_name_says(name: str) -> None:
+def test_latex_says_what_the_name_says(text: str) -> None:
     """Undone, the escapes give the name back: nothing in it is a command."""
-    for cell in (code(name), escape(name)):
-        line = (
-            latex(Table("t", ["name"], [[cell]], pd.DataFrame()))
-            .splitlines()[4]
-            .removesuffix(r"\\")
-            .strip()
-        )
+    for cell in (name(text), Piece(text)):
+        table = Table("t", pd.DataFrame({"name": [cell]}))
+        line = table.latex.splitlines()[4].removesuffix(r"\\").strip()
         line = re.sub(r"\\texttt\{(.*)\}$", r"\1", line)
         for written, meant in ((r"\textasciitilde{}", "~"), (r"\textasciicircum{}", "^")):
             line = line.replace(written, meant)
-        back = re.sub(r"\\textbackslash\{\}|\\(.)", lambda found: found[1] or "\\", line)
-        assert back.replace("\u200b", "").strip() == name.strip()
+        back = re.sub(r"\\textbackslash\{\}|\\(.)", lambda match: match[1] or "\\", line)
+        assert back.strip() == text.strip()

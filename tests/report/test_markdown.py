@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lmcompare.report.markdown import Table, code, escape, slug, unescape
+from lmcompare.report.markdown import code, escape, slug, unescape
+from lmcompare.report.tables import Column, Table, name, strong
 
 texts = st.text(st.sampled_from("ab |`*_~[]()<>&$#!\\\n:/.w"), max_size=30)
 
@@ -29,7 +30,7 @@ def test_escape() -> None:
 
 @given(texts)
 def test_escaped_text_stays_in_its_cell_and_shows_as_it_is(text: str) -> None:
-    table = Table("x", ["a", "b"], [[escape("x" + text + "x"), "1"]], pd.DataFrame())
+    table = Table("x", pd.DataFrame({"a": ["x" + text + "x"], "b": [1]}))
     seen = rendered(table.markdown).replace("\u200b", "")
     assert seen == "x" + text.replace("\n", " ") + "x"
 
@@ -41,7 +42,8 @@ def test_unescaped_text_is_what_it_was(text: str) -> None:
 
 @given(texts)
 def test_code_stays_in_its_cell(text: str) -> None:
-    rendered(Table("x", ["a", "b"], [[code("x" + text + "x"), "1"]], pd.DataFrame()).markdown)
+    table = Table("x", pd.DataFrame({"a": [name("x" + text + "x")], "b": [1]}))
+    rendered(table.markdown)
 
 
 def test_code() -> None:
@@ -49,11 +51,20 @@ def test_code() -> None:
 
 
 def test_columns_of_numbers_stand_at_the_right() -> None:
-    table = Table(
-        "x", ["a", "b", "c"], [["u", "−1.2 [0, 1]", "–"], ["v", "**3**", "< 0.001"]], pd.DataFrame()
+    frame = pd.DataFrame(
+        {"a": ["u", "v"], "b": ["−1.2 [0, 1]", strong("3")], "c": [None, "< 0.001"]}
     )
-    assert table.markdown.splitlines()[1] == "| --- | ---: | ---: |"
-    assert Table("x", ["a"], [], pd.DataFrame()).markdown == "| a |\n| --- |"
+    assert Table("x", frame).markdown.splitlines()[1] == "| --- | ---: | ---: |"
+    assert Table("x", pd.DataFrame({"a": []})).markdown == "| a |\n| --- |"
+    left = Table("x", frame, {"b": Column(align="left")})
+    assert left.markdown.splitlines()[1] == "| --- | --- | ---: |"
+
+
+def test_numbers_are_written_as_their_column_says() -> None:
+    frame = pd.DataFrame({"n": [1234, 5], "d": [0.1234, -0.2]})
+    table = Table("x", frame, {"d": Column("difference", decimals=2, signed=True)})
+    assert table.markdown.splitlines()[2:] == ["| 1,234 | +0.12 |", "| 5 | −0.20 |"]
+    assert table.csv == b"n,d\n1234,0.1234\n5,-0.2\n"
 
 
 def test_slug() -> None:

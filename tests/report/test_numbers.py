@@ -28,14 +28,16 @@ def test_what_is_printed_is_read_as_it_is_meant() -> None:
 
 
 def check(folder: Path, page: Page) -> int:
-    """Trace every table of a report to its CSV file, and say how many numbers there were."""
-    report = (folder / "report.md").read_text(encoding="utf-8")
-    blocks = {block for block in re.split(r"\n\n+", report) if block.startswith("| ")}
+    """Trace every table of a report to its CSV file, and return how many numbers there were."""
+    text = "\n\n".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("report.md", "details.md")
+    )
+    blocks = {block.strip() for block in re.split(r"\n\n+", text) if block.startswith("| ")}
     known = {table.markdown: name for name, table in page.tables.items()}
     strangers = [
         block
         for block in blocks
-        if block not in known and not block.startswith("| who | continuation |")
+        if block not in known and not block.startswith("| model | generation |")
     ]
     assert not strangers, "each table but the samples has a CSV file"
     lost, seen = [], 0
@@ -56,44 +58,43 @@ def test_every_number_of_every_table_is_in_its_csv_file(finished: Path) -> None:
 
 def test_a_number_that_is_not_in_the_csv_file_is_found(finished: Path) -> None:
     rows = read(finished)
+    page = Page(rows, [analyze(rows, task) for task in rows.tasks])
     for name, column in (
         ("results-sentiment", 2),
         ("differences-continuation", 1),
         ("metrics-sentiment", 3),
     ):
-        page = Page(rows, [analyze(rows, task) for task in rows.tasks])
-        table = page.tables[name]
+        markdown = page.tables[name].markdown
         frame = pd.read_csv(finished / "tables" / f"{name}.csv")
-        assert untraced(name, table.markdown, frame)[0] == []
-        first = next(printed(table.rows[0][column])).text
-        table.rows[0][column] = table.rows[0][column].replace(
-            first, first[:-1] + str((int(first[-1]) + 3) % 10), 1
-        )
-        assert len(untraced(name, table.markdown, frame)[0]) == 1, name
+        assert untraced(name, markdown, frame)[0] == []
+        cell = cells(markdown)[1][column]
+        first = next(printed(cell)).text
+        changed = cell.replace(first, first[:-1] + str((int(first[-1]) + 3) % 10), 1)
+        assert len(untraced(name, markdown.replace(cell, changed, 1), frame)[0]) == 1, name
 
 
-def test_the_answer_says_what_the_tables_say(finished: Path) -> None:
-    report = (finished / "report.md").read_text(encoding="utf-8")
-    answer = report[
-        report.index("## The answer") : report.index("> **", report.index("## The answer"))
-    ]
+def test_the_first_page_says_what_the_tables_say(finished: Path) -> None:
+    report, details = (
+        (finished / name).read_text(encoding="utf-8") for name in ("report.md", "details.md")
+    )
+    sections = report[report.index("## sentiment") : report.index("## What was compared")]
     rows = [
-        cell for line in report.splitlines() if line.startswith("| ") for cell in line.split(" | ")
+        cell for line in details.splitlines() if line.startswith("| ") for cell in line.split(" | ")
     ]
-    tables = [one for cell in rows for one in printed(cell)]
-    said = [
-        one
-        for line in answer.splitlines()
+    tables = [number for cell in rows for number in printed(cell)]
+    numbers = [
+        number
+        for line in sections.splitlines()
         if line.startswith(("- ", "**"))
-        for one in printed(line)
-        if "." in one.text
+        for number in printed(line)
+        if "." in number.text
     ]
-    assert len(said) > 20
-    for one in said:
+    assert len(numbers) > 20
+    for number in numbers:
         assert any(
-            abs(abs(one.value) - abs(other.value)) <= max(one.slack, other.slack)
+            abs(abs(number.value) - abs(other.value)) <= max(number.slack, other.slack)
             for other in tables
-        ), one.text
+        ), number.text
 
 
 def by_hand(
@@ -137,16 +138,16 @@ def test_values_differences_gains_and_controls_are_recomputed_from_the_rows(
         ):
             for row in pd.read_csv(folder / "tables" / f"{name}-{task.name}.csv").itertuples():
                 apart = sign * (mean[here, row.first] - mean[there, row.second])
-                assert row.first_ahead_by == pytest.approx(apart, abs=1e-9)
+                assert row.difference == pytest.approx(apart, abs=1e-9)
         if "scratch" in task.conditions:
             for row in pd.read_csv(folder / "tables" / f"gains-{task.name}.csv").itertuples():
                 apart = sign * (mean["pretrained", row.first] - mean["scratch", row.first])
-                assert row.first_ahead_by == pytest.approx(apart, abs=1e-9)
+                assert row.difference == pytest.approx(apart, abs=1e-9)
 
 
 def test_learning_numbers_are_those_of_the_runs(finished: Path) -> None:
     rows = read(finished)
-    gate = pd.read_csv(finished / "tables" / "gate.csv").set_index(["model", "seed"])
+    gate = pd.read_csv(finished / "tables" / "convergence.csv").set_index(["model", "seed"])
     records = rows.records[rows.records["task"] == "pretraining"].set_index(
         ["model", "seed", "metric"]
     )["value"]
@@ -184,4 +185,4 @@ def test_no_interval_goes_beyond_what_there_can_be(synthetic: type, tmp_path: Pa
             + (frame["high"] == largest_difference).sum()
         )
     assert cut > 2, "two seeds that differ make intervals wider than the scale"
-    assert cells((folder / "report.md").read_text(encoding="utf-8"))
+    assert cells((folder / "details.md").read_text(encoding="utf-8"))

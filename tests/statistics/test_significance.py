@@ -10,9 +10,7 @@ from lmcompare.statistics import (
     holm,
     interquartile_mean,
     mcnemar,
-    minimum_detectable_effect,
     probability_of_improvement,
-    sign_flip,
     wilson,
 )
 
@@ -43,14 +41,6 @@ def test_mcnemar():
         mcnemar(-1, 2)
 
 
-def test_sign_flip():
-    assert sign_flip([1.0] * 6) == 2 / 64
-    assert sign_flip([1.0, -1.0]) == 1
-    assert sign_flip([0.0, 0.0]) == 1
-    many = np.random.default_rng(0).standard_normal(30) + 0.4
-    assert sign_flip(many) == pytest.approx(stats.ttest_1samp(many, 0).pvalue, abs=0.02)
-
-
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_never_lowers_a_p_value_nor_changes_their_order(ps):
     adjusted = holm(ps)
@@ -62,16 +52,6 @@ def test_holm_never_lowers_a_p_value_nor_changes_their_order(ps):
 def test_holm_of_what_is_no_p_value():
     with pytest.raises(InputError, match="from 0 to 1"):
         holm([0.5, 1.5])
-
-
-def test_the_detectable_effect_has_the_power_it_names():
-    effect = minimum_detectable_effect(0.5)
-    seen = np.abs(np.random.default_rng(0).normal(effect, 0.5, 100_000)) > 1.96 * 0.5
-    assert effect == pytest.approx(2.8 * 0.5, abs=0.002)
-    assert seen.mean() == pytest.approx(0.8, abs=0.005)
-    assert minimum_detectable_effect(0.5, degrees=1) > 5 * effect / 2
-    with pytest.raises(InputError, match="power"):
-        minimum_detectable_effect(0.5, power=1)
 
 
 def test_summaries_of_runs():

@@ -1,4 +1,4 @@
-"""What was compared: the models, what they share, their scale, and who passed the convergence check."""
+"""What was compared: the models, what they share, their scale, the convergence check."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

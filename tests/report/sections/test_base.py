@@ -1,24 +1,22 @@
-from dataclasses import replace
-
 import pandas as pd
-from lmcompare.report.sections._former_section import Section
 
-from lmcompare.report.markdown import Table
+from lmcompare.report import rendering
+from lmcompare.report.sections.base import Figure, Section
+from lmcompare.report.tables import Table
 
-TABLE = Table("t", ["a"], [["1"]], pd.DataFrame({"a": [1]}))
+
+def test_tables_and_figures_are_found_wherever_they_stand_among_the_facts() -> None:
+    table, figure = Table("t", pd.DataFrame({"a": [1]})), Figure("f", b"png")
+    unnamed = Table("", pd.DataFrame({"a": [1]}))
+    section = Section("x", {"one": table, "list": [{"deep": figure}, unnamed], "number": 3})
+    assert section.tables == [table] and section.figures == [figure]
+    assert figure.path == "figures/f.png"
 
 
-def test_what_is_folded_is_all_or_the_table() -> None:
-    block = Section("x", "Title", "How to read it.", b"png", "what is seen", TABLE)
-    picture, table = "![what is seen](figures/x.png)", "| a |\n| ---: |\n| 1 |"
-    assert block.markdown == f"**Title.** How to read it.\n\n{picture}\n\n{table}"
-    folded = f"<details>\n<summary>Title: the numbers</summary>\n\n{table}\n\n</details>"
-    assert (
-        replace(block, folded="table").markdown
-        == f"**Title.** How to read it.\n\n{picture}\n\n{folded}"
-    )
-    whole = replace(block, folded="all").markdown
-    assert (
-        whole.startswith("<details>\n<summary>Title</summary>\n\nHow to read it.\n\n![")
-        and whole.count("<det") == 1
-    )
+def test_blank_lines_are_folded_and_figures_stand_in_html() -> None:
+    text = rendering.render("summary", {"table": Table("t", pd.DataFrame({"a": [1]}))})
+    assert "\n\n\n" not in text and text.startswith("| a |\n| ---: |\n| 1 |")
+    html = rendering.render("summary", {"table": Table("t", pd.DataFrame({"a": [1]}))}, "html")
+    assert html.startswith("<table><thead>")
+    image = rendering.environment("html").filters["figure"](Figure("f", b"png"), "a < b")
+    assert 'alt="a &lt; b"' in image and "data:image/png;base64,cG5n" in image
