@@ -25,13 +25,16 @@ class Record:
         model: name of the model, or of a control ('majority', 'tf-idf', 'unigram', ...).
         seed: pretraining seed; 0 for a control that has none.
         task: name of the task, or 'pretraining'.
-        condition: 'pretrained', 'scratch' (the same network from random initialisation) or 'control'.
+        condition: 'pretrained', 'scratch' (the same network from random initialisation) or
+            'control'.
         split: 'validation' or 'test'.
         item: id of the item within its task.
         metric: what was measured ('correct', 'bits', 'bytes', 'accuracy', ...).
-        part: the part of the items that the value is of, '<kind>/<name>' ('class/positive'); '' for all.
+        part: the part of the items that the value is of, '<kind>/<name>' ('class/positive'); '' for
+            all.
         value: the value; its unit is the metric's.
-        exactness: for likelihoods: 'exact', 'chain' (exact given the length), 'bound' or 'pseudo'; else ''.
+        exactness: for likelihoods: 'exact', 'chain' (exact given the length), 'bound' or 'pseudo';
+            else ''.
     """
 
     experiment: str
@@ -52,7 +55,8 @@ STRICT = {"extra": "forbid"}
 
 @dataclass(frozen=True)
 class Convergence:
-    """Whether pretraining learned to use context: its validation loss against that of a unigram model."""
+    """Whether pretraining learned to use context: its validation loss against that of a unigram
+    model."""
 
     __pydantic_config__ = STRICT
 
@@ -138,7 +142,8 @@ class Notes:
     trials: Trials | None = None
     """of a cell that chooses settings on validation items"""
     procedure: str = ""
-    """how this network is scored or answers, where networks differ in that: a sentence without its period"""
+    """how this network is scored or answers, where networks differ in that: a sentence without its
+    period"""
     counts: Json = field(default_factory=dict)
     """of documents, items and the like, nested by what they count"""
     truncated: int | None = None
@@ -164,7 +169,8 @@ class Run:
         config: the settings of the cell.
         fingerprints: content hash of each step of the data.
         costs: the budget: see ``budget.py``.
-        curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss", "split", ...}``.
+        curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss",
+            "split", ...}``.
         samples: generations drawn at random: ``{"prompt", "text", "reference", ...}``.
         notes: what else the report says of the cell.
         versions: of Python and of each library.

@@ -258,7 +258,7 @@ def _measured(work: CellWork, measurement: Measurement, **notes: Any) -> CellRes
     fields = _fields(
         costs=measurement.costs,
         samples=measurement.samples,
-        fingerprints=measurement.fingerprints,
+        fingerprints={"items": measurement.fingerprint},
         notes=replace(measurement.notes, task=info, **notes),
     )
     return CellResult(fields, measurement.outcomes)

@@ -2,7 +2,7 @@
 splits."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
@@ -13,7 +13,7 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.data.cache import digest
 from lmcompare.data.deduplication import duplicate_key
 from lmcompare.data.items import TaskItem, build_item_splits
-from lmcompare.tasks._prompts import PromptedItem, columns_of
+from lmcompare.tasks._prompts import PromptedItem, columns_of, renderer
 from lmcompare.tasks.base import SPLITS
 
 
@@ -60,14 +60,9 @@ class InstructionTask:
         return PromptedItem(
             id=f"{name}/{item.id}",
             prompt=str(item.fields[self.prompt]),
-            render=self._renderer(item),
+            render=renderer(self.template, self.prompt, item.fields),
             answers=[self.verbalizer.get(answer, answer) for answer in answers if answer],
             task=name,
-        )
-
-    def _renderer(self, item: TaskItem) -> Callable[[str], str]:
-        return lambda text: self.template.format(
-            **{**item.fields, self.prompt: text, "prompt": text}
         )
 
 

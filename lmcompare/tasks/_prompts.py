@@ -1,9 +1,9 @@
 """Prompts: items rendered through a template, after few-shot examples, cut to fit the context."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -79,6 +79,11 @@ def columns_of(template: str, prompt: str, answer: str) -> tuple[str, ...]:
     if answer in names:
         raise InputError(f"template: wanted none that tells the answer, got {{{answer}}}")
     return tuple(dict.fromkeys(names))
+
+
+def renderer(template: str, prompt: str, fields: Mapping[str, Any]) -> Callable[[str], str]:
+    """Return what puts a text into a template in the place of column ``prompt`` of an item."""
+    return lambda text: template.format(**{**fields, prompt: text, "prompt": text})
 
 
 def fit(

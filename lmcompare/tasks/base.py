@@ -41,7 +41,8 @@ class Measurement:
     notes: Notes = field(default_factory=Notes)
     samples: list[dict[str, Any]] = field(default_factory=list)
     costs: dict[str, float] = field(default_factory=dict)
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    """content hash of the test items: results are comparable where it is equal"""
 
 
 def item_outcomes(

@@ -148,7 +148,7 @@ class Classification(Task):
             outcomes,
             replace(_notes(data), trials=trials, truncated=truncated),
             costs={"seconds": adapted.seconds},
-            fingerprints={"items": data.fingerprint},
+            fingerprint=data.fingerprint,
         )
 
     def _by_words(self, harness: "Harness", data: LabeledSplits) -> Measurement:
@@ -171,7 +171,7 @@ class Classification(Task):
             outcomes,
             replace(scores.notes, counts=data.counts, details=details),
             costs={"seconds": scores.seconds},
-            fingerprints={"items": data.fingerprint},
+            fingerprint=data.fingerprint,
         )
 
     def control(self, harness: "Harness") -> Measurement:
@@ -183,7 +183,7 @@ class Classification(Task):
         test, validation, trials = harness.tfidf_classifier(data)
         outcomes += _score_control(harness, data, test, validation, "tf-idf + logistic regression")
         return Measurement(
-            outcomes, replace(_notes(data), trials=trials), fingerprints={"items": data.fingerprint}
+            outcomes, replace(_notes(data), trials=trials), fingerprint=data.fingerprint
         )
 
 

@@ -155,7 +155,7 @@ class Continuation(Task):
             replace(self._notes(scored), left_out=left_out),
             samples,
             {"generation_seconds": decoded.seconds},
-            {"items": _fingerprint(harness, drawn)},
+            _fingerprint(harness, drawn),
         )
 
     def control(self, harness: "Harness") -> Measurement:
@@ -169,8 +169,9 @@ class Continuation(Task):
         outcomes = self._judge(harness, passages, suffixes, "reference text")
         for model, scores in nats.items():
             outcomes += _bits(harness, passages, scores, "exact", model)
-        fingerprints = {"items": _fingerprint(harness, passages)}
-        return Measurement(outcomes, self._notes(passages), fingerprints=fingerprints)
+        return Measurement(
+            outcomes, self._notes(passages), fingerprint=_fingerprint(harness, passages)
+        )
 
     def _retokenized(
         self, harness: "Harness", passages: Sequence[ContinuationItem]

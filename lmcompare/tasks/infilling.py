@@ -149,8 +149,8 @@ class Infilling(Task):
         if harness.has_own_tokenizer:
             raise InputError(
                 "tasks: infilling: wanted networks that read the shared tokenizer, whose tokens "
-                "cut the spans to equal length, got a checkpoint with a tokenizer of its own; leave "
-                "the task or that model out"
+                "cut the spans to equal length, got a checkpoint with a tokenizer of its own; "
+                "leave the task or that model out"
             )
         model, questions = harness.model, self.questions(harness)
         masked = [question.masked for question in questions]
@@ -187,7 +187,7 @@ class Infilling(Task):
             replace(self._notes(questions), procedure=BOTH_SIDES if both else LEFT_SIDE),
             samples,
             {"generation_seconds": decoded.seconds},
-            fingerprints={"items": _fingerprint(questions)},
+            fingerprint=_fingerprint(questions),
         )
 
     def control(self, harness: "Harness") -> Measurement:
@@ -206,8 +206,7 @@ class Infilling(Task):
             *_choices(questions, [nats(request).sum() for request in filled], "trigram"),
             *bits_per_byte(ids, left, sizes, exactness="exact", model="trigram", names=LEFT_NAMES),
         ]
-        fingerprints = {"items": _fingerprint(questions)}
-        return Measurement(outcomes, self._notes(questions), fingerprints=fingerprints)
+        return Measurement(outcomes, self._notes(questions), fingerprint=_fingerprint(questions))
 
     def _notes(self, questions: Sequence[InfillingItem]) -> Notes:
         return Notes(details={"gaps": len(questions), "wanted": self.items})

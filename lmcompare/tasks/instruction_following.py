@@ -178,8 +178,8 @@ class InstructionFollowing(Task):
         count = sum(map(len, items.values()))
         notes = Notes(
             procedure=(
-                f"tuned on {len(data.train):,} items of {len(self.tuned)} tasks; prompts of at most "
-                f"{answers.room} tokens ({cut:,} of {count:,} were cut), answers of at most "
+                f"tuned on {len(data.train):,} items of {len(self.tuned)} tasks; prompts of at "
+                f"most {answers.room} tokens ({cut:,} of {count:,} were cut), answers of at most "
                 f"{answers.max_new_tokens} and their end among them ({sum(long.values()):,} of "
                 f"{count:,} are longer, but judged whole)"
             ),
@@ -193,7 +193,7 @@ class InstructionFollowing(Task):
             },
         )
         costs = {"seconds": tuned.seconds, "generation_seconds": generated.seconds}
-        return Measurement(outcomes, notes, samples, costs, {"items": data.fingerprint})
+        return Measurement(outcomes, notes, samples, costs, data.fingerprint)
 
     def control(self, harness: "Harness") -> Measurement:
         data = self.data()
@@ -218,8 +218,7 @@ class InstructionFollowing(Task):
             for model, texts in controls.items()
             for outcome in self._score(harness, data.test, texts, model)
         ]
-        fingerprints = {"items": data.fingerprint}
-        return Measurement(outcomes, Notes(counts=data.counts), fingerprints=fingerprints)
+        return Measurement(outcomes, Notes(counts=data.counts), fingerprint=data.fingerprint)
 
     def _score(
         self,

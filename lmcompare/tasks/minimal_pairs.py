@@ -83,9 +83,9 @@ class MinimalPairs(Task):
     def describe(self) -> str:
         most = f"at most {self.items} pairs" if self.items else "all pairs"
         return (
-            f"which sentence of a minimal pair is likelier, zero-shot ({most} of each paradigm; equal "
-            "scores count as a half; accuracy is over all pairs, accuracy macro is the mean over "
-            "paradigms)"
+            "which sentence of a minimal pair is likelier, zero-shot "
+            f"({most} of each paradigm; equal scores count as a half; accuracy is over all pairs, "
+            "accuracy macro is the mean over paradigms)"
         )
 
     def pairs(self, harness: "Harness") -> tuple[list[SentencePair], dict[str, Any]]:
@@ -145,7 +145,7 @@ class MinimalPairs(Task):
             TaskOutcome("accuracy_by_likelihood", float(right.mean())),
         ]
         notes = Notes(counts=counts, procedure=scores.procedure)
-        return Measurement(outcomes, notes, fingerprints={"items": _fingerprint(pairs)})
+        return Measurement(outcomes, notes, fingerprint=_fingerprint(pairs))
 
     def control(self, harness: "Harness") -> Measurement:
         pairs, counts = self.pairs(harness)
@@ -159,8 +159,7 @@ class MinimalPairs(Task):
             for model, scores in controls.items()
             for outcome in _score(harness, pairs, scores, model)
         ]
-        fingerprints = {"items": _fingerprint(pairs)}
-        return Measurement(outcomes, Notes(counts=counts), fingerprints=fingerprints)
+        return Measurement(outcomes, Notes(counts=counts), fingerprint=_fingerprint(pairs))
 
 
 def credit(good: Floats, bad: Floats) -> Floats:

@@ -238,7 +238,7 @@ class NbestRescoring(Task):
         notes = replace(
             _notes(validation, test, fits), procedure=scores.procedure, details={"mix": chosen}
         )
-        return Measurement(outcomes, notes, fingerprints=_fingerprints(validation, test))
+        return Measurement(outcomes, notes, fingerprint=_fingerprint(validation, test))
 
     def control(self, harness: "Harness") -> Measurement:
         validation, test, fits = self._prepare(harness)
@@ -252,7 +252,7 @@ class NbestRescoring(Task):
             errors, tuned = self.rescore(*_with_nats(validation, test, fits, nats))
             outcomes += [*_wer(test, errors, model), *_tuned(tuned, model)]
         notes = _notes(validation, test, fits)
-        return Measurement(outcomes, notes, fingerprints=_fingerprints(validation, test))
+        return Measurement(outcomes, notes, fingerprint=_fingerprint(validation, test))
 
     def rescore(
         self, validation: Sequence[ScoredList], test: Sequence[ScoredList]
@@ -333,9 +333,9 @@ def _notes(
     return Notes(counts={"utterances": counts, "guesses": hypotheses})
 
 
-def _fingerprints(validation: Sequence[ScoredList], test: Sequence[ScoredList]) -> dict[str, str]:
+def _fingerprint(validation: Sequence[ScoredList], test: Sequence[ScoredList]) -> str:
     content = [
         [one.nbest.id, one.nbest.texts, one.nbest.scores.tolist(), one.errors.tolist()]
         for one in (*validation, *test)
     ]
-    return {"items": digest(content)}
+    return digest(content)

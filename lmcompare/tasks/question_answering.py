@@ -141,7 +141,7 @@ class QuestionAnswering(Task):
             question, reference = item.fields["question"], answers_of(item)[0]
             samples.append(generation(item.id, question, answers[i], reference))
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
-        return Measurement(outcomes, notes, samples, costs, {"items": items.fingerprint})
+        return Measurement(outcomes, notes, samples, costs, items.fingerprint)
 
     def control(self, harness: "Harness") -> Measurement:
         items = self.data()
@@ -163,8 +163,7 @@ class QuestionAnswering(Task):
             lambda answers, model: _score(harness, items.test, answers, model),
             lambda answers: _mean_f1(harness, items.validation, answers),
         )
-        fingerprints = {"items": items.fingerprint}
-        return Measurement(outcomes, Notes(counts=items.counts), fingerprints=fingerprints)
+        return Measurement(outcomes, Notes(counts=items.counts), fingerprint=items.fingerprint)
 
 
 def _check(item: TaskItem) -> None:

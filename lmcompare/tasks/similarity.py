@@ -124,8 +124,7 @@ class Similarity(Task):
         outcomes = self._score(harness, items.test, predictions)
         outcomes.append(TaskOutcome("spearman", validation, split="validation"))
         notes = Notes(trials=trials, counts=items.counts, truncated=truncated)
-        fingerprints = {"items": items.fingerprint}
-        return Measurement(outcomes, notes, costs=costs, fingerprints=fingerprints)
+        return Measurement(outcomes, notes, costs=costs, fingerprint=items.fingerprint)
 
     def control(self, harness: "Harness") -> Measurement:
         items = self.data()
@@ -150,8 +149,7 @@ class Similarity(Task):
                 harness, "spearman", values, self._scores(items.validation)
             ),
         )
-        fingerprints = {"items": items.fingerprint}
-        return Measurement(outcomes, Notes(counts=items.counts), fingerprints=fingerprints)
+        return Measurement(outcomes, Notes(counts=items.counts), fingerprint=items.fingerprint)
 
     def _score(
         self, harness: "Harness", items: Sequence[TaskItem], predictions: Floats, model: str = ""

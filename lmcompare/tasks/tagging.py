@@ -115,8 +115,8 @@ class Tagging(Task):
             if not any(tag.startswith(("B-", "I-")) for tag in known):
                 raise InputError(
                     "scheme: 'entities' wants tags such as B-PER, I-PER and O in column "
-                    f"{self.tags!r}, got {', '.join(sorted(known)[:5])}; wanted `scheme: words` for "
-                    "other tags"
+                    f"{self.tags!r}, got {', '.join(sorted(known)[:5])}; wanted `scheme: words` "
+                    "for other tags"
                 )
         return items
 
@@ -165,8 +165,7 @@ class Tagging(Task):
             },
         )
         costs = {"seconds": adapted.seconds, "weights_trained": float(adapted.trained_weights)}
-        fingerprints = {"items": items.fingerprint}
-        return Measurement(outcomes, notes, costs=costs, fingerprints=fingerprints)
+        return Measurement(outcomes, notes, costs=costs, fingerprint=items.fingerprint)
 
     def control(self, harness: "Harness") -> Measurement:
         items = self.data()
@@ -201,7 +200,7 @@ class Tagging(Task):
         notes = Notes(
             counts=items.counts, details={"unseen_tags": self._unseen(items.test, totals)}
         )
-        return Measurement(outcomes, notes, fingerprints={"items": items.fingerprint})
+        return Measurement(outcomes, notes, fingerprint=items.fingerprint)
 
     def _score(
         self, harness: "Harness", items: Sequence[TaskItem], predicted: Tags, model: str = ""

@@ -1,9 +1,9 @@
 """Text-to-text: summaries, translations, answers, replies, code."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +31,7 @@ from lmcompare.tasks._prompts import (
     decode_cut,
     first_answer,
     render_examples,
+    renderer,
 )
 from lmcompare.tasks.base import SPLITS, Measurement, TaskOutcome, check_fewshot, described
 
@@ -189,15 +190,13 @@ class TextToText(Task):
         template = self.template if self.trains else self.template.rstrip(" ")
         space = self.template[len(template) :]
 
-        def renderer(fields: dict[str, Any]) -> Callable[[str], str]:
-            return lambda text: template.format(**{**fields, self.prompt: text, "prompt": text})
-
         prompted = []
         for item in items:
             value = item.fields[self.answer]
             answers = [str(answer) for answer in (value if isinstance(value, list) else [value])]
             prompt = item.fields[self.prompt]
-            prompted.append(PromptedItem(item.id, prompt, renderer(item.fields), answers, space))
+            render = renderer(template, self.prompt, item.fields)
+            prompted.append(PromptedItem(item.id, prompt, render, answers, space))
         return prompted
 
     def measure(self, harness: "Harness") -> Measurement:
@@ -236,7 +235,7 @@ class TextToText(Task):
             self._notes(data, answers, tokenized, examples, trials, signatures),
             draw_samples(self.seed, self.samples, test, tokenized.prompts["test"], texts),
             costs,
-            {"items": data.fingerprint},
+            data.fingerprint,
         )
 
     def _examples(
@@ -329,7 +328,7 @@ class TextToText(Task):
             scores, signatures = self._score(harness, test, texts, model)
             outcomes += scores
         notes = Notes(counts=data.counts, details={"signatures": signatures})
-        return Measurement(outcomes, notes, fingerprints={"items": data.fingerprint})
+        return Measurement(outcomes, notes, fingerprint=data.fingerprint)
 
     def _score(
         self,

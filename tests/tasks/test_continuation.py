@@ -131,11 +131,11 @@ def test_latencies_are_of_one_generation_alone():
 
 
 def test_arms_and_controls_say_that_they_answered_the_same_passages():
-    said = {TASK.measure(FakeHarness(p)).fingerprints["items"] for p in (0.5, 0.25)} | {
-        TASK.control(FakeHarness()).fingerprints["items"]
+    said = {TASK.measure(FakeHarness(p)).fingerprint for p in (0.5, 0.25)} | {
+        TASK.control(FakeHarness()).fingerprint
     }
     assert len(said) == 1
-    assert replace(TASK, seed=3).control(FakeHarness()).fingerprints["items"] not in said
+    assert replace(TASK, seed=3).control(FakeHarness()).fingerprint not in said
 
 
 def test_samples_are_the_same_passages_for_every_arm():

@@ -145,7 +145,7 @@ def test_questions_are_the_same_for_all_and_their_candidates_differ_in_nothing_b
             FakeHarness().decode([one.masked.left, one.masked.span, one.masked.right])
         )
         assert whole_text in FakeHarness().documents[int(one.id)]["text"]
-    assert TASK.measure(FakeHarness(TASK)).fingerprints == TASK.control(FakeHarness()).fingerprints
+    assert TASK.measure(FakeHarness(TASK)).fingerprint == TASK.control(FakeHarness()).fingerprint
 
 
 def test_the_trigram_control_weighs_what_stands_to_the_right():

@@ -115,7 +115,7 @@ def test_every_objective_takes_it(harness, tasks, kind, name):
 def test_controls_are_measured_on_the_same_items(harness, tasks, name):
     task = tasks[name]
     found, control = task.measure(harness("causal")), task.control(harness())
-    assert found.fingerprints == control.fingerprints
+    assert found.fingerprint == control.fingerprint
     primary, _ = task.per_item[task.primary_metric]
     items = {o.item for o in found.outcomes if o.metric == primary and o.item}
     for arm in {o.model for o in control.outcomes}:

@@ -160,7 +160,7 @@ def test_the_pairs_are_the_same_for_all_and_drawn_from_each_paradigm():
     )
     assert pairs == task.pairs(FakeHarness())[0] and len({pair.id for pair in pairs}) == 6
     assert counts["kept"] == 6 and counts["paradigms"] == 3
-    assert task.measure(FakeHarness()).fingerprints == task.control(FakeHarness()).fingerprints
+    assert task.measure(FakeHarness()).fingerprint == task.control(FakeHarness()).fingerprint
 
 
 def test_what_is_no_pair_is_left_out_and_counted():
