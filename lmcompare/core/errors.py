@@ -53,7 +53,7 @@ class InputError(LmcompareError):
     """A mistake in what the user gave: a config, a file, a missing package (exit code 2).
 
     Args:
-        problems: one for each mistake, naming the path of the key, what was wanted and what was got.
+        problems: one for each mistake: the path of the key, what was wanted and what was got.
     """
 
     exit_code = 2
@@ -69,7 +69,7 @@ class InputError(LmcompareError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'rate'?"`` for the known name nearest to ``name``, or the list of known names.
+    """Return ``"; did you mean 'rate'?"`` for the nearest known name, or the known names.
 
     >>> nearest("rte", ["rate", "mean_span"])
     "; did you mean 'rate'?"
@@ -82,7 +82,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def not_whole(name: str, value: object, least: int) -> list[str]:
-    """Return what is wrong with a number that must be whole and no less than ``least``: one line, or none.
+    """Return what is wrong with a number that must be whole and at least ``least``: a line or none.
 
     >>> not_whole("beams", 0, 1), not_whole("beams", 1.5, 1), not_whole("beams", 4, 1)
     (['beams: wanted at least 1, got 0'], ['beams: wanted an integer, at least 1, got 1.5'], [])

@@ -44,6 +44,8 @@ class CostModel:
     """tokens in a sequence"""
     sample: Batch
     """training examples of random sequences"""
+    name: str = ""
+    """of the model"""
 
     @property
     def steps(self) -> int:
@@ -135,6 +137,7 @@ def cost_model(experiment: CellSettings, model: str) -> CostModel:
         tokenizer.vocab_size,
         sequence.length,
         _sample(objective, tokenizer, sequence.length, isolated=isolated),
+        model,
     )
 
 

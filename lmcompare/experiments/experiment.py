@@ -21,22 +21,9 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.tasks import TASKS, Task
 
 T = TypeVar("T")
-KEYS = (
-    "name",
-    "description",
-    "base",
-    "corpus",
-    "tokenizer",
-    "sequence",
-    "network",
-    "training",
-    "models",
-    "grid",
-    "match",
-    "tasks",
-    "seeds",
-    "hypotheses",
-    "quick",
+KEYS = tuple(
+    "name description base corpus tokenizer sequence network training models grid match tasks "
+    "seeds hypotheses quick".split()
 )
 RESERVED = ("prepare", "pretrain", settings.PRETRAINING)
 """What no task may be called."""

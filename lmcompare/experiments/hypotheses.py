@@ -68,13 +68,13 @@ def build_hypotheses(
         hypothesis = validate(Hypothesis, given, path, problems)
         if hypothesis is None:
             continue
-        found = [*_references(hypothesis, models, tasks), *_comparison(hypothesis, tasks)]
+        mistakes = [*_references(hypothesis, models, tasks), *_comparison(hypothesis, tasks)]
         if hypothesis.task == PRETRAINING:
-            found += _pretraining(hypothesis)
+            mistakes += _pretraining(hypothesis)
             direction = hypothesis.direction or DIRECTIONS.get(hypothesis.metric or "")
             hypothesis = replace(hypothesis, direction=direction)
-        problems += [problem.below(path) for problem in found]
-        if not found:
+        problems += [mistake.below(path) for mistake in mistakes]
+        if not mistakes:
             hypotheses[str(name)] = hypothesis
     return hypotheses
 
@@ -83,54 +83,54 @@ def _references(
     hypothesis: Hypothesis, models: Mapping[str, ModelSettings], tasks: Mapping[str, Task]
 ) -> list[Problem]:
     """Return which names are of nothing, and which models are not given the task."""
-    found = []
+    problems = []
     if hypothesis.task not in [*tasks, PRETRAINING]:
         known = nearest(hypothesis.task, [*tasks, PRETRAINING])
-        found.append(Problem("task", message=f"no such task{known}"))
+        problems.append(Problem("task", message=f"no such task{known}"))
     for key, name in (("model", hypothesis.model), ("reference", hypothesis.reference)):
         if name is None:
             continue
         if name not in models:
-            found.append(Problem(key, message=f"no such model{nearest(name, models)}"))
+            problems.append(Problem(key, message=f"no such model{nearest(name, models)}"))
         elif models[name].tasks is not None and hypothesis.task in tasks:
             if hypothesis.task not in (models[name].tasks or ()):
                 given = f"the model {name!r} is not given the task {hypothesis.task}"
                 message = f"{given}; wanted it in `models.{name}.tasks`"
-                found.append(Problem(key, message=message))
-    return found
+                problems.append(Problem(key, message=message))
+    return problems
 
 
 def _comparison(hypothesis: Hypothesis, tasks: Mapping[str, Task]) -> list[Problem]:
     """Return why the model cannot be compared with what is named."""
-    found = []
+    problems = []
     gain, task = hypothesis.of == "gain", tasks.get(hypothesis.task)
     if hypothesis.reference is not None and hypothesis.control is not None:
-        found.append(Problem("control", "one of reference and control", "both"))
+        problems.append(Problem("control", "one of reference and control", "both"))
     if hypothesis.reference is None and hypothesis.control is None and not gain:
         wanted = "a model, or `control`, or `of: gain` for pretraining alone"
-        found.append(Problem("reference", wanted))
+        problems.append(Problem("reference", wanted))
     if gain and hypothesis.control is not None:
         message = "wanted none with `of: gain`: a control has no pretraining"
-        found.append(Problem("control", message=message))
+        problems.append(Problem("control", message=message))
     if gain and task is not None and "scratch" not in task.conditions:
         given = f"the task {hypothesis.task} does not measure networks from scratch"
-        found.append(Problem("of", message=f"{given}; wanted `pretrained`"))
+        problems.append(Problem("of", message=f"{given}; wanted `pretrained`"))
     if hypothesis.model == hypothesis.reference:
         wanted = "another model than `model`"
-        found.append(Problem("reference", wanted, repr(hypothesis.reference)))
-    return found
+        problems.append(Problem("reference", wanted, repr(hypothesis.reference)))
+    return problems
 
 
 def _pretraining(hypothesis: Hypothesis) -> list[Problem]:
     """Return what is wrong with a claim about pretraining itself."""
-    found = []
+    problems = []
     if hypothesis.metric not in DIRECTIONS:
         wanted = f"one of {', '.join(DIRECTIONS)}"
-        found.append(Problem("metric", wanted, shown(hypothesis.metric)))
+        problems.append(Problem("metric", wanted, shown(hypothesis.metric)))
     if hypothesis.smallest_effect is None:
         message = "missing; pretraining has none of its own"
-        found.append(Problem("smallest_effect", message=message))
+        problems.append(Problem("smallest_effect", message=message))
     if hypothesis.of == "gain" or hypothesis.control is not None:
         message = "wanted a model: pretraining has no controls and no scratch"
-        found.append(Problem("reference", message=message))
-    return found
+        problems.append(Problem("reference", message=message))
+    return problems

@@ -61,20 +61,20 @@ def read_match(given: Any, problems: list[Problem]) -> Match | None:
     costs = section.get("by")
     costs = costs if isinstance(costs, list) else [costs]
     wanted = f"one or a list of {', '.join(COSTS)}"
-    found = []
+    mistakes = []
     if not costs or None in costs:
-        found.append(Problem(path, wanted, shown(section.get("by"))))
+        mistakes.append(Problem(path, wanted, shown(section.get("by"))))
         costs = []
     for cost in costs:
         if cost == "seconds":
-            found.append(Problem(path, wanted, f'"seconds": {_SECONDS}'))
+            mistakes.append(Problem(path, wanted, f'"seconds": {_SECONDS}'))
         elif cost not in COSTS:
             hint = nearest(str(cost), COSTS)
-            found.append(Problem(path, message=f"no matching {shown(cost)}{hint}"))
-    if not found and len(set(costs)) < len(costs):
-        found.append(Problem(path, "each once", shown(costs)))
-    problems += found
-    return None if found else validate(Match, {**section, "by": costs}, "match", problems)
+            mistakes.append(Problem(path, message=f"no matching {shown(cost)}{hint}"))
+    if not mistakes and len(set(costs)) < len(costs):
+        mistakes.append(Problem(path, "each once", shown(costs)))
+    problems += mistakes
+    return None if mistakes else validate(Match, {**section, "by": costs}, "match", problems)
 
 
 def solve(
@@ -102,37 +102,34 @@ def solve(
         if name not in references:
             models[name] = model
             continue
-        reference = references[name]
-        for settings, words in _variants(
-            match, (name, model, costs[name]), (reference, costs[reference]), problems
-        ):
-            equal = " + ".join(word.replace("_", " ") for word in words)
+        reference = costs[references[name]]
+        for settings, by in _variants(match, model, costs[name], reference, problems):
+            equal = " + ".join(cost.replace("_", " ") for cost in by)
             label = name if len(match.by) == 1 else f"{name} at equal {equal}"
             if label in models or label != name and label in experiment.models:
                 message = "the name is taken; match gives it to another model"
                 problems.append(Problem(f"models.{label}", message=message))
             models[label] = settings
-            solved[label] = MatchedSettings(tuple(words), reference)
+            solved[label] = MatchedSettings(tuple(by), reference.name)
     return models, replace(match, solved=solved)
 
 
 def _variants(
     match: Match,
-    matched: tuple[str, ModelSettings, CostModel],
-    reference: tuple[str, CostModel],
+    model: ModelSettings,
+    own: CostModel,
+    reference: CostModel,
     problems: list[Problem],
 ) -> list[tuple[ModelSettings, list[str]]]:
     """Return a model's settings at each cost of its reference; costs of equal settings together."""
-    name, model, own = matched
-    reference_name, target = reference
     variants: list[tuple[ModelSettings, list[str]]] = []
     for cost in match.by:
-        equal = own.matched(target, cost)
-        aim, got = target.cost(cost), equal.cost(cost)
+        equal = own.matched(reference, cost)
+        aim, got = reference.cost(cost), equal.cost(cost)
         if abs(got / aim - 1) > TOLERANCE:
             message = (
-                f"wanted {name} within {TOLERANCE:.0%} of the {COSTS[cost]} of {reference_name} "
-                f"({aim:,.4g}); the nearest is {got:,.4g}, {_hint(equal, cost)}"
+                f"wanted {own.name} within {TOLERANCE:.0%} of the {COSTS[cost]} of "
+                f"{reference.name} ({aim:,.4g}); the nearest is {got:,.4g}, {_hint(equal, cost)}"
             )
             problems.append(Problem("match", message=message))
         settings = _changed(model, own, equal)
@@ -165,17 +162,17 @@ def matching_lines(experiment: CellSettings, match: Match) -> list[str]:
 
 def _unknown_names(experiment: CellSettings, match: Match) -> list[Problem]:
     """Return what is wrong with names in settings that are solved already."""
-    found = []
+    problems = []
     for model, matched in match.solved.items():
         for name in (model, matched.reference):
             if name not in experiment.models:
                 message = f"no model {name!r}{nearest(name, experiment.models)}"
-                found.append(Problem(f"match.solved.{name}", message=message))
+                problems.append(Problem(f"match.solved.{name}", message=message))
         for cost in matched.by:
             if cost not in COSTS:
                 message = f"no matching {cost!r}{nearest(cost, COSTS)}"
-                found.append(Problem(f"match.solved.{model}.by", message=message))
-    return found
+                problems.append(Problem(f"match.solved.{model}.by", message=message))
+    return problems
 
 
 def _references(
@@ -220,7 +217,7 @@ def _wrong_names(
     experiment: CellSettings, match: Match, reference: str, points: GridPoints
 ) -> list[Problem]:
     """Return which names of ``match`` are of no model that can be matched."""
-    found = []
+    problems = []
     known = {*(name for name, _ in points.values()), *experiment.models}
     if reference not in known:
         message = f"no model {reference!r}{nearest(reference, known)}"
@@ -229,12 +226,14 @@ def _wrong_names(
         path = f"match.models.{i}"
         model = experiment.models.get(name)
         if name not in known:
-            found.append(Problem(path, message=f"no model {name!r}{nearest(name, known)}"))
+            problems.append(Problem(path, message=f"no model {name!r}{nearest(name, known)}"))
         elif reference in (name, points.get(name, ("",))[0]):
-            found.append(Problem(path, "another model than the reference", repr(name)))
+            problems.append(Problem(path, "another model than the reference", repr(name)))
         elif model is not None and model.checkpoint is not None:
-            found.append(Problem(path, "a model that is trained here", f"the checkpoint {name!r}"))
-    return found
+            problems.append(
+                Problem(path, "a model that is trained here", f"the checkpoint {name!r}")
+            )
+    return problems
 
 
 def _hint(model: CostModel, cost: str) -> str:

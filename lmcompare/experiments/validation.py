@@ -22,8 +22,8 @@ _VALIDATORS: dict[type[Any], tuple[TypeAdapter[Any], Tree]] = {}
 def validate(cls: type[T], data: Any, path: str, problems: list[Problem]) -> T | None:
     """Return an instance of a settings class, or None and add each problem."""
     adapter, schema = _validator(cls)
-    found = list(_disguised(data, path, schema))
-    disguised = {problem.path for problem in found}
+    mistakes = list(_disguised(data, path, schema))
+    disguised = {problem.path for problem in mistakes}
     value: T | None = None
     try:
         value = adapter.validate_python(data)
@@ -32,11 +32,11 @@ def validate(cls: type[T], data: Any, path: str, problems: list[Problem]) -> T |
         explained = (
             _explain(detail, data, path, schema, kind) for detail in error.errors(include_url=False)
         )
-        found += [problem for problem in explained if problem.path not in disguised]
+        mistakes += [problem for problem in explained if problem.path not in disguised]
     except InputError as error:
-        found += [problem.below(path) for problem in error.details]
-    problems += dict.fromkeys(found)
-    return None if found else value
+        mistakes += [problem.below(path) for problem in error.details]
+    problems += dict.fromkeys(mistakes)
+    return None if mistakes else value
 
 
 def build_plugin(registry: Registry[T], given: Any, path: str, problems: list[Problem]) -> T | None:

@@ -1,4 +1,4 @@
-"""What an arm will cost, told from its settings: beside the networks, the counter of torch and a real run's meter."""
+"""Estimated costs, beside the networks, the counter of torch and the meter of training."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -28,11 +28,11 @@ def vocabulary_of(size: int) -> SpecialTokens:
     return SpecialTokens(0, 1, 2, 3, tuple(range(4, 16)), text, np.ones(size, dtype=bool))
 
 
-def one(kind: str, **network: Any) -> CostModel:
-    """An arm whose objective was asked about four blocks."""
+def costs_of(kind: str, **network: Any) -> CostModel:
+    """The costs of a model from four sequences."""
     special, rng = vocabulary_of(300), np.random.default_rng(0)
     objective = OBJECTIVES[kind]()
-    asked = collate(
+    sample = collate(
         [
             objective.training_example(rng.choice(special.ordinary, 64), special, rng)
             for _ in range(4)
@@ -48,7 +48,7 @@ def one(kind: str, **network: Any) -> CostModel:
         objective.role,
         300,
         64,
-        asked,
+        sample,
     )
 
 
@@ -78,8 +78,8 @@ def test_parameters_are_those_of_the_network(
 def test_flops_are_those_that_torch_counts(
     kind: str, width: int, layers: int, feedforward: float
 ) -> None:
-    arm = one(kind, hidden_size=width, num_layers=layers, ffn_multiplier=feedforward)
-    network = build_network(arm.network, arm.role, vocabulary_of(300), seed=1)
+    costs = costs_of(kind, hidden_size=width, num_layers=layers, ffn_multiplier=feedforward)
+    network = build_network(costs.network, costs.role, vocabulary_of(300), seed=1)
     model = network.transformer.model
     for part in filter(
         None,
@@ -89,15 +89,15 @@ def test_flops_are_those_that_torch_counts(
             "eager"  # the counter has no formula for the CPU's fused kernel
         )
     with FlopCounterMode(display=False) as forward:
-        losses = network(BatchTensors.of(arm.sample))
+        losses = network(BatchTensors.of(costs.sample))
     with FlopCounterMode(display=False) as backward:
         losses.sum().backward()
-    ours = batch_flops(arm.network, arm.role, arm.sample, 300)
+    ours = batch_flops(costs.network, costs.role, costs.sample, 300)
     assert ours == pytest.approx(forward.get_total_flops(), rel=0.02)
     assert 3 * ours == pytest.approx(
         forward.get_total_flops() + backward.get_total_flops(), rel=0.02
     )
-    assert arm.cost("flops") == pytest.approx(3 * ours * arm.steps)
+    assert costs.cost("flops") == pytest.approx(3 * ours * costs.steps)
 
 
 @pytest.mark.parametrize(
@@ -119,36 +119,34 @@ def test_flops_are_those_that_torch_counts(
         str(value) for value in given.values() if not isinstance(value, list)
     ),
 )
-def test_what_is_told_beforehand_is_what_a_meter_counts(
-    objective: dict[str, Any], make: Any
-) -> None:
+def test_the_estimate_is_what_a_meter_counts(objective: dict[str, Any], make: Any) -> None:
     models = {"model": {"objective": objective}}
     shape = {"hidden_size": 32, "num_layers": 1, "num_heads": 2}
     training = {"tokens": 64 * 8 * 100, "batch_size": 8}
     sizes = {"tokenizer": {"vocab_size": 400, "sentinels": 64}, "sequence": {"length": 64}}
     experiment = make(models=models, network=shape, training=training, **sizes)
-    told = cost_model(experiment, "model")
+    estimate = cost_model(experiment, "model")
     ids = np.arange(400)
     special = SpecialTokens(0, 1, 2, 3, tuple(range(4, 68)), ids[68:], ids % 3 > 0, ids % 20 == 0)
     rows = [{"tokens": row} for row in np.random.default_rng(1).choice(special.ordinary, (300, 64))]
-    asked = experiment.models["model"].objective
-    data = TrainingData(SimpleNamespace(train=rows), asked, special, seed=1)
+    objective = experiment.models["model"].objective
+    data = TrainingData(SimpleNamespace(train=rows), objective, special, seed=1)
     steps = TrainingBatches(data, experiment.training)
     meter = BudgetMeter()
     for step in range(len(steps)):
         for batch in steps[step]:
-            meter.add(experiment.network, asked.role, batch, 400)
-    assert told.steps == len(steps) and told.cost("tokens") == len(steps) * 8 * 64
-    assert told.cost("targets") == pytest.approx(meter.targets, rel=0.04)
-    assert told.cost("flops") == pytest.approx(meter.training_flops, rel=0.02)
+            meter.add(experiment.network, objective.role, batch, 400)
+    assert estimate.steps == len(steps) and estimate.cost("tokens") == len(steps) * 8 * 64
+    assert estimate.cost("targets") == pytest.approx(meter.targets, rel=0.04)
+    assert estimate.cost("flops") == pytest.approx(meter.training_flops, rel=0.02)
 
 
 @pytest.mark.parametrize("cost", sorted(set(COSTS) - BY_SIZE))
 @pytest.mark.parametrize("kind", ["masked", "seq2seq"])
-def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, cost: str) -> None:
-    reference, arm = one("causal"), one(kind)
-    made = arm.matched(reference, cost)
-    assert made.network == arm.network and made.training.tokens % (4 * 64) == 0
+def test_the_tokens_read_make_a_model_equal_within_a_step(kind: str, cost: str) -> None:
+    reference, model = costs_of("causal"), costs_of(kind)
+    made = model.matched(reference, cost)
+    assert made.network == model.network and made.training.tokens % (4 * 64) == 0
     assert made.cost(cost) == pytest.approx(reference.cost(cost), rel=0.5 / made.steps)
 
 
@@ -161,7 +159,7 @@ def test_the_tokens_read_make_an_arm_equal_within_a_step(kind: str, cost: str) -
     layers=st.integers(1, 6),
     feedforward=st.floats(1.0, 4.0),
 )
-def test_the_width_makes_an_arm_equal(
+def test_the_width_makes_a_model_equal(
     cost: str, kind: str, heads: int, part: int, layers: int, feedforward: float
 ) -> None:
     network = {
@@ -170,27 +168,27 @@ def test_the_width_makes_an_arm_equal(
         "num_layers": layers,
         "ffn_multiplier": feedforward,
     }
-    reference, arm = one("causal", **network), one(kind, **network)
-    made = arm.matched(reference, cost)
+    reference, model = costs_of("causal", **network), costs_of(kind, **network)
+    made = model.matched(reference, cost)
     assert (
         made.network.hidden_size % (2 * heads) == 0
         and made.network.num_heads == heads
         and made.network.num_layers == layers
     )
-    assert made.training == arm.training
-    before, after = (abs(s.cost(cost) / reference.cost(cost) - 1) for s in (arm, made))
+    assert made.training == model.training
+    before, after = (abs(s.cost(cost) / reference.cost(cost) - 1) for s in (model, made))
     assert after <= before + 1e-9
     if reference.network.hidden_size >= 64:
         assert after <= 0.05
 
 
-def test_an_arm_that_is_equal_stays_as_it_is() -> None:
-    arm = one("masked", ffn_multiplier=2.7)
+def test_a_model_that_is_equal_stays_as_it_is() -> None:
+    model = costs_of("masked", ffn_multiplier=2.7)
     for cost in ("tokens", "parameters", "parameters_without_embeddings"):
-        assert arm.matched(one("causal", ffn_multiplier=2.7), cost) == arm
+        assert model.matched(costs_of("causal", ffn_multiplier=2.7), cost) == model
 
 
-def test_blocks_are_asked_alike_at_each_call(make: Any) -> None:
+def test_the_sample_is_the_same_at_each_call(make: Any) -> None:
     experiment = make(
         models={"model": {"objective": {"kind": "masked", "mask_rate": "uniform"}}},
         sequence={"length": 8},

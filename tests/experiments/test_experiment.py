@@ -28,7 +28,10 @@ network: {hidden_size: 64, num_heads: 4, num_layers: 2}
 training: {tokens: 1e5, learning_rate: 3e-3, precision: no}
 models:
   causal: {objective: causal}
-  masked: {objective: {kind: masked, mask_rate: 0.3}, training: {learning_rate: 2e-3}, network: {num_layers: 3}}
+  masked:
+    objective: {kind: masked, mask_rate: 0.3}
+    training: {learning_rate: 2e-3}
+    network: {num_layers: 3}
 tasks:
   continuation: {kind: continuation, items: 20}
   labels: {kind: classification, source: {kind: csv, path: DATA}, adaptation: {epochs: 2}}
@@ -114,7 +117,7 @@ def test_numbers_may_be_quoted(file: Path) -> None:
     )
 
 
-def test_an_model_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_may_be_a_checkpoint(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOLDER", "/far")
     experiment = load(
         file,
@@ -191,44 +194,105 @@ def test_all_problems_are_said_at_once(file: Path) -> None:
     ("change", "said"),
     [
         ("network.num_heads=5", "network.num_heads: wanted a divisor of the hidden_size 64, got 5"),
-        ("network.num_heads=64", "network.num_heads: wanted an even width of each head (rotary positions come in pairs)"),
-        ("models.masked.network.num_heads=3", "models.masked.network.num_heads: wanted a divisor of the hidden_size 64, got 3"),
+        (
+            "network.num_heads=64",
+            "network.num_heads: wanted an even width of each head (rotary positions come in pairs)",
+        ),
+        (
+            "models.masked.network.num_heads=3",
+            "models.masked.network.num_heads: wanted a divisor of the hidden_size 64, got 3",
+        ),
         ("models.mask.training.batch_size=3", "models.mask: no such key; did you mean 'masked'?"),
         ("trainig.batch_size=3", "trainig: no such key; did you mean 'training'?"),
         ("training.tokens.x=3", "training.tokens.x: no such key; training.tokens is 100000"),
-        ("training.batch_size", "--set training.batch_size: wanted key=value, e.g. training.tokens=60000"),
+        (
+            "training.batch_size",
+            "--set training.batch_size: wanted key=value, e.g. training.tokens=60000",
+        ),
         ("training.batch_size=[", "--set training.batch_size:1:2: "),
         ("training=3", "training: wanted a mapping of tokens, unique_tokens, batch_size, "),
-        ("training.precision=b16", 'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"'),
-        ("training.adam_betas=[0.9]", "training.adam_betas: wanted a list of 2: a number greater than 0 and less than 1, a "),
-        ("training.adam_betas=[0.9, x]", 'training.adam_betas.1: wanted a number greater than 0 and less than 1, got "x"'),
-        ("models.masked.objective.whole_word=1", "models.masked.objective.whole_word: wanted true or false, got 1"),
-        ("models.causal.objective={mask_rate: 0.2}", "models.causal.objective.kind: missing; wanted one of bart, causal, "),
-        ("models.masked.objective=", "models.masked.objective: missing; wanted one of bart, causal, "),
-        ("models.masked.objective=[masked]", "models.masked.objective: wanted one of bart, causal, "),
-        ("models.masked.objective.random_token_share=0.5", "models.masked.objective.mask_token_share + random_token_share: wanted a sum of at most 1"),
-        ("models.masked=", "models.masked: wanted a mapping of objective, checkpoint, revision, network, "),
-        ("models.causal.checkpoint=gpt2", 'models.causal: wanted either an objective or a checkpoint, got both: "causal'),
-        ("models.causal={checkpoint: [gpt2]}", 'models.causal.checkpoint: wanted a text or nothing, got ["gpt2"]'),
-        ("models.causal={checkpoint: $NOWHERE/x}", "models.causal.checkpoint: the environment variable NOWHERE is not set"),
-        ("models.causal={checkpont: gpt2}", "models.causal.checkpont: no such key; did you mean 'checkpoint'?"),
-        ("models.causal.revision=main", 'models.causal.revision: wanted only beside a checkpoint, got "main"'),
-        ("models.causal={checkpoint: gpt2, training: {batch_size: 4}}", "models.causal.training: wanted none: a checkpoint "),
+        (
+            "training.precision=b16",
+            'training.precision: wanted one of "auto", "no", "bf16", "fp16", got "b16"',
+        ),
+        (
+            "training.adam_betas=[0.9]",
+            "training.adam_betas: wanted a list of 2: a number greater than 0 and less than 1, a ",
+        ),
+        (
+            "training.adam_betas=[0.9, x]",
+            'training.adam_betas.1: wanted a number greater than 0 and less than 1, got "x"',
+        ),
+        (
+            "models.masked.objective.whole_word=1",
+            "models.masked.objective.whole_word: wanted true or false, got 1",
+        ),
+        (
+            "models.causal.objective={mask_rate: 0.2}",
+            "models.causal.objective.kind: missing; wanted one of bart, causal, ",
+        ),
+        (
+            "models.masked.objective=",
+            "models.masked.objective: missing; wanted one of bart, causal, ",
+        ),
+        (
+            "models.masked.objective=[masked]",
+            "models.masked.objective: wanted one of bart, causal, ",
+        ),
+        (
+            "models.masked.objective.random_token_share=0.5",
+            "models.masked.objective.mask_token_share + random_token_share: wanted a sum of at "
+            "most 1",
+        ),
+        (
+            "models.masked=",
+            "models.masked: wanted a mapping of objective, checkpoint, revision, network, ",
+        ),
+        (
+            "models.causal.checkpoint=gpt2",
+            'models.causal: wanted either an objective or a checkpoint, got both: "causal',
+        ),
+        (
+            "models.causal={checkpoint: [gpt2]}",
+            'models.causal.checkpoint: wanted a text or nothing, got ["gpt2"]',
+        ),
+        (
+            "models.causal={checkpoint: $NOWHERE/x}",
+            "models.causal.checkpoint: the environment variable NOWHERE is not set",
+        ),
+        (
+            "models.causal={checkpont: gpt2}",
+            "models.causal.checkpont: no such key; did you mean 'checkpoint'?",
+        ),
+        (
+            "models.causal.revision=main",
+            'models.causal.revision: wanted only beside a checkpoint, got "main"',
+        ),
+        (
+            "models.causal={checkpoint: gpt2, training: {batch_size: 4}}",
+            "models.causal.training: wanted none: a checkpoint ",
+        ),
         ("models={}", "models: missing; wanted at least one"),
         ("models={a/b: {objective: causal}}", "models.a/b: wanted a name of letters"),
         ("tasks.prepare=continuation", "tasks.prepare: the name is taken"),
-        ("corpus.validation=0.95", "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1"),
-        ("tokenizer.sentinels=200", "tokenizer.vocab_size: wanted at least 460 (256 bytes, 4 special tokens"),
+        (
+            "corpus.validation=0.95",
+            "corpus.validation: wanted less than 1 together with corpus.test, got 0.95 + 0.1",
+        ),
+        (
+            "tokenizer.sentinels=200",
+            "tokenizer.vocab_size: wanted at least 460 (256 bytes, 4 special tokens",
+        ),
         ("corpus.source=", "corpus.source: missing; wanted one of blimp, "),
         ("corpus=", "corpus: missing; wanted where the text comes from"),
         ("seeds=[-1]", "seeds: wanted a list of integers from 0"),
         ("seeds=[true]", "seeds: wanted a list of integers from 0"),
-        ("name=a/b", 'name: wanted a name of letters'),
+        ("name=a/b", "name: wanted a name of letters"),
         ("name=2024", "name: wanted a name of letters"),
         ("description=3", "description: wanted a text, got 3"),
         ("quick=3", "quick: wanted a mapping of dotted keys, got 3"),
     ],
-)  # fmt: skip
+)
 def test_each_problem_names_the_key_the_wanted_and_the_got(
     file: Path, change: str, said: str
 ) -> None:
@@ -251,7 +315,9 @@ models:
       parts:
         - {objective: causal, weight: WEIGHT}
         - {objective: {kind: masked, RATE: uniform}}
-        - {objective: {kind: schedule, stages: [{objective: FIRST, share: 0.25}, {objective: masked}]}}
+        - objective:
+            kind: schedule
+            stages: [{objective: FIRST, share: 0.25}, {objective: masked}]
 """
 
 
@@ -286,7 +352,8 @@ def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
         (
             {"rate": "mask_rte"},
             [
-                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean 'mask_rate'?"
+                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean "
+                "'mask_rate'?"
             ],
         ),
         (
@@ -301,15 +368,19 @@ def test_objectives_may_hold_objectives(file: Path, tmp_path: Path) -> None:
             {"first": "causl", "rate": "mask_rte", "weight": "x"},
             [
                 'models.ul2.objective.parts.0.weight: wanted a number greater than 0, got "x"',
-                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean 'mask_rate'?",
-                "models.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; did you mean 'causal'?",
+                "models.ul2.objective.parts.1.objective.mask_rte: no such key; did you mean "
+                "'mask_rate'?",
+                "models.ul2.objective.parts.2.objective.stages.0.objective: no objective 'causl'; "
+                "did you mean 'causal'?",
             ],
         ),
         (
             {"first": "seq2seq"},
             [
-                "models.ul2.objective.parts.2.objective.stages.1.objective: wanted one that shares a network with "
-                "seq2seq (encoder-decoder), got masked (encoder); a decoder and an encoder are one stack under two "
+                "models.ul2.objective.parts.2.objective.stages.1.objective: wanted one that "
+                "shares a network with "
+                "seq2seq (encoder-decoder), got masked (encoder); a decoder and an encoder are "
+                "one stack under two "
                 "masks, an encoder-decoder goes with its like alone"
             ],
         ),
@@ -326,7 +397,7 @@ def test_quick_without_a_quick_section_is_said(file: Path) -> None:
     assert problems(file, quick=True)[0].startswith("quick: missing")
 
 
-def test_an_model_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
+def test_a_model_does_not_repeat_the_problems_of_the_shared_settings(file: Path) -> None:
     assert problems(file, "network.hidden_size=0") == [
         "network.hidden_size: wanted an integer greater than 0, got 0"
     ]
@@ -392,9 +463,15 @@ def test_any_experiment_survives_its_dump(
         ("vocabulary.size=400", "vocabulary: no such key; it is called 'tokenizer' now"),
         ("arms={}", "arms: no such key; it is called 'models' now"),
         ("training.batch=4", "training.batch: no such key; it is called 'batch_size' now"),
-        ("models.masked.network.width=4", "models.masked.network.width: no such key; it is called 'hidden_size' now"),
-        ("tasks.labels.adaptation.warmup=0.1", "tasks.labels.adaptation.warmup: no such key; it is called 'warmup_ratio' now"),
+        (
+            "models.masked.network.width=4",
+            "models.masked.network.width: no such key; it is called 'hidden_size' now",
+        ),
+        (
+            "tasks.labels.adaptation.warmup=0.1",
+            "tasks.labels.adaptation.warmup: no such key; it is called 'warmup_ratio' now",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_key_that_was_renamed_is_told_its_new_name(file: Path, change: str, said: str) -> None:
     assert said in problems(file, change)

@@ -39,9 +39,10 @@ def test_no_grid_changes_nothing() -> None:
 
 
 def test_values_are_written_without_an_exponent() -> None:
-    assert [grid_value(value) for value in (0.0015, 0.3, 24e-3, 1e-5, 6.0, 128, -0.5, False, "bf16", {"kind": "glm"})] == [
-        "0.0015", "0.3", "0.024", "0.00001", "6", "128", "-0.5", "false", "bf16", "glm",
-    ]  # fmt: skip
+    assert [
+        grid_value(value)
+        for value in (0.0015, 0.3, 24e-3, 1e-5, 6.0, 128, -0.5, False, "bf16", {"kind": "glm"})
+    ] == ["0.0015", "0.3", "0.024", "0.00001", "6", "128", "-0.5", "false", "bf16", "glm"]
 
 
 def test_an_experiment_reads_its_grid_and_quick_may_shrink_it() -> None:
@@ -74,7 +75,8 @@ def test_an_experiment_reads_its_grid_and_quick_may_shrink_it() -> None:
         ({"network.hidden_size": [64, -1]}, "models.causal hidden_size=-1.network.hidden_size: "),
         (
             {"network.hiden_size": [64]},
-            "models.causal hiden_size=64.network.hiden_size: no such key; did you mean 'hidden_size'",
+            "models.causal hiden_size=64.network.hiden_size: no such key; did you mean "
+            "'hidden_size'",
         ),
         ([1], "grid: wanted keys and their values"),
     ],

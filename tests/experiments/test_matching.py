@@ -18,7 +18,7 @@ SHAPE = {
     "network": {"hidden_size": 64, "num_layers": 2, "num_heads": 2},
     "training": {"tokens": 64 * 8 * 200, "batch_size": 8},
 }
-ARMS = {
+MODELS = {
     "causal": {"objective": "causal"},
     "masked": {"objective": {"kind": "masked", "mask_rate": 0.3}},
     "seq2seq": {"objective": {"kind": "seq2seq", "corruption_rate": 0.3}},
@@ -31,9 +31,9 @@ def ratio(experiment: Experiment, model: str, cost: str, reference: str = "causa
 
 @pytest.mark.parametrize("cost", COSTS)
 def test_one_matching_keeps_the_names(cost: str, make: Make) -> None:
-    experiment = make(models=ARMS, match=cost, **SHAPE)
+    experiment = make(models=MODELS, match=cost, **SHAPE)
     assert list(experiment.models) == ["causal", "masked", "seq2seq"]
-    assert experiment.models["causal"] == make(models=ARMS, **SHAPE).models["causal"]
+    assert experiment.models["causal"] == make(models=MODELS, **SHAPE).models["causal"]
     for model in ("masked", "seq2seq"):
         assert ratio(experiment, model, cost) == pytest.approx(1, abs=0.02)
     assert experiment.match is not None
@@ -46,7 +46,7 @@ def test_one_matching_keeps_the_names(cost: str, make: Make) -> None:
 def test_several_matchings_give_several_models_and_one_that_is_in_several_is_one(
     make: Make,
 ) -> None:
-    experiment = make(models=ARMS, match=["tokens", "parameters", "flops"], **SHAPE)
+    experiment = make(models=MODELS, match=["tokens", "parameters", "flops"], **SHAPE)
     assert list(experiment.models) == [
         "causal",
         "masked at equal tokens + parameters",
@@ -56,7 +56,8 @@ def test_several_matchings_give_several_models_and_one_that_is_in_several_is_one
         "seq2seq at equal flops",
     ]
     assert (
-        experiment.models["seq2seq at equal tokens"] == make(models=ARMS, **SHAPE).models["seq2seq"]
+        experiment.models["seq2seq at equal tokens"]
+        == make(models=MODELS, **SHAPE).models["seq2seq"]
     )
     small = experiment.network_of("seq2seq at equal parameters")
     assert small.hidden_size < 64 and (small.num_layers, small.num_heads) == (2, 2)
@@ -67,19 +68,19 @@ def test_several_matchings_give_several_models_and_one_that_is_in_several_is_one
 
 
 def test_what_is_solved_is_read_back_and_not_solved_again(make: Make) -> None:
-    experiment = make(models=ARMS, match=["flops", "parameters"], **SHAPE)
+    experiment = make(models=MODELS, match=["flops", "parameters"], **SHAPE)
     assert parse(experiment.resolved()) == experiment
-    assert make(models=ARMS, **SHAPE).resolved()["match"] is None
+    assert make(models=MODELS, **SHAPE).resolved()["match"] is None
     assert plan(parse(experiment.resolved())) == plan(experiment)
 
 
 def test_a_matching_without_effect_repeats_no_work(make: Make) -> None:
-    plain, equal = make(models=ARMS, **SHAPE), make(models=ARMS, match="tokens", **SHAPE)
+    plain, equal = make(models=MODELS, **SHAPE), make(models=MODELS, match="tokens", **SHAPE)
     assert equal.models == plain.models and plan(equal) == plan(plain)
 
 
 def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make) -> None:
-    models = ARMS | {"bert": {"checkpoint": "some/bert"}}
+    models = MODELS | {"bert": {"checkpoint": "some/bert"}}
     experiment = make(models=models, match={"by": "targets", "reference": "masked"}, **SHAPE)
     assert experiment.match is not None and list(experiment.match.solved) == ["causal", "seq2seq"]
     assert experiment.training_of("masked") == experiment.training
@@ -90,7 +91,7 @@ def test_the_reference_may_be_another_and_a_checkpoint_stays_as_it_is(make: Make
 
 
 def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
-    models = ARMS | {
+    models = MODELS | {
         "masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}
     }
     shape = SHAPE | {"grid": {"network.hidden_size": [48, 96]}}
@@ -122,16 +123,17 @@ def test_an_model_is_matched_at_its_own_point_of_the_grid(make: Make) -> None:
 
 def test_hypotheses_name_the_models_that_a_matching_makes(make: Make) -> None:
     claim = {"claim": "x", "task": "next", "model": "causal", "reference": "seq2seq at equal flops"}
-    experiment = make(models=ARMS, match=["tokens", "flops"], hypotheses={"H": claim}, **SHAPE)
+    experiment = make(models=MODELS, match=["tokens", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert experiment.hypotheses["H"].reference == "seq2seq at equal flops"
 
 
 def test_what_was_solved_is_said(make: Make) -> None:
-    experiment = make(models=ARMS, match="parameters", **SHAPE)
+    experiment = make(models=MODELS, match="parameters", **SHAPE)
     assert experiment.match is not None
     masked, seq2seq = matching_lines(experiment, experiment.match)
     assert masked.startswith(
-        "models.masked: parameters 1.000 x of causal: hidden_size 64, ffn_multiplier 3, 102,400 tokens, "
+        "models.masked: parameters 1.000 x of causal: hidden_size 64, ffn_multiplier 3, 102,400 "
+        "tokens, "
     )
     network = experiment.network_of("seq2seq")
     assert (
@@ -146,12 +148,21 @@ def test_what_was_solved_is_said(make: Make) -> None:
         ({"match": ["flops", "flops"]}, 'match: wanted each once, got ["flops", "flops"]'),
         ({"match": []}, "match: wanted one or a list of tokens, flops, "),
         ({"match": {"reference": "causal"}}, "match.by: wanted one or a list of tokens, flops, "),
-        ({"match": {"by": "flops", "refrence": "x"}}, "match.refrence: no such key; did you mean 'reference'?"),
-        ({"match": {"by": "flops", "reference": "casual"}}, "match.reference: no model 'casual'; did you mean 'causal'?"),
-        ({"match": "seconds"}, "match: wanted one or a list of "),
-        ({"match": "flops", "models": {"causal": {"objective": "causal"}}}, "match: wanted another model that is trained"),
         (
-            {"match": "flops", "models": {"bert": {"checkpoint": "some/bert"}} | ARMS},
+            {"match": {"by": "flops", "refrence": "x"}},
+            "match.refrence: no such key; did you mean 'reference'?",
+        ),
+        (
+            {"match": {"by": "flops", "reference": "casual"}},
+            "match.reference: no model 'casual'; did you mean 'causal'?",
+        ),
+        ({"match": "seconds"}, "match: wanted one or a list of "),
+        (
+            {"match": "flops", "models": {"causal": {"objective": "causal"}}},
+            "match: wanted another model that is trained",
+        ),
+        (
+            {"match": "flops", "models": {"bert": {"checkpoint": "some/bert"}} | MODELS},
             "match.reference: wanted a model that is trained here, got the checkpoint bert",
         ),
         (
@@ -159,19 +170,27 @@ def test_what_was_solved_is_said(make: Make) -> None:
             "match: wanted seq2seq within 5% of the training FLOPs of causal (",
         ),
         (
-            {"match": "parameters_without_embeddings", "network": {"hidden_size": 16, "num_layers": 1, "num_heads": 8}},
+            {
+                "match": "parameters_without_embeddings",
+                "network": {"hidden_size": 16, "num_layers": 1, "num_heads": 8},
+            },
             "match: wanted seq2seq within 5% of the parameters without embeddings of causal (",
         ),
         (
             {
                 "match": {"by": "flops", "reference": "masked"},
-                "models": ARMS | {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}},
+                "models": MODELS
+                | {"masked": {"objective": "masked", "grid": {"objective.mask_rate": [0.15, 0.3]}}},
             },
-            "match.reference: wanted one model to set causal against, got 2 of masked at that point of the grid; "
+            "match.reference: wanted one model to set causal against, got 2 of masked at that "
+            "point of the grid; "
             "name one of masked mask_rate=0.15, masked mask_rate=0.3",
         ),
         (
-            {"match": ["flops", "tokens"], "models": ARMS | {"masked at equal flops": {"objective": "causal"}}},
+            {
+                "match": ["flops", "tokens"],
+                "models": MODELS | {"masked at equal flops": {"objective": "causal"}},
+            },
             "models.masked at equal flops: the name is taken",
         ),
         (
@@ -179,14 +198,19 @@ def test_what_was_solved_is_said(make: Make) -> None:
             "match: tokenizer.sentinels: wanted at least ",
         ),
         (
-            {"match": {"by": "flops", "solved": {"msked": {"by": ["flps"], "reference": "causal"}}}},
+            {
+                "match": {
+                    "by": "flops",
+                    "solved": {"msked": {"by": ["flps"], "reference": "causal"}},
+                }
+            },
             "match.solved.msked: no model 'msked'; did you mean 'masked'?",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said(more: dict[str, Any], wanted: str, make: Make) -> None:
     with pytest.raises(InputError) as caught:
-        make(**({"models": ARMS} | SHAPE | more))
+        make(**({"models": MODELS} | SHAPE | more))
     assert any(problem.startswith(wanted) for problem in caught.value.problems), (
         caught.value.problems
     )
@@ -194,26 +218,26 @@ def test_what_is_wrong_is_said(more: dict[str, Any], wanted: str, make: Make) ->
 
 def test_wall_time_is_refused_with_the_reason(make: Make) -> None:
     with pytest.raises(InputError, match="known when a run is over.*match flops"):
-        make(models=ARMS, match="seconds", **SHAPE)
+        make(models=MODELS, match="seconds", **SHAPE)
 
 
 def test_a_matching_that_is_wrong_spares_the_hypotheses(make: Make) -> None:
     claim = {"claim": "x", "task": "next", "model": "causal", "reference": "seq2seq at equal flops"}
     with pytest.raises(InputError) as caught:
-        make(models=ARMS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
+        make(models=MODELS, match=["tokns", "flops"], hypotheses={"H": claim}, **SHAPE)
     assert caught.value.problems == ["match: no matching \"tokns\"; did you mean 'tokens'?"]
 
 
 def test_models_that_are_not_named_stay_as_they_are(make: Make) -> None:
     matching = {"by": ["parameters", "flops"], "models": ["seq2seq"]}
-    experiment = make(models=ARMS, match=matching, **SHAPE)
+    experiment = make(models=MODELS, match=matching, **SHAPE)
     assert list(experiment.models) == [
         "causal",
         "masked",
         "seq2seq at equal parameters",
         "seq2seq at equal flops",
     ]
-    assert experiment.models["masked"] == make(models=ARMS, **SHAPE).models["masked"]
+    assert experiment.models["masked"] == make(models=MODELS, **SHAPE).models["masked"]
     assert experiment.match is not None and "masked" not in experiment.match.solved
     again = parse(experiment.resolved())
     assert again.models == experiment.models
@@ -225,7 +249,7 @@ def test_models_that_are_not_named_stay_as_they_are(make: Make) -> None:
     for wrong, said in wrongs.items():
         with pytest.raises(InputError) as caught:
             make(
-                models={**ARMS, "ready": {"checkpoint": "org/name"}},
+                models={**MODELS, "ready": {"checkpoint": "org/name"}},
                 match={**matching, "models": [wrong]},
                 **SHAPE,
             )

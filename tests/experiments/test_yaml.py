@@ -24,9 +24,25 @@ def written(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("3e-3", 0.003), ("1e6", 1e6), ("no", "no"), ("on", "on"), ("true", True), ("1_000", 1000), ("1:30", "1:30")]
-    + [("010", 10), (".5", 0.5), ("-2", -2), ("~", None), ("", None), ("2024-01-01", "2024-01-01"), ("e5", "e5")],
-)  # fmt: skip
+    [
+        ("3e-3", 0.003),
+        ("1e6", 1e6),
+        ("no", "no"),
+        ("on", "on"),
+        ("true", True),
+        ("1_000", 1000),
+        ("1:30", "1:30"),
+    ]
+    + [
+        ("010", 10),
+        (".5", 0.5),
+        ("-2", -2),
+        ("~", None),
+        ("", None),
+        ("2024-01-01", "2024-01-01"),
+        ("e5", "e5"),
+    ],
+)
 def test_plain_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
     read = parse_yaml(text, "here")
     assert read == value and isinstance(read, type(value))
@@ -37,15 +53,21 @@ def test_plain_values_are_those_of_yaml_1_2(text: str, value: object) -> None:
     [
         ("", ": empty; wanted an experiment with the keys name, "),
         ("# nothing\n", ": empty; wanted"),
-        ("- a\n", ': wanted a mapping with the keys name, description, base, corpus, tokenizer, sequence'),
+        (
+            "- a\n",
+            ": wanted a mapping with the keys name, description, base, corpus, tokenizer, sequence",
+        ),
         ("name: x\nname: y\n", ":2:1: the key 'name' is given twice"),
-        ("models:\n  a: {objective: causal}\n  b: {}\n  a: {}\n", ":4:3: the key 'a' is given twice"),
+        (
+            "models:\n  a: {objective: causal}\n  b: {}\n  a: {}\n",
+            ":4:3: the key 'a' is given twice",
+        ),
         ("name: x\ncorpus:\n\tsource: y\n", ":3:1: a tab; YAML is indented with spaces"),
         ("name: [x\ncorpus: 3\n", ":2:"),
         ("name: !!python/object:os.system x\n", ":1:7: could not determine a constructor"),
         ("name: a\n---\nname: b\n", ":2:1: "),
     ],
-)  # fmt: skip
+)
 def test_yaml_that_cannot_be_read_is_said_with_its_line(
     tmp_path: Path, text: str, said: str
 ) -> None:
@@ -72,9 +94,11 @@ def test_a_file_inherits_its_base(tmp_path: Path) -> None:
         tmp_path / "first.yaml", "name: first\ntraining: {tokens: 9, compile: true}\nseeds: [1]\n"
     )
     (tmp_path / "below").mkdir()
-    second = "base: ../first.yaml\ndescription: x\nmodels: {a: 1, b: 2}\nquick: {models.a: 3, seeds: [4]}\n"
+    second = "base: ../first.yaml\ndescription: x\nmodels: {a: 1, b: 2}\n"
+    second += "quick: {models.a: 3, seeds: [4]}\n"
     written(tmp_path / "below" / "second.yaml", second)
-    third = "base: below/second.yaml\nmodels: {c: 1}\ntraining: {tokens: 8, compile: null}\nseeds: [2, 3]\n"
+    third = "base: below/second.yaml\nmodels: {c: 1}\nseeds: [2, 3]\n"
+    third += "training: {tokens: 8, compile: null}\n"
     path = written(tmp_path / "third.yaml", third)
     assert read_with_base(path, KEYS) == {
         "training": {"tokens": 8},
@@ -89,9 +113,12 @@ def test_a_file_inherits_its_base(tmp_path: Path) -> None:
     [
         ("base: y.yaml\n", "x.yaml: base: y.yaml: no such file"),
         ("base: 3\n", "x.yaml: base: wanted the name of a YAML file, relative to this one, got 3"),
-        ("base: x.yaml\n", "x.yaml: base: x.yaml: base: wanted a file without a cycle, got x.yaml -> x.yaml"),
+        (
+            "base: x.yaml\n",
+            "x.yaml: base: x.yaml: base: wanted a file without a cycle, got x.yaml -> x.yaml",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_base_that_cannot_be_read_is_an_error(tmp_path: Path, text: str, said: str) -> None:
     path = written(tmp_path / "x.yaml", text)
     with pytest.raises(InputError) as caught:
