@@ -1,4 +1,4 @@
-"""Who sees whom, in words and in weights."""
+"""A measured attention mask in words, and attention weights."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from lmcompare.models.visibility import Matrix
 
 
 def pattern(matrix: Matrix) -> str:
-    """Return in words what a matrix of who sees whom looks like.
+    """Describe a measured attention mask in words.
 
     >>> pattern(np.tril(np.ones((3, 3), dtype=bool))), pattern(np.ones((3, 4), dtype=bool))
-    ('itself and what came before', 'everything')
+    ('itself and all before', 'everything')
     """
     outputs, inputs = matrix.shape
     if matrix.all():
@@ -25,40 +25,41 @@ def pattern(matrix: Matrix) -> str:
     if outputs == inputs:
         past = np.tril(np.ones_like(matrix))
         if (matrix == past).all():
-            return "itself and what came before"
+            return "itself and all before"
         for prefix in range(1, inputs):
             if (matrix == (past | (np.arange(inputs) < prefix))).all():
-                return f"the first {prefix}, and itself and what came before"
-    return f"{matrix.mean():.0%} of what is read, in a pattern of its own"
+                return f"the first {prefix}, and itself and all before"
+    return f"{matrix.mean():.0%} of the inputs, in another pattern"
 
 
 def attention_on_itself(
     network: Network, example: Example, places: NDArray[np.int64]
 ) -> float | None:
-    """Return the mean weight, over layers and heads, that these places give themselves; None if it is not told.
+    """Return the mean attention weight, over layers and heads, of these places on themselves.
 
-    That an output moves with its own input does not say so much: the residual stream would do.
+    None for a network that does not return its weights. A measured dependence of an output on its
+    own input does not show this: the residual stream suffices for that.
     """
     transformer: Any = network.transformer
-    kept = getattr(transformer.config, "_attn_implementation", None)
+    implementation = getattr(transformer.config, "_attn_implementation", None)
     batch = BatchTensors.of(collate([example], 0), network.device)
-    if example.decoder_inputs is not None or network.role != "encoder" or kept is None:
+    if example.decoder_inputs is not None or network.role != "encoder" or implementation is None:
         return None
     try:
         transformer.set_attn_implementation("eager")
         with torch.inference_mode():
-            told = transformer(
+            output = transformer(
                 input_ids=batch.inputs,
                 attention_mask=batch.attention_mask.long(),
                 output_attentions=True,
             )
         weights = [
             layer[0][:, places, places].float().mean()
-            for layer in told.attentions or ()
+            for layer in output.attentions or ()
             if layer is not None
         ]
     except (ValueError, TypeError, NotImplementedError):
         return None
     finally:
-        transformer.set_attn_implementation(kept)
+        transformer.set_attn_implementation(implementation)
     return float(torch.stack(weights).mean()) if weights else None

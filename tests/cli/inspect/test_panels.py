@@ -21,54 +21,54 @@ def notes():
     return {panel.name: panel for panel in panels(NOTES, [], KINDS)}
 
 
-def asked(panel):
-    return [(i, row.asked) for i, row in enumerate(panel.rows) if row.asked is not None]
+def targets(panel):
+    return [(i, row.target) for i, row in enumerate(panel.rows) if row.target is not None]
 
 
 def test_the_sentence_of_the_notes(notes):
     characters = list("今天天气很?，适合出去玩")
-    assert [row.reads for row in notes["causal"].rows] == ["<bos>", *characters[:-1]]
-    assert [row.asked for row in notes["causal"].rows] == characters
-    assert asked(notes["masked"]) == [(5, "?")]
-    assert notes["masked"].rows[5].reads == "<mask>"
-    assert [row.reads for row in notes["seq2seq"].encoder] == [
+    assert [row.token for row in notes["causal"].rows] == ["<bos>", *characters[:-1]]
+    assert [row.target for row in notes["causal"].rows] == characters
+    assert targets(notes["masked"]) == [(5, "?")]
+    assert notes["masked"].rows[5].token == "<mask>"
+    assert [row.token for row in notes["seq2seq"].encoder] == [
         *characters[:5],
         "<0>",
         *characters[6:],
         "<eos>",
     ]
-    assert asked(notes["seq2seq"]) == [(0, "<0>"), (1, "?"), (2, "<eos>")]
-    assert asked(notes["glm"]) == [(13, "?"), (14, "<eos>")]
-    assert [row.reads for row in notes["bart"].encoder][5] == "<mask>"
+    assert targets(notes["seq2seq"]) == [(0, "<0>"), (1, "?"), (2, "<eos>")]
+    assert targets(notes["glm"]) == [(13, "?"), (14, "<eos>")]
+    assert [row.token for row in notes["bart"].encoder][5] == "<mask>"
     assert all(row.nats is None for row in notes["masked"].rows)
 
 
 def test_what_was_measured(notes):
-    assert (notes["causal"].seen.own == np.tril(np.ones((12, 12), dtype=bool))).all()
-    assert notes["masked"].seen.own.all()
+    assert (notes["causal"].attention.own == np.tril(np.ones((12, 12), dtype=bool))).all()
+    assert notes["masked"].attention.own.all()
     assert any(
         note.startswith("A masked token does attend to itself, with")
         for note in notes["masked"].notes
     )
-    assert pattern(notes["seq2seq"].seen.decoder) == "itself and what came before"
-    assert pattern(notes["glm"].seen.own) == "the first 13, and itself and what came before"
+    assert pattern(notes["seq2seq"].attention.decoder) == "itself and all before"
+    assert pattern(notes["glm"].attention.own) == "the first 13, and itself and all before"
 
 
 def test_a_pattern_of_attention_in_words():
     past = np.tril(np.ones((3, 3), dtype=bool))
     assert (pattern(past), pattern(np.ones((3, 4), dtype=bool))) == (
-        "itself and what came before",
+        "itself and all before",
         "everything",
     )
-    assert pattern(~past | (np.arange(3) == 0)) == "67% of what is read, in a pattern of its own"
+    assert pattern(~past | (np.arange(3) == 0)) == "67% of the inputs, in another pattern"
 
 
-def test_drawn_holes_follow_the_seed():
+def test_the_seed_draws_the_corruption():
     text = "the film was good , a dull story with a good actor"
     first, again, other = (panels(text, [], ["masked"], seed=seed)[0] for seed in (0, 0, 1))
-    assert asked(first) == asked(again) != asked(other)
-    assert [row.asked or row.reads for row in first.rows] == text.split()
-    assert all(row.nats > 0 for row in first.rows if row.asked)
+    assert targets(first) == targets(again) != targets(other)
+    assert [row.target or row.token for row in first.rows] == text.split()
+    assert all(row.nats > 0 for row in first.rows if row.target)
 
 
 def test_words_and_characters():
@@ -125,12 +125,12 @@ def test_json(said):
     out, _, code = said("the film was good", "--json", "--objective", "causal")
     (panel,) = json.loads(out)["panels"]
     assert code == 0
-    assert panel["seen"] == {
+    assert panel["attention"] == {
         "own": np.tril(np.ones((4, 4), dtype=int)).tolist(),
         "decoder": None,
         "cross": None,
     }
-    assert [row["asked"] for row in panel["rows"]] == "the film was good".split()
+    assert [row["target"] for row in panel["rows"]] == "the film was good".split()
 
 
 def test_errors_for_people(said, tmp_path):
@@ -153,10 +153,10 @@ def test_a_model_that_was_saved(said, tmp_path, tokenizer, small):
     out, _, code = said("the film was [MASK] .", "--model", str(tmp_path / "mine"), "--json")
     (panel,) = json.loads(out)["panels"]
     assert (code, panel["name"], panel["trained"]) == (0, "mine", True)
-    assert [row["asked"] for row in panel["rows"] if row["asked"]] == ["?"]
+    assert [row["target"] for row in panel["rows"] if row["target"]] == ["?"]
 
 
-def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, tokenizer, small):
+def test_a_shifted_objective_has_its_target_one_place_to_the_left(tmp_path, tokenizer, small):
     from lmcompare.language_model import MaskedLM
     from lmcompare.models.network import build_network
     from lmcompare.objectives import OBJECTIVES
@@ -164,5 +164,5 @@ def test_a_shifted_objective_is_asked_one_place_to_the_left(tmp_path, tokenizer,
     network = build_network(small, "encoder", tokenizer.special, seed=1)
     MaskedLM(network, tokenizer, OBJECTIVES["masked"](shifted=True)).save_pretrained(tmp_path)
     (panel,) = panels("the film was [MASK] .", [tmp_path], [])
-    mask = [row.reads for row in panel.rows].index("<mask>")
-    assert asked(panel) == [(mask - 1, "?")] and panel.rows[0].reads == "<bos>"
+    mask = [row.token for row in panel.rows].index("<mask>")
+    assert targets(panel) == [(mask - 1, "?")] and panel.rows[0].token == "<bos>"
