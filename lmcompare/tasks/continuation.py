@@ -227,7 +227,7 @@ class Continuation(Task):
         )
 
     def _notes(self, passages: Sequence[ContinuationItem]) -> Notes:
-        return Notes(details={"passages": len(passages), "wanted": self.items})
+        return Notes(details={"passages": len(passages), "requested": self.items})
 
 
 @dataclass(frozen=True)

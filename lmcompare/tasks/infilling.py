@@ -209,7 +209,7 @@ class Infilling(Task):
         return Measurement(outcomes, self._notes(questions), fingerprint=_fingerprint(questions))
 
     def _notes(self, questions: Sequence[InfillingItem]) -> Notes:
-        return Notes(details={"gaps": len(questions), "wanted": self.items})
+        return Notes(details={"masked_spans": len(questions), "requested": self.items})
 
 
 def _bytes(harness: "Harness", questions: Sequence[InfillingItem]) -> list[int]:

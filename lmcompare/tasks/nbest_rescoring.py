@@ -167,7 +167,7 @@ class NbestRescoring(Task):
         where = f"tasks: nbest_rescoring: utterance {id_!r}: {self.hypotheses}"
         hypotheses = row[self.hypotheses]
         if not isinstance(hypotheses, list | tuple) or not hypotheses:
-            raise InputError(f"{where}: wanted a list of at least one guess, got {hypotheses!r}")
+            raise InputError(f"{where}: wanted a list of at least one hypothesis, got {hypotheses!r}")
         for hypothesis in hypotheses:
             if not self._is_scored(hypothesis):
                 wanted = "a score above 0" if self.logarithm else "a finite score"
@@ -330,7 +330,7 @@ def _notes(
         "longer than the context": sum(not fit for fit in fits),
     }
     hypotheses = sum(len(one.nbest.texts) for one in (*validation, *test))
-    return Notes(counts={"utterances": counts, "guesses": hypotheses})
+    return Notes(counts={"utterances": counts, "hypotheses": hypotheses})
 
 
 def _fingerprint(validation: Sequence[ScoredList], test: Sequence[ScoredList]) -> str:

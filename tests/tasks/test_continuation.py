@@ -206,7 +206,7 @@ def test_a_checkpoint_is_given_the_text_in_its_own_tokens():
     found = TASK.measure(harness)
     sizes = [o.value for o in found.outcomes if o.metric == "bytes"]
     assert sizes == [4] * 5 and found.notes.left_out == 0
-    assert found.notes.details == {"passages": 5, "wanted": 5}
+    assert found.notes.details == {"passages": 5, "requested": 5}
     tokens = [len(suffix) for _, suffix in harness.model.asked]
     assert 4 <= min(tokens) <= max(tokens) <= 8
     assert whole(found.outcomes)["bits_per_byte"] == pytest.approx(2 * sum(tokens) / 20)

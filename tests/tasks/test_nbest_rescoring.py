@@ -211,7 +211,7 @@ def test_guesses_are_ordered_by_the_recogniser_and_white_space_is_one():
         ({"refs": "a", "nbest": []}, "no column 'ref'; did you mean 'refs'"),
         (
             {"id": "u7", "ref": "a", "nbest": []},
-            "utterance 'u7': nbest: wanted a list of at least one guess",
+            "utterance 'u7': nbest: wanted a list of at least one hypothesis",
         ),
         ({"ref": "a", "nbest": ["a"]}, "wanted mappings with a text and a finite score, got 'a'"),
         ({"ref": "a", "nbest": [{"text": "a", "score": float("nan")}]}, "a finite score"),
