@@ -167,7 +167,9 @@ class NbestRescoring(Task):
         where = f"tasks: nbest_rescoring: utterance {id_!r}: {self.hypotheses}"
         hypotheses = row[self.hypotheses]
         if not isinstance(hypotheses, list | tuple) or not hypotheses:
-            raise InputError(f"{where}: wanted a list of at least one hypothesis, got {hypotheses!r}")
+            raise InputError(
+                f"{where}: wanted a list of at least one hypothesis, got {hypotheses!r}"
+            )
         for hypothesis in hypotheses:
             if not self._is_scored(hypothesis):
                 wanted = "a score above 0" if self.logarithm else "a finite score"
