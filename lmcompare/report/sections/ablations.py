@@ -79,47 +79,33 @@ def variants(
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
     """Return label efficiency and the ablation of the mask, where tasks differ in these."""
-    return [*_by_labels(results, analyses), *_by_mask(results, analyses)]
-
-
-def _by_mask(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
-    made = []
-    for group in variants(results, analyses, MASK):
-        file_name = f"masks-{slug(group.tasks[0])}"
-        headings = [f"{value} mask" for value in group.values]
-        drawn = len(results.models) <= plots.MAX_MODELS
-        facts = {
-            "metric": group.metric.heading,
-            "tasks": group.tasks,
-            "table": _table(group, group.values, headings, file_name),
-            "figure": Figure(file_name, _draw_masks(results, group)) if drawn else None,
-        }
-        made.append(Section("ablation_masks", facts))
-    return made
-
-
-def _by_labels(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
-    made = []
+    drawn = len(results.models) <= plots.MAX_MODELS
+    found = []
     for group, counts in label_variants(results, analyses):
+        file_name = f"labels-{slug(group.tasks[0])}"
         test_items = {
             frozenset(next(iter(analysis.measured.values())).outcome.items)
             for analysis in group.analyses
         }
-        file_name = f"labels-{slug(group.tasks[0])}"
-        headings = [f"{count:,} training items" for count in counts]
-        drawn = len(results.models) <= plots.MAX_MODELS
         facts = {
             "metric": group.metric.heading,
             "tasks": group.tasks,
-            "varied_with_it": [
-                key.split(": ")[-1].replace("_", " ") for key in group.varied_with_it
-            ],
+            "varied_with_it": [k.split(": ")[-1].replace("_", " ") for k in group.varied_with_it],
             "same_test_items": len(test_items) == 1,
-            "table": _table(group, counts, headings, file_name),
+            "table": _table(group, counts, "{:,} training items", file_name),
             "figure": Figure(file_name, _draw_labels(results, group, counts)) if drawn else None,
         }
-        made.append(Section("ablation_labels", facts))
-    return made
+        found.append(Section("ablation_labels", facts))
+    for group in variants(results, analyses, MASK):
+        file_name = f"masks-{slug(group.tasks[0])}"
+        facts = {
+            "metric": group.metric.heading,
+            "tasks": group.tasks,
+            "table": _table(group, group.values, "{} mask", file_name),
+            "figure": Figure(file_name, _draw_masks(results, group)) if drawn else None,
+        }
+        found.append(Section("ablation_masks", facts))
+    return found
 
 
 def label_variants(
@@ -141,28 +127,25 @@ def _training_items(results: Results, task: str) -> int:
     return max((int(count.get("train_items") or 0) for count in counts), default=0)
 
 
-def _table(
-    group: TaskVariants, labels: Sequence[object], headings: Sequence[str], file_name: str
-) -> Table:
+def _table(group: TaskVariants, values: Sequence[object], heading: str, file_name: str) -> Table:
     pairs = dict.fromkeys(pair for analysis in group.analyses for pair in analysis.measured)
-    lines, formats = [], {}
-    for analysis, heading in zip(group.analyses, headings, strict=True):
+    lines = pd.DataFrame(
+        {
+            "model": [model_or_control(model, condition) for model, condition in pairs],
+            "condition": [condition for _, condition in pairs],
+        }
+    )
+    formats = {}
+    for value, analysis in zip(values, group.analyses, strict=True):
+        title = heading.format(value)
+        measured = [analysis.measured.get(pair) for pair in pairs]
+        lines[title] = [m.estimate if m and m.exactness in PROPER else None for m in measured]
         decimals = decimals_of(analysis.metric, [m.estimate for m in analysis.of(PRETRAINED)])
-        formats[heading] = Column(heading, analysis.metric, decimals)
-    for model, condition in pairs:
-        measured = [analysis.measured.get((model, condition)) for analysis in group.analyses]
-        cells = [m.estimate if m and m.exactness in PROPER else None for m in measured]
-        lines.append(
-            {
-                "model": model_or_control(model, condition),
-                "condition": condition,
-                **dict(zip(headings, cells, strict=True)),
-            }
-        )
+        formats[title] = Column(title, analysis.metric, decimals)
     numbers = [
         {
             "task": analysis.task.name,
-            group.key.split(": ")[-1]: label,
+            group.key.split(": ")[-1]: value,
             "model": m.model,
             "condition": m.condition,
             "metric": analysis.task.primary,
@@ -170,11 +153,11 @@ def _table(
             "low": m.estimate.low,
             "high": m.estimate.high,
         }
-        for label, analysis in zip(labels, group.analyses, strict=True)
+        for value, analysis in zip(values, group.analyses, strict=True)
         for m in analysis.measured.values()
         if m.exactness in PROPER
     ]
-    return Table(file_name, pd.DataFrame(lines), formats, pd.DataFrame(numbers))
+    return Table(file_name, lines, formats, pd.DataFrame(numbers))
 
 
 def _draw_masks(results: Results, group: TaskVariants) -> bytes:

@@ -130,6 +130,5 @@ def _draw(results: Results, frame: pd.DataFrame, means: pd.DataFrame, models: li
                 axes, star, [at[DIVERSITY]], [at[QUALITY]], control_title(str(model)), markersize=13
             )
         axes.margins(0.1)
-        axes.set_xlabel("distinct-2 (share of distinct bigrams)")
-        axes.set_ylabel("judge, bits per byte")
+        axes.set(xlabel="distinct-2 (share of distinct bigrams)", ylabel="judge, bits per byte")
         return page.png(plots.seed_key())

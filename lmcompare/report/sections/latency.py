@@ -77,7 +77,9 @@ def _draw(results: Results, frame: pd.DataFrame, models: list[str]) -> bytes:
         plots.ticks(axes, lengths, [f"{tokens:g}" for tokens in lengths])
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(EngFormatter(unit="s", sep=" "))
-        axes.set_xlabel("tokens generated")
-        axes.set_ylabel("one generation alone")
-        axes.set_title("median; shaded: to the 95th percentile")
+        axes.set(
+            xlabel="tokens generated",
+            ylabel="one generation alone",
+            title="median; shaded: to the 95th percentile",
+        )
         return page.png()

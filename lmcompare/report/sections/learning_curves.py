@@ -272,8 +272,7 @@ def learning_rates(frame: pd.DataFrame) -> bytes | None:
             axes.set_ylim(
                 min(0.0, 1.1 * margins.min()), 1.45 * max(CONVERGENCE_MARGIN, margins.max())
             )
-            axes.set_title(objective)
-            axes.set_xlabel("peak learning rate × 1000")
+            axes.set(title=objective, xlabel="peak learning rate × 1000")
             if part["series"].any():
                 axes.legend(loc="upper center")
         page.panels[0].set_ylabel("nats below unigram")

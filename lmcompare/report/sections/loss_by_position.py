@@ -88,7 +88,8 @@ def _draw(results: Results, frame: pd.DataFrame) -> bytes:
             plots.control_line(
                 axes, place, part["middle"], part["value"], control_title(str(model))
             )
-        axes.set_xlabel("position in the text that follows the prompt, tokens")
-        axes.set_ylabel("bits per token")
+        axes.set(
+            xlabel="position in the text that follows the prompt, tokens", ylabel="bits per token"
+        )
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         return page.png()

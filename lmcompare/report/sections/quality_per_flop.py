@@ -139,6 +139,8 @@ def _panel(axes: Axes, results: Results, analysis: TaskAnalysis, costs: pd.DataF
     axes.set_xlim(left, 1.08 * float(costs["flops"].max()))
     axes.margins(y=0.12)
     plots.large_numbers(axes)
-    axes.set_xlabel("training FLOPs")
-    axes.set_ylabel(analysis.metric.measure)
-    axes.set_title(f"{analysis.task.name} ({analysis.task.better} is better)")
+    axes.set(
+        xlabel="training FLOPs",
+        ylabel=analysis.metric.measure,
+        title=f"{analysis.task.name} ({analysis.task.better} is better)",
+    )

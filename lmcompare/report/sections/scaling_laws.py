@@ -245,8 +245,7 @@ def _draw(frame: pd.DataFrame, joint: Laws, flops_alone: Laws) -> bytes:
                 if law is not None and varied == [axis]:
                     ends = np.array([own[axis].min(), own[axis].max()])
                     axes.plot(ends, law.at(ends), color=looks[objective].color, linewidth=1.6)
-            axes.set_xscale("log")
-            axes.set_yscale("log")
+            axes.set(xscale="log", yscale="log")
             axes.yaxis.set_minor_locator(NullLocator())
             marks = np.geomspace(part["y"].min(), part["y"].max(), 4)
             axes.set_yticks(marks, [f"{mark:.3g}" for mark in marks])
