@@ -135,16 +135,11 @@ def supervised_finetune(
         objective = BidirectionalPrompt(objective)
 
     # Validation answers have the same masks at every epoch.
-    draws = VALIDATION_DRAWS if objective.role == "encoder" else 1
-    generators = [
-        [np.random.default_rng([VALIDATION, seed, i, draw]) for draw in range(draws)]
-        for i in range(len(validation))
-    ]
-    frozen = [
-        answer_training_example(objective, *pair, length, special, rng)
-        for pair, rngs in zip(validation, generators, strict=True)
-        for rng in rngs
-    ]
+    frozen = []
+    for i, pair in enumerate(validation):
+        for draw in range(VALIDATION_DRAWS if objective.role == "encoder" else 1):
+            rng = np.random.default_rng([VALIDATION, seed, i, draw])
+            frozen.append(answer_training_example(objective, *pair, length, special, rng))
 
     def build() -> Network:
         return trainable_copy(model.network, run.adaptation, decoder=True)

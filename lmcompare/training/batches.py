@@ -80,6 +80,12 @@ class TrainingBatches(Dataset[list[Batch]]):
         """Corpus tokens of a step, over all processes."""
         return self.training.batch_size * len(self.rows[0]["tokens"])
 
+    @cached_property
+    def evaluation_steps(self) -> set[int]:
+        """Steps after which the network is evaluated: evenly spaced, the last among them."""
+        count = self.training.evaluations
+        return {round((i + 1) * len(self) / count) for i in range(count)} | {len(self)}
+
     def __len__(self) -> int:
         return max(1, self.training.tokens // self.tokens_per_step)
 

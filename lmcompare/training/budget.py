@@ -33,6 +33,12 @@ class BudgetMeter:
         self.targets += batch.num_targets
         self.training_flops += 3 * batch_flops(network, role, batch, vocab_size)
 
+    def add_step(self, corpus_tokens: int, seconds: float) -> None:
+        """Count one step, of all processes together."""
+        self.steps += 1
+        self.corpus_tokens += corpus_tokens
+        self.seconds += seconds
+
     def costs(self, accelerator: Accelerator, available_tokens: int) -> dict[str, float]:
         """Return all costs of a run over all processes, of a corpus with so many tokens."""
         counts = {name: float(value) for name, value in asdict(self).items()}

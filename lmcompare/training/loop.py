@@ -128,15 +128,7 @@ def train(
     state = prepare(accelerator, network, training, run, len(batches))
     meter = state.meter
     total_tokens = len(batches) * batches.tokens_per_step
-    parts = range(1, training.evaluations + 1)
-    evaluation_steps = {round(i * len(batches) / training.evaluations) for i in parts}
-    evaluation_steps.add(len(batches))
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(meter.steps, len(batches)),
-        num_workers=0 if accelerator.device.type == "cpu" else 4,
-    )
+    loader = _loader(batches, meter.steps, accelerator.device)
     if training.compile:
         run.progress({"done": meter.corpus_tokens, "total": total_tokens, "stage": "compiling"})
 
@@ -149,13 +141,12 @@ def train(
             # Costs: time counts from the end of the last step, evaluation or checkpoint.
             for batch in micro_batches:
                 meter.add(shape, network.role, batch, data.vocab_size)
-            meter.steps += 1
-            meter.corpus_tokens += batches.tokens_per_step
             now = time.perf_counter()
-            meter.seconds, state.clock = meter.seconds + now - state.clock, now
+            meter.add_step(batches.tokens_per_step, now - state.clock)
+            state.clock = now
 
             # Logging, to the trackers and to whoever watches the run.
-            evaluate_now = meter.steps in evaluation_steps
+            evaluate_now = meter.steps in batches.evaluation_steps
             train_loss = log_step(state, loss, total_tokens, show=evaluate_now)
 
             # Evaluation: two points of the learning curve.
@@ -173,6 +164,12 @@ def train(
         accelerator.end_training()
     available_tokens = len(batches.rows) * len(batches.rows[0]["tokens"])
     return TrainingResult(meter.costs(accelerator, available_tokens), state.curve)
+
+
+def _loader(batches: TrainingBatches, first: int, device: torch.device) -> DataLoader[list[Batch]]:
+    steps = range(first, len(batches))
+    workers = 0 if device.type == "cpu" else 4
+    return DataLoader(batches, batch_size=None, sampler=steps, num_workers=workers)
 
 
 def runs_on_cpu(device: str | None) -> bool:
