@@ -38,7 +38,12 @@ _FIRST_ROWS: dict[tuple[str, str], Any] = {}
 
 
 def _first_row(source: Any) -> Any:
-    """Return the first row of a source, None if it has none; tasks that share a source share it."""
+    """Return the first row of a source, None if it has none; tasks that share a source share it.
+
+    Of a source that knows its ``columns`` without reading, these.
+    """
+    if columns := getattr(type(source), "columns", ()):
+        return columns
     key = repr(source), source.fingerprint()
     if key not in _FIRST_ROWS:
         _FIRST_ROWS[key] = next(iter(source.rows()), None)

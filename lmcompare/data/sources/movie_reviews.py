@@ -26,6 +26,8 @@ class MovieReviews:
 
     __pydantic_config__ = STRICT
     kind: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]] = ("text", "label", "source")
+    """known beforehand, so that a check of a task's columns need not read the file"""
 
     part: Literal["imdb", "rotten_tomatoes", "all"] = "all"
     """which of the two"""
