@@ -185,7 +185,7 @@ def test_foreign_text_is_shown_and_does_nothing(finished: Path) -> None:
 
 
 def test_the_first_screen_answers(finished: Path) -> None:
-    screen = "\n".join((finished / "report.md").read_text(encoding="utf-8").splitlines()[:18])
+    screen = "\n".join((finished / "report.md").read_text(encoding="utf-8").splitlines()[:26])
     for part in (
         "`causal`",
         "`masked`",
