@@ -71,7 +71,10 @@ def test_pretraining_that_did_not_help_is_said_not_to(analysis: TaskAnalysis) ->
     gains = [moved(one, value) for one, value in zip(analysis.gains, values, strict=True)]
     text = words(replace(analysis, gains=gains))
     assert "**significantly better** for `causal` (+5.3 points [4.3, 6.3]);" in text
-    assert "not significantly different (Holm-corrected) for `masked` (+0.3 points [−0.7, 1.3]);" in text
+    assert (
+        "not significantly different (Holm-corrected) for `masked` (+0.3 points [−0.7, 1.3]);"
+        in text
+    )
     assert "**significantly worse** for `seq2seq` (−4.0 points [−5.0, −3.0]);" in text
 
 
