@@ -192,7 +192,7 @@ def _refusal(
         return {"reason": "unfinished", "side": sides[0]} if len(sides) == 1 else {}
     if not comparable(a, b):
         return {"reason": "exactness", "kinds": (a.exactness, b.exactness)}
-    tokens = [_fingerprint(results, "tokenizer") for results in (one, other)]
+    tokens = [_fingerprint(results, "vocabulary") for results in (one, other)]
     if task.primary in PER_TOKEN and tokens[0] != tokens[1]:
         return {"reason": "tokenizer", "metric": task.primary}
     items = [_items(results, task.name) for results in (one, other)]
@@ -218,7 +218,7 @@ def _items(results: Results, task: str) -> dict[str, Any]:
     settings = flattened({"": results.settings["tasks"][task]})
     return {
         "corpus": _fingerprint(results, "corpus"),
-        "tokenizer": _fingerprint(results, "tokenizer"),
+        "tokenizer": _fingerprint(results, "vocabulary"),
         **{f"setting {key}": value for key, value in settings.items()},
     }
 

@@ -29,7 +29,7 @@ def rows_of(page: str, model: str) -> list[list[str]]:
 
 def test_the_same_rows_do_not_differ(two: Callable[..., str]) -> None:
     page = two()
-    assert "The two were asked for the same." in page and "Not compared" not in page
+    assert "The two have the same settings." in page and "Not compared" not in page
     rows = rows_of(page, "masked")
     assert [row[1] for row in rows] == ["pretrained", "scratch", "pretrained"]
     for row in rows:
@@ -64,7 +64,7 @@ def pseudo(second: Any) -> None:
 def test_a_likelihood_is_never_set_against_a_pseudo_likelihood(two: Callable[..., str]) -> None:
     page = two(pseudo)
     assert (
-        "`masked`, pretrained: a chain score against a pseudo one: they are not the same quantity"
+        "`masked`, pretrained: a chain score and a pseudo one are not the same quantity"
         in page
     )
     assert [row[1] for row in rows_of(page, "masked")] == ["pretrained", "scratch"], (
@@ -147,7 +147,7 @@ def test_unfinished_cells_and_lone_models_are_said(two: Callable[..., str]) -> N
 
 def test_models_of_other_names(two: Callable[..., str]) -> None:
     page = two(models={"causal": "masked"})
-    assert "| `causal` / `masked` | pretrained |" in page and not rows_of(page, "seq2seq")
+    assert "| `causal`, `masked` | pretrained |" in page and not rows_of(page, "seq2seq")
     with pytest.raises(
         InputError, match="the second folder has no model 'maskd'; did you mean 'masked'"
     ):

@@ -105,15 +105,12 @@ def test_parts_and_routes_are_shown(synthetic: Maker, tmp_path: Path) -> None:
     found = analyze(rows, rows.tasks[0])
     assert set(found.parts) == {"speaker/少年", "speaker/a|b"} and "wer" not in found.secondary
     page = Page(rows, [found])
-    text = page.markdown()
-    assert (
-        "How each was asked:\n\n- `causal` and `seq2seq`: guesses ranked by &#124; likelihood.\n- `masked`: by PLL."
-        in text
-    )
-    assert (
-        "<summary>By part of the items" in text
-        and "| speaker: 少年 | 25.0 ± 0.0 | 125.0 ± 0.0 |" in text
-    )
+    text = page.details()
+    assert "How each model is scored or answers:" in text
+    assert "- `causal` and `seq2seq`: guesses ranked by &#124; likelihood.\n" in text
+    assert "- `masked`: by PLL." in text
+    assert "**By part of the items: speaker**" in text
+    assert "| speaker: 少年 | 25.0 ± 0.0 | 125.0 ± 0.0 |" in text
     assert "tables/parts-hearing.csv" in page.files()
 
 
