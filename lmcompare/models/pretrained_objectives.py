@@ -8,9 +8,12 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.objectives import Family, Role
-from lmcompare.objectives.masked import Masked
-from lmcompare.objectives.seq2seq import Seq2Seq
+from lmcompare.objectives.bart import fill_guided, guided_example
+from lmcompare.objectives.causal import fill_from_left, left_context_examples
+from lmcompare.objectives.masked import Masked, fill_masks
+from lmcompare.objectives.seq2seq import Seq2Seq, fill_sentinels
 
 
 def _ids(*parts: Sequence[int] | Ids) -> Ids:
@@ -92,6 +95,20 @@ class PretrainedCausal:
         inputs = inputs if len(inputs) else _ids([self.start])
         return Example(inputs, _nothing(len(inputs)), attention="causal")
 
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """No: the right context can only weigh what was written from the left."""
+        return False
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Score the span, and the right context if asked for, as a completion of the left one."""
+        return left_context_examples(self, gap, special, score_right=score_right)
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Continue what stands to the left of each span."""
+        return fill_from_left(self, template, network)
+
     def _head(self, prompt: Ids) -> Ids:
         before: Sequence[int] = self.frame.before or (() if len(prompt) else (self.start,))
         return _ids(before, prompt)
@@ -137,6 +154,21 @@ class PretrainedMasked:
         """Read the text in the frame."""
         inputs = self.frame.text(tokens)
         return Example(inputs, _nothing(len(inputs)))
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Yes."""
+        return True
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for each token of the span with the later ones masked, in the frame, which ends every text."""
+        examples = self.masked.infilling_examples(replace(gap, ends_text=False), special)
+        return [self.frame.around(example) for example in examples]
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Unmask."""
+        return fill_masks(self, template, network)
 
 
 @dataclass(frozen=True)
@@ -192,6 +224,23 @@ class PretrainedSpanCorruption:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
 
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Yes: the encoder does."""
+        return True
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for the span after its sentinel."""
+        sentinel = special.sentinels[:1]
+        inputs = self.frame.text(gap.left, sentinel, gap.right)
+        targets = _ids(_nothing(len(self.start)), gap.span)
+        return [Example(inputs, targets, _ids(self.start, sentinel, gap.span[:-1]))]
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Let the decoder write each span after its sentinel."""
+        return fill_sentinels(self, template, network)
+
 
 @dataclass(frozen=True)
 class PretrainedSeq2Seq:
@@ -246,6 +295,37 @@ class PretrainedSeq2Seq:
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Let the encoder read the text in the frame; the decoder is left out."""
         return _encoded(self.frame, tokens, special)
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Whether there is a mask for the encoder to read."""
+        return special.mask >= 0
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for the span where the decoder has written the left context; without a mask, after that alone."""
+        if gap.ends_text:
+            self._check_fills()
+        if special.mask < 0:
+            return left_context_examples(self, gap, special, score_right=score_right)
+        return [guided_example(self, gap, special, score_right=score_right)]
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Let the decoder write the text, free within the spans.
+
+        Raises:
+            InputError: it did not learn to fill spans.
+        """
+        self._check_fills()
+        return fill_guided(self, template, network)
+
+    def _check_fills(self) -> None:
+        if not self.fills:
+            raise InputError(
+                "infill: wanted a model that learnt to fill holes (masked, T5's sentinels, BART) or continues a "
+                "text (causal), got a translator (Marian) or an encoder-decoder whose files do not tell how a hole "
+                "was marked (T5Gemma); `rank` compares whole texts that its decoder may say"
+            )
 
 
 PRETRAINED = (PretrainedCausal, PretrainedMasked, PretrainedSpanCorruption, PretrainedSeq2Seq)

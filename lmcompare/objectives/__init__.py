@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, Ids, SpecialTokens, isolate
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.registry import Registry
 
 Role = Literal["decoder", "encoder", "encoder-decoder"]
@@ -53,6 +54,23 @@ class Objective(Protocol):
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Return how a text is read to represent it: nothing is asked, the last input is eos."""
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Return whether ``infilling_examples`` read the context to the right of a span."""
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Return the examples whose targets, in order, are the tokens of the span.
+
+        Their log-probabilities add up to log p(span given both contexts), or given the left one alone if the
+        right one is not read. With ``score_right`` they add up to log p(text) but for what does not depend on the
+        span, so that spans can be ranked whatever is read: then the right context is a target too where it is not
+        read, or is written after the span.
+        """
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Let the network write the masked spans of a text."""
 
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -113,6 +131,20 @@ class Composed(ABC):
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
         """Read as the objective that answers does."""
         return self.inference_objective.encoding_example(tokens, special)
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """As the inference objective does."""
+        return self.inference_objective.reads_right_context(special)
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """As the inference objective does."""
+        return self.inference_objective.infilling_examples(gap, special, score_right=score_right)
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """As the inference objective does."""
+        return self.inference_objective.fill_spans(template, network)
 
 
 def sequence_example(

@@ -7,8 +7,9 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Rate, Share
-from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
 
 
 @OBJECTIVES.register("bart")
@@ -73,6 +74,20 @@ class Bart:
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE))
 
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Yes: the encoder does."""
+        return True
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for the span where the decoder has written the left context."""
+        return [guided_example(self, gap, special, score_right=score_right)]
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Let the decoder write the text, free within the spans."""
+        return fill_guided(self, template, network)
+
     @staticmethod
     def _ask(inputs: Ids, tokens: Ids, special: SpecialTokens) -> Example:
         decoder = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
@@ -135,3 +150,82 @@ def shuffle_sentences(tokens: Ids, special: SpecialTokens, rng: np.random.Genera
         head = [mine.pop(0)] if mine and mine[0][0] == special.eos else []
         moved += head + [mine[i] for i in rng.permutation(len(mine))]
     return np.concatenate(moved)
+
+
+def guided_example(
+    objective: Objective, gap: SpanInContext, special: SpecialTokens, *, score_right: bool
+) -> Example:
+    """Ask for a span where the encoder reads the text with a mask for it and the decoder has written its left context.
+
+    The span is one mask, as in training; in a text to fill (``ends_text``) it is as many as it has tokens, since
+    a marker stands for a token there.
+    """
+    masks = np.full(len(gap.span) if gap.ends_text else 1, special.mask)
+    inputs = np.concatenate([gap.left, masks, gap.right]).astype(np.int64)
+    whole = np.concatenate([gap.left, gap.span, gap.right if score_right else []]).astype(np.int64)
+    places = np.arange(len(gap.left), len(whole))
+    return _written(
+        objective, objective.encoding_example(inputs, special).inputs, whole, places, special
+    )
+
+
+def _written(
+    objective: Objective, inputs: Ids, text: Ids, places: Ids, special: SpecialTokens
+) -> Example:
+    """Ask for the tokens at some places of a text that the decoder writes."""
+    start = _start(objective, special)
+    targets = np.full(len(start) - 1 + len(text), IGNORE)
+    targets[len(start) - 1 + places] = text[places]
+    return Example(inputs, targets, np.concatenate([start, text[:-1]]))
+
+
+def _start(objective: Objective, special: SpecialTokens) -> Ids:
+    """Return what the decoder has read before its first token."""
+    start = objective.generation_prompt(np.array([], dtype=np.int64), 1, special).decoder_inputs
+    assert start is not None
+    return start
+
+
+def fill_guided(
+    objective: Objective, template: InfillingTemplate, network: InfillingNetwork
+) -> FilledSpans:
+    """Let the decoder write the text, guided along what is known and free within the spans.
+
+    The length, one for all spans of unknown length, is that whose whole text has the highest log p.
+    """
+    special = network.special
+    if special.mask < 0:
+        raise InputError("infill: wanted a vocabulary with sentinels or a mask, got neither")
+    masks = [np.full(length or 1, special.mask) for length in template.lengths]
+    inputs = objective.encoding_example(template.filled(masks), special).inputs
+    start = _start(objective, special)
+    prompt = Example(inputs, np.full(len(start), IGNORE), start)
+
+    calls, candidates = 0, []
+    for size in network.lengths if None in template.lengths else [1]:
+        sizes = [size if length is None else length for length in template.lengths]
+        plan = template.filled([np.full(length, -1) for length in sizes])
+        rng = np.random.default_rng([network.seed, size])
+        text = network.write(prompt, len(plan), rng=rng, allowed=TextPlan(plan, special))
+        spans = list(np.split(text[plan < 0], np.cumsum(sizes)[:-1]))
+        everywhere = np.arange(len(text))
+        score = network.log_likelihood([_written(objective, inputs, text, everywhere, special)])
+        calls += len(text) + 1
+        candidates.append((score, spans))
+    _, spans = max(candidates, key=lambda candidate: candidate[0])
+    text, places = template.filled(spans), template.places(spans)
+    score = network.log_likelihood([_written(objective, inputs, text, places, special)])
+    return FilledSpans(spans, score, "exact", calls + 1)
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """Which ids may come next: those of a known text, any ordinary one where it has -1."""
+
+    text: Ids
+    special: SpecialTokens
+
+    def __call__(self, written: Ids) -> Ids:
+        """Return the one token of the text, or all ordinary ones."""
+        token = self.text[len(written)]
+        return self.special.ordinary if token < 0 else np.array([token])

@@ -6,8 +6,12 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT
-from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
+
+FROM_THE_LEFT = "proposed from the left alone"
+"""The handicap of an objective that does not read the right context."""
 
 
 @OBJECTIVES.register("causal")
@@ -58,3 +62,59 @@ class Causal:
         """Read the text between bos and eos."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), attention="causal")
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """No: the right context can only weigh what was written from the left."""
+        return False
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Score the span, and the right context if asked for, as a completion of the left one."""
+        return left_context_examples(self, gap, special, score_right=score_right)
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Continue what stands to the left of each span."""
+        return fill_from_left(self, template, network)
+
+
+def left_context_examples(
+    objective: Objective, gap: SpanInContext, special: SpecialTokens, *, score_right: bool
+) -> list[Example]:
+    """Score a span, and what follows it if asked for, as a completion of its left context."""
+    completion = np.concatenate([gap.span, gap.right]) if score_right else gap.span
+    return objective.scoring_examples(gap.left, completion.astype(np.int64), special)
+
+
+def fill_from_left(
+    objective: Objective, template: InfillingTemplate, network: InfillingNetwork
+) -> FilledSpans:
+    """Continue what stands to the left of each span; a length is chosen by the likelihood of the text around it."""
+    special, longest = network.special, max(network.lengths)
+    # A text that will not fit is refused before anything is written.
+    whole = template.filled([np.zeros(length or longest, dtype=np.int64) for length in template.lengths])
+    left, rest = np.split(whole, [len(template.parts[0])])
+    for example in objective.scoring_examples(left, rest, special):
+        network.check_fits(example)
+
+    spans: list[Ids] = []
+    calls, score = 0, 0.0
+    for i, length in enumerate(template.lengths):
+        left = InfillingTemplate(template.parts[: i + 1], template.lengths[:i]).filled(spans)
+        most = longest if length is None else length
+        prompt = objective.generation_prompt(left, most, special)
+        span = network.write(prompt, most, rng=np.random.default_rng([network.seed + i, 0]))
+        calls += len(span)
+        if length is None:
+            right = template.parts[i + 1]
+            texts = [np.concatenate([span[:size], right]) for size in network.lengths]
+            scores = [
+                network.log_likelihood(objective.scoring_examples(left, text, special))
+                for text in texts
+            ]
+            calls += len(scores)
+            span = span[: network.lengths[int(np.argmax(scores))]]
+        spans.append(span)
+        score += network.log_likelihood(objective.scoring_examples(left, span, special))
+        calls += 1
+    return FilledSpans(spans, score, "exact", calls, FROM_THE_LEFT)

@@ -7,9 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.objectives._spans import cut_spans
+from lmcompare.objectives.seq2seq import mask_by_sentinels
 
 
 @OBJECTIVES.register("glm")
@@ -74,6 +76,45 @@ class GLM:
         """Read the text and eos, all of it visible."""
         inputs = np.append(tokens, special.eos).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Yes: Part A holds it."""
+        return True
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for the span after Part A, the text with a sentinel for it; that it ends there is not asked."""
+        sentinel, end = special.sentinels[:1], [special.eos] if gap.ends_text else []
+        part_a = np.concatenate([gap.left, sentinel, gap.right, end])
+        inputs = np.concatenate([part_a, sentinel, gap.span[:-1]]).astype(np.int64)
+        targets = np.concatenate([np.full(len(part_a), IGNORE), gap.span]).astype(np.int64)
+        return [Example(inputs, targets, attention=len(part_a))]
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Write each span after Part A and the spans before it, up to its eos (Du et al. 2022, section 2.1)."""
+        special, longest = network.special, max(network.lengths)
+        part_a = self.encoding_example(mask_by_sentinels(template, special), special).inputs
+        # A text that will not fit is refused before anything is written.
+        size = len(part_a) + sum(2 + (length or longest) for length in template.lengths) - 1
+        network.check_fits(Example(np.zeros(size, np.int64), np.zeros(size, np.int64)))
+
+        inputs, targets = part_a, [np.full(len(part_a), IGNORE)]
+        spans: list[Ids] = []
+        calls = 0
+        for i, length in enumerate(template.lengths):
+            inputs = np.append(inputs, special.sentinels[i])
+            prompt = Example(inputs, np.full(len(inputs), IGNORE), attention=len(part_a))
+            rng = np.random.default_rng([network.seed, i])
+            written = network.write(prompt, length or longest, rng=rng, ends=length is None)
+            calls += len(written)
+            spans.append(written[written != special.eos])
+            inputs = np.concatenate([inputs, spans[-1], [special.eos]])
+            # Of a span of unknown length, its end is a target too.
+            end = special.eos if length is None else IGNORE
+            targets.append(np.append(spans[-1], [end, IGNORE]))
+        whole = Example(inputs[:-1], np.concatenate(targets)[:-1], attention=len(part_a))
+        return FilledSpans(spans, network.log_likelihood([whole]), "exact", calls + 1)
 
     @staticmethod
     def _ask(holed: Ids, spans: list[Ids], special: SpecialTokens) -> Example:

@@ -1,5 +1,6 @@
 """Masked-token prediction."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -9,8 +10,12 @@ from pydantic import Field
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Share
-from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
+
+JOINT = 64
+"""Most combinations of lengths tried at once; of more, one span is sized after another."""
 
 
 @OBJECTIVES.register("masked")
@@ -143,6 +148,41 @@ class Masked:
         ).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
 
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """Yes."""
+        return True
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Ask for each token of the span with the later ones masked: the chain, given its length.
+
+        With 5 to the left, 8 to the right, and mask 4:
+
+        >>> gap = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
+        >>> [example.inputs.tolist() for example in Masked().infilling_examples(gap, special)]
+        [[5, 4, 4, 8], [5, 6, 4, 8]]
+        """
+        text = np.concatenate([gap.left, gap.span, gap.right]).astype(np.int64)
+        first, last = len(gap.left), len(gap.left) + len(gap.span)
+        examples = []
+        for place in range(first, last):
+            inputs = text.copy()
+            inputs[place:last] = special.mask
+            if gap.ends_text:
+                inputs = self.encoding_example(inputs, special).inputs
+            else:
+                inputs = self._read(inputs, special)
+            # A shifted objective reads bos first: what is predicted stands one place to the left.
+            targets = np.full(len(inputs), IGNORE, dtype=np.int64)
+            targets[place] = text[place]
+            examples.append(Example(inputs, targets))
+        return examples
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Unmask."""
+        return fill_masks(self, template, network, shift=int(self.shifted))
+
     @property
     def _shares(self) -> tuple[float, float]:
         return self.mask_token_share or 0.0, self.random_token_share or 0.0
@@ -176,3 +216,36 @@ class Masked:
         taken = order[: np.searchsorted(np.cumsum(sizes), count) + 1]
         asked[places[np.isin(word, taken)]] = True
         return asked
+
+
+def fill_masks(
+    objective: Objective, template: InfillingTemplate, network: InfillingNetwork, *, shift: int = 0
+) -> FilledSpans:
+    """Put masks for the spans and fill them, unknown lengths by the best mean log p a token.
+
+    All combinations of lengths are tried, or beyond ``JOINT`` of them, one span after another from the left, those
+    to come being as short as may be: then their order counts.
+    """
+    special, sizes = (
+        network.special,
+        [length or min(network.lengths) for length in template.lengths],
+    )
+    unknown = [i for i, length in enumerate(template.lengths) if length is None]
+    together = len(network.lengths) ** len(unknown) <= JOINT
+    calls = 0
+    for group in [unknown] if together else [[i] for i in unknown]:
+        candidates = []
+        for chosen in itertools.product(network.lengths, repeat=len(group)):
+            new = dict(zip(group, chosen, strict=True))
+            candidates.append([new.get(i, size) for i, size in enumerate(sizes)])
+        masked = [
+            template.filled([np.full(size, special.mask) for size in candidate])
+            for candidate in candidates
+        ]
+        best = network.unmask(
+            [objective.encoding_example(text, special) for text in masked], shift=shift
+        )
+        calls += best.calls
+        sizes = candidates[best.index]
+    spans = list(np.split(best.tokens, np.cumsum(sizes)[:-1]))
+    return FilledSpans(spans, float(best.log_p.sum()), best.exactness, calls)

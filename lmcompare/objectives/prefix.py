@@ -6,8 +6,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Role
+from lmcompare.objectives.causal import fill_from_left, left_context_examples
 
 
 @OBJECTIVES.register("prefix")
@@ -71,6 +73,20 @@ class Prefix:
         """Read the text between bos and eos, all of it visible."""
         inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
         return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
+
+    def reads_right_context(self, special: SpecialTokens) -> bool:
+        """No: the right context can only weigh what was written from the left."""
+        return False
+
+    def infilling_examples(
+        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+    ) -> list[Example]:
+        """Score the span, and the right context if asked for, as a completion of the left one."""
+        return left_context_examples(self, gap, special, score_right=score_right)
+
+    def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
+        """Continue what stands to the left of each span."""
+        return fill_from_left(self, template, network)
 
     def _ask(self, tokens: Ids, prefix: int, special: SpecialTokens) -> Example:
         inputs = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
