@@ -1,4 +1,4 @@
-"""One model, three faces: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` answer the same questions."""
+"""The public face: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` have the same methods; ``load`` and ``wrap`` make them."""
 
 import json
 import os
@@ -7,25 +7,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
+import numpy as np
 import torch
 from transformers.utils import logging as library_logging
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import plain
 from lmcompare.data.tokenizer import Tokenizer
-from lmcompare.generation import fill_spans as gaps
-from lmcompare.generation import generate as texts
 from lmcompare.generation.generate import GeneratedTexts as GeneratedTexts
+from lmcompare.generation.generate import decode, generate
+from lmcompare.generation.infilling import infill
+from lmcompare.generation.span_filling import fill_gaps, score_gaps
 from lmcompare.models import checkpoints
 from lmcompare.models.batch_tensors import check_device
 from lmcompare.models.checkpoint_files import OBJECTIVE_FILE
 from lmcompare.models.families import context_length
 from lmcompare.models.network import Network, load_network, save_network
-from lmcompare.models.pretrained_objectives import PRETRAINED
+from lmcompare.models.pretrained_objectives import PRETRAINED, PretrainedSeq2Seq
+from lmcompare.models.visibility import Visibility, measure_visibility
 from lmcompare.objectives import Objective, Role, parse_objective
-from lmcompare.scoring import embeddings as states
-from lmcompare.scoring import log_likelihood as scores
-from lmcompare.scoring import model_protocol as verbs
+from lmcompare.scoring.embeddings import embed, embed_tokens, pool_rows
+from lmcompare.scoring.log_likelihood import bits_per_byte, log_likelihood, loss, rank, score_tokens
+from lmcompare.scoring.model_protocol import ask, check_text, room
+from lmcompare.scoring.requests import fitting
+from lmcompare.scoring.scorer import as_ids
+from lmcompare.scoring.surprisal import surprisal
 
 
 class LanguageModel:
@@ -132,30 +138,49 @@ class LanguageModel:
         if not isinstance(self.objective, PRETRAINED):
             (folder / OBJECTIVE_FILE).write_text(json.dumps(plain(self.objective)))
 
-    # What it is asked: each of these is a function of the room ``verbs``, which takes the model first.
+    # On texts; each of these is a function of scoring or generation that takes the model first.
 
-    log_likelihood = scores.log_likelihood
-    rank = scores.rank
-    bits_per_byte = scores.bits_per_byte
-    surprisal = scores.surprisal
-    loss = scores.loss
+    log_likelihood = log_likelihood
+    rank = rank
+    bits_per_byte = bits_per_byte
+    surprisal = surprisal
+    loss = loss
 
-    embed = states.embed
-    embed_tokens = states.embed_tokens
+    embed = embed
+    embed_tokens = embed_tokens
 
-    generate = texts.generate
-    infill = texts.infill
-    visibility = texts.visibility
+    generate = generate
+    infill = infill
 
-    # The same on ids.
+    # On ids.
 
-    room = property(verbs.room)
-    ask = verbs.ask
-    score_tokens = scores.score_tokens
-    pool_rows = states.pool_rows
-    decode = texts.decode
-    score_gaps = gaps.score_gaps
-    fill_gaps = gaps.fill_gaps
+    room = property(room)
+    ask = ask
+    score_tokens = score_tokens
+    pool_rows = pool_rows
+    decode = decode
+    score_gaps = score_gaps
+    fill_gaps = fill_gaps
+
+    def visibility(self, text: str) -> Visibility:
+        """Measure which output depends on which input in the training example of a text: see ``models.visibility``.
+
+        A plain encoder-decoder checkpoint, which has none, reads the text and writes it.
+
+        Raises:
+            InputError: no text, one without tokens, or one that the context does not hold.
+        """
+        special = self.tokenizer.special
+        (tokens,) = as_ids(self.tokenizer.encode_batch([check_text(text, "text")]))
+        if not len(tokens):
+            raise InputError(f"text: wanted one with tokens, got {text!r}")
+        if isinstance(self.objective, PretrainedSeq2Seq):
+            (written,) = as_ids(self.tokenizer.target.encode_batch([text]))
+            (example,) = self.objective.scoring_examples(tokens, written, special)
+        else:
+            example = self.objective.training_example(tokens, special, np.random.default_rng(0))
+        example = fitting(example, self.context, "text")
+        return measure_visibility(self.network, example, special, batch_tokens=self.batch_tokens)
 
 
 class CausalLM(LanguageModel):

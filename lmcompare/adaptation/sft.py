@@ -16,13 +16,13 @@ from lmcompare.adaptation.trainable_parameters import trainable_copy
 from lmcompare.adaptation.trials import search_learning_rate
 from lmcompare.core.cells import Progress
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
-from lmcompare.generation import DecodedTokens
-from lmcompare.generation.autoregressive import left_to_right
-from lmcompare.generation.unmasking import fill
+from lmcompare.generation.autoregressive import decode_autoregressively
+from lmcompare.generation.sampling import DecodedTokens, Sampling
+from lmcompare.generation.unmasking import unmask
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import Network
 from lmcompare.objectives import Objective, Role
-from lmcompare.scoring import scorer as asking
+from lmcompare.scoring.scorer import score_examples
 from lmcompare.training.batches import weighted_losses
 
 Pairs = Sequence[tuple[Ids, Ids]]
@@ -177,7 +177,7 @@ def mean_loss(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> float:
     """Return the weighted mean of -log p (nats) over all targets of the examples."""
-    log_p = asking.ask(network, special, examples, batch_tokens)
+    log_p = score_examples(network, special, examples, batch_tokens)
     weights = [e.dense_weights[e.has_target] for e in examples]
     total = sum((w * nats).sum() for w, nats in zip(weights, log_p, strict=True))
     return float(-total / sum(w.sum() for w in weights))
@@ -235,13 +235,14 @@ def generate(
         steps: of a masked LM: calls of the network; None: the strategy's own.
     """
     network, objective, special = model.network, model.objective, model.tokenizer.special
-    if objective.role != "encoder":
-        return left_to_right(
-            network, objective, prompts, special, length=length, temperature=0, ends=True
-        )
-    with_eos = replace(special, ordinary=np.append(special.ordinary, special.eos))
+    sampling = Sampling(
+        length=length, temperature=0.0, may_end=True, strategy=strategy, steps=steps
+    )
     starts = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
-    filled = fill(network, starts, with_eos, strategy=strategy, steps=steps)
+    if objective.role != "encoder":
+        return decode_autoregressively(network, starts, special, sampling)
+    with_eos = replace(special, ordinary=np.append(special.ordinary, special.eos))
+    filled = unmask(network, starts, with_eos, sampling)
     return replace(filled, tokens=[_before_eos(row, special.eos) for row in filled.tokens])
 
 

@@ -1,52 +1,59 @@
-"""Holes in a text, filled: by unmasking, by a sentinel's span, or (handicapped) from the left."""
+"""Text infilling: the masked spans of a text, filled as the objective of a model fills them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lmcompare.core.errors import InputError, not_whole
-from lmcompare.core.example import Ids
-from lmcompare.data.tokenizer import Tokenizer
-from lmcompare.generation.autoregressive import check
-from lmcompare.generation.infilling_methods import InfillingRequest
+from lmcompare.core.example import Example, Ids, collate
+from lmcompare.core.infilling import (
+    AllowedTokens,
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+    Unmasked,
+)
+from lmcompare.generation.autoregressive import (
+    SamplingProcessor,
+    continue_constrained,
+    continue_examples,
+)
 from lmcompare.generation.infilling_template import parse
-from lmcompare.generation.unmasking import not_masked
-from lmcompare.models.network import Network
-from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq
-from lmcompare.objectives import Composed, Objective
+from lmcompare.generation.sampling import Sampling
+from lmcompare.generation.unmasking import unmask
+from lmcompare.models.network import BatchTensors, evaluation_mode
+from lmcompare.scoring.model_protocol import ScoredModel, check_text, check_texts
+from lmcompare.scoring.requests import fitting
 
-FROM_THE_LEFT = "proposed from the left alone"
+RANKED_BY_TEXT = "ranked by the whole text"
+"""The handicap of a choice by an objective that does not read the right context."""
 
 
 @dataclass(frozen=True)
 class InfilledText:
-    """A text whose holes are filled.
-
-    Attributes:
-        text: the whole, as typed but for the holes.
-        fills: the text of each hole; neighbouring masks are one hole.
-        tokens: the ids of each hole.
-        score: log p (nats) of the fills, see ``exactness``.
-        exactness: 'exact' (log p of what was asked), 'chain' (a proper log-likelihood in the order of filling, given
-            the lengths) or 'pseudo' (none).
-        handicap: what this kind of model could not do, or ''.
-        calls: of the network.
-    """
+    """A text whose masked spans are filled."""
 
     text: str
+    """the whole, as typed but for the spans"""
     fills: list[str]
+    """the text of each span; neighboring masks are one span"""
     tokens: list[Ids]
+    """the ids of each span"""
     score: float
+    """log p (nats) of the spans, see ``exactness``"""
     exactness: str
+    """'exact' (log p of the spans as the objective scores them), 'chain' (a proper log-likelihood in the order of
+    filling, given the lengths) or 'pseudo' (none)"""
     handicap: str
+    """what an objective of this kind could not do, or ''"""
     calls: int
+    """forward passes"""
 
 
 def infill(
-    network: Network,
-    objective: Objective,
-    tokenizer: Tokenizer,
+    model: ScoredModel,
     text: str,
     *,
     lengths: Iterable[int] = range(1, 9),
@@ -55,97 +62,151 @@ def infill(
     steps: int | None = None,
     temperature: float = 0.0,
     seed: int = 0,
-    context: int | None = None,
 ) -> InfilledText:
-    """Fill the holes of a text; all else stays as typed.
+    """Fill the masked spans of a text; all else stays as typed.
 
-    ``[MASK]``, ``<mask>`` and the tokenizer's own mask stand for one token each, ``<hole>`` for some. Spaces before a
-    hole belong to its first token (in most vocabularies a word's token brings its space).
+    ``[MASK]``, ``<mask>`` and the tokenizer's own mask stand for one token each, ``<hole>`` for a span of unknown
+    length. Spaces before a span belong to its first token (in most vocabularies a word's token brings its space).
 
-    - *masked*: masks, filled by ``strategy``; holes of unknown length are tried at all combinations of ``lengths``, and
-      that with the best log p a token is kept. Beyond ``ways.JOINT`` combinations, one hole after another, from the
-      left, is tried at each length, those to come being as short as may be: then their order counts.
-    - *seq2seq* by sentinels: the decoder writes each hole's tokens after its sentinel, up to the next one or eos.
-    - *glm*: the stack writes each hole after the text with holes, up to its eos.
-    - *any other encoder-decoder*: the encoder reads the mask; the decoder is led along the text and is free in the
-      holes. The length, one for all holes of unknown length, is that whose whole text has the highest log p.
-    - *causal*: each hole is continued from its left; among ``lengths``, the one whose whole text is likeliest is kept.
-      Labelled as handicapped: nothing that stands to the right has a say in which tokens are proposed.
+    How a span is filled, the objective says (``Objective.fill_spans``): masked models unmask, those that learned to
+    write spans after sentinels do so (seq2seq, T5, glm), BART's decoder writes the whole text and is free within the
+    spans, causal models continue each left context, which is labeled as a handicap.
 
-    With ``choices`` (for a text with one hole) the hole is filled by the choice of highest log p, of causal models by
-    that of the whole text: this is the fair question to all of them, if the choices have equally many tokens.
+    With ``choices`` (for a text with one span) the span is the choice of highest log p, for causal models that of the
+    whole text: this is the fair comparison of all models, if the choices have equally many tokens.
 
     Args:
-        network: in any role.
-        objective: says how the network is asked.
-        tokenizer: what it reads.
+        model: with its tokenizer and objective.
         text: with at least one marker.
-        lengths: tokens to try in a hole of unknown length; the largest is the most that a decoder writes.
+        lengths: tokens to try in a span of unknown length; the largest is the most that a decoder writes.
         choices: texts to choose from.
-        strategy: of the masked model, one of ``filling.STRATEGIES``.
-        steps: calls of the masked model for one filling.
+        strategy: of a masked model, one of ``unmasking.STRATEGIES``.
+        steps: of a masked model, forward passes for one filling.
         temperature: 0 takes the best token, 1 samples.
         seed: of the sampling.
-        context: tokens that the network may read at once; None: any number.
 
     Raises:
-        InputError: there is no hole, the network did not learn to read one (a translator, T5Gemma), the context does
-            not hold the text once its holes are filled, a choice has no tokens, no lengths, or a setting that cannot
-            be or is for masked models alone.
+        InputError: there is no marker, the network did not learn to fill spans (a translator, T5Gemma), the context
+            does not hold the filled text, a choice has no tokens, no lengths, or a setting that cannot be or is for
+            masked models alone.
     """
-    check(1, temperature, steps, seed=seed)
-    lengths = _lengths(lengths)
-    special = tokenizer.special
-    while isinstance(objective, Composed):
-        objective = objective.inference_objective
-    if isinstance(objective, PretrainedSeq2Seq) and not objective.fills:
-        raise InputError(
-            "infill: wanted a model that learnt to fill holes (masked, T5's sentinels, BART) or continues a text "
-            "(causal), got a translator (Marian) or an encoder-decoder whose files do not tell how a hole was marked "
-            "(T5Gemma); `rank` compares whole texts that its decoder may say"
-        )
-    if objective.role != "encoder":
-        not_masked("infill", objective.kind, strategy, steps)
+    choices = None if choices is None else check_texts(choices, "choices")
+    text = check_text(text, "text")
+    sampling = Sampling(temperature=temperature, strategy=strategy, steps=steps, seed=seed)
+    lengths = _check_lengths(lengths)
+    if model.objective.role != "encoder":
+        sampling.check_without_unmasking("infill", model.objective.kind)
+    tokenizer = model.tokenizer
     typed = parse(text, getattr(tokenizer.hf_tokenizer, "mask_token", None))
-    holes, sizes = typed.ids(tokenizer), typed.sizes
-    ask = InfillingRequest(network, objective, special, strategy, steps, temperature, seed, context)
-    if choices is not None:
-        if len(sizes) != 1 or not choices:
+    network = _SpanWriter(model, lengths, sampling)
+    if choices is None:
+        filled = model.objective.fill_spans(typed.ids(tokenizer), network)
+    else:
+        if len(typed.lengths) != 1 or not choices:
             raise InputError(
-                f"choices: wanted some, for a text with one hole; got {len(choices)} for {len(sizes)}"
+                f"choices: wanted some, for a text with one hole; got {len(choices)} for "
+                f"{len(typed.lengths)}"
             )
-        spelt = [
+        spelled = [
             choice if choice.startswith(" ") else typed.spaces[0] + choice for choice in choices
         ]
-        options = [[np.array(row, dtype=np.int64)] for row in tokenizer.encode_batch(spelt)]
+        spans = [np.array(row, dtype=np.int64) for row in tokenizer.encode_batch(spelled)]
         for i, choice in enumerate(choices):
-            if not choice or not len(options[i][0]):
+            if not choice or not len(spans[i]):
                 raise InputError(f"choices[{i}]: wanted a text with tokens, got {choice!r}")
-        fills, score, exactness, calls, handicap = ask.choose(holes, options)
-    elif objective.role == "encoder":
-        fills, score, exactness, calls = ask.unmask(holes, lengths)
-        handicap = ""
-    elif objective.kind == "seq2seq":
-        fills, score, exactness, calls = ask.span(holes, max(lengths))
-        handicap = ""
-    elif objective.kind == "glm":
-        fills, score, exactness, calls = ask.blank(holes, max(lengths))
-        handicap = ""
-    elif objective.role == "encoder-decoder" and objective.kind != "prefix":
-        fills, score, exactness, calls = ask.led(holes, lengths)
-        handicap = ""
-    else:
-        fills, score, exactness, calls = ask.continued(holes, lengths)
-        handicap = FROM_THE_LEFT
-    said = [tokenizer.decode(new.tolist()).removeprefix("##") for new in fills]
-    return InfilledText(typed.filled(said), said, fills, score, exactness, handicap, calls)
+        filled = _choose(model, typed.ids(tokenizer), spans, network)
+    fills = [tokenizer.decode(span.tolist()).removeprefix("##") for span in filled.spans]
+    return InfilledText(
+        typed.filled(fills),
+        fills,
+        filled.spans,
+        filled.score,
+        filled.exactness,
+        filled.handicap,
+        filled.calls,
+    )
 
 
-def _lengths(given: Iterable[int]) -> list[int]:
+def _choose(
+    model: ScoredModel, template: InfillingTemplate, spans: Sequence[Ids], network: InfillingNetwork
+) -> FilledSpans:
+    """Return the span of highest log p."""
+    objective, special = model.objective, model.tokenizer.special
+    left, right = template.parts
+    scores, calls = [], 0
+    for span in spans:
+        gap = SpanInContext(left, span, right, ends_text=True)
+        examples = objective.infilling_examples(gap, special, score_right=True)
+        scores.append(network.log_likelihood(examples))
+        calls += len(examples)
+    best = int(np.argmax(scores))
+    handicap = "" if objective.reads_right_context(special) else RANKED_BY_TEXT
+    return FilledSpans([spans[best]], scores[best], objective.exactness, calls, handicap)
+
+
+class _SpanWriter:
+    """The network of a model, as an objective may use it to fill spans: see ``core.infilling.InfillingNetwork``."""
+
+    def __init__(self, model: ScoredModel, lengths: list[int], sampling: Sampling) -> None:
+        self.network, self.special, self.context = (
+            model.network,
+            model.tokenizer.special,
+            model.context,
+        )
+        self.lengths, self.sampling, self.seed = lengths, sampling, sampling.seed
+
+    def unmask(self, candidates: Sequence[Example], *, shift: int = 0) -> Unmasked:
+        for example in candidates:
+            self.check_fits(example)
+        decoded = unmask(self.network, candidates, self.special, self.sampling, shift=shift)
+        best = max(range(len(candidates)), key=lambda i: float(decoded.scores[i].mean()))
+        return Unmasked(
+            best, decoded.tokens[best], decoded.scores[best], decoded.exactness, decoded.calls
+        )
+
+    def write(
+        self,
+        prompt: Example,
+        length: int,
+        *,
+        rng: np.random.Generator,
+        allowed: AllowedTokens | None = None,
+        ends: bool = False,
+    ) -> Ids:
+        temperature = self.sampling.temperature
+        if allowed is not None:
+            read = prompt.inputs if prompt.decoder_inputs is None else prompt.decoder_inputs
+            size = max(len(prompt.inputs), len(read) + length - 1)
+            self.check_fits(Example(np.zeros(size, np.int64), np.zeros(size, np.int64)))
+            return continue_constrained(
+                self.network, prompt, self.special, length, allowed, temperature, rng
+            )
+        sampling = replace(self.sampling, length=length, may_end=ends)
+        processor = SamplingProcessor(sampling, [rng]) if temperature else None
+        new = continue_examples(
+            self.network, [prompt], self.special, sampling, processor=processor, least=1
+        )
+        row: Ids = new[0]
+        return row
+
+    def log_likelihood(self, examples: Sequence[Example]) -> float:
+        total = 0.0
+        for example in examples:
+            self.check_fits(example)
+            with evaluation_mode(self.network):
+                batch = BatchTensors.of(collate([example], self.special.pad), self.network.device)
+                total += -float(self.network(batch).double().sum())
+        return total
+
+    def check_fits(self, example: Example) -> None:
+        fitting(example, self.context, "text")
+
+
+def _check_lengths(lengths: Iterable[int]) -> list[int]:
     """Return the lengths to try, at least one, each of them 1 or more."""
-    if not isinstance(given, Iterable):
-        raise InputError(f"lengths: wanted a list of numbers of tokens, got {given!r}")
-    lengths = list(given)
+    if not isinstance(lengths, Iterable):
+        raise InputError(f"lengths: wanted a list of numbers of tokens, got {lengths!r}")
+    lengths = list(lengths)
     problems = [
         problem
         for i, length in enumerate(lengths)

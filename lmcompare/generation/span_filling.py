@@ -1,4 +1,4 @@
-"""Gaps of known length, filled greedily, many texts at once."""
+"""Spans between two contexts, many at once, in ids: how likely they are, and the best that could stand there."""
 
 import time
 from collections.abc import Sequence
@@ -6,76 +6,95 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
-from lmcompare.generation import DecodedTokens
-from lmcompare.generation.unmasking import fill
-from lmcompare.models.network import BatchTensors, Network, evaluation_mode
-from lmcompare.objectives import Objective
-from lmcompare.scoring.span_requests import SpanRequest, ask_gap
+from lmcompare.core.example import IGNORE, Example, Ids, collate
+from lmcompare.core.infilling import SpanInContext
+from lmcompare.generation.sampling import DecodedTokens, Sampling
+from lmcompare.generation.unmasking import unmask
+from lmcompare.models.network import BatchTensors, evaluation_mode
+from lmcompare.scoring.model_protocol import ScoredModel, ask
+from lmcompare.scoring.requests import predicts_at_masks
+
+_GAPS = 1024
+"""Spans whose examples are held at once."""
+
+
+def score_gaps(
+    model: ScoredModel, gaps: Sequence[SpanInContext], *, whole: bool = False
+) -> list[NDArray[np.float64]]:
+    """Return, for each span, log p (nats) of each of its tokens: see ``Objective.infilling_examples``.
+
+    With ``whole``, the sum of a row is log p of the whole text but for what does not depend on the span, so that spans
+    may be ranked whatever context the model reads.
+    """
+    objective, special = model.objective, model.tokenizer.special
+    scores = []
+    for first in range(0, len(gaps), _GAPS):
+        examples = [
+            objective.infilling_examples(gap, special, score_right=whole)
+            for gap in gaps[first : first + _GAPS]
+        ]
+        log_p = iter(ask(model, [example for group in examples for example in group]))
+        scores += [np.concatenate([next(log_p) for _ in group]) for group in examples]
+    return scores
 
 
 def fill_gaps(
-    network: Network,
-    objective: Objective,
-    contexts: Sequence[tuple[Ids, Ids]],
-    special: SpecialTokens,
-    *,
-    length: int,
-    batch: int = 32,
+    model: ScoredModel, contexts: Sequence[tuple[Ids, Ids]], *, length: int, batch: int = 32
 ) -> DecodedTokens:
-    """Write the best ``length`` ordinary tokens between what stands to the left and to the right.
+    """Write the best ``length`` ordinary tokens between each left and right context.
 
-    A masked model fills its masks, the surest first (``filling.confidence``). All others write from left to right,
-    the best token each time; what they read of the right side is what ``gap.ask_gap`` lets them.
+    A masked model fills its masks, the surest first (``unmasking.confidence``). All others write from left to right,
+    the best token each time; how far they read the right context is up to ``Objective.infilling_examples``.
 
     Args:
-        network: in any role.
-        objective: says how it is asked.
+        model: with any objective.
         contexts: (left, right) ids of each text.
-        special: of the vocabulary; no special token is written.
-        length: tokens in each gap.
+        length: tokens of each span.
         batch: texts at a time; it changes no result.
     """
+    network, special = model.network, model.tokenizer.special
     empty = np.full(length, special.ordinary[0], dtype=np.int64)
-    asked = [
-        ask_gap(objective, SpanRequest(left, empty, right), special)[0] for left, right in contexts
+    first_examples = [
+        model.objective.infilling_examples(SpanInContext(left, empty, right), special)[0]
+        for left, right in contexts
     ]
-    if objective.role == "encoder" and all(
-        (one.inputs[one.has_target] == special.mask).all() for one in asked
-    ):
-        return fill(network, asked, special, batch=batch)
+    if all(predicts_at_masks(example, special) for example in first_examples):
+        return unmask(network, first_examples, special, Sampling(temperature=0.0), batch=batch)
     rows: list[Ids] = [empty] * len(contexts)
-    free = torch.from_numpy(special.ordinary)
-    order = sorted(range(len(contexts)), key=lambda i: len(asked[i].inputs))
+    ordinary = torch.from_numpy(special.ordinary).to(network.device)
+    order = sorted(range(len(contexts)), key=lambda i: len(first_examples[i].inputs))
     start = time.perf_counter()
     with evaluation_mode(network):
         for first in range(0, len(order), batch):
             group = order[first : first + batch]
-            said = np.zeros((len(group), 0), dtype=np.int64)
-            for _ in range(length):
-                gaps = [
-                    SpanRequest(left, np.append(row, special.ordinary[0]), right)
-                    for row, (left, right) in zip(said, (contexts[i] for i in group), strict=True)
+            # (texts, length); no token is read before it is written.
+            spans = np.tile(empty, (len(group), 1))
+            for t in range(length):
+                examples = [
+                    _next_token(model, SpanInContext(contexts[i][0], span, contexts[i][1]), t)
+                    for i, span in zip(group, spans, strict=True)
                 ]
-                questions = [_next(objective, gap, length, special) for gap in gaps]
-                read = BatchTensors.of(collate(questions, special.pad), network.device)
-                logits = network.logits(read, read.targets != IGNORE)[:, free.to(network.device)]
-                best = special.ordinary[logits.argmax(-1).cpu().numpy()]
-                said = np.concatenate([said, best[:, None]], axis=1)
-            for i, row in zip(group, said, strict=True):
-                rows[i] = row
+                tensors = BatchTensors.of(collate(examples, special.pad), network.device)
+                # (texts, ordinary ids)
+                logits = network.logits(tensors, tensors.targets != IGNORE)[:, ordinary]
+                spans[:, t] = special.ordinary[logits.argmax(-1).cpu().numpy()]
+            for i, span in zip(group, spans, strict=True):
+                rows[i] = span
     return DecodedTokens(rows, calls=length, seconds=time.perf_counter() - start)
 
 
-def _next(objective: Objective, gap: SpanRequest, length: int, special: SpecialTokens) -> Example:
-    """Ask for the last token of the span alone, a masked model with masks for those still to come."""
-    if objective.role == "encoder":
-        rest = np.full(length - len(gap.span), special.ordinary[0], dtype=np.int64)
-        return ask_gap(objective, replace(gap, span=np.append(gap.span, rest)), special)[
-            len(gap.span) - 1
-        ]
-    (question,) = ask_gap(objective, gap, special)
-    targets = question.targets.copy()
-    targets[np.flatnonzero(question.has_target)[:-1]] = IGNORE
-    return replace(question, targets=targets)
+def _next_token(model: ScoredModel, gap: SpanInContext, t: int) -> Example:
+    """Return the example whose only target is token ``t`` of the span."""
+    examples = model.objective.infilling_examples(gap, model.tokenizer.special)
+    if len(examples) == 1:  # one pass over the span: the tokens after t need not be there
+        gap = replace(gap, span=gap.span[: t + 1])
+        (example,) = model.objective.infilling_examples(gap, model.tokenizer.special)
+        place = np.flatnonzero(example.has_target)[t]
+    else:  # one example a token
+        example = examples[t]
+        (place,) = np.flatnonzero(example.has_target)
+    targets = np.full_like(example.targets, IGNORE)
+    targets[place] = example.targets[place]
+    return replace(example, targets=targets)

@@ -1,7 +1,7 @@
-"""States and surprisals of a text, laid beside its words."""
+"""Pooling of hidden states over a text and over its words."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,9 +11,6 @@ from torch import Tensor
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.example import Ids
 from lmcompare.data.word_boundaries import TokenOffsets
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Pooling = Literal["mean", "last", "first"]
 
@@ -88,26 +85,3 @@ def words_of(
     np.add.at(vectors, pieces.words, states[first : first + count])
     vectors /= np.bincount(pieces.words, minlength=len(spans))[:, None]
     return WordStates([text[start:end] for start, end in spans], spans, vectors)
-
-
-def surprisal_frame(text: str, pieces: TokenOffsets, nats: NDArray[np.float64]) -> "DataFrame":
-    """Return one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal`` in bits.
-
-    >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
-    >>> pieces = TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
-    >>> surprisal_frame("long film", pieces, np.log([0.5, 0.25, 1.0])).values.tolist()
-    [['long', 'long', 0, 0, 4, 1.0], ['fi', 'film', 1, 5, 7, 2.0], ['lm', 'film', 1, 7, 9, -0.0]]
-    """
-    import pandas as pd
-
-    words = [text[start:end] for start, end in word_spans(pieces)]
-    return pd.DataFrame(
-        {
-            "token": [text[start:end] for start, end in pieces.spans],
-            "word": [words[number] for number in pieces.words],
-            "word_number": pieces.words,
-            "start": pieces.spans[:, 0],
-            "end": pieces.spans[:, 1],
-            "surprisal": -nats / np.log(2),
-        }
-    )

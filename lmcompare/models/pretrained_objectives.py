@@ -9,7 +9,7 @@ import numpy as np
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
-from lmcompare.objectives import Family, Role
+from lmcompare.objectives import Family, Objective, Role
 from lmcompare.objectives.bart import fill_guided, guided_example
 from lmcompare.objectives.causal import fill_from_left, left_context_examples
 from lmcompare.objectives.masked import Masked, fill_masks
@@ -330,6 +330,11 @@ class PretrainedSeq2Seq:
 
 PRETRAINED = (PretrainedCausal, PretrainedMasked, PretrainedSpanCorruption, PretrainedSeq2Seq)
 """Objectives of checkpoints: their files are plain transformers', without lmcompare.json."""
+
+
+def end_of_training_text(objective: Objective, special: SpecialTokens) -> list[int]:
+    """Return the ids that end a text in training: eos, but nothing for a checkpoint, whose frame ends it."""
+    return [] if isinstance(objective, PRETRAINED) else [special.eos]
 
 
 def _encoded(frame: TextFrame, tokens: Ids, special: SpecialTokens) -> Example:

@@ -92,7 +92,9 @@ def fill_from_left(
     """Continue what stands to the left of each span; a length is chosen by the likelihood of the text around it."""
     special, longest = network.special, max(network.lengths)
     # A text that will not fit is refused before anything is written.
-    whole = template.filled([np.zeros(length or longest, dtype=np.int64) for length in template.lengths])
+    whole = template.filled(
+        [np.zeros(length or longest, dtype=np.int64) for length in template.lengths]
+    )
     left, rest = np.split(whole, [len(template.parts[0])])
     for example in objective.scoring_examples(left, rest, special):
         network.check_fits(example)

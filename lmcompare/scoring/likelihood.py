@@ -1,4 +1,4 @@
-"""What scoring answers: the type says whether a number is a likelihood, a bound of one, or neither."""
+"""Scores of completions: the type says whether a number is a log-likelihood, a bound of one, or neither."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -13,19 +13,16 @@ Method = Literal["chain", "bound", "pll", "pll-word-l2r", "pll-whole-word"]
 
 @dataclass(frozen=True)
 class Scores:
-    """What one completion was given, token by token.
-
-    Attributes:
-        tokens: (t,) nats for each token of the completion.
-        exactness: 'exact', 'chain' (a proper likelihood given the number of tokens), 'bound' or 'pseudo'.
-        completion_bytes: UTF-8 bytes of the completion.
-        method: how a masked model was asked; '' for the others.
-    """
+    """The scores of one completion, token by token."""
 
     tokens: NDArray[np.float64]
+    """(t,) nats for each token of the completion"""
     exactness: str
+    """'exact', 'chain' (a proper likelihood given the number of tokens), 'bound' or 'pseudo'"""
     completion_bytes: int
+    """UTF-8 bytes of the completion"""
     method: str = field(default="", kw_only=True)
+    """by which a masked model scored it; '' for the others"""
 
     @property
     def sum(self) -> float:
@@ -65,49 +62,37 @@ class LikelihoodBound(LogLikelihood):
     """A seeded estimate of the any-order bound: log p(completion given prompt) is at least ``sum`` in expectation.
 
     So ``bits_per_byte`` and ``perplexity`` are to be printed with '<=' (``comparison``), and with ``error``.
-
-    Attributes:
-        draws: number of random sets of masked positions.
-        error: standard error of ``sum``, nats; NaN for one draw.
     """
 
     comparison: ClassVar[str] = "<="
 
     draws: int = field(default=1, kw_only=True)
+    """number of random sets of masked positions"""
     error: float = field(default=float("nan"), kw_only=True)
+    """standard error of ``sum``, nats; NaN for one draw"""
 
 
 @dataclass(frozen=True)
 class PseudoLogLikelihood(Scores):
     """Pseudo-log-likelihood (Salazar et al. 2020): ranks sentences, is no log-probability of them.
 
-    Each token is asked while most of the others, later ones too, are read; the product of such conditionals is no
-    distribution over texts. So there is no perplexity and there are no bits per byte.
+    Each token is predicted while most of the others, later ones too, are read; the product of such conditionals is no
+    distribution over texts. So ``perplexity`` and ``bits_per_byte`` raise an InputError.
     """
 
     @property
     def perplexity(self) -> float:
-        """Refused.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(_REFUSED.format("perplexity", self.method))
+        raise self._refusal("perplexity")
 
     @property
     def bits_per_byte(self) -> float:
-        """Refused.
+        raise self._refusal("bits_per_byte")
 
-        Raises:
-            InputError: always.
-        """
-        raise InputError(_REFUSED.format("bits_per_byte", self.method))
-
-
-_REFUSED = (
-    "{}: a pseudo-log-likelihood (method {!r}) is not the log-probability of a text and has none; wanted method "
-    "'chain' or 'bound'"
-)
+    def _refusal(self, name: str) -> InputError:
+        return InputError(
+            f"{name}: a pseudo-log-likelihood (method {self.method!r}) is not the log-probability "
+            "of a text and has none; wanted method 'chain' or 'bound'"
+        )
 
 
 def exactness_of(exactness: str, method: Method | None) -> str:
@@ -119,7 +104,7 @@ def exactness_of(exactness: str, method: Method | None) -> str:
     return exactness if method in (None, "chain") else "bound" if method == "bound" else "pseudo"
 
 
-def result(
+def typed_scores(
     tokens: NDArray[np.float64],
     exactness: str,
     completion_bytes: int,
@@ -127,15 +112,7 @@ def result(
     method: Method | None,
     parts: NDArray[np.float64],
 ) -> Scores:
-    """Return scores as the type that says what they are.
-
-    Args:
-        tokens: (t,) nats.
-        exactness: of the objective's own likelihood.
-        completion_bytes: UTF-8 bytes.
-        method: how the model was asked.
-        parts: what each example gave to the sum; of 'bound', one a draw.
-    """
+    """Return scores as the type that says what they are; ``parts`` are the sums of the examples, of 'bound' the draws."""
     kind = exactness_of(exactness, method)
     if kind == "pseudo":
         return PseudoLogLikelihood(tokens, kind, completion_bytes, method=method or "")
@@ -150,38 +127,31 @@ def result(
 
 @dataclass(frozen=True)
 class RankedCompletion:
-    """One choice of ``rank``.
-
-    Attributes:
-        text: the choice.
-        index: its place among the choices as given.
-        score: what it was ranked by: nats ('sum', 'unconditional'), nats a token or nats a byte.
-        scores: of the choice after the prompt.
-    """
+    """One choice of ``rank``."""
 
     text: str
     index: int
+    """its place among the choices as given"""
     score: float
+    """what it was ranked by: nats ('sum', 'unconditional'), nats a token or nats a byte"""
     scores: Scores
+    """of the choice after the prompt"""
 
 
 @dataclass(frozen=True)
 class BitsPerByte:
-    """Bits per byte of texts.
-
-    Attributes:
-        bits: (texts,) -log2 p of each text.
-        bytes: (texts,) UTF-8 bytes of each text.
-        exactness: 'exact', 'chain' or 'bound' (then the value is at most as large: print '<=').
-        context: tokens that the network may read at once, its own special tokens included; None: any number.
-        stride: tokens scored in each window after the first.
-    """
+    """Bits per byte of texts."""
 
     bits: NDArray[np.float64]
+    """(texts,) -log2 p of each text"""
     bytes: NDArray[np.int64]
+    """(texts,) UTF-8 bytes of each text"""
     exactness: str
+    """'exact', 'chain' or 'bound' (then the value is at most as large: print '<=')"""
     context: int | None
+    """tokens that the network may read at once, its own special tokens included; None: any number"""
     stride: int | None
+    """tokens scored in each window after the first"""
 
     @property
     def value(self) -> float:

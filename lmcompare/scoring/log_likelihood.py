@@ -1,7 +1,7 @@
-"""Log-probabilities of texts: pairs, choices, bits per byte, surprisals, the loss of training."""
+"""Log-likelihoods of completions, choices and texts; the loss of training."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,29 +9,25 @@ from numpy.typing import NDArray
 from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import Ids
 from lmcompare.data.word_boundaries import TokenOffsets
-from lmcompare.models.pooling import surprisal_frame
-from lmcompare.models.pretrained_objectives import PRETRAINED
+from lmcompare.models.pretrained_objectives import end_of_training_text
 from lmcompare.objectives import sequence_example
-from lmcompare.scoring import scorer as asking
 from lmcompare.scoring.likelihood import (
     BitsPerByte,
     Method,
     RankedCompletion,
     Scores,
     exactness_of,
-    result,
+    typed_scores,
 )
-from lmcompare.scoring.model_protocol import Model, ask, one, room, several
-from lmcompare.scoring.requests import PSEUDO, TokenizedPair, fitting, pairs_of
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from lmcompare.scoring.model_protocol import ScoredModel, ask, check_text, check_texts, room
+from lmcompare.scoring.requests import PSEUDO, TokenizedPair, fitting, tokenize_pairs
+from lmcompare.scoring.scorer import score_pairs
 
 Normalisation = Literal["sum", "token", "byte", "unconditional"]
 
 
 def log_likelihood(
-    model: Model,
+    model: ScoredModel,
     prompts: Sequence[str],
     completions: Sequence[str],
     *,
@@ -46,7 +42,7 @@ def log_likelihood(
     cut from the end of the prompt, else what the decoder says to the prompt. Masked: by ``method``.
 
     ==================  ==================================================================  ===================
-    method              each token is asked                                                 type
+    method              each token is predicted                                             type
     ==================  ==================================================================  ===================
     None, 'chain'       with all later ones masked: proper, given the number of tokens      LogLikelihood
     'bound'             in random sets of masks: a bound, by ``draws`` seeded draws         LikelihoodBound
@@ -55,10 +51,10 @@ def log_likelihood(
     'pll-whole-word'    with all of its word masked (the same)                              PseudoLogLikelihood
     ==================  ==================================================================  ===================
 
-    How pairs are cut into tokens: ``scoring.pairs_of``. No score depends on its batch neighbours.
+    How pairs are cut into tokens: ``requests.tokenize_pairs``. No score depends on its batch neighbours.
 
     Args:
-        model: which is asked.
+        model: with its tokenizer and objective.
         prompts: may be empty texts: then a network starts from its bos.
         completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a space).
         method: of a masked model.
@@ -70,23 +66,22 @@ def log_likelihood(
         InputError: the lists differ in length, a completion has no token or is longer than the context, a prompt
             does not fit, the method is none of this model's, or there are no draws.
     """
-    prompts, completions = several(prompts, "prompts"), several(completions, "completions")
+    prompts, completions = check_texts(prompts, "prompts"), check_texts(completions, "completions")
     if len(prompts) != len(completions):
         raise InputError(
             f"completions: wanted as many as prompts ({len(prompts)}), got {len(completions)}"
         )
     if problems := [*not_whole("draws", draws, 1), *not_whole("seed", seed, 0)]:
         raise InputError(*problems)
-    empty = [i for i, text in enumerate(completions) if not text]
-    if empty:
+    if empty := [i for i, text in enumerate(completions) if not text]:
         raise InputError(f"completions[{empty[0]}]: wanted a text, got an empty one")
     together, words = model.objective.role != "encoder-decoder", method in PSEUDO[1:]
-    pairs = pairs_of(model.tokenizer, prompts, completions, together=together, words=words)
+    pairs = tokenize_pairs(model.tokenizer, prompts, completions, together=together, words=words)
     bare = [i for i, pair in enumerate(pairs) if not len(pair.completion)]
     if bare:
         raise InputError(
-            f"completions[{bare[0]}]: wanted a text with tokens, got {completions[bare[0]]!r}, of which the tokenizer "
-            "makes none"
+            f"completions[{bare[0]}]: wanted a text with tokens, got {completions[bare[0]]!r}, of "
+            "which the tokenizer makes none"
         )
     # White space at the end of a prompt is scored with its completion.
     sizes = [
@@ -94,15 +89,15 @@ def log_likelihood(
         for prompt, text in zip(prompts, completions, strict=True)
     ]
     pairs = room(model).check(pairs, cut=cut)
-    answers = _score(model, pairs, method, draws, seed)
+    scored = _score(model, pairs, method, draws, seed)
     return [
-        result(tokens, model.objective.exactness, size, method=method, parts=parts)
-        for (tokens, parts), size in zip(answers, sizes, strict=True)
+        typed_scores(tokens, model.objective.exactness, size, method=method, parts=parts)
+        for (tokens, parts), size in zip(scored, sizes, strict=True)
     ]
 
 
 def rank(
-    model: Model,
+    model: ScoredModel,
     prompt: str,
     choices: Sequence[str],
     *,
@@ -113,7 +108,7 @@ def rank(
     """Return the choices, the likeliest first.
 
     Args:
-        model: which is asked.
+        model: with its tokenizer and objective.
         prompt: what each of them completes.
         choices: the completions.
         normalise: 'sum': nats; 'token', 'byte': nats for each token or UTF-8 byte ('acc_norm' of
@@ -127,8 +122,8 @@ def rank(
     """
     if normalise not in ("sum", "token", "byte", "unconditional"):
         raise InputError(f"normalise: wanted sum, token, byte or unconditional, got {normalise!r}")
-    prompt, unconditional = one(prompt, "prompt"), one(unconditional, "unconditional")
-    choices = several(choices, "choices")
+    prompt, unconditional = check_text(prompt, "prompt"), check_text(unconditional, "unconditional")
+    choices = check_texts(choices, "choices")
     scores = log_likelihood(model, [prompt] * len(choices), choices, method=method)
     values = [score.sum for score in scores]
     if normalise == "unconditional":
@@ -140,19 +135,23 @@ def rank(
             for score in scores
         ]
         values = [value / size for value, size in zip(values, sizes, strict=True)]
-    found = [RankedCompletion(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
-    return sorted(found, key=lambda choice: -choice.score)
+    ranked = [RankedCompletion(choices[i], i, values[i], scores[i]) for i in range(len(choices))]
+    return sorted(ranked, key=lambda choice: -choice.score)
 
 
 def bits_per_byte(
-    model: Model, texts: Sequence[str], *, stride: int | None = None, method: Method | None = None
+    model: ScoredModel,
+    texts: Sequence[str],
+    *,
+    stride: int | None = None,
+    method: Method | None = None,
 ) -> BitsPerByte:
     """Return -log2 p of texts for each UTF-8 byte, in sliding windows over texts longer than the context.
 
-    Each token is scored once, after as much text as its window holds: see ``scoring.Room.windows``.
+    Each token is scored once, after as much text as its window holds: see ``requests.ContextLimits.windows``.
 
     Args:
-        model: which is asked.
+        model: with its tokenizer and objective.
         texts: at least one, none of them empty.
         stride: tokens scored in each window after the first; None: as many as fit, which is the cheapest, and what
             `loglikelihood_rolling` of lm-evaluation-harness does. But a bos that the tokenizer puts before each text
@@ -167,10 +166,10 @@ def bits_per_byte(
         raise InputError(
             f"method: wanted 'chain' or 'bound' for bits per byte, got the pseudo {method!r}"
         )
-    texts = several(texts, "texts")
+    texts = check_texts(texts, "texts")
     if not texts:
         raise InputError("texts: wanted at least one, got none")
-    nats = [tokens.sum() for _, tokens in _rolling(model, texts, stride, method)]
+    nats = [tokens.sum() for _, tokens in rolling_log_likelihood(model, texts, stride, method)]
     return BitsPerByte(
         bits=-np.array(nats) / np.log(2),
         bytes=np.array([len(text.encode()) for text in texts], dtype=np.int64),
@@ -180,25 +179,7 @@ def bits_per_byte(
     )
 
 
-def surprisal(
-    model: Model, text: str, *, stride: int | None = None, method: Method | None = None
-) -> "DataFrame":
-    """Return a pandas frame, one row a token.
-
-    Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
-    a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text. Sum over
-    ``word_number`` for words. ``frame.attrs["exactness"]`` says what the numbers are.
-
-    Raises:
-        InputError: as ``bits_per_byte``.
-    """
-    ((pieces, tokens),) = _rolling(model, [one(text, "text")], stride, method)
-    frame = surprisal_frame(text, pieces, tokens)
-    frame.attrs["exactness"] = exactness_of(model.objective.exactness, method)
-    return frame
-
-
-def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
+def loss(model: ScoredModel, texts: Sequence[str], *, seed: int = 0) -> float:
     """Return the training loss on these texts, in nats a target: the objective's weighted mean over all targets.
 
     As ``run`` computes it, each text followed by eos (a checkpoint's: in its tokenizer's frame) and corrupted by a
@@ -211,10 +192,10 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     if problems := not_whole("seed", seed, 0):
         raise InputError(*problems)
     special = model.tokenizer.special
-    end = [] if isinstance(model.objective, PRETRAINED) else [special.eos]
+    end = end_of_training_text(model.objective, special)
     rows = [
         np.array([*ids, *end], dtype=np.int64)
-        for ids in model.tokenizer.encode_batch(several(texts, "texts"))
+        for ids in model.tokenizer.encode_batch(check_texts(texts, "texts"))
     ]
     examples = [
         fitting(
@@ -231,27 +212,27 @@ def loss(model: Model, texts: Sequence[str], *, seed: int = 0) -> float:
     total = sum(part.sum() for part in weights)
     if not total:
         raise InputError("loss: wanted texts with at least one target, got none")
-    answers = ask(model, examples)
-    return float(-sum((w * a).sum() for w, a in zip(weights, answers, strict=True)) / total)
+    log_p = ask(model, examples)
+    return float(-sum((w * p).sum() for w, p in zip(weights, log_p, strict=True)) / total)
 
 
-def score_tokens(model: Model, pairs: Sequence[tuple[Ids, Ids]]) -> list[NDArray[np.float64]]:
+def score_tokens(model: ScoredModel, pairs: Sequence[tuple[Ids, Ids]]) -> list[NDArray[np.float64]]:
     """Return, for each pair of prompt and completion ids, log p (nats) of each token of the completion."""
-    made = [
+    tokenized = [
         TokenizedPair(prompt, completion, np.arange(len(completion)))
         for prompt, completion in pairs
     ]
-    return [tokens for tokens, _ in _score(model, made, None)]
+    return [tokens for tokens, _ in _score(model, tokenized, None)]
 
 
 def _score(
-    model: Model,
+    model: ScoredModel,
     pairs: Sequence[TokenizedPair],
     method: Method | None,
     draws: int = 16,
     seed: int = 0,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    return asking.score(
+    return score_pairs(
         model.network,
         model.objective,
         model.tokenizer.special,
@@ -263,27 +244,28 @@ def _score(
     )
 
 
-def _rolling(
-    model: Model, texts: Sequence[str], stride: int | None, method: Method | None
+def rolling_log_likelihood(
+    model: ScoredModel, texts: Sequence[str], stride: int | None, method: Method | None
 ) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
     """Return the tokens of each text and their nats, in windows over texts longer than the context."""
-    pieces = model.tokenizer.target.encode_with_offsets(texts)
+    pieces = model.tokenizer.target.pieces(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:
         raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")
     fits = room(model)
     windows = [fits.windows(len(piece.ids), stride) for piece in pieces]
-    long = [i for i, several in enumerate(windows) if len(several) > 1]
+    long = [i for i, text_windows in enumerate(windows) if len(text_windows) > 1]
     if long and model.tokenizer.target is not model.tokenizer:
         raise InputError(
-            f"texts[{long[0]}]: wanted at most {fits.completion} tokens, got {len(pieces[long[0]].ids)}: a translator "
-            "reads in another vocabulary than it writes in, so that no window can be its prompt"
+            f"texts[{long[0]}]: wanted at most {fits.completion} tokens, got "
+            f"{len(pieces[long[0]].ids)}: a translator reads in another vocabulary than it writes "
+            "in, so that no window can be its prompt"
         )
     pairs = [
         TokenizedPair(piece.ids[read:first], piece.ids[first:end], piece.words[first:end])
-        for piece, several in zip(pieces, windows, strict=True)
-        for read, first, end in several
+        for piece, text_windows in zip(pieces, windows, strict=True)
+        for read, first, end in text_windows
     ]
-    answers = iter(_score(model, pairs, method))
-    found = [np.concatenate([next(answers)[0] for _ in several]) for several in windows]
-    return list(zip(pieces, found, strict=True))
+    scored = iter(_score(model, pairs, method))
+    nats = [np.concatenate([next(scored)[0] for _ in text_windows]) for text_windows in windows]
+    return list(zip(pieces, nats, strict=True))

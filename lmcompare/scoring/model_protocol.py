@@ -1,4 +1,4 @@
-"""What a model is asked, one plain function a question; ``LanguageModel`` has them as its methods."""
+"""What scoring and generation read of a model; ``LanguageModel`` has their functions as its methods."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -11,12 +11,12 @@ from lmcompare.core.example import Example
 from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.models.network import Network
 from lmcompare.objectives import Objective
-from lmcompare.scoring import scorer as asking
 from lmcompare.scoring.requests import ContextLimits
+from lmcompare.scoring.scorer import score_examples
 
 
-class Model(Protocol):
-    """What a verb reads of a model; see ``model.LanguageModel``."""
+class ScoredModel(Protocol):
+    """The attributes of a ``LanguageModel``."""
 
     network: Network
     tokenizer: Tokenizer
@@ -25,48 +25,45 @@ class Model(Protocol):
     context: int | None
 
 
-def one(text: str, name: str) -> str:
+def check_text(text: str, name: str) -> str:
     """Return the text.
 
     Raises:
         InputError: it is none, or one that UTF-8 does not hold (half of a surrogate pair).
     """
     if not isinstance(text, str):
-        raise InputError(f"{name}: wanted a text, got {_short(text)}, a {type(text).__name__}")
+        raise InputError(f"{name}: wanted a text, got {repr(text)[:40]}, a {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{name}: wanted a text that UTF-8 holds, got the lone surrogate {text[error.start]!r} at {error.start}"
+            f"{name}: wanted a text that UTF-8 holds, got the lone surrogate "
+            f"{text[error.start]!r} at {error.start}"
         ) from error
     return text
 
 
-def several(texts: Iterable[str], name: str) -> list[str]:
+def check_texts(texts: Iterable[str], name: str) -> list[str]:
     """Return the texts as a list.
 
     Raises:
-        InputError: it is one text, which would be read as a list of its characters; or it is no list, or one with what
-            ``one`` refuses.
+        InputError: it is one text, which would be read as a list of its characters; or no list, or one with what
+            ``check_text`` refuses.
     """
     if isinstance(texts, str):
         raise InputError(f"{name}: wanted a list of texts, got one text ({texts[:40]!r})")
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise InputError(
-            f"{name}: wanted a list of texts, got {_short(texts)}, a {type(texts).__name__}"
+            f"{name}: wanted a list of texts, got {repr(texts)[:40]}, a {type(texts).__name__}"
         )
-    return [one(text, f"{name}[{i}]") for i, text in enumerate(texts)]
+    return [check_text(text, f"{name}[{i}]") for i, text in enumerate(texts)]
 
 
-def _short(given: object) -> str:
-    return repr(given)[:40]
-
-
-def room(model: Model) -> ContextLimits:
+def room(model: ScoredModel) -> ContextLimits:
     """Return how many tokens of text fit into the context."""
     return ContextLimits.of(model.objective, model.tokenizer.special, model.context)
 
 
-def ask(model: Model, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
-    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours."""
-    return asking.ask(model.network, model.tokenizer.special, examples, model.batch_tokens)
+def ask(model: ScoredModel, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
+    """Return log p (nats) of the targets of each example, in order: see ``scorer.score_examples``."""
+    return score_examples(model.network, model.tokenizer.special, examples, model.batch_tokens)

@@ -9,92 +9,99 @@ from transformers import Cache
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
-from lmcompare.scoring import prefix_sharing as sharing
 from lmcompare.scoring.likelihood import Method
-from lmcompare.scoring.requests import ScoringRequest, TokenizedPair, ask_pair
+from lmcompare.scoring.prefix_sharing import PrefixCache, after_prefix, merge_rows, prefix_groups
+from lmcompare.scoring.requests import ScoringRequest, TokenizedPair, scoring_requests
 
-LOGITS = {"cpu": 2**22, "other": 2**26}
+MOST_LOGITS = {"cpu": 2**22, "other": 2**26}
 """Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches hold no more."""
 
-AHEAD = 64
-"""How many full batches of examples are made before they are asked: more are sorted better, fewer take less memory."""
+BATCHES_AHEAD = 64
+"""How many full batches of examples are made before they are scored: more are sorted better, fewer take less memory."""
 
 
-def ask(
+def score_examples(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> list[NDArray[np.float64]]:
-    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbours.
+    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbors.
 
-    A prompt that several examples share is read once (``sharing``), by an encoder once in each batch.
+    A prefix that several examples share is read once (``prefix_sharing``), by an encoder once in each batch.
 
-    Memory: one pass holds at most ``batch_tokens`` positions and ``LOGITS`` logits, or one row: an example, or
-    several that share.
+    Memory: one pass holds at most ``batch_tokens`` positions and ``MOST_LOGITS`` logits, or one row: an example, or
+    several that share a prefix.
     """
-    most = LOGITS["cpu" if network.device.type == "cpu" else "other"]
-    asked = np.array([np.count_nonzero(example.targets != IGNORE) for example in examples])
-    answers: list[NDArray[np.float64]] = [np.array([])] * len(examples)
+    most = MOST_LOGITS["cpu" if network.device.type == "cpu" else "other"]
+    counts = np.array([np.count_nonzero(example.targets != IGNORE) for example in examples])
+    log_p: list[NDArray[np.float64]] = [np.array([])] * len(examples)
 
-    def grouped(rows: Sequence[Example]) -> list[list[int]]:
-        return groups(rows, batch_tokens, len(special.word_starts), most)
+    def batches(rows: Sequence[Example]) -> list[list[int]]:
+        return group_by_length(rows, batch_tokens, len(special.word_starts), most)
 
-    def answer(places: Sequence[int], rows: Sequence[Example], past: Cache | None = None) -> None:
-        """Ask rows; their targets are those of the examples at ``places``, one after another."""
+    def score(places: Sequence[int], rows: Sequence[Example], past: Cache | None = None) -> None:
+        """Score rows whose targets are those of the examples at ``places``, one after another."""
         batch = collate(rows, special.pad)
+        # (targets of all rows,)
         losses = network(BatchTensors.of(batch, network.device), past).double().cpu().numpy()
-        ends = np.cumsum(asked[places])
+        ends = np.cumsum(counts[places])
         for i, end in zip(places, ends.tolist(), strict=True):
-            answers[i] = -losses[end - asked[i] : end]
+            log_p[i] = -losses[end - counts[i] : end]
 
-    alone = set(range(len(examples)))
+    unscored = set(range(len(examples)))
     with evaluation_mode(network):
-        for size, sets in sharing.sets_of(network, examples, batch_tokens):
-            kept = sharing.PrefixCache(
-                network, np.stack([examples[places[0]].inputs[:size] for places in sets])
-            )
-            prompt = [(i, number) for number, places in enumerate(sets) for i in places]
-            rests = [sharing.after(examples[i], size) for i, _ in prompt]
-            for group in grouped([examples[i] for i, _ in prompt]):
-                places = [prompt[j][0] for j in group]
-                answer(places, [rests[j] for j in group], kept.lent([prompt[j][1] for j in group]))
-            alone.difference_update(i for i, _ in prompt)
-        rows = sharing.branched(network, examples, sorted(alone))
-        # A row with branches needs a mask, which would hide the windows of a long row beside it.
-        for part in (
-            [one for one in rows if len(one[1]) > 1],
-            [one for one in rows if len(one[1]) == 1],
-        ):
-            for group in grouped([row for row, _ in part]):
-                answer([i for j in group for i in part[j][1]], [part[j][0] for j in group])
-    return answers
+        # Long shared prefixes: read each once, then only what comes after it, from its KV cache.
+        for size, groups in prefix_groups(network, examples, batch_tokens):
+            prefixes = np.stack([examples[places[0]].inputs[:size] for places in groups])
+            cache = PrefixCache(network, prefixes)
+            members = [(i, number) for number, places in enumerate(groups) for i in places]
+            rests = [after_prefix(examples[i], size) for i, _ in members]
+            for batch in batches([examples[i] for i, _ in members]):
+                past = cache.for_rows([members[j][1] for j in batch])
+                score([members[j][0] for j in batch], [rests[j] for j in batch], past)
+            unscored.difference_update(i for i, _ in members)
+
+        # All others; short shared prefixes stand once in a row with their continuations. A row with branches needs a
+        # mask, which would hide the windows of a long row beside it: those are batched apart.
+        rows = merge_rows(network, examples, sorted(unscored))
+        merged, single = (
+            [row for row in rows if (len(row[1]) > 1) == several] for several in (True, False)
+        )
+        for part in (merged, single):
+            for batch in batches([row for row, _ in part]):
+                score([i for j in batch for i in part[j][1]], [part[j][0] for j in batch])
+    return log_p
 
 
-def groups(
-    examples: Sequence[Example], batch_tokens: int, vocabulary: int = 0, most: int = LOGITS["cpu"]
+def group_by_length(
+    examples: Sequence[Example],
+    batch_tokens: int,
+    vocab_size: int = 0,
+    most_logits: int = MOST_LOGITS["cpu"],
 ) -> list[list[int]]:
-    """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and ``most`` logits.
+    """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and so many logits.
 
-    Padding counts as positions; ``vocabulary`` logits are computed for each target.
+    Padding counts as positions; ``vocab_size`` logits are computed for each target.
 
-    >>> groups([Example(np.arange(n), np.arange(n)) for n in (5, 2, 2)], 4, 100)
+    >>> examples = [Example(np.arange(n), np.arange(n)) for n in (5, 2, 2)]
+    >>> group_by_length(examples, batch_tokens=4, vocab_size=100)
     [[1, 2], [0]]
     """
     lengths = [
         len(e.inputs) + (0 if e.decoder_inputs is None else len(e.decoder_inputs)) for e in examples
     ]
-    wanted = [int((e.targets != IGNORE).sum()) * vocabulary for e in examples]
-    found: list[list[int]] = []
+    logits_of = [int((e.targets != IGNORE).sum()) * vocab_size for e in examples]
+    groups: list[list[int]] = []
     logits = 0
     for i in sorted(range(len(examples)), key=lengths.__getitem__):
-        logits += wanted[i]
-        if found and (len(found[-1]) + 1) * lengths[i] <= batch_tokens and logits <= most:
-            found[-1].append(i)
+        logits += logits_of[i]
+        if groups and (len(groups[-1]) + 1) * lengths[i] <= batch_tokens and logits <= most_logits:
+            groups[-1].append(i)
         else:
-            found.append([i])
-            logits = wanted[i]
-    return found
+            groups.append([i])
+            logits = logits_of[i]
+    return groups
 
 
-def score(
+def score_pairs(
     network: Network,
     objective: Objective,
     special: SpecialTokens,
@@ -107,53 +114,53 @@ def score(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return, for each pair, the nats of each token of its completion, and what each example gave to their sum.
 
-    Examples are made as they are needed: what a method asks about one text may be many times the text.
+    Examples are made as they are needed: those of one method for one text may be many times the text.
     """
     tokens = [np.zeros(len(pair.completion)) for pair in pairs]
     parts: list[list[float]] = [[] for _ in pairs]
 
-    def asked() -> Iterator[tuple[int, ScoringRequest]]:
+    def requests() -> Iterator[tuple[int, ScoringRequest]]:
         for i, pair in enumerate(pairs):
             rng = np.random.default_rng([seed, i]) if method == "bound" else None
-            for one in ask_pair(objective, pair, special, method, draws=draws, rng=rng):
-                yield i, one
+            for request in scoring_requests(objective, pair, special, method, draws=draws, rng=rng):
+                yield i, request
 
-    for several in _chunks(asked(), AHEAD * batch_tokens):
-        answers = ask(network, special, [one.example for _, one in several], batch_tokens)
-        for (i, one), answer in zip(several, answers, strict=True):
-            tokens[i][one.places] += one.weight * answer
-            parts[i].append(one.weight * float(answer.sum()))
+    for chunk in _chunks(requests(), BATCHES_AHEAD * batch_tokens):
+        log_p = score_examples(
+            network, special, [request.example for _, request in chunk], batch_tokens
+        )
+        for (i, request), nats in zip(chunk, log_p, strict=True):
+            tokens[i][request.places] += request.weight * nats
+            parts[i].append(request.weight * float(nats.sum()))
     return [(nats, np.array(part)) for nats, part in zip(tokens, parts, strict=True)]
 
 
 def _chunks(
-    asked: Iterable[tuple[int, ScoringRequest]], size: int
+    requests: Iterable[tuple[int, ScoringRequest]], positions: int
 ) -> Iterator[list[tuple[int, ScoringRequest]]]:
-    """Cut a stream into lists of about ``size`` positions."""
-    found: list[tuple[int, ScoringRequest]] = []
-    held = 0
-    for i, one in asked:
-        found.append((i, one))
-        held += len(one.example.inputs)
-        if held >= size:
-            yield found
-            found, held = [], 0
-    if found:
-        yield found
+    """Cut a stream into lists of about so many positions."""
+    chunk: list[tuple[int, ScoringRequest]] = []
+    size = 0
+    for i, request in requests:
+        chunk.append((i, request))
+        size += len(request.example.inputs)
+        if size >= positions:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
-def reading(
+def batches_by_length(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> Iterator[tuple[list[int], BatchTensors]]:
-    """Yield batches of examples of like length with their places, the network in evaluation."""
+    """Yield batches of examples of like length with their places, the network in evaluation mode."""
     with evaluation_mode(network):
-        for group in groups(examples, batch_tokens):
-            yield (
-                group,
-                BatchTensors.of(collate([examples[i] for i in group], special.pad), network.device),
-            )
+        for group in group_by_length(examples, batch_tokens):
+            batch = collate([examples[i] for i in group], special.pad)
+            yield group, BatchTensors.of(batch, network.device)
 
 
-def ids_of(rows: Iterable[Sequence[int]]) -> list[Ids]:
+def as_ids(rows: Iterable[Sequence[int]]) -> list[Ids]:
     """Return lists of ids as arrays."""
     return [np.array(row, dtype=np.int64) for row in rows]

@@ -9,7 +9,7 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.generation import cut
+from lmcompare.generation.sampling import cut_at_stop
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -192,4 +192,4 @@ def first_answer(text: str, delimiter: str) -> str:
     >>> first_answer(" four\n\nfive", "\n\n"), first_answer("\n\nfour ", "\n\n")
     ('four', 'four')
     """
-    return cut(text.lstrip(), [delimiter]).rstrip()
+    return cut_at_stop(text.lstrip(), [delimiter]).rstrip()

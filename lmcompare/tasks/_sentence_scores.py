@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmcompare.scoring.span_requests import SpanRequest, answering, reads_right
+from lmcompare.core.infilling import SpanInContext
+from lmcompare.scoring.requests import supports_pseudo_likelihood
 
 if TYPE_CHECKING:
     from lmcompare.evaluation.harness import Harness
@@ -53,10 +54,10 @@ def score_sentences(harness: "Harness", texts: Sequence[str]) -> SentenceScores:
     harness.progress({"done": 0, "total": 2, "stage": "likelihood"})
     likelihood[filled] = _sums(model, sentences)
     harness.progress({"done": 1, "total": 2, "stage": "word by word"})
-    objective = answering(model.objective)
-    if not reads_right(objective, model.tokenizer.special):
+    objective, special = model.objective, model.tokenizer.special
+    if not objective.reads_right_context(special):
         return SentenceScores(likelihood, likelihood, LIKELIHOOD)
-    if objective.role == "encoder" and not getattr(objective, "shifted", False):
+    if supports_pseudo_likelihood(objective, special):
         best[filled] = _sums(model, sentences, "pll-word-l2r")
         return SentenceScores(best, likelihood, MASKED)
     best[filled] = by_words(model, sentences)
@@ -86,7 +87,7 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
                 (places,) = np.nonzero(piece.words == word)
                 start, end = int(places[0]), int(places[-1]) + 1
                 requests.append(
-                    SpanRequest(piece.ids[:start], piece.ids[start:end], piece.ids[end:])
+                    SpanInContext(piece.ids[:start], piece.ids[start:end], piece.ids[end:])
                 )
                 owners.append(first + i)
         np.add.at(sums, owners, [float(nats.sum()) for nats in model.score_gaps(requests)])

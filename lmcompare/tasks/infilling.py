@@ -12,7 +12,7 @@ from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
 from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
-from lmcompare.scoring.span_requests import SpanRequest, reads_right
+from lmcompare.core.infilling import SpanInContext
 from lmcompare.tasks import TASKS, Task
 from lmcompare.tasks.base import (
     SPECIAL_TOKENS,
@@ -44,12 +44,12 @@ class InfillingItem:
     as many tokens."""
 
     id: str
-    masked: SpanRequest
+    masked: SpanInContext
     candidates: list[Ids]
 
-    def filled(self) -> list[SpanRequest]:
+    def filled(self) -> list[SpanInContext]:
         """Return the text with each candidate in the place of the span."""
-        return [SpanRequest(self.masked.left, span, self.masked.right) for span in self.candidates]
+        return [SpanInContext(self.masked.left, span, self.masked.right) for span in self.candidates]
 
 
 @TASKS.register("infilling")
@@ -113,7 +113,7 @@ class Infilling(Task):
                 f"({harness.context - SPECIAL_TOKENS}) tokens, got {length}"
             )
         documents, rng = harness.test_documents(), np.random.default_rng(self.seed)
-        drawn: list[tuple[str, SpanRequest]] = []
+        drawn: list[tuple[str, SpanInContext]] = []
         for i in rng.permutation(len(documents)):
             row = documents[int(i)]
             (tokens,) = harness.encode([row["text"]])
@@ -121,7 +121,7 @@ class Infilling(Task):
                 start = int(rng.integers(len(tokens) - length + 1))
                 bounds = np.cumsum([self.left, self.span, self.right])
                 left, span, right, _ = np.split(tokens[start:], bounds)
-                drawn.append((str(row["document"]), SpanRequest(left, span, right)))
+                drawn.append((str(row["document"]), SpanInContext(left, span, right)))
                 if len(drawn) == self.items:
                     break
         spans = [masked.span for _, masked in drawn]
@@ -155,7 +155,7 @@ class Infilling(Task):
         model, questions = harness.model, self.questions(harness)
         masked = [question.masked for question in questions]
         filled = [request for question in questions for request in question.filled()]
-        both = reads_right(model.objective, model.tokenizer.special)
+        both = model.objective.reads_right_context(model.tokenizer.special)
         exactness = model.objective.exactness
 
         harness.progress({"done": 0, "total": 3, "stage": "choice"})
@@ -193,7 +193,7 @@ class Infilling(Task):
     def control(self, harness: "Harness") -> Measurement:
         questions, trigram = self.questions(harness), harness.trigram_baseline()
 
-        def nats(request: SpanRequest) -> NDArray[np.float64]:
+        def nats(request: SpanInContext) -> NDArray[np.float64]:
             text = np.concatenate([request.left, request.span, request.right])
             scores: NDArray[np.float64] = trigram.log_p(text)[self.left :]
             return scores

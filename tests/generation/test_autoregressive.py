@@ -4,8 +4,8 @@ import torch
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import collate
-from lmcompare.generation import cut
-from lmcompare.generation.autoregressive import SamplingProcessor, left_to_right
+from lmcompare.generation.autoregressive import SamplingProcessor, decode_autoregressively
+from lmcompare.generation.sampling import Sampling, cut_at_stop
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
@@ -26,6 +26,14 @@ def model(request, small, special):
 def prompts(special):
     rng = np.random.default_rng(0)
     return [rng.choice(special.ordinary, n) for n in (7, 3, 12, 5)]
+
+
+def decode_prompts(network, objective, prompts, special, *, length, **settings):
+    """Decode from prompts of ids; settings of sampling and of the decoder side by side."""
+    own = {key: settings.pop(key) for key in ("batch", "cache", "decode") if key in settings}
+    sampling = Sampling(length=length, **settings)
+    starts = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
+    return decode_autoregressively(network, starts, special, sampling, **own)
 
 
 def next_log_p(network, objective, prompt, found, special):
@@ -55,7 +63,9 @@ def greedy(network, objective, prompt, special, length, free):
 
 @pytest.mark.parametrize("cache", [True, False])
 def test_greedy_equals_asking_again_for_each_token(model, special, prompts, cache):
-    decoded = left_to_right(*model, prompts, special, length=5, temperature=0, batch=3, cache=cache)
+    decoded = decode_prompts(
+        *model, prompts, special, length=5, temperature=0, batch=3, cache=cache
+    )
     assert decoded.calls == 5
     for prompt, row in zip(prompts, decoded.tokens, strict=True):
         assert row.tolist() == greedy(*model, prompt, special, 5, special.ordinary)
@@ -65,7 +75,7 @@ def test_a_draw_depends_on_seed_and_row_but_not_on_batch_or_cache(model, special
     def drawn(**settings):
         return [
             row.tolist()
-            for row in left_to_right(*model, prompts, special, length=5, **settings).tokens
+            for row in decode_prompts(*model, prompts, special, length=5, **settings).tokens
         ]
 
     first = drawn()
@@ -82,10 +92,12 @@ def test_a_text_may_end(small, special, prompts):
     with torch.no_grad():  # make eos likely
         table = network.transformer.get_output_embeddings().weight
         table[special.eos] = table[special.ordinary].mean(0) * 2
-    ended = left_to_right(network, objective, prompts, special, length=30, ends=True, seed=2)
+    ended = decode_prompts(network, objective, prompts, special, length=30, may_end=True, seed=2)
     assert min(len(row) for row in ended.tokens) < 30
     assert all(np.isin(row, special.ordinary).all() for row in ended.tokens)
-    best = left_to_right(network, objective, prompts, special, length=6, ends=True, temperature=0)
+    best = decode_prompts(
+        network, objective, prompts, special, length=6, may_end=True, temperature=0
+    )
     assert [row.tolist() for row in best.tokens] == [
         greedy(network, objective, prompt, special, 6, free) for prompt in prompts
     ]
@@ -95,9 +107,9 @@ def test_stop_strings(model, special, prompts):
     def decode(row):
         return "".join(chr(97 + token % 26) for token in row if token in special.ordinary)
 
-    free = left_to_right(*model, prompts, special, length=8).tokens
+    free = decode_prompts(*model, prompts, special, length=8).tokens
     word = decode(free[1][3:5])
-    stopped = left_to_right(*model, prompts, special, length=8, stop=[word], decode=decode).tokens
+    stopped = decode_prompts(*model, prompts, special, length=8, stop=[word], decode=decode).tokens
     for row, whole in zip(stopped, free, strict=True):
         text = decode(whole)
         size = text.find(word) + 2 if word in text else 8
@@ -105,9 +117,9 @@ def test_stop_strings(model, special, prompts):
     assert len(stopped[1]) <= 5
 
 
-def test_cut():
-    assert cut("one. two; three", ["; ", ". "]) == "one"
-    assert cut("one", [";"]) == "one"
+def test_cut_at_stop():
+    assert cut_at_stop("one. two; three", ["; ", ". "]) == "one"
+    assert cut_at_stop("one", [";"]) == "one"
 
 
 def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
@@ -120,7 +132,7 @@ def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
             for t in range(len(row))
         )
 
-    wide = left_to_right(
+    wide = decode_prompts(
         network, objective, prompts[:1], special, length=2, temperature=0, beams=64
     )
     every = next_log_p(network, objective, prompts[0], np.array([], dtype=np.int64), special)[
@@ -142,10 +154,10 @@ def test_beams_find_what_is_at_least_as_likely(small, special, prompts):
 def test_generation_settings_of_a_checkpoint_are_put_aside(small, special, prompts):
     objective = OBJECTIVES["causal"]()
     network = build_network(small, "decoder", special, seed=1)
-    plain = left_to_right(network, objective, prompts, special, length=6, temperature=0).tokens
+    plain = decode_prompts(network, objective, prompts, special, length=6, temperature=0).tokens
     config = network.transformer.generation_config
     config.no_repeat_ngram_size, config.num_beams, config.forced_bos_token_id = 1, 3, 40
-    again = left_to_right(network, objective, prompts, special, length=6, temperature=0).tokens
+    again = decode_prompts(network, objective, prompts, special, length=6, temperature=0).tokens
     assert [row.tolist() for row in again] == [row.tolist() for row in plain]
     assert network.transformer.generation_config is config
 
@@ -154,12 +166,14 @@ def test_sampling_follows_the_distribution():
     scores = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).expand(6000, 3)
     rngs = [np.random.default_rng([0, i]) for i in range(6000)]
     for temperature, power in ((1.0, 1.0), (0.5, 2.0)):
-        noisy = SamplingProcessor(temperature, 0, 1.0, rngs)(scores, scores)
+        noisy = SamplingProcessor(Sampling(temperature=temperature), rngs)(scores, scores)
         assert noisy.dtype == torch.float64
         share = np.bincount(noisy.argmax(-1).numpy(), minlength=3) / 6000
         expected = np.array([0.5, 0.3, 0.2]) ** power
         assert np.abs(share - expected / expected.sum()).max() < 0.03
-    assert set(SamplingProcessor(1.0, 0, 0.6, rngs)(scores, scores).argmax(-1).tolist()) == {0, 1}
+    assert set(
+        SamplingProcessor(Sampling(top_p=0.6), rngs)(scores, scores).argmax(-1).tolist()
+    ) == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -184,12 +198,12 @@ def test_sampling_follows_the_distribution():
 )
 def test_contradictions(model, special, prompts, settings, message):
     with pytest.raises(InputError, match=message):
-        left_to_right(*model, prompts, special, **settings)
+        decode_prompts(*model, prompts, special, **settings)
 
 
 def test_all_that_cannot_be_is_said_at_once(model, special, prompts):
     with pytest.raises(InputError) as caught:
-        left_to_right(*model, prompts, special, length=0, beams=0, top_k=-1, top_p=2, seed=-1)
+        decode_prompts(*model, prompts, special, length=0, beams=0, top_k=-1, top_p=2, seed=-1)
     assert [problem.split(":")[0] for problem in caught.value.problems] == [
         "length",
         "beams",
@@ -201,10 +215,10 @@ def test_all_that_cannot_be_is_said_at_once(model, special, prompts):
 
 def test_a_network_in_training_stays_so_and_decodes_without_dropout(model, special, prompts):
     network, objective = model
-    plain = left_to_right(*model, prompts, special, length=3, temperature=0).tokens
+    plain = decode_prompts(*model, prompts, special, length=3, temperature=0).tokens
     network.train()
     try:
-        again = left_to_right(*model, prompts, special, length=3, temperature=0).tokens
+        again = decode_prompts(*model, prompts, special, length=3, temperature=0).tokens
         assert network.training and network.transformer.training
     finally:
         network.eval()

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.generation import gumbel
-from lmcompare.generation.autoregressive import left_to_right
-from lmcompare.generation.unmask import unmasking
+from lmcompare.generation.autoregressive import decode_autoregressively
+from lmcompare.generation.sampling import Sampling, gumbel
+from lmcompare.generation.unmasking import continue_by_unmasking
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
@@ -19,6 +19,17 @@ def prompts(special):
 def build(kind, small, special):
     objective = OBJECTIVES[kind]()
     return build_network(small, objective.role, special, seed=1), objective
+
+
+def left_to_right(network, objective, prompts, special, *, batch=32, **settings):
+    sampling = Sampling(**settings)
+    starts = [objective.generation_prompt(prompt, sampling.length, special) for prompt in prompts]
+    return decode_autoregressively(network, starts, special, sampling, batch=batch)
+
+
+def unmasking(network, objective, prompts, special, *, batch=32, **settings):
+    sampling = Sampling(**settings)
+    return continue_by_unmasking(network, objective, prompts, special, sampling, batch=batch)
 
 
 def best(network, objective, prompt, special, length):

@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,13 +8,16 @@ import torch
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.generation import DecodedTokens
-from lmcompare.generation.infilling import FROM_THE_LEFT, infill
-from lmcompare.generation.infilling_methods import BY_THE_WHOLE
+from lmcompare.core.infilling import FilledSpans, SpanInContext
+from lmcompare.generation.infilling import RANKED_BY_TEXT
 from lmcompare.generation.infilling_template import TypedTemplate, parse
+from lmcompare.generation.sampling import DecodedTokens
+from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.models.pretrained_objectives import PretrainedSeq2Seq, TextFrame
 from lmcompare.objectives import OBJECTIVES, parse_objective
+from lmcompare.objectives.causal import FROM_THE_LEFT, Causal
+from lmcompare.tasks.infilling import Infilling, InfillingItem
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
 MIXED = [{"objective": "causal"}, {"objective": {"kind": "masked", "shifted": True}}]
@@ -27,7 +31,7 @@ def model(request, small, tokenizer):
     with torch.no_grad():
         for weight in network.parameters():
             weight.mul_(3)
-    return network, objective, tokenizer
+    return LanguageModel(network, tokenizer, objective)
 
 
 def log_p(network, inputs, targets, decoder=None, attention="full"):
@@ -42,24 +46,26 @@ def log_p(network, inputs, targets, decoder=None, attention="full"):
 
 
 def test_the_tokenizer_s_own_mask_marks_a_span():
-    assert parse("a{M}b", "{M}").sizes == [1]
+    assert parse("a{M}b", "{M}").lengths == [1]
 
 
 def test_the_sentence_of_the_notes(model):
-    filled = infill(*model, NOTES)
+    filled = model.infill(NOTES)
     assert filled.text == f"今天天气很{filled.fills[0]}，适合出去玩"
     assert [len(row) for row in filled.tokens] == [1]
-    assert np.isin(filled.tokens[0], model[2].special.ordinary).all()
+    assert np.isin(filled.tokens[0], model.tokenizer.special.ordinary).all()
     assert filled.score < 0
     assert filled.calls >= 1
-    assert filled.handicap == (FROM_THE_LEFT if model[1].kind in ("causal", "prefix") else "")
+    assert filled.handicap == (
+        FROM_THE_LEFT if model.objective.kind in ("causal", "prefix") else ""
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_exactly_the_holes_are_filled(model, temperature):
     text = "the <mask> [MASK] was<hole>, <mask>and never <hole>."
-    filled = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
-    again = infill(*model, text, lengths=[1, 3], temperature=temperature, seed=4)
+    filled = model.infill(text, lengths=[1, 3], temperature=temperature, seed=4)
+    again = model.infill(text, lengths=[1, 3], temperature=temperature, seed=4)
     assert (again.text, again.score, again.calls) == (
         filled.text,
         pytest.approx(filled.score),
@@ -67,7 +73,7 @@ def test_exactly_the_holes_are_filled(model, temperature):
     )
     assert [len(row) for row in filled.tokens[::2]] == [2, 1]
     assert all(1 <= len(row) <= 3 for row in filled.tokens)
-    assert np.isin(np.concatenate(filled.tokens), model[2].special.ordinary).all()
+    assert np.isin(np.concatenate(filled.tokens), model.tokenizer.special.ordinary).all()
     kept = TypedTemplate(
         ["the", " was", ",", "and never", "."], [" ", "", " ", " "], [2, None, 1, None]
     )
@@ -76,10 +82,10 @@ def test_exactly_the_holes_are_filled(model, temperature):
 
 def test_the_score_is_that_of_plain_questions(model):
     """One mask in the middle: log p of the token found, by one question written out by hand."""
-    network, objective, tokenizer = model
+    network, objective, tokenizer = model.network, model.objective, model.tokenizer
     special = tokenizer.special
     left, right = tokenizer.encode("the film"), tokenizer.encode(" was good")
-    filled = infill(*model, "the film <mask> was good")
+    filled = model.infill("the film <mask> was good")
     (token,) = filled.tokens[0].tolist()
     none, s0 = IGNORE, special.sentinels[0]
     if objective.kind == "masked":
@@ -111,15 +117,17 @@ def test_the_score_is_that_of_plain_questions(model):
 
 
 def test_choices(model):
-    filled = infill(*model, "the film was <hole>.", choices=["good", "bad"])
+    filled = model.infill("the film was <hole>.", choices=["good", "bad"])
     assert filled.text in ("the film was good.", "the film was bad.")
-    one = [infill(*model, "the film was <hole>.", choices=[choice]) for choice in ("good", "bad")]
+    one = [model.infill("the film was <hole>.", choices=[choice]) for choice in ("good", "bad")]
     assert filled.score == pytest.approx(max(each.score for each in one), abs=1e-4)
-    assert filled.handicap == (BY_THE_WHOLE if model[1].kind in ("causal", "prefix") else "")
+    assert filled.handicap == (
+        RANKED_BY_TEXT if model.objective.kind in ("causal", "prefix") else ""
+    )
     with pytest.raises(InputError, match="choices: wanted some, for a text with one hole"):
-        infill(*model, "<hole> <mask> a <mask>", choices=["a"])
+        model.infill("<hole> <mask> a <mask>", choices=["a"])
     with pytest.raises(InputError, match=r"choices\[1\]: wanted a text with tokens, got ''"):
-        infill(*model, "the film was <hole>.", choices=["good", ""])
+        model.infill("the film was <hole>.", choices=["good", ""])
 
 
 @pytest.mark.parametrize(
@@ -133,24 +141,22 @@ def test_choices(model):
 )
 def test_lengths_that_cannot_be(model, lengths, message):
     with pytest.raises(InputError, match=message):
-        infill(*model, "the film was<hole>.", lengths=lengths)
+        model.infill("the film was<hole>.", lengths=lengths)
 
 
 def test_lengths_may_come_one_by_one(model):
     text = "the film was<hole>."
-    assert (
-        infill(*model, text, lengths=iter([1, 2])).text == infill(*model, text, lengths=[1, 2]).text
-    )
+    assert model.infill(text, lengths=iter([1, 2])).text == model.infill(text, lengths=[1, 2]).text
 
 
 def test_a_network_in_training_stays_so(model):
-    before = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
-    model[0].train()
+    before = model.infill("the <mask> was<hole>.", lengths=[1, 2])
+    model.network.train()
     try:
-        again = infill(*model, "the <mask> was<hole>.", lengths=[1, 2])
-        assert model[0].training and model[0].transformer.training
+        again = model.infill("the <mask> was<hole>.", lengths=[1, 2])
+        assert model.network.training and model.network.transformer.training
     finally:
-        model[0].eval()
+        model.network.eval()
     assert again.text == before.text
 
 
@@ -158,7 +164,7 @@ def test_no_hole(model):
     with pytest.raises(
         InputError, match=r"text: wanted a hole in it \(\[MASK\], <mask>, <hole>\), got none"
     ):
-        infill(*model, "the film")
+        model.infill("the film")
 
 
 @pytest.mark.parametrize("model", ["masked"], indirect=True)
@@ -171,9 +177,9 @@ def test_holes_of_unknown_length_are_sized_together(model):
             written = "".join(
                 part + " <mask>" * size for part, size in zip(parts, (*sizes, 0), strict=True)
             )
-            found = infill(*model, written)
+            found = model.infill(written)
             best = max(best, found.score / sum(map(len, found.tokens)))
-        together = infill(*model, text, lengths=lengths)
+        together = model.infill(text, lengths=lengths)
         assert together.score / sum(map(len, together.tokens)) == pytest.approx(best, abs=1e-5)
 
 
@@ -181,7 +187,7 @@ def test_holes_of_unknown_length_are_sized_together(model):
 def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypatch):
     nats = {(1, 1): -1.0, (1, 2): -2.0, (2, 1): -2.0, (2, 2): -0.5}
 
-    def fill(network, examples, special, **_):
+    def unmask(network, examples, special, sampling, shift):
         masked = [example.inputs == special.mask for example in examples]
         sizes = [
             tuple(map(len, np.split(i := np.flatnonzero(m), np.flatnonzero(np.diff(i) > 1) + 1)))
@@ -192,10 +198,10 @@ def test_one_hole_after_another_misses_what_two_longer_ones_gain(model, monkeypa
             rows, 1, 0.0, [np.full(sum(each), nats[each]) for each in sizes], "chain"
         )
 
-    monkeypatch.setattr("lmcompare.generation.infilling_methods.fill", fill)
+    monkeypatch.setattr("lmcompare.generation.infilling.unmask", unmask)
     for joint, expected in ((64, [2, 2]), (3, [1, 1])):
-        monkeypatch.setattr("lmcompare.generation.infilling_methods.JOINT", joint)
-        found = infill(*model, "the<hole> was<hole>.", lengths=[1, 2])
+        monkeypatch.setattr("lmcompare.objectives.masked.JOINT", joint)
+        found = model.infill("the<hole> was<hole>.", lengths=[1, 2])
         assert [len(row) for row in found.tokens] == expected
 
 
@@ -205,8 +211,9 @@ def test_a_translator_is_not_asked_to_fill(small, tokenizer):
     with pytest.raises(
         InputError, match="learnt to fill holes .* got a translator .* `rank` compares"
     ):
-        infill(network, translator, tokenizer, NOTES)
-    assert infill(network, replace(translator, fills=True), tokenizer, NOTES).exactness == "exact"
+        LanguageModel(network, tokenizer, translator).infill(NOTES)
+    filling = LanguageModel(network, tokenizer, replace(translator, fills=True))
+    assert filling.infill(NOTES).exactness == "exact"
 
 
 def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
@@ -234,13 +241,85 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
         objective,
         parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"}),
     ):
-        filled = infill(network, asked, tokenizer, "the film <mask> was good")
+        filled = LanguageModel(network, tokenizer, asked).infill("the film <mask> was good")
         assert filled.tokens[0].tolist() == [best]
         assert filled.score == pytest.approx(nats(best) - float(log_z), abs=1e-4)
-    chosen = infill(network, objective, tokenizer, "the film <hole> was good", choices=["bad"])
+    model = LanguageModel(network, tokenizer, objective)
+    chosen = model.infill("the film <hole> was good", choices=["bad"])
     two = tokenizer.encode(" bad")
     expected, read = 0.0, [special.bos, *left, *[special.mask] * len(two), *right, special.eos]
     for t, token in enumerate(two):
         expected += nats(token, list(read), place + t)
         read[1 + place + t] = token
     assert chosen.score == pytest.approx(expected, abs=1e-4)
+
+
+class RightToLeft:
+    """An objective from elsewhere: it reads the right context alone, and fills a span by a copy of it."""
+
+    kind = "right_to_left"
+    role = "decoder"
+    family = "autoregressive"
+    exactness = "exact"
+    share = 1.0
+
+    def training_example(self, tokens, special, rng):
+        return Causal().training_example(tokens[::-1], special, rng)
+
+    def scoring_examples(self, prompt, completion, special):
+        return Causal().scoring_examples(prompt, completion, special)
+
+    def generation_prompt(self, prompt, length, special):
+        return Causal().generation_prompt(prompt, length, special)
+
+    def encoding_example(self, tokens, special):
+        return Causal().encoding_example(tokens[::-1], special)
+
+    def reads_right_context(self, special):
+        return True
+
+    def infilling_examples(self, gap, special, *, score_right=False):
+        return Causal().scoring_examples(gap.right, gap.span, special)
+
+    def fill_spans(self, template, network):
+        special, (_, right) = network.special, template.parts
+        span = right[: template.lengths[0]]
+        (example,) = Causal().scoring_examples(right, span, special)
+        return FilledSpans([span], network.log_likelihood([example]), "exact", 1, "a copy")
+
+
+def test_an_objective_from_outside_infills_in_its_own_way(small, tokenizer):
+    objective = RightToLeft()
+    network = build_network(small, objective.role, tokenizer.special, seed=1)
+    model = LanguageModel(network, tokenizer, objective)
+    filled = model.infill("the film <mask> was good")
+    assert filled.text == "the film was was good" and filled.handicap == "a copy"
+    right, span = (np.array(tokenizer.encode(text)) for text in (" was good", " was"))
+    assert [filled.score] == pytest.approx([model.score_tokens([(right, span)])[0].sum()], abs=1e-4)
+
+    # Choices, gaps and their filling read the right context alone, too.
+    chosen = model.infill("a long story <mask> was good", choices=["was"])
+    assert chosen.score == pytest.approx(filled.score, abs=1e-4) and not chosen.handicap
+    (nats,) = model.score_gaps([SpanInContext(right[:1], span, right)], whole=True)
+    assert nats.sum() == pytest.approx(filled.score, abs=1e-4)
+    one, other = model.fill_gaps([(right[:1], right), (right[:0], right)], length=2).tokens
+    assert one.tolist() == other.tolist()
+
+
+def test_the_infilling_task_uses_the_infilling_of_the_objective(small, tokenizer, monkeypatch):
+    network = build_network(small, "decoder", tokenizer.special, seed=1)
+    model = LanguageModel(network, tokenizer, RightToLeft())
+    left, span, right = (np.array(tokenizer.encode(text)) for text in ("the film", " was", " good"))
+    item = InfillingItem("0", SpanInContext(left, span, right), [span, right])
+    monkeypatch.setattr(Infilling, "questions", lambda task, harness: [item])
+    harness = SimpleNamespace(
+        model=model,
+        foreign=False,
+        progress=lambda event: None,
+        byte_length=len,
+        decode=lambda rows: [tokenizer.decode(row.tolist()) for row in rows],
+    )
+    task = Infilling(left=len(left), span=len(span), right=len(right), choices=2, samples=1)
+    outcomes = {outcome.metric: outcome.value for outcome in task.measure(harness).outcomes}
+    expected = -model.score_tokens([(right, span)])[0].sum() / np.log(2)
+    assert outcomes["bits"] == pytest.approx(expected, abs=1e-4)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from lmcompare.core.infilling import SpanInContext
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.masked import Masked
-from lmcompare.scoring.span_requests import SpanRequest
 from lmcompare.tasks._sentence_scores import by_words
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
@@ -26,7 +26,7 @@ def model(request, small, tokenizer):
 def gaps_of(tokenizer, texts, start=2, size=3):
     rows = [np.array(tokenizer.encode(text), dtype=np.int64) for text in texts]
     return [
-        SpanRequest(row[:start], row[start : start + size], row[start + size :]) for row in rows
+        SpanInContext(row[:start], row[start : start + size], row[start + size :]) for row in rows
     ]
 
 
@@ -47,7 +47,7 @@ def test_the_best_fill_is_as_long_as_the_gap_and_its_first_token_is_the_likelies
     left, right = contexts[0]
     nats = [
         float(row.sum())
-        for row in model.score_gaps([SpanRequest(left, ids(token), right) for token in ordinary])
+        for row in model.score_gaps([SpanInContext(left, ids(token), right) for token in ordinary])
     ]
     assert filled.tokens[0].tolist() == [int(ordinary[int(np.argmax(nats))])]
     longer = model.fill_gaps(contexts, length=3)
@@ -70,14 +70,18 @@ def test_the_likeliest_of_some_spans_is_what_infill_chooses(kind, small, tokeniz
     spans = [ids(*tokenizer.encode(word)) for word in words]
     nats = [
         float(row.sum())
-        for row in model.score_gaps([SpanRequest(left, span, right) for span in spans], whole=True)
+        for row in model.score_gaps(
+            [SpanInContext(left, span, right) for span in spans], whole=True
+        )
     ]
     found = model.infill("the film was <mask> and never dull", choices=words)
     if kind == "causal":
         assert found.tokens[0].tolist() == spans[int(np.argmax(nats))].tolist()
         assert found.score == pytest.approx(max(nats), abs=1e-4)
     else:  # infill ends the text that is read with eos, which a gap in the middle of a text does not have
-        ended = [SpanRequest(left, span, np.append(right, tokenizer.special.eos)) for span in spans]
+        ended = [
+            SpanInContext(left, span, np.append(right, tokenizer.special.eos)) for span in spans
+        ]
         assert found.score == pytest.approx(
             max(row.sum() for row in model.score_gaps(ended)), abs=1e-4
         )

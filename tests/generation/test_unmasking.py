@@ -1,4 +1,4 @@
-"""Each order of asking, beside a slow loop over one text at a time."""
+"""Each strategy of unmasking, beside a slow loop over one text at a time."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.generation.unmask import unmasking
-from lmcompare.generation.unmasking import STRATEGIES, fill
+from lmcompare.generation.sampling import Sampling
+from lmcompare.generation.unmasking import STRATEGIES, continue_by_unmasking, unmask
 from lmcompare.models.network import BatchTensors, build_network, evaluation_mode
 from lmcompare.objectives import OBJECTIVES
 
@@ -31,6 +31,17 @@ def texts(special):
         inputs[np.sort(rng.permutation(length)[:masks])] = special.mask
         rows.append(Example(inputs, np.full(length, IGNORE)))
     return rows
+
+
+def fill(network, texts, special, *, temperature=0.0, batch=32, **settings):
+    return unmask(
+        network, texts, special, Sampling(temperature=temperature, **settings), batch=batch
+    )
+
+
+def unmasking(network, objective, prompts, special, *, lengths=None, **settings):
+    sampling = Sampling(**settings)
+    return continue_by_unmasking(network, objective, prompts, special, sampling, lengths=lengths)
 
 
 def best(network, inputs, special):
@@ -161,9 +172,9 @@ def test_a_length_is_chosen_by_the_mean_score(network, special):
     each = [
         unmasking(network, objective, prompts, special, length=n, temperature=0) for n in (1, 2, 4)
     ]
-    chosen = unmasking(network, objective, prompts, special, length=[1, 2, 4], temperature=0)
+    chosen = unmasking(network, objective, prompts, special, lengths=[1, 2, 4], temperature=0)
     for i in range(3):
-        top = max(each, key=lambda one: one.scores[i].mean())  # noqa: B023
+        top = max(each, key=lambda decoded: decoded.scores[i].mean())  # noqa: B023
         assert chosen.tokens[i].tolist() == top.tokens[i].tolist()
     assert chosen.calls == 7
 
@@ -176,4 +187,4 @@ def test_impossible_questions(network, texts, special, small):
     with pytest.raises(InputError, match="got an encoder-decoder"):
         fill(build_network(small, "encoder-decoder", special, seed=1), texts, special)
     with pytest.raises(InputError, match="length: wanted a number"):
-        unmasking(network, OBJECTIVES["masked"](), [], special, length=[])
+        unmasking(network, OBJECTIVES["masked"](), [], special, lengths=[])

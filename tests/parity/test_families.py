@@ -13,7 +13,8 @@ from transformers import (
 
 import lmcompare
 from lmcompare.core.errors import InputError
-from lmcompare.generation.autoregressive import left_to_right
+from lmcompare.generation.autoregressive import decode_autoregressively
+from lmcompare.generation.sampling import Sampling
 from lmcompare.language_model import CausalLM, MaskedLM, Seq2SeqLM
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
@@ -176,20 +177,13 @@ def test_words_have_vectors(model):
 @pytest.mark.parametrize("family", CAUSAL + SEQ2SEQ, scope="session")
 def test_decoding_with_cache_is_that_without(family, model):
     """Unequal prompts in one batch, so that padding and positions count, too."""
+    special, sampling = model.tokenizer.special, Sampling(length=8, temperature=0.0)
     prompts = [
-        np.array(ids)
+        model.objective.generation_prompt(np.array(ids), sampling.length, special)
         for ids in model.tokenizer.encode_batch(["the film was", "an actor who never lost heart"])
     ]
     cached, plain = (
-        left_to_right(
-            model.network,
-            model.objective,
-            prompts,
-            model.tokenizer.special,
-            length=8,
-            temperature=0,
-            cache=cache,
-        )
+        decode_autoregressively(model.network, prompts, special, sampling, cache=cache)
         for cache in (True, False)
     )
     for ours, theirs in zip(cached.tokens, plain.tokens, strict=True):

@@ -5,7 +5,7 @@ import pytest
 from tiny import FAMILIES
 
 import lmcompare
-from lmcompare.scoring import prefix_sharing as sharing
+from lmcompare.scoring import prefix_sharing
 
 CAUSAL = [
     name
@@ -22,10 +22,12 @@ CHOICES = [" good", " unbelievably long", " a story", " 😀 今天"]
 @pytest.mark.parametrize("family", CAUSAL, scope="session")
 def test_shared_is_unshared(family, folders, monkeypatch):
     model = lmcompare.load(folders(family))
-    assert sharing.lends(model.network) == (family not in STATEFUL)
+    assert prefix_sharing.has_kv_cache(model.network) == (family not in STATEFUL)
     if family in STATEFUL:
         return
-    assert sharing.branches(model.network), "asked once, here, so that it is not counted"
+    assert prefix_sharing.reads_branches(model.network), (
+        "asked once, here, so that it is not counted"
+    )
     tokens = np.tile(model.tokenizer.encode(PROMPT), 2)[:45]
     pairs = [(tokens, np.array(model.tokenizer.encode(choice))) for choice in CHOICES]
     read = []
@@ -40,8 +42,8 @@ def test_shared_is_unshared(family, folders, monkeypatch):
     row = model.score_tokens(short)
     framed = len(model.objective.generation_prompt(tokens[:12], 1, model.tokenizer.special).inputs)
     assert read[2] == (1, framed - 1 + sum(len(completion) for _, completion in short))
-    for name in ("LEAST", "TRUNK"):
-        monkeypatch.setattr(sharing, name, 10_000)
+    for name in ("LEAST_CACHED", "LEAST_TRUNK"):
+        monkeypatch.setattr(prefix_sharing, name, 10_000)
     theirs = [*model.score_tokens(pairs), *model.score_tokens(short)]
     assert sum(map(np.prod, read[:2])) < np.prod(read[3])
     for one, other in zip([*ours, *row], theirs, strict=True):

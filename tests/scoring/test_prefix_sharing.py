@@ -20,8 +20,8 @@ from lmcompare.core.example import Example
 from lmcompare.language_model import LanguageModel
 from lmcompare.models.network import Network, build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.scoring import prefix_sharing as sharing
-from lmcompare.scoring.scorer import ask
+from lmcompare.scoring import prefix_sharing
+from lmcompare.scoring.scorer import score_examples
 
 SIZES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2}
 
@@ -53,12 +53,12 @@ def watched(network):
 
 
 def share_nothing(monkeypatch):
-    for name in ("LEAST", "TRUNK"):
-        monkeypatch.setattr(sharing, name, 10_000)
+    for name in ("LEAST_CACHED", "LEAST_TRUNK"):
+        monkeypatch.setattr(prefix_sharing, name, 10_000)
 
 
 def alone(network, special, examples):
-    return [ask(network, special, [example], 10_000)[0] for example in examples]
+    return [score_examples(network, special, [example], 10_000)[0] for example in examples]
 
 
 def assert_same(ours, theirs):
@@ -71,12 +71,15 @@ def test_a_shared_prompt_is_read_once(small, special, batch_tokens):
     network = build_network(small, "decoder", special, seed=1)
     examples = questions(special)
     expected = alone(network, special, examples)
-    assert sharing.branches(network), "asked once, here, so that it is not counted"
+    assert prefix_sharing.reads_branches(network), "asked once, here, so that it is not counted"
     seen = watched(network)
-    assert_same(ask(network, special, examples, batch_tokens), expected)
+    assert_same(score_examples(network, special, examples, batch_tokens), expected)
     whole = sum(len(example.inputs) for example in examples)
     # 4 sets of 2, 3, 4, 5; beginnings of 64, 32, 64 are kept, 20 are the trunk of one row.
-    assert [len(places) for places in sharing.shared(examples)[64]] in ([2, 4], [4, 2])
+    assert [len(places) for places in prefix_sharing.shared_prefixes(examples)[64]] in (
+        [2, 4],
+        [4, 2],
+    )
     saved = (2 - 1) * 64 + (3 - 1) * 32 + (4 - 1) * 64 + (5 - 1) * 20
     assert sum(seen) == whole - saved if batch_tokens == 1 else sum(seen) < whole
 
@@ -86,9 +89,9 @@ def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_to
     network = build_network(small, "decoder", special, seed=1)
     examples = questions(special, prompts=(5, 12, 30, 2, 1))
     expected = alone(network, special, examples)
-    assert sharing.branches(network), "asked once, here, so that it is not counted"
+    assert prefix_sharing.reads_branches(network), "asked once, here, so that it is not counted"
     seen = watched(network)
-    assert_same(ask(network, special, examples, batch_tokens), expected)
+    assert_same(score_examples(network, special, examples, batch_tokens), expected)
     saved = (2 - 1) * 5 + (3 - 1) * 12 + (4 - 1) * 30
     if batch_tokens == 1:
         assert sum(seen) == sum(len(example.inputs) for example in examples) - saved
@@ -97,12 +100,14 @@ def test_a_short_prompt_is_the_trunk_of_its_completions(small, special, batch_to
 def test_a_row_is_no_wider_than_it_may_be(small, special, monkeypatch):
     network = build_network(small, "decoder", special, seed=1)
     examples = questions(special, prompts=(10, 12, 9))
-    monkeypatch.setattr(sharing, "WIDEST", 16)
-    rows = sharing.branched(network, examples, range(len(examples)))
+    monkeypatch.setattr(prefix_sharing, "WIDEST", 16)
+    rows = prefix_sharing.merge_rows(network, examples, range(len(examples)))
     assert sorted(i for _, places in rows for i in places) == list(range(len(examples)))
     assert any(len(places) > 1 for _, places in rows) and len(rows) > 5
     assert all(len(row.inputs) <= 16 for row, places in rows if len(places) > 1)
-    assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
+    assert_same(
+        score_examples(network, special, examples, 10_000), alone(network, special, examples)
+    )
 
 
 WINDOWED = {
@@ -132,13 +137,16 @@ def test_a_window_shorter_than_the_prompt_is_the_mask_s_affair(special, family):
             torch.nn.init.normal_(parameter, std=0.15)  # so that contexts matter
     network = Network(model, "decoder")
     examples = questions(special)
-    assert sharing.lends(network)
-    assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
+    assert prefix_sharing.has_kv_cache(network)
+    assert_same(
+        score_examples(network, special, examples, 10_000), alone(network, special, examples)
+    )
     short = questions(special, prompts=(3, 5, 7))
     assert any(
-        row.branches is not None for row, _ in sharing.branched(network, short, range(len(short)))
+        row.branches is not None
+        for row, _ in prefix_sharing.merge_rows(network, short, range(len(short)))
     )
-    assert_same(ask(network, special, short, 10_000), alone(network, special, short))
+    assert_same(score_examples(network, special, short, 10_000), alone(network, special, short))
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -148,7 +156,9 @@ def test_absolute_positions_go_on(special, attention):
     )
     network = Network(GPT2LMHeadModel(config).eval(), "decoder")
     examples = questions(special)
-    assert_same(ask(network, special, examples, 10_000), alone(network, special, examples))
+    assert_same(
+        score_examples(network, special, examples, 10_000), alone(network, special, examples)
+    )
 
 
 def test_who_cannot_lend_reads_each_time(small, special):
@@ -158,19 +168,27 @@ def test_who_cannot_lend_reads_each_time(small, special):
     )
     encoder = build_network(small, "encoder", special, seed=1)
     both = build_network(small, "encoder-decoder", special, seed=1)
-    assert [sharing.lends(network) for network in (mamba, encoder, both)] == [False] * 3
-    assert sharing.lends(build_network(small, "decoder", special, seed=1))
+    assert [prefix_sharing.has_kv_cache(network) for network in (mamba, encoder, both)] == [
+        False
+    ] * 3
+    assert prefix_sharing.has_kv_cache(build_network(small, "decoder", special, seed=1))
     examples = questions(special)
-    assert_same(ask(encoder, special, examples, 10_000), alone(encoder, special, examples))
+    assert_same(
+        score_examples(encoder, special, examples, 10_000), alone(encoder, special, examples)
+    )
 
 
 def test_only_what_begins_alike_before_it_is_asked_and_sees_the_past_alone_is_shared(special):
-    assert sharing.shared([_ask(40), _ask(45), _ask(31), _ask(31)]) == {32: [[0, 1]]}
+    assert prefix_sharing.shared_prefixes([_ask(40), _ask(45), _ask(31), _ask(31)]) == {
+        32: [[0, 1]]
+    }
     for kind in ("prefix", "masked", "seq2seq", "glm"):
-        assert not sharing.shared(questions(special, OBJECTIVES[kind]()))
+        assert not prefix_sharing.shared_prefixes(questions(special, OBJECTIVES[kind]()))
     tokens = np.tile(special.ordinary, 2)[:100]
     rows = [OBJECTIVES["causal"]().training_example(tokens, special, np.random.default_rng(0))] * 2
-    assert not sharing.shared(rows), "what training asks is asked from the first token on"
+    assert not prefix_sharing.shared_prefixes(rows), (
+        "what training asks is asked from the first token on"
+    )
 
 
 def _ask(size):
@@ -181,11 +199,13 @@ def test_distinct_prompts_are_asked_as_ever(small, special, monkeypatch):
     network = build_network(small, "decoder", special, seed=1)
     examples = [one for i, one in enumerate(questions(special)) if i % 5 == 0]
     distinct = list(
-        {example.inputs[: sharing.TRUNK].tobytes(): example for example in examples}.values()
+        {
+            example.inputs[: prefix_sharing.LEAST_TRUNK].tobytes(): example for example in examples
+        }.values()
     )
-    ours = ask(network, special, distinct, 200)
+    ours = score_examples(network, special, distinct, 200)
     share_nothing(monkeypatch)
-    for one, other in zip(ours, ask(network, special, distinct, 200), strict=True):
+    for one, other in zip(ours, score_examples(network, special, distinct, 200), strict=True):
         assert one.tolist() == other.tolist()
 
 
@@ -196,7 +216,7 @@ def test_rank_and_log_likelihood_share(tokenizer, small, monkeypatch):
     choices = [" good", " unbelievably long", " bad, 😀"]
     seen = watched(network)
     ours = model.rank(prompt.rstrip(), choices)
-    assert seen[0] % sharing.STEP == 0 and sum(seen[1:]) < seen[0], (
+    assert seen[0] % prefix_sharing.STEP == 0 and sum(seen[1:]) < seen[0], (
         "the prompt once, then the choices"
     )
     share_nothing(monkeypatch)

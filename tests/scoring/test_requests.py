@@ -2,18 +2,19 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import Example
-from lmcompare.data.word_boundaries import TokenOffsets
-from lmcompare.models.pooling import surprisal_frame, word_spans
+from lmcompare.models.pooling import word_spans
 from lmcompare.objectives.masked import Masked
-from lmcompare.scoring.likelihood import LogLikelihood, exactness_of
-from lmcompare.scoring.requests import ContextLimits, TokenizedPair, ask_pair, pairs_of
-from lmcompare.scoring.scorer import groups
+from lmcompare.scoring.requests import (
+    ContextLimits,
+    TokenizedPair,
+    scoring_requests,
+    tokenize_pairs,
+)
 
 
 def test_each_draw_of_the_bound_has_the_weight_of_its_masks(special):
     pair = TokenizedPair(np.array([5]), np.array([36, 37, 38]), np.arange(3))
-    asked = list(ask_pair(Masked(), pair, special, "bound", draws=6))
+    asked = list(scoring_requests(Masked(), pair, special, "bound", draws=6))
     assert sorted(len(one.places) for one in asked) == [1, 1, 2, 2, 3, 3]
     for one in asked:
         assert one.weight == pytest.approx(3 / len(one.places) / 6)
@@ -23,8 +24,8 @@ def test_each_draw_of_the_bound_has_the_weight_of_its_masks(special):
 
 def test_a_shifted_masked_model_has_no_pseudo_likelihood(special):
     pair = TokenizedPair(np.array([35]), np.array([36, 37]), np.arange(2))
-    with pytest.raises(InputError, match="does not ask where its masks stand"):
-        list(ask_pair(Masked(shifted=True), pair, special, "pll"))
+    with pytest.raises(InputError, match="does not predict tokens where their masks stand"):
+        list(scoring_requests(Masked(shifted=True), pair, special, "pll"))
 
 
 def test_windows_score_each_token_once():
@@ -72,7 +73,7 @@ def test_what_does_not_fit_is_refused_or_cut():
 
 
 def test_white_space_goes_to_the_completion_and_seams_are_kept(tokenizer):
-    (one, other, cut) = pairs_of(
+    (one, other, cut) = tokenize_pairs(
         tokenizer,
         ["the film ", "the film", "the fi"],
         ["was", " was", "lm"],
@@ -84,28 +85,6 @@ def test_white_space_goes_to_the_completion_and_seams_are_kept(tokenizer):
         and one.completion.tolist() == other.completion.tolist()
     )
     assert tokenizer.decode(cut.prompt) == "the fi" and tokenizer.decode(cut.completion) == "lm"
-
-
-def test_batches_hold_so_many_positions():
-    assert groups([Example(np.arange(n), np.arange(n)) for n in (5, 2, 2)], 4, 100) == [[1, 2], [0]]
-
-
-def test_likelihoods():
-    score = LogLikelihood(np.log([0.5, 0.125]), "exact", 4)
-    assert (round(score.perplexity, 6), score.bits_per_byte, score.exact) == (4.0, 1.0, True)
-    assert [exactness_of("chain", method) for method in (None, "chain", "bound", "pll")] == [
-        "chain", "chain", "bound", "pseudo",
-    ]  # fmt: skip
-
-
-def test_words_of_a_text():
-    spans = np.array([[0, 4], [5, 7], [7, 9]])
-    pieces = TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))
-    assert word_spans(pieces).tolist() == [[0, 4], [5, 9]]
-    frame = surprisal_frame("long film", pieces, np.log([0.5, 0.25, 1.0]))
-    assert frame.values.tolist() == [
-        ["long", "long", 0, 0, 4, 1.0], ["fi", "film", 1, 5, 7, 2.0], ["lm", "film", 1, 7, 9, -0.0],
-    ]  # fmt: skip
 
 
 def test_pieces(tokenizer):

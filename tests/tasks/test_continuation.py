@@ -7,7 +7,7 @@ import pytest
 from lmcompare import metrics
 from lmcompare.core.errors import InputError
 from lmcompare.evaluation.ngram_model import TrigramModel
-from lmcompare.generation import DecodedTokens
+from lmcompare.generation.sampling import DecodedTokens
 from lmcompare.scoring.requests import ContextLimits
 from lmcompare.tasks.continuation import Continuation
 

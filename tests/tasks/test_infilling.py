@@ -5,13 +5,14 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.evaluation.ngram_model import TrigramModel
-from lmcompare.generation import DecodedTokens
+from lmcompare.generation.sampling import DecodedTokens
+from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.masked import Masked
 from lmcompare.tasks.infilling import Infilling
 
 LETTERS = "abcdefgh"
 SPECIAL = SimpleNamespace(mask=4)
-CAUSAL = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
-MASKED = SimpleNamespace(role="encoder", kind="masked", exactness="chain")
+CAUSAL, MASKED = Causal(), Masked()
 
 
 class Model:

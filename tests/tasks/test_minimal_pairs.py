@@ -7,6 +7,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.evaluation.ngram_model import TrigramModel
+from lmcompare.objectives.causal import Causal
 from lmcompare.tasks.minimal_pairs import MinimalPairs, credit
 
 ROWS = [
@@ -40,7 +41,7 @@ class Toy:
 class Model:
     """Scores a sentence by a function of its text."""
 
-    objective = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
+    objective = Causal()
     tokenizer = SimpleNamespace(special=SimpleNamespace(mask=-1))
 
     def __init__(self, value):

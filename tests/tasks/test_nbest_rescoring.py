@@ -9,6 +9,7 @@ from rapidfuzz.distance import Levenshtein
 from lmcompare import metrics
 from lmcompare.core.errors import InputError
 from lmcompare.evaluation.ngram_model import TrigramModel
+from lmcompare.objectives.causal import Causal
 from lmcompare.tasks.nbest_rescoring import NbestRescoring
 
 SAID = ["the film was good", "a bad film", "who played it well", "", "never a dull film"]
@@ -41,7 +42,7 @@ class Toy:
 
 
 class Model:
-    objective = SimpleNamespace(role="decoder", kind="causal", exactness="exact")
+    objective = Causal()
     tokenizer = SimpleNamespace(special=SimpleNamespace(mask=-1))
 
     def __init__(self, value):

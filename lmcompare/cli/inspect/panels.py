@@ -235,7 +235,7 @@ def _tokens(template: TypedTemplate, tokenizer: Tokenizer) -> tuple[Ids, Ids]:
     """Return the text as ids, with an unknown one in each masked span, and the places of those."""
     unknown = (tokenizer.encode(_UNKNOWN) or [int(tokenizer.special.ordinary[0])])[-1]
     spans = template.ids(tokenizer)
-    fills = [np.full(size or 1, unknown, dtype=np.int64) for size in spans.sizes]
+    fills = [np.full(size or 1, unknown, dtype=np.int64) for size in spans.lengths]
     return spans.filled(fills), spans.places(fills)
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lmcompare.core.infilling import SpanInContext
 from lmcompare.models.pretrained_objectives import (
     PretrainedCausal,
     PretrainedMasked,
@@ -12,10 +13,9 @@ from lmcompare.objectives import OBJECTIVES
 from lmcompare.objectives.causal import Causal
 from lmcompare.objectives.masked import Masked
 from lmcompare.objectives.mixture import Mixture, Part
-from lmcompare.scoring.span_requests import SpanRequest, ask_gap, ask_whole, reads_right
 
 KINDS = ["causal", "masked", "seq2seq", "prefix", "glm", "bart"]
-GAP = SpanRequest(np.array([40, 41]), np.array([42, 43, 44]), np.array([45, 46]))
+GAP = SpanInContext(np.array([40, 41]), np.array([42, 43, 44]), np.array([45, 46]))
 
 
 def ids(*values):
@@ -24,7 +24,7 @@ def ids(*values):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_targets_are_the_span_in_order(kind, special):
-    asked = ask_gap(OBJECTIVES[kind](), GAP, special)
+    asked = OBJECTIVES[kind]().infilling_examples(GAP, special)
     assert (
         np.concatenate([one.targets[one.has_target] for one in asked]).tolist() == GAP.span.tolist()
     )
@@ -36,21 +36,23 @@ def test_the_targets_are_the_span_in_order(kind, special):
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_reads_the_right_side(kind, special):
     objective = OBJECTIVES[kind]()
-    other = SpanRequest(GAP.left, GAP.span, ids(60, 61))
+    other = SpanInContext(GAP.left, GAP.span, ids(60, 61))
     same = all(
         np.array_equal(one.inputs, two.inputs)
         for one, two in zip(
-            ask_gap(objective, GAP, special), ask_gap(objective, other, special), strict=True
+            objective.infilling_examples(GAP, special),
+            objective.infilling_examples(other, special),
+            strict=True,
         )
     )
-    assert same is not reads_right(objective, special)
-    assert reads_right(objective, special) is (kind not in ("causal", "prefix"))
+    assert same is not objective.reads_right_context(special)
+    assert objective.reads_right_context(special) is (kind not in ("causal", "prefix"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_answer_is_read(kind, special):
     # Whatever is asked later in the span must not stand in what is read before.
-    for one in ask_gap(OBJECTIVES[kind](), GAP, special):
+    for one in OBJECTIVES[kind]().infilling_examples(GAP, special):
         (first, *_) = np.flatnonzero(one.has_target)
         read = (
             one.inputs
@@ -64,7 +66,7 @@ def test_no_answer_is_read(kind, special):
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq", "prefix", "glm"])
 def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special):
     objective = OBJECTIVES[kind]()
-    ours = ask_gap(objective, SpanRequest(GAP.left, GAP.span, ids()), special)
+    ours = objective.infilling_examples(SpanInContext(GAP.left, GAP.span, ids()), special)
     for one, theirs in zip(
         ours, objective.scoring_examples(GAP.left, GAP.span, special), strict=True
     ):
@@ -81,14 +83,17 @@ def test_with_nothing_to_the_right_it_is_what_the_objective_scores(kind, special
 def test_the_whole_weighs_both_sides_whoever_is_asked(kind, special):
     objective = OBJECTIVES[kind]()
     asked = np.concatenate(
-        [one.targets[one.has_target] for one in ask_whole(objective, GAP, special)]
+        [
+            one.targets[one.has_target]
+            for one in objective.infilling_examples(GAP, special, score_right=True)
+        ]
     ).tolist()
     after = [] if kind in ("masked", "seq2seq", "glm") else GAP.right.tolist()
     assert asked == GAP.span.tolist() + after
 
 
 def test_a_shifted_one_is_asked_one_place_to_the_left(special):
-    asked = ask_gap(Masked(shifted=True), GAP, special)
+    asked = Masked(shifted=True).infilling_examples(GAP, special)
     assert [one.inputs.tolist() for one in asked] == [
         [1, 40, 41, 4, 4, 4, 45],
         [1, 40, 41, 42, 4, 4, 45],
@@ -99,21 +104,21 @@ def test_a_shifted_one_is_asked_one_place_to_the_left(special):
 
 def test_the_part_that_answers_is_asked(special):
     mixture = Mixture((Part(Causal()), Part(Masked())), inference="masked")
-    assert reads_right(mixture, special)
-    assert len(ask_gap(mixture, GAP, special)) == 3
+    assert mixture.reads_right_context(special)
+    assert len(mixture.infilling_examples(GAP, special)) == 3
 
 
 def test_checkpoints_are_asked_in_their_frames(special):
     frame = TextFrame((1,), (2,))
-    (masked, *_) = ask_gap(PretrainedMasked(frame), GAP, special)
+    (masked, *_) = PretrainedMasked(frame).infilling_examples(GAP, special)
     assert masked.inputs.tolist() == [1, 40, 41, 4, 4, 4, 45, 46, 2]
-    (t5,) = ask_gap(PretrainedSpanCorruption(TextFrame(after=(2,)), (0,)), GAP, special)
+    (t5,) = PretrainedSpanCorruption(TextFrame(after=(2,)), (0,)).infilling_examples(GAP, special)
     assert (t5.inputs.tolist(), t5.decoder_inputs.tolist()) == (
         [40, 41, 9, 45, 46, 2],
         [0, 9, 42, 43],
     )
-    (bart,) = ask_gap(PretrainedSeq2Seq(frame, (2, 1)), GAP, special)
+    (bart,) = PretrainedSeq2Seq(frame, (2, 1)).infilling_examples(GAP, special)
     assert bart.inputs.tolist() == [1, 40, 41, 4, 45, 46, 2]
     assert bart.decoder_inputs.tolist() == [2, 1, 40, 41, 42, 43]
-    (gpt2,) = ask_gap(PretrainedCausal(TextFrame(), 1), GAP, special)
+    (gpt2,) = PretrainedCausal(TextFrame(), 1).infilling_examples(GAP, special)
     assert gpt2.inputs.tolist() == [40, 41, 42, 43]
