@@ -158,7 +158,7 @@ def test_a_masked_answer_is_cut_at_its_first_end(small, monkeypatch):
     filled = SimpleNamespace(
         tokens=[np.array([35, 2, 36, 2]), np.array([2, 35]), np.array([35, 36])]
     )
-    monkeypatch.setattr("lmcompare.adaptation.sft.fill", lambda *args, **settings: filled)
+    monkeypatch.setattr("lmcompare.adaptation.sft.unmask", lambda *args, **settings: filled)
     monkeypatch.setattr(
         "lmcompare.adaptation.sft.replace", lambda one, **new: SimpleNamespace(**new)
     )

@@ -314,7 +314,7 @@ def test_the_infilling_task_uses_the_infilling_of_the_objective(small, tokenizer
     monkeypatch.setattr(Infilling, "questions", lambda task, harness: [item])
     harness = SimpleNamespace(
         model=model,
-        foreign=False,
+        has_own_tokenizer=False,
         progress=lambda event: None,
         byte_length=len,
         decode=lambda rows: [tokenizer.decode(row.tolist()) for row in rows],

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from lmcompare.core.errors import InputError
+from lmcompare.core.example import SpecialTokens
 from lmcompare.evaluation.ngram_model import TrigramModel
 from lmcompare.objectives.causal import Causal
+from lmcompare.objectives.masked import Masked as MaskedObjective
 from lmcompare.tasks.minimal_pairs import MinimalPairs, credit
 
 ROWS = [
@@ -139,7 +141,10 @@ def test_a_network_that_gets_a_sentence_word_by_word_is_asked_so():
     seen = []
 
     class Masked(Model):
-        objective = SimpleNamespace(role="encoder", kind="masked", exactness="chain")
+        objective = MaskedObjective()
+        tokenizer = SimpleNamespace(
+            special=SpecialTokens(0, 1, 2, 4, (), np.arange(5, 9), np.ones(9, bool))
+        )
 
         def log_likelihood(self, prompts, texts, method=None):
             seen.append(method)
