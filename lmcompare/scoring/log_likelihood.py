@@ -248,7 +248,7 @@ def rolling_log_likelihood(
     model: ScoredModel, texts: Sequence[str], stride: int | None, method: Method | None
 ) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
     """Return the tokens of each text and their nats, in windows over texts longer than the context."""
-    pieces = model.tokenizer.target.pieces(texts)
+    pieces = model.tokenizer.target.encode_with_offsets(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:
         raise InputError(f"texts[{empty[0]}]: wanted a text with tokens, got {texts[empty[0]]!r}")

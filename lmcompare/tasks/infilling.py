@@ -10,9 +10,9 @@ from pydantic import Field
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
+from lmcompare.core.infilling import SpanInContext
 from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
-from lmcompare.core.infilling import SpanInContext
 from lmcompare.tasks import TASKS, Task
 from lmcompare.tasks.base import (
     SPECIAL_TOKENS,
@@ -49,7 +49,9 @@ class InfillingItem:
 
     def filled(self) -> list[SpanInContext]:
         """Return the text with each candidate in the place of the span."""
-        return [SpanInContext(self.masked.left, span, self.masked.right) for span in self.candidates]
+        return [
+            SpanInContext(self.masked.left, span, self.masked.right) for span in self.candidates
+        ]
 
 
 @TASKS.register("infilling")

@@ -239,7 +239,7 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
     log_z = logits[special.ordinary].logsumexp(0) - logits.logsumexp(0)
     for asked in (
         objective,
-        parse_objective({"kind": "mixture", "parts": MIXED, "answer": "masked"}),
+        parse_objective({"kind": "mixture", "parts": MIXED, "inference": "masked"}),
     ):
         filled = LanguageModel(network, tokenizer, asked).infill("the film <mask> was good")
         assert filled.tokens[0].tolist() == [best]
