@@ -63,10 +63,7 @@ def pseudo(second: Any) -> None:
 
 def test_a_likelihood_is_never_set_against_a_pseudo_likelihood(two: Callable[..., str]) -> None:
     page = two(pseudo)
-    assert (
-        "`masked`, pretrained: a chain score and a pseudo one are not the same quantity"
-        in page
-    )
+    assert "`masked`, pretrained: a chain score and a pseudo one are not the same quantity" in page
     assert [row[1] for row in rows_of(page, "masked")] == ["pretrained", "scratch"], (
         "of sentiment alone"
     )
