@@ -16,7 +16,7 @@ BREAKS = st.lists(
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [
         ("One.<br /><br />Two.<br>Three.<BR/>Four.", "One.\n\nTwo.\nThree.\nFour."),
         ("a  \t b\u00a0c", "a b c"),
@@ -30,8 +30,8 @@ BREAKS = st.lists(
         ("中文。\u3000“好”", "中文。 “好”"),
     ],
 )
-def test_clean(text: str, wanted: str) -> None:
-    assert clean(text) == wanted
+def test_clean(text: str, expected: str) -> None:
+    assert clean(text) == expected
 
 
 @hypothesis.settings(deadline=None)
@@ -54,16 +54,16 @@ def test_near_duplicates_fold_to_the_same() -> None:
 @hypothesis.settings(deadline=None)
 @given(st.text(st.characters(codec="ascii")))
 def test_ascii_folds_as_any_text_does(text: str) -> None:
-    wanted = "".join(filter(str.isalnum, text.casefold()))
-    assert duplicate_key(text) == (wanted or text).encode()
-    assert duplicate_key(text + "é") == (wanted + "é").encode()
+    expected = "".join(filter(str.isalnum, text.casefold()))
+    assert duplicate_key(text) == (expected or text).encode()
+    assert duplicate_key(text + "é") == (expected + "é").encode()
 
 
 @hypothesis.settings(deadline=None)
 @given(st.lists(st.integers(0, 40) | st.integers(0, 2**64 - 1)))
 def test_repeats_are_those_seen_before(hashes: list[int]) -> None:
-    wanted = [hash_ in hashes[:i] for i, hash_ in enumerate(hashes)]
-    assert repeats(np.array(hashes, dtype=np.uint64)).tolist() == wanted
+    expected = [hash_ in hashes[:i] for i, hash_ in enumerate(hashes)]
+    assert repeats(np.array(hashes, dtype=np.uint64)).tolist() == expected
 
 
 def test_hash64_fills_64_bits() -> None:

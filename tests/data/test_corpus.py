@@ -80,12 +80,12 @@ def test_duplicates_and_empty_documents_are_removed_and_counted(tmp_path: Path) 
         "document number3",
     )
     corpus = build_corpus(settings.CorpusSettings(Listed(texts)), tmp_path)
-    found = [
+    texts = [
         text for split in (corpus.train, corpus.validation, corpus.test) for text in split["text"]
     ]
-    assert sorted(found) == sorted(words(10)), "the first of several is kept"
-    wanted = {"documents": 17, "empty": 3, "duplicates": 2, "near_duplicates": 2}
-    assert {key: corpus.counts[key] for key in wanted} == wanted
+    assert sorted(texts) == sorted(words(10)), "the first of several is kept"
+    expected = {"documents": 17, "empty": 3, "duplicates": 2, "near_duplicates": 2}
+    assert {key: corpus.counts[key] for key in expected} == expected
 
 
 def test_only_the_first_documents_are_read(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def test_duplicates_are_dropped_and_conflicting_ones_wholly() -> None:
         "items": 23, "empty": 1, "duplicates": 1, "conflicting": 2, "left_out": 0,
         "train_items": 19 - 4 - 2, "validation_items": 2, "test_items": 4,
     }  # fmt: skip
-    found = [item.text for part in (built.train, built.validation, built.test) for item in part]
-    assert "bad text 4" not in found and len(found) == 19
+    texts = [item.text for part in (built.train, built.validation, built.test) for item in part]
+    assert "bad text 4" not in texts and len(texts) == 19
 
 
 def test_labels_may_be_numbers_and_texts_are_cleaned() -> None:

@@ -55,10 +55,10 @@ class Pairs:
 def folder(request, tmp_path_factory):
     """A random network whose sides have the ids of their own tables, and its tokenizer, saved."""
     tokenizer = translator(separate=request.param)
-    said = tokenizer.target_encoder if request.param else tokenizer.encoder
+    targets = tokenizer.target_encoder if request.param else tokenizer.encoder
     config = MarianConfig(
-        vocab_size=len(tokenizer.encoder), decoder_vocab_size=len(said), pad_token_id=tokenizer.encoder["<pad>"],
-        eos_token_id=0, forced_eos_token_id=0, decoder_start_token_id=said["<pad>"],
+        vocab_size=len(tokenizer.encoder), decoder_vocab_size=len(targets), pad_token_id=tokenizer.encoder["<pad>"],
+        eos_token_id=0, forced_eos_token_id=0, decoder_start_token_id=targets["<pad>"],
         share_encoder_decoder_embeddings=not request.param, **BART,
     )  # fmt: skip
     if request.param:
@@ -114,21 +114,21 @@ def test_log_likelihood_equals_plain_transformers(folder):
     scores = model.log_likelihood(*zip(*pairs, strict=True))
     for (source, target), score in zip(pairs, scores, strict=True):
         read = tokenizer(source, return_tensors="pt")
-        said = tokenizer(
+        targets = tokenizer(
             text_target=target, add_special_tokens=False, return_tensors="pt"
         ).input_ids
         start = torch.tensor([[plain.config.decoder_start_token_id]])
         with torch.no_grad():
-            logits = plain(**read, decoder_input_ids=torch.cat([start, said[:, :-1]], 1)).logits
-        expected = logits.log_softmax(-1).gather(2, said[..., None])[0, :, 0]
+            logits = plain(**read, decoder_input_ids=torch.cat([start, targets[:, :-1]], 1)).logits
+        expected = logits.log_softmax(-1).gather(2, targets[..., None])[0, :, 0]
         assert score.tokens == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_generation_says_text_of_the_target_side(folder):
     model = lmcompare.load(folder)
-    made = model.generate(["the film was good", "a story"], length=6, temperature=0)
+    generated = model.generate(["the film was good", "a story"], length=6, temperature=0)
     ordinary = model.tokenizer.special.ordinary
-    assert all(np.isin(row, ordinary).all() and len(row) == 6 for row in made.decoded.tokens)
+    assert all(np.isin(row, ordinary).all() and len(row) == 6 for row in generated.decoded.tokens)
     plain, tokenizer = (
         MarianMTModel.from_pretrained(folder).eval(),
         AutoTokenizer.from_pretrained(folder),
@@ -139,7 +139,7 @@ def test_generation_says_text_of_the_target_side(folder):
         **tokenizer("the film was good", return_tensors="pt"), num_beams=1, do_sample=False, max_new_tokens=6,
         suppress_tokens=ban,
     )  # fmt: skip
-    assert output[0, 1:].tolist() == made.decoded.tokens[0].tolist()
+    assert output[0, 1:].tolist() == generated.decoded.tokens[0].tolist()
     assert model.embed(["the film", "a much longer text"]).shape == (2, 32)
 
 
@@ -212,15 +212,15 @@ def test_a_task_reads_prompts_in_one_vocabulary_and_answers_in_the_other(folder)
         return SimpleNamespace(answers=rows, nats=nats, tuned=tuned, calls=1, seconds=1.0)
 
     harness.generate_answers = answer_as_wanted
-    found = {
+    metrics = {
         outcome.metric: outcome.value
         for outcome in task.measure(harness).outcomes
         if not outcome.item
     }
-    assert found["exact_match"] == 1
+    assert metrics["exact_match"] == 1
     texts = {row["prompt"]: row["answer"] for row in items}
     for part in seen.values():
-        for read, said in part:
-            assert said.tolist() == model.tokenizer.target.encode(
+        for read, targets in part:
+            assert targets.tolist() == model.tokenizer.target.encode(
                 texts[model.tokenizer.decode(read.tolist()).strip()]
             )

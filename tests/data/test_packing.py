@@ -38,20 +38,20 @@ def corpus_of(texts: tuple[str, ...], cache: Path) -> Corpus:
     return build_corpus(settings.CorpusSettings(Listed(texts), validation=0.2, test=0.2), cache)
 
 
-def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
+def test_sequences_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
-    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+    sequences = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
     for name in ("train", "validation", "test"):
         stream = [i for text in getattr(corpus, name)["text"] for i in [*tokenizer.encode(text), 2]]
-        rows = getattr(blocks, name)["tokens"][:]
+        rows = getattr(sequences, name)["tokens"][:]
         assert {len(row) for row in rows} == {16}
         assert [i for row in rows for i in row] == stream[: len(rows) * 16]
-        assert blocks.counts[f"{name}_sequences"] == len(rows)
-        assert blocks.counts[f"{name}_tokens"] == 16 * len(rows)
-        assert blocks.counts[f"{name}_dropped_tokens"] == len(stream) - 16 * len(rows) < 16
-        assert blocks.counts[f"{name}_unique_tokens"] == len({i for row in rows for i in row})
-        assert blocks.counts[f"{name}_bytes"] == sum(
+        assert sequences.counts[f"{name}_sequences"] == len(rows)
+        assert sequences.counts[f"{name}_tokens"] == 16 * len(rows)
+        assert sequences.counts[f"{name}_dropped_tokens"] == len(stream) - 16 * len(rows) < 16
+        assert sequences.counts[f"{name}_unique_tokens"] == len({i for row in rows for i in row})
+        assert sequences.counts[f"{name}_bytes"] == sum(
             len(text.encode()) for text in getattr(corpus, name)["text"]
         )
 
@@ -59,21 +59,21 @@ def test_blocks_joined_are_the_stream_of_tokens(tmp_path: Path) -> None:
 def test_unigram_is_counted_on_train_and_smoothed(tmp_path: Path) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
-    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
-    train = np.array(blocks.train["tokens"][:]).ravel()
-    assert blocks.unigram.shape == (tokenizer.size,) and np.exp(
-        blocks.unigram
+    sequences = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
+    train = np.array(sequences.train["tokens"][:]).ravel()
+    assert sequences.unigram.shape == (tokenizer.size,) and np.exp(
+        sequences.unigram
     ).sum() == pytest.approx(1.0)
-    assert blocks.unigram[2] == pytest.approx(
+    assert sequences.unigram[2] == pytest.approx(
         np.log(((train == 2).sum() + 1) / (len(train) + tokenizer.size))
     )
-    validation = np.array(blocks.validation["tokens"][:]).ravel()
-    assert blocks.counts["unigram_nats_per_token"] == pytest.approx(
-        -blocks.unigram[validation].mean()
+    validation = np.array(sequences.validation["tokens"][:]).ravel()
+    assert sequences.counts["unigram_nats_per_token"] == pytest.approx(
+        -sequences.unigram[validation].mean()
     )
 
 
-def test_the_second_call_tokenises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_call_tokenizes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(TEXTS, tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
     first = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path)
@@ -102,16 +102,16 @@ def test_nothing_of_test_or_validation_reaches_what_is_fitted(tmp_path: Path) ->
     )
     fitted = [build_tokenizer(corpus, SETTINGS, tmp_path) for corpus in (before, after)]
     assert fitted[0].fingerprint == fitted[1].fingerprint
-    blocks = [
+    sequences = [
         pack_sequences(c, fitted[0], settings.SequenceSettings(length=16), tmp_path)
         for c in (before, after)
     ]
-    assert blocks[0].train["tokens"][:] == blocks[1].train["tokens"][:]
-    assert (blocks[0].unigram == blocks[1].unigram).all()
-    assert blocks[0].test["tokens"][:] != blocks[1].test["tokens"][:]
+    assert sequences[0].train["tokens"][:] == sequences[1].train["tokens"][:]
+    assert (sequences[0].unigram == sequences[1].unigram).all()
+    assert sequences[0].test["tokens"][:] != sequences[1].test["tokens"][:]
 
 
-def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
+def test_a_split_shorter_than_a_sequence_is_refused(tmp_path: Path) -> None:
     corpus = corpus_of(tuple(f"text number {i}" for i in range(40)), tmp_path)
     tokenizer = build_tokenizer(corpus, SETTINGS, tmp_path)
     with pytest.raises(
@@ -121,7 +121,7 @@ def test_a_split_shorter_than_a_block_is_refused(tmp_path: Path) -> None:
         pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=40), tmp_path)
 
 
-def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_sequences(tmp_path: Path) -> None:
     tokenizer = Tokenizer.train(["The cat sat on the mat."] * 5, SETTINGS)
 
     def peak(count: int) -> int:
@@ -131,10 +131,10 @@ def test_memory_does_not_grow_with_the_blocks(tmp_path: Path) -> None:
         pa.set_memory_pool(pool)
         tracemalloc.start()
         try:
-            blocks = pack_sequences(
+            sequences = pack_sequences(
                 corpus, tokenizer, settings.SequenceSettings(length=16), tmp_path
             )
-            assert blocks.counts["train_tokens"] > 50 * count
+            assert sequences.counts["train_tokens"] > 50 * count
             return tracemalloc.get_traced_memory()[1] + pool.max_memory()
         finally:
             tracemalloc.stop()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_shakespeare_comes_back_from_its_blocks(tmp_path):
+def test_shakespeare_comes_back_from_its_sequences(tmp_path):
     source = SOURCES["text"](
         path=str(DATA / "tinyshakespeare" / "input.txt"), documents="paragraphs"
     )
@@ -26,9 +26,9 @@ def test_shakespeare_comes_back_from_its_blocks(tmp_path):
         settings.CorpusSettings(source=source, validation=0.05, test=0.05), tmp_path
     )
     tokenizer = build_tokenizer(corpus, settings.TokenizerSettings(vocab_size=1024), tmp_path)
-    blocks = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
+    sequences = pack_sequences(corpus, tokenizer, settings.SequenceSettings(length=64), tmp_path)
     assert corpus.counts["documents"] > 7000
-    stream = np.concatenate(blocks.validation[:]["tokens"])
+    stream = np.concatenate(sequences.validation[:]["tokens"])
     texts = np.split(stream, np.flatnonzero(stream == tokenizer.special.eos) + 1)[:-1]
     assert [tokenizer.decode(text) for text in texts] == corpus.validation[: len(texts)]["text"]
 
@@ -69,7 +69,7 @@ def test_sst2_lines_hold_their_label():
     [("wnut17train.conll", 3394, 62_730, 660), ("emerging.dev.conll", 1009, 15_733, 470),
      ("emerging.test.annotated", 1287, 23_394, 429)],
 )  # fmt: skip
-def test_wnut17_has_as_many_sentences_as_are_said(name, sentences, words, people):
+def test_wnut17_has_as_many_sentences_as_published(name, sentences, words, people):
     rows = list(SOURCES["conll"](path=str(DATA / "wnut17" / name)).rows())
     assert len(rows) == sentences and sum(len(row["tokens"]) for row in rows) == words
     assert sum(row["tags"].count("B-person") for row in rows) == people

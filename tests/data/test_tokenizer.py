@@ -106,8 +106,8 @@ def test_a_size_too_small_for_the_bytes_is_refused() -> None:
 
 def test_word_starts() -> None:
     byte_level = ["ĠThe", "film", "'t", ".", '."', "Ġ", "Ċ", "ä¸Ń", "Ã©", "Ń", "ðŁĺĢ", "ì", "2"]
-    wanted = [True, False, False, True, True, True, True, True, False, False, True, False, False]
-    assert word_starts(byte_level, "ByteLevel").tolist() == wanted
+    expected = [True, False, False, True, True, True, True, True, False, False, True, False, False]
+    assert word_starts(byte_level, "ByteLevel").tolist() == expected
     assert word_starts(["film", "##s", "."], "WordPiece").tolist() == [True, False, True]
     assert word_starts(["▁film", "s", "."], "Metaspace").tolist() == [True, False, True]
     assert word_starts(["a", "b"], "").tolist() == [True, True]

@@ -6,7 +6,8 @@ import sacrebleu
 from lmcompare.core.errors import InputError
 from lmcompare.metrics import load
 
-# The example of sacreBLEU's README, section "Using SacreBLEU from Python": the scores it prints there.
+# The example of sacreBLEU's README, section "Using SacreBLEU from Python": the scores it prints
+# there.
 SYSTEM = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 REFERENCES = [
     ["The dog bit the man.", "The dog had bit the man."],

@@ -28,12 +28,13 @@ def test_it_equals_the_library(word_order, lowercase):
     ]
     assert got["items"] == pytest.approx(each, abs=1e-6)
     case = "lc" if lowercase else "mixed"
-    wanted = f"nrefs:var|case:{case}|eff:yes|nc:6|nw:{word_order}|space:no|version:{sacrebleu.__version__}"
-    assert got["signature"] == wanted
+    expected = f"nrefs:var|case:{case}|eff:yes|nc:6|nw:{word_order}|space:no|version:{sacrebleu.__version__}"
+    assert got["signature"] == expected
 
 
 def test_chinese_without_spaces_needs_no_option():
-    # Five of six characters are shared, four of five are not a run: by hand, orders 1 to 6 of a text of six.
+    # Five of six characters are shared, four of five are not a run: by hand, orders 1 to 6 of a
+    # text of six.
     got = load("chrf").compute(predictions=["今天天气真好"], references=["今天天气很好"])
     assert got["chrf"] == pytest.approx(100 * (5 / 6 + 3 / 5 + 2 / 4 + 1 / 3 + 0 + 0) / 6, abs=1e-6)
 

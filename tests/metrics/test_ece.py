@@ -28,7 +28,8 @@ def test_it_equals_the_sum_over_bins(bins, classes):
 
 
 def test_two_bins_by_hand():
-    # (0, 0.5] is empty; (0.5, 1] holds confidences 0.9, 0.8, 0.7 and two right answers of three: |0.8 - 2/3|.
+    # (0, 0.5] is empty; (0.5, 1] holds confidences 0.9, 0.8, 0.7 and two right answers of three:
+    # |0.8 - 2/3|.
     got = load("ece").compute(
         predictions=[[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], references=[0, 1, 1], bins=2
     )
@@ -36,7 +37,8 @@ def test_two_bins_by_hand():
 
 
 def test_a_confidence_on_the_edge_belongs_to_the_lower_bin():
-    # (0, 0.5] holds a right answer, (0.5, 1] a wrong one: (0.5 + 0.75) / 2. In one bin it would be (1.25 - 1) / 2.
+    # (0, 0.5] holds a right answer, (0.5, 1] a wrong one: (0.5 + 0.75) / 2. In one bin it would be
+    # (1.25 - 1) / 2.
     got = load("ece").compute(predictions=[[0.5, 0.5], [0.75, 0.25]], references=[0, 1], bins=2)
     assert got == {"ece": 0.625}
 

@@ -8,11 +8,11 @@ TRUE, PREDICTED = [0, 1, 2, 0, 1, 2], [0, 2, 1, 0, 0, 1]
 
 
 @pytest.mark.parametrize(
-    ("average", "wanted"), [("macro", 0.8 / 3), ("micro", 1 / 3), ("weighted", 0.8 / 3)]
+    ("average", "expected"), [("macro", 0.8 / 3), ("micro", 1 / 3), ("weighted", 0.8 / 3)]
 )
-def test_averages(average, wanted):
+def test_averages(average, expected):
     got = load("f1").compute(predictions=PREDICTED, references=TRUE, average=average)
-    assert got == {f"f1_{average}": pytest.approx(wanted, abs=1e-12)}
+    assert got == {f"f1_{average}": pytest.approx(expected, abs=1e-12)}
 
 
 def test_per_class():

@@ -29,15 +29,15 @@ def folders(tmp_path_factory):
 
 
 def test_perplexity_is_that_of_the_model(folders):
-    found = metrics.load("perplexity").compute(
+    result = metrics.load("perplexity").compute(
         predictions=SAID, model=folders["gpt2"], per_item=True
     )
     scores = load(folders["gpt2"]).log_likelihood([""] * 4, SAID)
     tokens = np.concatenate([one.tokens for one in scores])
-    assert found["perplexity"] == pytest.approx(np.exp(-tokens.mean()))
-    assert found["items"] == pytest.approx([one.bits_per_byte for one in scores])
+    assert result["perplexity"] == pytest.approx(np.exp(-tokens.mean()))
+    assert result["items"] == pytest.approx([one.bits_per_byte for one in scores])
     sizes = [len(text) for text in SAID]
-    assert found["bits_per_byte"] == pytest.approx(np.average(found["items"], weights=sizes))
+    assert result["bits_per_byte"] == pytest.approx(np.average(result["items"], weights=sizes))
 
 
 def test_perplexity_of_nothing(folders):
@@ -51,12 +51,12 @@ def test_bertscore_is_the_library_s_at_any_layer_and_one_for_the_same_text(folde
     limited = AutoTokenizer.from_pretrained(folders["bert"], model_max_length=32)
     limited.save_pretrained(folders["bert"])  # their shortcut wants a longest text
     for layer in (1, None):
-        found = metric.compute(
+        result = metric.compute(
             predictions=SAID, references=REAL, model=folders["bert"], layer=layer, per_item=True
         )
         theirs = bert_score.score(SAID, REAL, model_type=folders["bert"], num_layers=layer or 2)
-        assert found["items"] == pytest.approx(theirs[2].tolist(), abs=1e-6)
-        assert found["precision"] == pytest.approx(float(theirs[0].mean()), abs=1e-6)
+        assert result["items"] == pytest.approx(theirs[2].tolist(), abs=1e-6)
+        assert result["precision"] == pytest.approx(float(theirs[0].mean()), abs=1e-6)
     weighted = metric.compute(predictions=SAID, references=REAL, model=folders["bert"], idf=True)
     theirs = bert_score.score(SAID, REAL, model_type=folders["bert"], num_layers=2, idf=True)
     assert weighted["bertscore"] == pytest.approx(float(theirs[2].mean()), abs=1e-6)
@@ -73,15 +73,15 @@ def test_bertscore_is_the_library_s_at_any_layer_and_one_for_the_same_text(folde
 def test_mauve_is_the_library_s_on_our_states_and_one_for_the_same_texts(folders, sentences):
     mauve = pytest.importorskip("mauve")
     metric, model = metrics.load("mauve"), load(folders["gpt2"])
-    real, said = sentences[:60], [text[::-1] for text in sentences[60:120]]
-    found = metric.compute(predictions=said, references=real, model=folders["gpt2"], clusters=5)[
-        "mauve"
-    ]
-    ours, theirs = (model.embed(texts, pooling="last") for texts in (said, real))
+    real, predictions = sentences[:60], [text[::-1] for text in sentences[60:120]]
+    result = metric.compute(
+        predictions=predictions, references=real, model=folders["gpt2"], clusters=5
+    )["mauve"]
+    ours, theirs = (model.embed(texts, pooling="last") for texts in (predictions, real))
     library = mauve.compute_mauve(
         p_features=ours, q_features=theirs, num_buckets=5, verbose=False
     ).mauve
-    assert found == pytest.approx(library, abs=1e-6) and found < 0.9
+    assert result == pytest.approx(library, abs=1e-6) and result < 0.9
     same = metric.compute(predictions=real, references=real, model=folders["gpt2"], clusters=5)
     assert same["mauve"] == pytest.approx(1, abs=1e-6)
 
@@ -111,7 +111,7 @@ def test_a_tokenizer_that_was_told_no_longest_text(tmp_path):
     pytest.importorskip("bert_score")
     folder = str(saved("bert", tmp_path))
     assert AutoTokenizer.from_pretrained(folder).model_max_length > 1e9
-    found = metrics.load("bertscore").compute(
+    result = metrics.load("bertscore").compute(
         predictions=["good " * 200], references=["good " * 200], model=folder
     )
-    assert found["bertscore"] == pytest.approx(1, abs=1e-6)
+    assert result["bertscore"] == pytest.approx(1, abs=1e-6)

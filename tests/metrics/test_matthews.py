@@ -6,7 +6,8 @@ from lmcompare.metrics import load
 
 
 def test_twelve_pictures_of_cats_and_dogs():
-    # 6 true positives, 2 false negatives, 1 false positive, 3 true negatives (the example of Wikipedia's article).
+    # 6 true positives, 2 false negatives, 1 false positive, 3 true negatives (the example of
+    # Wikipedia's article).
     references = [1] * 8 + [0] * 4
     predictions = [1] * 6 + [0] * 2 + [1] + [0] * 3
     got = load("matthews").compute(predictions=predictions, references=references)

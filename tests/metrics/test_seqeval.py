@@ -25,12 +25,16 @@ def test_the_published_example():
 @settings(deadline=None, max_examples=50)
 @given(texts=TEXTS)
 def test_it_equals_the_library_and_items_add_up(scheme, texts):
-    said, wanted = ([[pair[side] for pair in text] for text in texts] for side in (0, 1))
-    got = load("seqeval").compute(predictions=said, references=wanted, scheme=scheme, per_item=True)
+    predictions, references = ([[pair[side] for pair in text] for text in texts] for side in (0, 1))
+    got = load("seqeval").compute(
+        predictions=predictions, references=references, scheme=scheme, per_item=True
+    )
     strict = {"mode": "strict", "scheme": IOB2} if scheme else {}
     for name, score in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
-        assert got[name] == pytest.approx(score(wanted, said, zero_division=0, **strict), abs=1e-9)
-    assert got["accuracy"] == pytest.approx(accuracy_score(wanted, said), abs=1e-9)
+        assert got[name] == pytest.approx(
+            score(references, predictions, zero_division=0, **strict), abs=1e-9
+        )
+    assert got["accuracy"] == pytest.approx(accuracy_score(references, predictions), abs=1e-9)
     hits, predicted, true = (sum(column) for column in zip(*got["items"], strict=True))
     assert got["f1"] == pytest.approx(
         2 * hits / (predicted + true) if predicted + true else 0, abs=1e-9
@@ -71,7 +75,7 @@ def test_a_type_that_is_only_predicted():
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted", "options", "message"),
+    ("predictions", "references", "options", "message"),
     [
         ([["O"], ["O", "O"]], [["O"], ["O"]], {}, "item 1: wanted 1 tags, as many as words, got 2"),
         (
@@ -86,6 +90,6 @@ def test_a_type_that_is_only_predicted():
         ([[]], [[]], {}, "wanted texts of one word or more"),
     ],
 )
-def test_what_cannot_be(said, wanted, options, message):
+def test_what_cannot_be(predictions, references, options, message):
     with pytest.raises(InputError, match=f"seqeval: {message}" if ":" in message[:8] else message):
-        load("seqeval").compute(predictions=said, references=wanted, **options)
+        load("seqeval").compute(predictions=predictions, references=references, **options)

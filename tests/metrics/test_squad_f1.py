@@ -32,9 +32,9 @@ def official(prediction, gold):
 def test_it_equals_squads_script(pairs):
     predictions, references = (list(column) for column in zip(*pairs, strict=True))
     got = load("squad_f1").compute(predictions=predictions, references=references, per_item=True)
-    wanted = [max(official(text, right) for right in rights) for text, rights in pairs]
-    assert got["items"] == pytest.approx(wanted, abs=1e-9)
-    assert got["squad_f1"] == pytest.approx(sum(wanted) / len(wanted), abs=1e-9)
+    expected = [max(official(text, right) for right in rights) for text, rights in pairs]
+    assert got["items"] == pytest.approx(expected, abs=1e-9)
+    assert got["squad_f1"] == pytest.approx(sum(expected) / len(expected), abs=1e-9)
 
 
 def test_chinese_characters_are_words():

@@ -13,10 +13,10 @@ def test_it_equals_the_library():
     streams = [[right[0] for right in REFERENCES], [None, REFERENCES[1][1], None]]
     theirs = TER().corpus_score(SYSTEM, streams)
     assert got["ter"] == pytest.approx(theirs.score, abs=1e-6)
-    wanted = (
+    expected = (
         f"nrefs:var|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:{sacrebleu.__version__}"
     )
-    assert got["signature"] == wanted
+    assert got["signature"] == expected
 
 
 def test_a_phrase_that_moves_is_one_edit_and_items_add_up():
@@ -27,7 +27,8 @@ def test_a_phrase_that_moves_is_one_edit_and_items_add_up():
 
 
 def test_the_paper():
-    # Snover et al. (2006), section 3: a shift, two substitutions and an insertion in a reference of 13 words, 31%.
+    # Snover et al. (2006), section 3: a shift, two substitutions and an insertion in a reference of
+    # 13 words, 31%.
     got = load("ter").compute(
         predictions=["THIS WEEK THE SAUDIS denied information published in the new york times"],
         references=[

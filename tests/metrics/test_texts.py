@@ -43,17 +43,17 @@ def test_items_of_equal_texts_are_the_best(name):
     items = load(name).compute(
         predictions=["a b c d e"] * 2, references=["a b c d e"] * 2, per_item=True
     )["items"]
-    wanted = {"rouge": [1.0] * 3, "wer": [0, 5], "cer": [0, 9], "ter": [0, 5.0]}.get(
+    reference = {"rouge": [1.0] * 3, "wer": [0, 5], "cer": [0, 9], "ter": [0, 5.0]}.get(
         name, BEST.get(name, 1)
     )
-    assert items == [pytest.approx(wanted, abs=1e-9)] * 2
+    assert items == [pytest.approx(reference, abs=1e-9)] * 2
 
 
 @pytest.mark.parametrize("name", SEVERAL)
 def test_of_several_references_the_nearest_counts(name):
-    said = ["the cat sat on the mat"]
-    alone = score(name, said, ["a dog"])
-    both = score(name, said, [["a dog", "the cat sat on the mat"]])
+    predictions = ["the cat sat on the mat"]
+    alone = score(name, predictions, ["a dog"])
+    both = score(name, predictions, [["a dog", "the cat sat on the mat"]])
     assert both < alone if name in ERRORS else both > alone
     assert both == pytest.approx(BEST.get(name, 1), abs=1e-9)
 
@@ -115,8 +115,8 @@ def test_pairs_that_are_added_one_by_one_count_as_well(name):
 @pytest.mark.parametrize("name", TEXTS)
 def test_line_ends_of_windows_change_no_words(name):
     if name in {"bleu", "chrf", "exact_match", "rouge", "squad_f1", "ter", "wer"}:
-        said, wanted = "the cat sat\r\non the mat\r\n", "the cat sat on the mat"
+        predictions, reference = "the cat sat\r\non the mat\r\n", "the cat sat on the mat"
         options = {"tokenize": "none"} if name == "bleu" else {}
-        assert score(name, [said], [wanted], **options) == pytest.approx(
+        assert score(name, [predictions], [reference], **options) == pytest.approx(
             BEST.get(name, 1), abs=1e-9
         )

@@ -60,9 +60,11 @@ def test_the_fingerprint_follows_the_content_and_not_the_place(tmp_path: Path) -
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.txt").write_text("a")
-    one, two = (archive.fingerprint(str(tmp_path / folder), is_text) for folder in ("one", "two"))
+    first, second = (
+        archive.fingerprint(str(tmp_path / folder), is_text) for folder in ("one", "two")
+    )
     (tmp_path / "two" / "a.txt").write_text("changed")
-    assert one == two != archive.fingerprint(str(tmp_path / "two"), is_text)
+    assert first == second != archive.fingerprint(str(tmp_path / "two"), is_text)
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

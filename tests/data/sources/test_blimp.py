@@ -21,10 +21,10 @@ def test_pairs_are_read_from_a_file_packed_or_not(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(lines.encode())
     (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     row = {"good": "He runs.", "bad": "He run.", "paradigm": "agreement", "field": "syntax"}
-    wanted = [{**row, "phenomenon": "verbs"}, {**row, "phenomenon": ""}]
+    expected = [{**row, "phenomenon": "verbs"}, {**row, "phenomenon": ""}]
     for name in ("a.jsonl", "b.jsonl.gz"):
-        assert list(Blimp(str(tmp_path / name)).rows()) == wanted
-    assert list(Blimp(str(tmp_path)).rows()) == wanted * 2
+        assert list(Blimp(str(tmp_path / name)).rows()) == expected
+    assert list(Blimp(str(tmp_path)).rows()) == expected * 2
 
 
 @pytest.mark.parametrize(

