@@ -65,7 +65,7 @@ def variants(
         if key in settings and analysis.measured:
             rest = {k: value for k, value in settings.items() if k not in (key, *may_vary)}
             groups.setdefault(repr(sorted(rest.items())), []).append((settings, analysis))
-    found = []
+    different = []
     for group in groups.values():
         differing = [
             k for k in (key, *may_vary) if len({repr(settings.get(k)) for settings, _ in group}) > 1
@@ -73,14 +73,14 @@ def variants(
         if key in differing:
             values = [settings[key] for settings, _ in group]
             members = [analysis for _, analysis in group]
-            found.append(TaskVariants(key, values, members, tuple(differing[1:])))
-    return found
+            different.append(TaskVariants(key, values, members, tuple(differing[1:])))
+    return different
 
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
     """Return label efficiency and the ablation of the mask, where tasks differ in these."""
     drawn = len(results.models) <= plots.MAX_MODELS
-    found = []
+    built = []
     for group, counts in label_variants(results, analyses):
         file_name = f"labels-{slug(group.tasks[0])}"
         test_items = {
@@ -95,7 +95,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
             "table": _table(group, counts, "{:,} training items", file_name),
             "figure": Figure(file_name, _draw_labels(results, group, counts)) if drawn else None,
         }
-        found.append(Section("ablation_labels", facts))
+        built.append(Section("ablation_labels", facts))
     for group in variants(results, analyses, MASK):
         file_name = f"masks-{slug(group.tasks[0])}"
         facts = {
@@ -104,8 +104,8 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
             "table": _table(group, group.values, "{} mask", file_name),
             "figure": Figure(file_name, _draw_masks(results, group)) if drawn else None,
         }
-        found.append(Section("ablation_masks", facts))
-    return found
+        built.append(Section("ablation_masks", facts))
+    return built
 
 
 def label_variants(

@@ -21,8 +21,7 @@ BINS = 15
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
     """Return the diagrams of each task whose items have a confidence, a panel for each model."""
-    made = [_section(results, analysis) for analysis in analyses]
-    return [section for section in made if section is not None]
+    return [section for analysis in analyses if (section := _section(results, analysis))]
 
 
 def binned(confidence: Sequence[float], correct: Sequence[float]) -> pd.DataFrame:

@@ -39,16 +39,16 @@ def counts(
     items = sorted({*first.items} & {*second.items})
     if not seeds or not items:
         return pd.DataFrame()
-    one, two = (list(side) for side in zip(*seeds, strict=True))
-    right: NDArray[np.bool_] = first.at(one, items).numerators > 0.5  # (pairs, items)
-    other: NDArray[np.bool_] = second.at(two, items).numerators > 0.5
+    seed, other_seed = (list(side) for side in zip(*seeds, strict=True))
+    right: NDArray[np.bool_] = first.at(seed, items).numerators > 0.5  # (pairs, items)
+    other: NDArray[np.bool_] = second.at(other_seed, items).numerators > 0.5
     both, alone, alone_other = (
         matrix.sum(axis=1) for matrix in (right & other, right & ~other, other & ~right)
     )
     return pd.DataFrame(
         {
-            "seed": one,
-            "other_seed": two,
+            "seed": seed,
+            "other_seed": other_seed,
             "items": len(items),
             "both_right": both,
             "first_alone": alone,

@@ -17,7 +17,7 @@ DIVERSITY, QUALITY = "distinct_2", "judge_bits_per_byte"
 
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
-    """Return one section for each group of tasks that differ in temperature alone.
+    """Return a section for each group of tasks that differ in temperature alone.
 
     Any other task that generates has one of its own, with a point a model.
     """
@@ -27,8 +27,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
         if analysis.task.name not in grouped:
             temperature = results.settings["tasks"][analysis.task.name].get(TEMPERATURE, "")
             groups.append(TaskVariants(TEMPERATURE, [temperature], [analysis]))
-    made = [_section(results, group) for group in groups]
-    return [section for section in made if section is not None]
+    return [section for group in groups if (section := _section(results, group))]
 
 
 def points(results: Results, group: TaskVariants) -> pd.DataFrame:

@@ -19,8 +19,8 @@ METRIC = "bits_per_token"
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:
     """Return the curves of each task whose likelihoods are probabilities, and their numbers."""
-    made = [_section(results, analysis.task.name) for analysis in analyses]
-    return [section for section in made if section is not None]
+    tasks = [analysis.task.name for analysis in analyses]
+    return [section for task in tasks if (section := _section(results, task))]
 
 
 def spans(results: Results, task: str) -> pd.DataFrame:

@@ -22,7 +22,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
 
     Agarwal et al. 2021, sections 4.2 and 4.3.
     """
-    found = []
+    built = []
     for analysis in analyses:
         models = [
             measured
@@ -32,8 +32,8 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
         if len(models) > 1:
             seeds = min(len(measured.seeds) for measured in models)
             facts = {"seeds": seeds, "table": _table(analysis, models)}
-            found.append(Section("seed_variance", facts, analysis.task.name))
-    return found
+            built.append(Section("seed_variance", facts, analysis.task.name))
+    return built
 
 
 def _table(analysis: TaskAnalysis, models: list[MeasuredModel]) -> Table:
