@@ -25,7 +25,7 @@ class Record:
         model: name of the model, or of a control ('majority', 'tf-idf', 'unigram', ...).
         seed: pretraining seed; 0 for a control that has none.
         task: name of the task, or 'pretraining'.
-        condition: 'pretrained', 'scratch' (the same network from random initialisation) or
+        condition: 'pretrained', 'scratch' (the same network from random initialization) or
             'control'.
         split: 'validation' or 'test'.
         item: id of the item within its task.

@@ -25,8 +25,7 @@ class InstructionTask:
     columns: ClassVar[tuple[str, ...]] = ("prompt", "answer")
 
     source: object
-    """where the items come from: a word of `lmcompare list sources`, or a mapping with its
-    `kind`"""
+    """a word of `lmcompare list sources`, or a mapping with its `kind`"""
     prompt: str = "prompt"
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
@@ -128,17 +127,7 @@ def mix(
                 parts[split] += answered
                 counts["empty"] += len(prompted) - len(answered)
 
-    # Leave out of training what is tested, in any task.
-    tested = {duplicate_key(item.prompt) for item in parts["test"]}
-    for split in ("train", "validation"):
-        kept = [item for item in parts[split] if duplicate_key(item.prompt) not in tested]
-        counts["held_out"] += len(parts[split]) - len(kept)
-        parts[split] = kept
-        if not kept:
-            raise InputError(
-                f"tuned: wanted items for {split} whose prompts no task tests, got none; lower "
-                "`items` of unseen tasks"
-            )
+    counts["held_out"] = _hold_out_tested(parts)
     for split, part in parts.items():
         counts[f"{split}_items"] = len(part)
     content = {
@@ -146,6 +135,21 @@ def mix(
         for split, part in parts.items()
     }
     return InstructionMixture(**parts, counts=dict(counts), fingerprint=digest(content))
+
+
+def _hold_out_tested(parts: dict[str, list[PromptedItem]]) -> int:
+    """Remove from train and validation what is tested, in any task; return how many items."""
+    tested, removed = {duplicate_key(item.prompt) for item in parts["test"]}, 0
+    for split in ("train", "validation"):
+        kept = [item for item in parts[split] if duplicate_key(item.prompt) not in tested]
+        removed += len(parts[split]) - len(kept)
+        parts[split] = kept
+        if not kept:
+            raise InputError(
+                f"tuned: wanted items for {split} whose prompts no task tests, got none; lower "
+                "`items` of unseen tasks"
+            )
+    return removed
 
 
 def _check_verbalizer(path: str, task: InstructionTask, items: Sequence[TaskItem]) -> None:

@@ -52,8 +52,7 @@ class Classification(Task):
     columns = ("text", "label")
 
     source: object
-    """where the labeled items come from: a word of `lmcompare list sources`, or a mapping with its
-    `kind`"""
+    """a word of `lmcompare list sources`, or a mapping with its `kind`"""
     text: str = "text"
     """name of the column with the text"""
     label: str = "label"

@@ -63,8 +63,7 @@ class MinimalPairs(Task):
     columns = ("good", "bad")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
-    `kind`"""
+    """a word of `lmcompare list sources`, or a mapping with its `kind`"""
     good: str = "good"
     """name of the column with the acceptable sentence"""
     bad: str = "bad"

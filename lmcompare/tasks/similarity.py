@@ -52,8 +52,7 @@ class Similarity(Task):
     columns = ("first", "second", "score")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
-    `kind`"""
+    """a word of `lmcompare list sources`, or a mapping with its `kind`"""
     protocol: Literal["zero_shot", "finetune", "linear_probe", "lora"] = "zero_shot"
     """zero_shot: cosine of the embeddings; the others: a regression head, trained with all weights,
     alone, by LoRA"""

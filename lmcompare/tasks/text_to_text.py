@@ -68,8 +68,7 @@ class TextToText(Task):
     columns = ("prompt", "answer")
 
     source: object
-    """where the pairs come from: a word of `lmcompare list sources`, or a mapping with its
-    `kind`"""
+    """a word of `lmcompare list sources`, or a mapping with its `kind`"""
     prompt: str = "prompt"
     """name of the column with the prompt, which is cut if it is too long"""
     answer: str = "answer"
