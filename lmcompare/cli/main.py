@@ -191,8 +191,20 @@ def compare(
     wrong = [pair for pair in models or () if not all(pair.partition("="))]
     if wrong:
         raise InputError(*(f"--models {pair}: wanted A=B, e.g. causal=masked" for pair in wrong))
-    pairs = dict(pair.split("=", 1) for pair in models or ())
+    pairs = dict(_split_pair(pair, first) for pair in models or ())
     typer.echo(compare_results(first, second, pairs), nl=False)
+
+
+def _split_pair(pair: str, results: Path) -> tuple[str, str]:
+    """Split ``A=B`` after a model of the results; the name of a grid's model has '=' itself."""
+    from lmcompare.experiments.experiment import KEYS
+    from lmcompare.experiments.yaml import read_mapping
+
+    cuts = [place for place, letter in enumerate(pair) if letter == "="]
+    settings = read_mapping(results / "experiment.yaml", KEYS) if len(cuts) > 1 else {}
+    names = settings.get("models", {})
+    cut = next((place for place in cuts if pair[:place] in names), cuts[0])
+    return pair[:cut], pair[cut + 1 :]
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare import __version__
-from lmcompare.cli.main import UserInterrupt, default_output, first_screen, main
+from lmcompare.cli.main import UserInterrupt, _split_pair, default_output, first_screen, main
 from lmcompare.core.errors import LmcompareError
 from lmcompare.execution import run as running
 
@@ -235,3 +235,15 @@ def test_ctrl_c_says_the_command_that_goes_on(file: Path, tmp_path: Path) -> Non
     )
     assert log.read_text().count("prepare 5000\n") == 1
     assert UserInterrupt("").exit_code == 130
+
+
+def test_a_pair_is_split_after_a_model_of_the_first_results(tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text("models: {masked mask_rate=0.15: {}, causal: {}}\n")
+    assert _split_pair("masked mask_rate=0.15=causal", tmp_path) == (
+        "masked mask_rate=0.15",
+        "causal",
+    )
+    assert _split_pair("causal=masked mask_rate=0.3", tmp_path) == (
+        "causal",
+        "masked mask_rate=0.3",
+    )
