@@ -41,7 +41,7 @@ from lmcompare.evaluation import baselines
 from lmcompare.evaluation.ngram_model import TrigramModel
 
 HEADS: dict[str, Any] = {"words": TokenClassificationHead, "pair": PairHead}
-"""Heads on pooled states, by the word that a task says."""
+"""Heads on pooled states, by name."""
 
 
 @dataclass(frozen=True)
