@@ -12,7 +12,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib import import_module
@@ -29,6 +29,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from lmcompare.benchmarks import markdown_table
 from lmcompare.language_model import wrap
 
 PEER_BATCHES = (16, 64, 256)
@@ -63,12 +64,8 @@ WORDS = (
 ).split()
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Prompts and completions, side by side."""
-
-    prompts: list[str]
-    completions: list[str]
+Pairs = tuple[list[str], list[str]]
+"""Prompts, and the completion of each."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def random_pairs(count: int, prompt_words: tuple[int, int], choices: int) -> Pai
 
     prompts = [text(*prompt_words) for _ in range(count // choices)]
     completions = [" " + text(1, 5) for _ in range(len(prompts) * choices)]
-    return Pairs([prompt for prompt in prompts for _ in range(choices)], completions)
+    return [prompt for prompt in prompts for _ in range(choices)], completions
 
 
 def best_time(score: Callable[[], Sequence[float]], repeats: int) -> Timing:
@@ -134,8 +131,8 @@ def peer(name: str) -> Any:
         return None
 
 
-def time_pairs(workload: Workload, repeats: int) -> Iterator[tuple[str, dict[str, Timing]]]:
-    """Yield 'short' and 'long' with the timing of each tool on such pairs, by a causal network."""
+def time_pairs(workload: Workload, repeats: int) -> dict[str, dict[str, Timing]]:
+    """Return the timing of each tool on 'short' and on 'long' pairs, by a causal network."""
     tokenizer = train_tokenizer(workload.vocabulary, bert=False)
     config = GPT2Config(
         vocab_size=len(tokenizer),
@@ -149,17 +146,22 @@ def time_pairs(workload: Workload, repeats: int) -> Iterator[tuple[str, dict[str
     torch.manual_seed(0)
     model: Any = GPT2LMHeadModel(config)
     model.eval()
-    short = random_pairs(workload.short, (4, 12), 2)
-    long = random_pairs(workload.long, (60, 120), 8)
-    for kind, pairs in (("short", short), ("long", long)):
-        if pairs.prompts:
-            yield kind, time_tools(model, tokenizer, pairs, repeats)
+    pairs = {
+        "short": random_pairs(workload.short, (4, 12), 2),
+        "long": random_pairs(workload.long, (60, 120), 8),
+    }
+    return {
+        kind: time_tools(model, tokenizer, *texts, repeats)
+        for kind, texts in pairs.items()
+        if texts[0]
+    }
 
 
-def time_tools(model: Any, tokenizer: Any, pairs: Pairs, repeats: int) -> dict[str, Timing]:
+def time_tools(
+    model: Any, tokenizer: Any, prompts: list[str], completions: list[str], repeats: int
+) -> dict[str, Timing]:
     """Return the timing of each tool that is installed; ours comes first."""
     ours = wrap(model, tokenizer)
-    prompts, completions = pairs.prompts, pairs.completions
 
     def by_us() -> list[float]:
         return [score.sum for score in ours.log_likelihood(prompts, completions)]
@@ -234,59 +236,54 @@ def measure_pll(workload: Workload, repeats: int) -> dict[str, float]:
     return {"tokens": len(ids), "seconds": seconds, "positions": widest, "grown_kib": grown}
 
 
-def row(name: str, workload: Workload, kind: str, tool: str, timings: dict[str, Timing]) -> str:
-    """Return a row of the Markdown table."""
-    seconds, ours = timings[tool].seconds, timings["ours"]
-    count = len(ours.log_likelihoods)
-    cells = [
-        name,
-        f"{workload.width} x {workload.layers}",
-        f"{count} {kind}",
-        tool,
-        f"{seconds:.2f}",
-        f"{count / seconds:,.0f}",
-        f"{seconds / ours.seconds:.2f} times as fast",
-        f"{largest_difference(timings, tool):.1e}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def largest_difference(timings: dict[str, Timing], tool: str) -> float:
-    """Return the largest difference between our log-likelihoods and those of a tool, in nats."""
-    theirs, ours = timings[tool].log_likelihoods, timings["ours"].log_likelihoods
-    return float(np.abs(np.array(theirs) - ours).max())
-
-
-def run(workloads: dict[str, Workload], repeats: int, as_json: bool) -> None:
-    """Measure and print."""
-    if not as_json:
-        threads = torch.get_num_threads()
-        print(f"GPT-2 at each size, {threads} threads; peers: best of batches {PEER_BATCHES}\n")
-        print("| size | width x layers | pairs | tool | seconds | a second | ours is ", end="")
-        print("| largest difference, nats |\n|---|---:|---|---|---:|---:|---:|---:|")
-    pairs: list[dict[str, Any]] = []
-    pll: list[dict[str, Any]] = []
+def measure(workloads: Mapping[str, Workload], repeats: int) -> dict[str, Any]:
+    """Return the workloads, the timing of each tool on each kind of pairs, and the PLL of each."""
+    pairs = []
     for name, workload in workloads.items():
-        for kind, timings in time_pairs(workload, repeats):
+        for kind, timings in time_pairs(workload, repeats).items():
+            ours = timings["ours"]
             for tool, timing in timings.items():
-                entry = {"size": name, "pairs": kind, "tool": tool, "seconds": timing.seconds}
-                pairs.append({**entry, "apart": largest_difference(timings, tool)})
-                if not as_json:
-                    print(row(name, workload, kind, tool, timings), flush=True)
-        pll.append({"size": name, **measure_pll(workload, repeats)})
-    if as_json:
-        sizes = {name: asdict(workload) for name, workload in workloads.items()}
-        print(json.dumps({"sizes": sizes, "pairs": pairs, "pseudo": pll}))
-        return
-    for tool in PEERS.keys() - {entry["tool"] for entry in pairs}:
-        print(f"{tool} is not installed: pip install lmcompare[peers]", file=sys.stderr)
-    print()
-    for measured in pll:
-        print(
-            f"{measured['size']}: PLL (word-l2r) of a sentence of {measured['tokens']} tokens at "
-            f"batch_tokens=1024: {measured['seconds']:.3f} s, at most {measured['positions']} "
-            f"positions a pass, the process grew by {measured['grown_kib'] / 1024:.1f} MiB"
-        )
+                apart = np.abs(np.subtract(timing.log_likelihoods, ours.log_likelihoods)).max()
+                pairs.append(
+                    {
+                        "size": name,
+                        "pairs": kind,
+                        "count": len(ours.log_likelihoods),
+                        "tool": tool,
+                        "seconds": timing.seconds,
+                        "slowdown": timing.seconds / ours.seconds,
+                        "apart": float(apart),
+                    }
+                )
+    pseudo = [{"size": name, **measure_pll(w, repeats)} for name, w in workloads.items()]
+    sizes = {name: asdict(workload) for name, workload in workloads.items()}
+    return {"sizes": sizes, "pairs": pairs, "pseudo": pseudo}
+
+
+def report(measured: Mapping[str, Any]) -> str:
+    """Return what ``measure`` measured as a Markdown table and a line for each PLL."""
+    rows = [
+        {
+            "size": row["size"],
+            "width x layers": "{width} x {layers}".format(**measured["sizes"][row["size"]]),
+            "pairs": f"{row['count']} {row['pairs']}",
+            "tool": row["tool"],
+            "seconds": f"{row['seconds']:.2f}",
+            "a second": f"{row['count'] / row['seconds']:,.0f}",
+            "ours is": f"{row['slowdown']:.2f} times as fast",
+            "largest difference, nats": f"{row['apart']:.1e}",
+        }
+        for row in measured["pairs"]
+    ]
+    lines = [
+        "{size}: PLL (word-l2r) of a sentence of {tokens} tokens at batch_tokens=1024: "
+        "{seconds:.3f} s, at most {positions} positions a pass, the process grew by "
+        "{grown_kib} KiB".format(**row)
+        for row in measured["pseudo"]
+    ]
+    threads = torch.get_num_threads()
+    head = f"GPT-2 at each size, {threads} threads; peers: best of batches {PEER_BATCHES}\n"
+    return "\n".join([head, markdown_table(rows), "", *lines])
 
 
 def main() -> None:
@@ -303,8 +300,12 @@ def main() -> None:
     options = vars(parser.parse_args())
     changes = {name: options[name] for name in names if options[name] is not None}
     warnings.simplefilter("ignore")
+    for tool in PEERS:
+        if peer(tool) is None:
+            print(f"{tool} is not installed: pip install lmcompare[peers]", file=sys.stderr)
     workloads = {name: replace(SIZES[name], **changes) for name in options["sizes"]}
-    run(workloads, options["repeats"], options["json"])
+    measured = measure(workloads, options["repeats"])
+    print(json.dumps(measured) if options["json"] else report(measured))
 
 
 if __name__ == "__main__":

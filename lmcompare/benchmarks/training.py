@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from lmcompare.benchmarks import markdown_table
 from lmcompare.core import settings
 from lmcompare.core.example import SpecialTokens
 from lmcompare.execution.machine import ALLOCATOR, default_workers, worker_environment
@@ -249,19 +250,18 @@ def table(speeds: Mapping[str, Mapping[str, list[float]]], workload: Workload) -
     head = f"width {workload.width}, {workload.layers} layers, vocabulary {workload.vocabulary}, "
     head += f"{workload.batch} sequences of {workload.length} a step, "
     head += f"{torch.get_num_threads()} threads, {workload.device}\n"
-    lines = [head, f"| loop | {' | '.join(OBJECTIVE_SETTINGS)} |"]
-    lines += ["|---|" + "---:|" * len(OBJECTIVE_SETTINGS)]
+    rows = []
     for name, measured in speeds.items():
-        cells = []
+        cells = {"loop": name}
         for kind in OBJECTIVE_SETTINGS:
             # A repeat is compared with the plain loop of the same repeat.
             ratios = np.array(measured[kind]) / np.array(speeds["plain"][kind])
             spread = "" if name == "plain" else f"; {ratios.min():.2f} to {ratios.max():.2f}"
             speed = f"{np.median(measured[kind]):,.0f} tokens/s"
-            cells.append(f"{speed} ({np.median(ratios):.2f}{spread})")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+            cells[kind] = f"{speed} ({np.median(ratios):.2f}{spread})"
+        rows.append(cells)
     note = "In brackets: the ratio to the plain loop, its median and its range over the repeats."
-    return "\n".join([*lines, "", note])
+    return "\n".join([head, markdown_table(rows), "", note])
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lmcompare.benchmarks import markdown_table
 from lmcompare.statistics.intervals import difference
 from lmcompare.statistics.verdicts import verdict
 
@@ -171,10 +172,8 @@ def main() -> None:
     experiments = parser.parse_args().experiments
     frame = table(STUDIES, experiments)
     print(f"{experiments} simulated experiments of each kind and size\n")
-    print(f"| {' | '.join(frame.columns)} |\n|" + " --- |" * len(frame.columns))
-    for row in frame.itertuples(index=False):
-        cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
-        print(f"| {' | '.join(cells)} |")
+    cells = frame.map(lambda value: f"{value:.3g}" if isinstance(value, float) else str(value))
+    print(markdown_table(cells.to_dict("records")))
 
 
 if __name__ == "__main__":
