@@ -1,4 +1,4 @@
-"""The one shape that every objective, loss and scorer shares: ``Example``, and ``Batch``, many padded."""
+"""``Example``, the one shape of all objectives, losses and scorers, and ``Batch``, many padded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,20 @@ IGNORE = -100
 
 Ids = NDArray[np.int64]
 Attention = Literal["full", "causal"] | int
+
+
+def concat(*parts: Sequence[int] | Ids) -> Ids:
+    """Return the ids of all parts in one array.
+
+    >>> concat([1], np.array([5, 6]), ()).tolist()
+    [1, 5, 6]
+    """
+    return np.concatenate(parts, dtype=np.int64, casting="unsafe")  # an empty list is of floats
+
+
+def no_targets(count: int) -> Ids:
+    """Return ``count`` targets without a loss."""
+    return np.full(count, IGNORE, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,7 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class Example:
-    """What the network reads and what it should predict. n inputs, m targets; nothing is shifted later.
+    """What the network reads and what it should predict; nothing is shifted later.
 
     With tokens 5 6 7, bos 1, eos 2, mask 4 and sentinel 9::
 
@@ -62,14 +76,14 @@ class Example:
     decoder_inputs: Ids | None = None
     """(m,) what the decoder reads, if there is one; m = n otherwise"""
     attention: Attention = "full"
-    """over the inputs: full, causal, or the length of a prefix that all positions attend to (else causal)"""
+    """over the inputs: full, causal, or causal but for a prefix of this length, which is full"""
     segments: Ids | None = None
     """(n,) the number of each input's document, where attention must not cross documents"""
     decoder_segments: Ids | None = None
     """(m,) the same of the decoder's inputs"""
     branches: Ids | None = None
-    """(n,) where continuations of one prefix share a row: 0 in the prefix, k in the k-th continuation, which attends
-    to the prefix and itself"""
+    """(n,) where continuations of one prefix share a row: 0 in the prefix, k in the k-th
+    continuation, which attends to the prefix and itself"""
     weights: NDArray[np.float64] | None = None
     """(m,) weight of each target in the training loss, a weighted mean; None: 1 each"""
 
@@ -86,7 +100,7 @@ class Example:
 
 
 def isolate(examples: Sequence[Example]) -> Example:
-    """Concatenate the examples of several documents into one whose attention stays within each document.
+    """Concatenate the examples of several documents, with attention within each document only.
 
     >>> first = Example(np.array([1, 5]), np.array([5, 6]), attention="causal")
     >>> second = Example(np.array([1, 8]), np.array([8, 9]), attention="causal")

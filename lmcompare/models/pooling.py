@@ -15,12 +15,12 @@ from lmcompare.data.word_boundaries import TokenOffsets
 Pooling = Literal["mean", "last", "first"]
 
 
-def pool(states: Tensor, read: Tensor, pooling: Pooling) -> Tensor:
-    """Turn token states (B, n, width) into one state a row (B, width), by the mask ``read`` (B, n), never by pad ids.
+def pool(states: Tensor, attention_mask: Tensor, pooling: Pooling) -> Tensor:
+    """Pool the states of tokens (B, n, hidden) to one a row (B, hidden), without the padding.
 
     >>> states = torch.tensor([[[1.0], [3.0], [9.0]]])
-    >>> read = torch.tensor([[True, True, False]])
-    >>> [pool(states, read, how).item() for how in ("mean", "last", "first")]
+    >>> mask = torch.tensor([[True, True, False]])
+    >>> [pool(states, mask, how).item() for how in ("mean", "last", "first")]
     [2.0, 3.0, 1.0]
 
     Raises:
@@ -29,9 +29,10 @@ def pool(states: Tensor, read: Tensor, pooling: Pooling) -> Tensor:
     if pooling not in get_args(Pooling):
         raise InputError(f"pooling: no such one, {pooling!r}{nearest(pooling, get_args(Pooling))}")
     if pooling == "mean":
-        weight = read.unsqueeze(-1).to(states.dtype)
+        weight = attention_mask.unsqueeze(-1).to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1)
-    place = read.sum(1) - 1 if pooling == "last" else torch.zeros_like(read.sum(1))
+    lengths = attention_mask.sum(1)
+    place = lengths - 1 if pooling == "last" else torch.zeros_like(lengths)
     return states[torch.arange(len(states), device=states.device), place]
 
 
@@ -78,7 +79,7 @@ def place_of(tokens: Ids, inputs: Ids) -> int:
 def words_of(
     text: str, pieces: TokenOffsets, inputs: Ids, states: NDArray[np.float32]
 ) -> WordStates:
-    """Average the states (n, width) of the inputs (n,) that are the text's tokens over its words."""
+    """Average the states (n, hidden) of the inputs (n,) over the words of the text."""
     spans, count = word_spans(pieces), len(pieces.ids)
     first = place_of(pieces.ids, inputs)
     vectors = np.zeros((len(spans), states.shape[1]), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What the network is asked: one objective a file, all of them in the shape of ``Example``."""
+"""Training objectives, one a file: each turns tokens into ``Example``s for its questions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,42 +18,38 @@ Family = Literal["autoregressive", "denoising", "mixed"]
 
 @runtime_checkable
 class Objective(Protocol):
-    """Three questions, one shape (and a fourth: how a text is read to represent it)."""
+    """What a network learns, and how it is used: five questions, each answered by ``Example``s."""
 
     kind: ClassVar[str]
-    """The YAML word."""
+    """the YAML word"""
 
     @property
     def role(self) -> Role:
-        """The role of the block: 'decoder' (causal mask), 'encoder' (full mask), 'encoder-decoder'."""
+        """The network's role: 'decoder' (causal mask), 'encoder' (full mask), 'encoder-decoder'."""
 
     @property
     def family(self) -> Family:
-        """What is asked for: 'autoregressive' (how a text goes on), 'denoising' (what corruption took), 'mixed'."""
+        """'autoregressive' (predict what follows), 'denoising' (undo a corruption) or 'mixed'."""
 
     @property
     def exactness(self) -> str:
         """Of ``scoring_examples``: 'exact', or 'chain' (a proper likelihood given the length)."""
 
-    @property
-    def share(self) -> float:
-        """Targets that are text for each token of the corpus, on average over long blocks."""
-
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Return what a block of the corpus, (n,) tokens, asks of the network."""
+        """Return what the network learns from a sequence of (n,) tokens."""
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Return the examples whose target log-probabilities add up to log p(completion given prompt)."""
+        """Return examples whose target log-probabilities sum to log p(completion | prompt)."""
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Return from where decoding of ``length`` tokens starts."""
+        """Return the example from which decoding of ``length`` tokens starts."""
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Return how a text is read to represent it: nothing is asked, the last input is eos."""
+        """Return the example whose hidden states represent a text: no targets, eos last."""
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """Return whether ``infilling_examples`` read the context to the right of a span."""
@@ -63,10 +59,10 @@ class Objective(Protocol):
     ) -> list[Example]:
         """Return the examples whose targets, in order, are the tokens of the span.
 
-        Their log-probabilities add up to log p(span given both contexts), or given the left one alone if the
-        right one is not read. With ``score_right`` they add up to log p(text) but for what does not depend on the
-        span, so that spans can be ranked whatever is read: then the right context is a target too where it is not
-        read, or is written after the span.
+        Their log-probabilities add up to log p(span given both contexts), or given the left one
+        alone if the right one is not read. With ``score_right`` they add up to log p(text) but for
+        what does not depend on the span, so that spans can be ranked whatever is read: then the
+        right context is a target too where it is not read, or is written after the span.
         """
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
@@ -79,18 +75,18 @@ OBJECTIVES: Registry[Objective] = Registry(
 
 
 class Composed(ABC):
-    """An objective made of others on one network: one of them asks about each block, one of them answers."""
+    """Several objectives on one network: one trains on each sequence, one is used for inference."""
 
     kind: ClassVar[str]
 
     @abstractmethod
     def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
-        """Return which objective asks about a block when a share ``progress`` (0 to 1) of the steps is done."""
+        """Return the objective of a sequence when a share ``progress`` of the steps is done."""
 
     @property
     @abstractmethod
     def inference_objective(self) -> Objective:
-        """Which objective scores, decodes and reads."""
+        """The objective that scores, generates and encodes."""
 
     @property
     @abstractmethod
@@ -98,52 +94,38 @@ class Composed(ABC):
         """That of all, or 'mixed'."""
 
     @property
-    @abstractmethod
-    def share(self) -> float:
-        """The mean over training."""
-
-    @property
     def role(self) -> Role:
-        """That of the objective that answers."""
         return self.inference_objective.role
 
     @property
     def exactness(self) -> str:
-        """That of the objective that answers."""
         return self.inference_objective.exactness
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Ask as at the end of training."""
         return sequence_example(self, tokens, special, rng, isolated=False)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask as the objective that answers does."""
         return self.inference_objective.scoring_examples(prompt, completion, special)
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Begin as the objective that answers does."""
         return self.inference_objective.generation_prompt(prompt, length, special)
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Read as the objective that answers does."""
         return self.inference_objective.encoding_example(tokens, special)
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
-        """As the inference objective does."""
         return self.inference_objective.reads_right_context(special)
 
     def infilling_examples(
         self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        """As the inference objective does."""
         return self.inference_objective.infilling_examples(gap, special, score_right=score_right)
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
-        """As the inference objective does."""
         return self.inference_objective.fill_spans(template, network)
 
 
@@ -156,14 +138,14 @@ def sequence_example(
     isolated: bool,
     progress: float = 1.0,
 ) -> Example:
-    """Ask ``objective`` about one block.
+    """Return what the network learns from a packed sequence.
 
     Args:
-        objective: what asks; of a composed one, the part that its turn falls on, for the whole block.
-        tokens: (n,) the block.
-        special: of the vocabulary.
+        objective: of a composed one, one part is drawn for the whole sequence.
+        tokens: (n,) the sequence.
+        special: of the tokenizer.
         rng: of the corruption.
-        isolated: ask about each of the block's documents (which end in eos) apart.
+        isolated: make an example of each document (they end in eos), without attention across them.
         progress: share of the steps of training that is done, 0 to 1: what a schedule goes by.
     """
     while isinstance(objective, Composed):
@@ -178,8 +160,8 @@ def sequence_example(
 def check_shared_network(objectives: Sequence[Objective], key: str) -> None:
     """Refuse objectives that one network cannot serve.
 
-    Decoders and encoders may be mixed: they are one stack of the same block under two masks, and each Example says
-    which. An encoder-decoder has weights that those lack, so it goes with its like alone.
+    Decoders and encoders may be mixed: they are one stack under two masks, and each ``Example``
+    says which. An encoder-decoder has weights that those lack, so it goes with its like alone.
 
     Raises:
         InputError: naming the first that does not fit, as ``<key>.<number>.objective``.
@@ -192,8 +174,9 @@ def check_shared_network(objectives: Sequence[Objective], key: str) -> None:
         odd = two.index(not two[0])
         raise InputError(
             f"{key}.{odd}.objective: wanted one that shares a network with {objectives[0].kind} "
-            f"({objectives[0].role}), got {objectives[odd].kind} ({objectives[odd].role}); a decoder and an encoder "
-            "are one stack under two masks, an encoder-decoder goes with its like alone"
+            f"({objectives[0].role}), got {objectives[odd].kind} ({objectives[odd].role}); a "
+            "decoder and an encoder are one stack under two masks, an encoder-decoder goes with its like "
+            "alone"
         )
 
 
@@ -204,7 +187,7 @@ def family_of(objectives: Sequence[Objective]) -> Family:
 
 
 def parse_objective(given: Any, path: str = "objective") -> Objective:
-    """Return the objective that a bare word or a mapping with its ``kind`` describes, those inside it too.
+    """Return the objective that a word, or a mapping with a ``kind`` and settings, describes.
 
     Raises:
         InputError: with the path of each key that is wrong.
@@ -215,7 +198,7 @@ def parse_objective(given: Any, path: str = "objective") -> Objective:
         raise InputError(f"{path}.kind: wanted one of {', '.join(OBJECTIVES)}, got {kind!r}")
     cls = OBJECTIVES[kind]
     try:
-        made: Objective = TypeAdapter(cls).validate_python(
+        objective: Objective = TypeAdapter(cls).validate_python(
             resolve_parts(settings, path, parse_objective)
         )
     except ValidationError as error:
@@ -227,7 +210,7 @@ def parse_objective(given: Any, path: str = "objective") -> Objective:
         raise InputError(
             *(p if p.startswith(f"{path}.") else f"{path}.{p}" for p in error.problems)
         ) from error
-    return made
+    return objective
 
 
 def resolve_parts(
@@ -235,7 +218,8 @@ def resolve_parts(
 ) -> dict[str, Any]:
     """Return the settings of an objective with each ``objective`` in its lists of parts resolved.
 
-    >>> resolve_parts({"parts": [{"objective": "causal"}]}, "objective", lambda given, where: f"{where} = {given}")
+    >>> resolve = lambda given, path: f"{path} = {given}"
+    >>> resolve_parts({"parts": [{"objective": "causal"}]}, "objective", resolve)
     {'parts': [{'objective': 'objective.parts.0.objective = causal'}]}
     """
 

@@ -1,4 +1,4 @@
-"""Text infilling and sentence permutation."""
+"""Text infilling and sentence permutation, BART's objective."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Rate, Share
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
@@ -15,19 +15,21 @@ from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
 @OBJECTIVES.register("bart")
 @dataclass(frozen=True)
 class Bart:
-    """Write a whole text from one whose sentences are shuffled and whose spans are masks (Lewis et al. 2020, 2.2).
+    """Write a text from one with masked spans and shuffled sentences (Lewis et al. 2020, 2.2).
 
-    Section 2.2, 'text infilling': the lengths of spans are drawn from a Poisson distribution until ``mask_rate`` of the
-    tokens is covered; each span becomes a single mask, and one of length 0 is a mask put in. Two masks never touch.
-    'Sentence permutation': the sentences of each document in a block change places; the eos between documents stays.
-    Special tokens are never masked. Every token is asked for, eos between documents too.
+    Text infilling: span lengths are drawn from a Poisson distribution until ``mask_rate`` of the
+    tokens is covered. Each span becomes one mask; a span of length 0 inserts one. Two masks never
+    touch, and special tokens are never masked. Sentence permutation: the sentences of each document
+    change places; the eos between documents stays. Every token is a target, eos too.
 
     >>> rng = np.random.default_rng(4)  # mask is 4
-    >>> example = Bart(mask_rate=0.34, mean_span_length=1, permute_sentences=False).training_example(np.array([5, 6, 7]), special, rng)
+    >>> bart = Bart(mask_rate=0.34, mean_span_length=1, permute_sentences=False)
+    >>> example = bart.training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [1, 5, 6], [5, 6, 7])
 
-    Where sentences end is known token by token: a full stop within a number or a word would end one too.
+    The end of a sentence is known by its token, so a full stop within a number or word ends one
+    too.
     """
 
     __pydantic_config__ = STRICT
@@ -35,7 +37,6 @@ class Bart:
     role: ClassVar[Role] = "encoder-decoder"
     family: ClassVar[Family] = "denoising"
     exactness: ClassVar[str] = "exact"
-    share: ClassVar[float] = 1.0
 
     mask_rate: Share = 0.3
     """share of the tokens that masks stand for"""
@@ -47,32 +48,25 @@ class Bart:
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Corrupt the text and ask for all of it."""
         shuffled = shuffle_sentences(tokens, special, rng) if self.permute_sentences else tokens
-        return self._ask(self._infill(shuffled.astype(np.int64), special, rng), tokens, special)
+        return self._example(self._infill(concat(shuffled), special, rng), tokens, special)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask for the completion where the encoder reads the prompt and a mask, and the decoder has read the prompt."""
-        whole = self._ask(
-            np.append(prompt, special.mask), np.concatenate([prompt, completion]), special
-        )
-        targets = whole.targets.copy()
-        targets[: len(prompt)] = IGNORE
+        """Predict the completion after the prompt; the encoder reads the prompt and a mask."""
+        whole = self._example(concat(prompt, [special.mask]), concat(prompt, completion), special)
+        targets = concat(no_targets(len(prompt)), whole.targets[len(prompt) :])
         return [Example(whole.inputs, targets, whole.decoder_inputs)]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Read the prompt and a mask; the decoder has read bos and the prompt."""
-        decoder = np.concatenate([[special.bos], prompt]).astype(np.int64)
-        return Example(
-            np.append(prompt, special.mask).astype(np.int64), np.full(len(decoder), IGNORE), decoder
-        )
+        decoder = concat([special.bos], prompt)
+        return Example(concat(prompt, [special.mask]), no_targets(len(decoder)), decoder)
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Let the encoder read the text and eos; the decoder is left out."""
-        inputs = np.append(tokens, special.eos).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE))
+        """Read the text and eos in the encoder."""
+        inputs = concat(tokens, [special.eos])
+        return Example(inputs, no_targets(len(inputs)))
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """Yes: the encoder does."""
@@ -81,7 +75,7 @@ class Bart:
     def infilling_examples(
         self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        """Ask for the span where the decoder has written the left context."""
+        """Predict the span where the decoder has written the left context."""
         return [guided_example(self, gap, special, score_right=score_right)]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
@@ -89,37 +83,46 @@ class Bart:
         return fill_guided(self, template, network)
 
     @staticmethod
-    def _ask(inputs: Ids, tokens: Ids, special: SpecialTokens) -> Example:
-        decoder = np.concatenate([[special.bos], tokens[:-1]]).astype(np.int64)
-        return Example(inputs.astype(np.int64), tokens.astype(np.int64), decoder)
+    def _example(inputs: Ids, tokens: Ids, special: SpecialTokens) -> Example:
+        return Example(concat(inputs), concat(tokens), concat([special.bos], tokens[:-1]))
 
     def _infill(self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Ids:
-        """Put masks for spans: each span goes before, between or after the ordinary tokens that are kept."""
+        """Replace spans of ordinary tokens by one mask each."""
         places = np.flatnonzero(~special.is_special(tokens))
         count = int(self.mask_rate * len(places) + rng.random())
         if not count:
             return tokens
         kept = len(places) - count
-        lengths = self._lengths(count, rng)
-        lengths = [*lengths[:kept], sum(lengths[kept:])] if len(lengths) > kept + 1 else lengths
-        gaps = rng.choice(kept + 1, len(lengths), replace=False)
-        span, put = np.zeros(kept + 1, dtype=np.int64), np.zeros(kept + 1, dtype=bool)
-        span[gaps], put[gaps] = lengths, True
+
+        # Draw the spans. There are kept + 1 slots for them, between the kept tokens; if there are
+        # more spans than slots, the last ones are joined.
+        lengths = self._span_lengths(count, rng)
+        if len(lengths) > kept + 1:
+            lengths = [*lengths[:kept], sum(lengths[kept:])]
+        slots = rng.choice(kept + 1, len(lengths), replace=False)
+        span_length = np.zeros(kept + 1, dtype=np.int64)  # of each slot
+        has_span = np.zeros(kept + 1, dtype=bool)
+        span_length[slots], has_span[slots] = lengths, True
+
+        # Lay the ordinary tokens out as slot, kept token, slot, ..., slot: those in slots are cut.
         runs = np.ones(2 * kept + 1, dtype=np.int64)
-        runs[0::2] = span
+        runs[0::2] = span_length
         cut = np.zeros(len(tokens), dtype=bool)
         cut[places] = np.repeat(np.arange(2 * kept + 1) % 2 == 0, runs)
         starts = cut & ~np.concatenate([[False], cut[:-1]])
-        empty = np.flatnonzero(put & (span == 0))
-        before = (
-            empty + np.concatenate([[0], np.cumsum(span)])[empty]
-        )  # which ordinary token an empty span precedes
-        at = np.append(places, places[-1] + 1)[before]
-        inputs = np.insert(np.where(starts, special.mask, tokens), at, special.mask)
-        kept_inputs: Ids = inputs[np.insert(~cut | starts, at, True)]
-        return kept_inputs
 
-    def _lengths(self, count: int, rng: np.random.Generator) -> list[int]:
+        # A span of length 0 inserts a mask before the ordinary token that follows its slot.
+        empty = np.flatnonzero(has_span & (span_length == 0))
+        cut_before = np.concatenate([[0], np.cumsum(span_length)])  # tokens cut before each slot
+        insert_at = np.append(places, places[-1] + 1)[empty + cut_before[empty]]
+
+        # The first token of each span becomes its mask; the rest of the span goes.
+        masked = np.insert(np.where(starts, special.mask, tokens), insert_at, special.mask)
+        infilled: Ids = masked[np.insert(~cut | starts, insert_at, True)]
+        return infilled
+
+    def _span_lengths(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Draw lengths until they add up to ``count``; the last one is cut short."""
         lengths = [int(rng.poisson(self.mean_span_length))]
         while sum(lengths) < count:
             lengths.append(int(rng.poisson(self.mean_span_length)))
@@ -127,38 +130,42 @@ class Bart:
 
 
 def shuffle_sentences(tokens: Ids, special: SpecialTokens, rng: np.random.Generator) -> Ids:
-    """Return the sentences of each document (documents end in eos) in random order. Shape (n,) in, (n,) out.
+    """Return the sentences of each document in random order. Shape (n,) in, (n,) out.
 
-    With 50 a full stop and 2 eos, ``5 6 50 7 50 2 8 50 9`` may become ``7 50 5 6 50 2 9 8 50``.
+    Documents end in eos. With 50 a full stop and 2 eos, ``5 6 50 7 50 2 8 50 9`` may become
+    ``7 50 5 6 50 2 9 8 50``.
 
     Raises:
-        InputError: the vocabulary does not say which tokens end a sentence.
+        InputError: the tokenizer does not say which tokens end a sentence.
     """
     if special.sentence_ends is None:
         raise InputError(
-            "permute_sentences: wanted a vocabulary that says which tokens end a sentence (Special.sentence_ends), got none; "
-            "permute_sentences: false does without"
+            "permute_sentences: wanted a tokenizer that says which tokens end a sentence "
+            "(SpecialTokens.sentence_ends), got none; permute_sentences: false does without"
         )
+    # A sentence begins after the last token of one, at an eos, and after an eos.
     eos = tokens == special.eos
     last = special.sentence_ends[tokens] & ~eos
     begins = np.concatenate([[True], (last | eos)[:-1]]) | eos
-    pieces = np.split(tokens, np.flatnonzero(begins)[1:])
-    documents = np.cumsum([piece[0] == special.eos for piece in pieces])
-    moved: list[Ids] = []
+    sentences = np.split(tokens, np.flatnonzero(begins)[1:])
+
+    # An eos begins a new document, and stays in its place.
+    documents = np.cumsum([sentence[0] == special.eos for sentence in sentences])
+    shuffled: list[Ids] = []
     for number in range(int(documents[-1]) + 1):
-        mine = [pieces[i] for i in np.flatnonzero(documents == number)]
-        head = [mine.pop(0)] if mine and mine[0][0] == special.eos else []
-        moved += head + [mine[i] for i in rng.permutation(len(mine))]
-    return np.concatenate(moved)
+        own = [sentences[i] for i in np.flatnonzero(documents == number)]
+        head = [own.pop(0)] if own and own[0][0] == special.eos else []
+        shuffled += head + [own[i] for i in rng.permutation(len(own))]
+    return np.concatenate(shuffled)
 
 
 def guided_example(
     objective: Objective, gap: SpanInContext, special: SpecialTokens, *, score_right: bool
 ) -> Example:
-    """Ask for a span where the encoder reads the text with a mask for it and the decoder has written its left context.
+    """Predict a span from the masked text in the encoder and the left context in the decoder.
 
-    The span is one mask, as in training; in a text to fill (``ends_text``) it is as many as it has tokens, since
-    a marker stands for a token there.
+    The span is one mask, as in training; in a text to fill (``ends_text``) it is as many as it has
+    tokens, since a marker stands for a token there.
     """
     masks = np.full(len(gap.span) if gap.ends_text else 1, special.mask)
     inputs = np.concatenate([gap.left, masks, gap.right]).astype(np.int64)
@@ -172,7 +179,7 @@ def guided_example(
 def _written(
     objective: Objective, inputs: Ids, text: Ids, places: Ids, special: SpecialTokens
 ) -> Example:
-    """Ask for the tokens at some places of a text that the decoder writes."""
+    """Predict the tokens at some places of a text that the decoder writes."""
     start = _start(objective, special)
     targets = np.full(len(start) - 1 + len(text), IGNORE)
     targets[len(start) - 1 + places] = text[places]
@@ -195,7 +202,7 @@ def fill_guided(
     """
     special = network.special
     if special.mask < 0:
-        raise InputError("infill: wanted a vocabulary with sentinels or a mask, got neither")
+        raise InputError("infill: wanted a tokenizer with sentinels or a mask, got neither")
     masks = [np.full(length or 1, special.mask) for length in template.lengths]
     inputs = objective.encoding_example(template.filled(masks), special).inputs
     start = _start(objective, special)

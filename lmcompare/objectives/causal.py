@@ -1,11 +1,11 @@
-"""Next-token prediction."""
+"""Causal language modeling: predict the next token."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.example import Example, Ids, SpecialTokens, concat, no_targets
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
@@ -30,38 +30,27 @@ class Causal:
     role: ClassVar[Role] = "decoder"
     family: ClassVar[Family] = "autoregressive"
     exactness: ClassVar[str] = "exact"
-    share: ClassVar[float] = 1.0
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Ask for every token."""
-        return Example(
-            np.concatenate([[special.bos], tokens[:-1]]),
-            tokens.astype(np.int64),
-            attention="causal",
-        )
+        return Example(concat([special.bos], tokens[:-1]), concat(tokens), attention="causal")
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask for the completion after the prompt, in one pass."""
-        example = self.training_example(
-            np.concatenate([prompt, completion]), special, np.random.default_rng(0)
-        )
-        targets = example.targets.copy()
-        targets[: len(prompt)] = IGNORE
-        return [Example(example.inputs, targets, attention="causal")]
+        """Predict the completion after the prompt, in one pass."""
+        text = concat(prompt, completion)
+        targets = concat(no_targets(len(prompt)), completion)
+        return [Example(concat([special.bos], text[:-1]), targets, attention="causal")]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Read the prompt; what follows is not there yet."""
-        inputs = np.concatenate([[special.bos], prompt]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention="causal")
+        inputs = concat([special.bos], prompt)
+        return Example(inputs, no_targets(len(inputs)), attention="causal")
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Read the text between bos and eos."""
-        inputs = np.concatenate([[special.bos], tokens, [special.eos]]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention="causal")
+        inputs = concat([special.bos], tokens, [special.eos])
+        return Example(inputs, no_targets(len(inputs)), attention="causal")
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """No: the right context can only weigh what was written from the left."""
@@ -89,7 +78,7 @@ def left_context_examples(
 def fill_from_left(
     objective: Objective, template: InfillingTemplate, network: InfillingNetwork
 ) -> FilledSpans:
-    """Continue what stands to the left of each span; a length is chosen by the likelihood of the text around it."""
+    """Continue the left context of each span; of some lengths, the likeliest text wins."""
     special, longest = network.special, max(network.lengths)
     # A text that will not fit is refused before anything is written.
     whole = template.filled(

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
@@ -17,20 +17,21 @@ from lmcompare.objectives.seq2seq import mask_by_sentinels
 @OBJECTIVES.register("glm")
 @dataclass(frozen=True)
 class GLM:
-    """Write the spans cut out of a text, in any order, on one stack (Du et al. 2022, section 2.1).
+    """Write the spans cut out of a text in random order, on one stack (Du et al. 2022, 2.1).
 
-    Part A, the text with holes, sees itself whole. Part B, the spans in random order, sees Part A and what of Part B
-    came before. A span begins with the name of its hole and ends with eos, which is asked for. Special tokens are
-    never cut out.
+    Part A, the text with sentinels for the spans, has full attention to itself. Part B, the spans,
+    attends to part A and, causally, to itself. Each span begins with its sentinel and ends with
+    eos, which is a target. Special tokens are never cut out.
 
     >>> rng = np.random.default_rng(0)  # eos 2, sentinel 9
-    >>> example = GLM(corruption_rate=0.34, mean_span_length=1).training_example(np.array([5, 6, 7]), special, rng)
+    >>> glm = GLM(corruption_rate=0.34, mean_span_length=1)
+    >>> example = glm.training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.attention
     ([5, 9, 7, 9, 6], [-100, -100, -100, 6, 2], 3)
 
-    It differs from the paper in two ways. Our block knows positions in the order of the row, not GLM's pairs (which
-    hole, where in the span), so what links a span to its hole is that each hole has a sentinel of its own instead of
-    one mask for all. And the lengths of the spans are drawn as for span corruption, not from Poisson(3).
+    It differs from the paper in two ways. Our positions are those of the row, not GLM's pairs
+    (which span, where in it), so each span has its own sentinel instead of one mask for all. And
+    span lengths are drawn as for span corruption, not from Poisson(3).
     """
 
     __pydantic_config__ = STRICT
@@ -44,38 +45,32 @@ class GLM:
     mean_span_length: Annotated[float, Field(ge=1)] = 3.0
     """mean length of a span, in tokens"""
 
-    @property
-    def share(self) -> float:
-        """The rate; the end of each span comes on top."""
-        return self.corruption_rate
-
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Cut spans out of the text and ask for them in random order."""
-        holed, spans = cut_spans(
+        part_a, spans = cut_spans(
             tokens, special, rng, rate=self.corruption_rate, mean_span=self.mean_span_length
         )
-        return self._ask(holed, [spans[i] for i in rng.permutation(len(spans))], special)
+        return self._example(part_a, [spans[i] for i in rng.permutation(len(spans))], special)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask for the completion as the one span cut from the end of the prompt; that it ends is not asked."""
-        hole = special.sentinels[0]
-        whole = self._ask(np.append(prompt, hole), [np.concatenate([[hole], completion])], special)
+        """Predict the completion as the one span, cut from the end of the prompt, without eos."""
+        sentinel = special.sentinels[:1]
+        span = concat(sentinel, completion)
+        whole = self._example(concat(prompt, sentinel), [span], special)
         return [Example(whole.inputs[:-1], whole.targets[:-1], attention=whole.attention)]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Read the prompt and a hole, and the hole's name once more, after which its span is written."""
-        hole = special.sentinels[0]
-        inputs = np.concatenate([prompt, [hole, hole]]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention=len(inputs) - 1)
+        """Read the prompt, a sentinel, and the sentinel again, after which the span is written."""
+        sentinel = special.sentinels[:1]
+        inputs = concat(prompt, sentinel, sentinel)
+        return Example(inputs, no_targets(len(inputs)), attention=len(inputs) - 1)
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Read the text and eos, all of it visible."""
-        inputs = np.append(tokens, special.eos).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
+        inputs = concat(tokens, [special.eos])
+        return Example(inputs, no_targets(len(inputs)))
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """Yes: Part A holds it."""
@@ -84,7 +79,7 @@ class GLM:
     def infilling_examples(
         self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        """Ask for the span after Part A, the text with a sentinel for it; that it ends there is not asked."""
+        """Predict the span, but not its end, after part A, the text with a sentinel for it."""
         sentinel, end = special.sentinels[:1], [special.eos] if gap.ends_text else []
         part_a = np.concatenate([gap.left, sentinel, gap.right, end])
         inputs = np.concatenate([part_a, sentinel, gap.span[:-1]]).astype(np.int64)
@@ -92,7 +87,7 @@ class GLM:
         return [Example(inputs, targets, attention=len(part_a))]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
-        """Write each span after Part A and the spans before it, up to its eos (Du et al. 2022, section 2.1)."""
+        """Write each span after part A and the spans before it, up to its eos (Du et al. 2.1)."""
         special, longest = network.special, max(network.lengths)
         part_a = self.encoding_example(mask_by_sentinels(template, special), special).inputs
         # A text that will not fit is refused before anything is written.
@@ -117,10 +112,8 @@ class GLM:
         return FilledSpans(spans, network.log_likelihood([whole]), "exact", calls + 1)
 
     @staticmethod
-    def _ask(holed: Ids, spans: list[Ids], special: SpecialTokens) -> Example:
-        targets = [np.append(span[1:], special.eos) for span in spans]
+    def _example(part_a: Ids, spans: list[Ids], special: SpecialTokens) -> Example:
+        targets = [concat(span[1:], [special.eos]) for span in spans]
         return Example(
-            np.concatenate([holed, *spans]).astype(np.int64),
-            np.concatenate([np.full(len(holed), IGNORE), *targets]).astype(np.int64),
-            attention=len(holed),
+            concat(part_a, *spans), concat(no_targets(len(part_a)), *targets), attention=len(part_a)
         )

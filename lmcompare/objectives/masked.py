@@ -1,4 +1,4 @@
-"""Masked-token prediction."""
+"""Masked language modeling, and its masked diffusion form."""
 
 import itertools
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
@@ -21,31 +21,34 @@ JOINT = 64
 @OBJECTIVES.register("masked")
 @dataclass(frozen=True)
 class Masked:
-    """Predict a share of the tokens from all the others (Devlin et al. 2019, section 3.1).
+    """Predict a share of the tokens from all others (Devlin et al. 2019, section 3.1).
 
-    Of the tokens asked for, 80% are replaced by the mask, 10% by a random token of the text's vocabulary (never by a
-    special one), and 10% are left as they are. Special tokens are never asked for.
+    Of the tokens chosen, 80% are replaced by the mask, 10% by a random ordinary token, and 10%
+    stay. Special tokens are never chosen.
 
     >>> rng = np.random.default_rng(9)  # mask is 4
-    >>> example = Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0).training_example(np.array([5, 6, 7]), special, rng)
+    >>> bert = Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0)
+    >>> example = bert.training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([5, 4, 7], [-100, 6, -100])
 
-    ``mask_rate: uniform`` is the masked diffusion LM (Sahoo et al. 2024, section 3; Nie et al. 2025, section 2): of a
-    block's n tokens, k are masked, k drawn uniformly from 1 to n, and each counts n / k. The weighted sum is then an
-    unbiased estimate of an upper bound, in nats, on -log p of the block given its length: the mean over all orders of
-    -log p in that order (Hoogeboom et al. 2022, section 3). The weights of a block add up to n.
+    ``mask_rate: uniform`` is the masked diffusion LM (Sahoo et al. 2024, section 3; Nie et al.
+    2025, section 2): of a sequence's n tokens k are masked, k drawn uniformly from 1 to n, and each
+    target has the weight n / k, so that the weights of a sequence add up to n. The weighted sum is
+    then an unbiased estimate of an upper bound, in nats, on -log p of the sequence given its
+    length: the mean over all orders of -log p in that order (Hoogeboom et al. 2022, section 3).
 
     >>> rng = np.random.default_rng(6)  # k came out as 2
     >>> example = Masked(mask_rate="uniform").training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist(), example.weights.tolist()
     ([4, 6, 4], [5, -100, 7], [1.5, 0.0, 1.5])
 
-    ``shifted`` asks for a token where the one before it is read, as a causal LM does, so that both can share one
-    stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
+    ``shifted`` predicts a token from the position before it, as a causal LM does, so that both can
+    share one stack and one output (GPT-BERT, Charpentier & Samuel 2024, section 2).
 
     >>> rng = np.random.default_rng(9)
-    >>> example = Masked(mask_rate=0.3, mask_token_share=1.0, random_token_share=0.0, shifted=True).training_example(np.array([5, 6, 7]), special, rng)
+    >>> shifted = Masked(0.3, mask_token_share=1.0, random_token_share=0.0, shifted=True)
+    >>> example = shifted.training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.targets.tolist()
     ([1, 5, 4], [-100, 6, -100])
     """
@@ -57,15 +60,15 @@ class Masked:
     exactness: ClassVar[str] = "chain"
 
     mask_rate: Share | Literal["uniform"] = 0.15
-    """share of the tokens asked for; uniform: drawn anew for each block, each target weighted by 1 / rate"""
+    """share of the tokens that are predicted; uniform: drawn anew for each sequence"""
     mask_token_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    """share of the asked tokens that the mask replaces; 0.8 if left out, 1 where the rate is uniform"""
+    """share of those that the mask replaces; 0.8 if left out, 1 where mask_rate is uniform"""
     random_token_share: Annotated[float, Field(ge=0, le=1)] | None = None
-    """share of the asked tokens that a random token replaces, the rest stay; 0.1 if left out, uniform: 0"""
+    """share of those that a random token replaces; 0.1 if left out, 0 where mask_rate is uniform"""
     whole_word: bool = False
-    """ask for all the tokens of a word or none (Cui et al. 2021, section 3.1)"""
+    """mask all tokens of a word or none (Cui et al. 2021, section 3.1)"""
     shifted: bool = False
-    """ask for a token one place to its left, as a causal LM does, for a mixture with one; cannot decode by unmasking"""
+    """predict from the position before, for a mixture with causal; cannot generate by unmasking"""
 
     def __post_init__(self) -> None:
         uniform = self.mask_rate == "uniform"
@@ -77,7 +80,8 @@ class Masked:
         if uniform and (masked < 1 or random > 0):
             got = f"{masked:g} and {random:g}"
             raise InputError(
-                f"mask_token_share: wanted 1, and random_token_share: 0, where mask_rate is uniform (else no bound), got {got}"
+                "mask_token_share: wanted 1, and random_token_share: 0, where mask_rate is uniform "
+                f"(else no bound), got {got}"
             )
         if uniform and self.whole_word:
             raise InputError(
@@ -85,68 +89,65 @@ class Masked:
             )
         if masked + random > 1 + 1e-9:
             raise InputError(
-                f"mask_token_share + random_token_share: wanted a sum of at most 1, got {masked + random:g}"
+                "mask_token_share + random_token_share: wanted a sum of at most 1, got "
+                f"{masked + random:g}"
             )
-
-    @property
-    def share(self) -> float:
-        """The rate; a half if it is uniform."""
-        return 0.5 if isinstance(self.mask_rate, str) else self.mask_rate
 
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Ask for ``rate`` of the ordinary tokens, at least one if there is any."""
-        masked, random = self._shares
-        asked = self._choose(tokens, special, rng)
+        """Mask ``mask_rate`` of the ordinary tokens, at least one if there is any."""
+        mask_share, random_share = self._shares
+        chosen = self._choose(tokens, special, rng)  # (n,) bool
+
+        # Replace each by the mask, by a random token, or not at all.
         draw = rng.random(len(tokens))
-        inputs = tokens.astype(np.int64)
-        inputs[asked & (draw < masked)] = special.mask
-        replaced = asked & (draw >= masked) & (draw < masked + random)
-        inputs[replaced] = rng.choice(special.ordinary, int(replaced.sum()))
+        inputs = concat(tokens)
+        inputs[chosen & (draw < mask_share)] = special.mask
+        random = chosen & (draw >= mask_share) & (draw < mask_share + random_share)
+        inputs[random] = rng.choice(special.ordinary, int(random.sum()))
+
         weights = None
         if self.mask_rate == "uniform":
-            text = int((~special.is_special(tokens)).sum())
-            weights = np.where(asked, text / max(1, int(asked.sum())), 0.0)
-        targets = np.where(asked, tokens, IGNORE).astype(np.int64)
-        return Example(self._read(inputs, special), targets, attention="full", weights=weights)
+            text_length = int((~special.is_special(tokens)).sum())
+            weights = np.where(chosen, text_length / max(1, int(chosen.sum())), 0.0)
+        targets = np.where(chosen, tokens, IGNORE).astype(np.int64)
+        return Example(self._shift(inputs, special), targets, weights=weights)
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask for each token of the completion with all later ones masked: the chain, one example a token.
+        """Predict each token of the completion with all later ones masked, one example a token.
 
-        Each factor p(y_t | prompt, y_<t, MASK...) is normalised, so the product is a proper likelihood of the
-        completion given its length. It asks for more masks in a row than training does.
+        By the chain rule, the product of p(y_t | prompt, y_<t, MASK...) is a proper likelihood of
+        the completion given its length. It has more masks in a row than training has.
         """
-        whole = np.concatenate([prompt, completion]).astype(np.int64)
+        text = concat(prompt, completion)
         examples = []
-        for t in range(len(prompt), len(whole)):
-            inputs, targets = whole.copy(), np.full(len(whole), IGNORE)
+        for t in range(len(prompt), len(text)):
+            inputs, targets = text.copy(), no_targets(len(text))
             inputs[t:] = special.mask
-            targets[t] = whole[t]
-            examples.append(Example(self._read(inputs, special), targets, attention="full"))
+            targets[t] = text[t]
+            examples.append(Example(self._shift(inputs, special), targets))
         return examples
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
         """Read the prompt and ``length`` masks.
 
         Raises:
-            InputError: ``shifted``: the answer to a mask does not stand at the mask.
+            InputError: ``shifted``: the output for a mask is not at the mask.
         """
         if self.shifted:
             raise InputError(
-                "shifted: wanted false to decode by unmasking, got true; let a causal part answer"
+                "shifted: wanted false to generate by unmasking, got true; use a causal part for "
+                "inference"
             )
-        inputs = np.concatenate([prompt, np.full(length, special.mask)]).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
+        inputs = concat(prompt, np.full(length, special.mask))
+        return Example(inputs, no_targets(len(inputs)))
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Read the text and eos."""
-        inputs = np.concatenate(
-            [[special.bos] if self.shifted else [], tokens, [special.eos]]
-        ).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE), attention="full")
+        inputs = concat([special.bos] if self.shifted else [], tokens, [special.eos])
+        return Example(inputs, no_targets(len(inputs)))
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """Yes."""
@@ -155,7 +156,7 @@ class Masked:
     def infilling_examples(
         self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        """Ask for each token of the span with the later ones masked: the chain, given its length.
+        """Predict each token of the span with the later ones masked: the chain, given its length.
 
         With 5 to the left, 8 to the right, and mask 4:
 
@@ -172,7 +173,7 @@ class Masked:
             if gap.ends_text:
                 inputs = self.encoding_example(inputs, special).inputs
             else:
-                inputs = self._read(inputs, special)
+                inputs = self._shift(inputs, special)
             # A shifted objective reads bos first: what is predicted stands one place to the left.
             targets = np.full(len(inputs), IGNORE, dtype=np.int64)
             targets[place] = text[place]
@@ -187,35 +188,39 @@ class Masked:
     def _shares(self) -> tuple[float, float]:
         return self.mask_token_share or 0.0, self.random_token_share or 0.0
 
-    def _read(self, inputs: Ids, special: SpecialTokens) -> Ids:
-        """Put bos before the text, and leave out its last token, if what comes next is asked for at each place."""
+    def _shift(self, inputs: Ids, special: SpecialTokens) -> Ids:
+        """Put bos before the inputs and drop the last, if each position predicts the next token."""
         return np.concatenate([[special.bos], inputs[:-1]]) if self.shifted else inputs
 
     def _choose(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Draw the positions asked for: rate x n of them, rounded at random so that it is right on average.
+        """Draw the positions to predict, as a mask (n,).
 
-        If the rate is uniform, their number is: each from 1 to n is equally likely.
+        Their number is mask_rate x n, rounded at random so that it is right on average; if the rate
+        is uniform, each number from 1 to n is equally likely.
         """
-        asked = np.zeros(len(tokens), dtype=bool)
+        chosen = np.zeros(len(tokens), dtype=bool)
         places = np.flatnonzero(~special.is_special(tokens))
         if not len(places):
-            return asked
+            return chosen
         if isinstance(self.mask_rate, str):
             count = int(rng.integers(len(places))) + 1
         else:
             count = max(1, int(self.mask_rate * len(places) + rng.random()))
         if not self.whole_word:
-            asked[rng.permutation(places)[:count]] = True
-            return asked
+            chosen[rng.permutation(places)[:count]] = True
+            return chosen
+
+        # Number the words; a special token between two tokens separates them too.
         starts = special.word_starts[tokens[places]] | (np.diff(places, prepend=-2) > 1)
-        word = np.cumsum(starts) - 1
-        order = rng.permutation(word[-1] + 1)
-        sizes = np.bincount(word)[order]
+        words = np.cumsum(starts) - 1  # (places,)
+        # Take words in random order until they hold enough tokens.
+        order = rng.permutation(words[-1] + 1)
+        sizes = np.bincount(words)[order]
         taken = order[: np.searchsorted(np.cumsum(sizes), count) + 1]
-        asked[places[np.isin(word, taken)]] = True
-        return asked
+        chosen[places[np.isin(words, taken)]] = True
+        return chosen
 
 
 def fill_masks(
@@ -223,8 +228,8 @@ def fill_masks(
 ) -> FilledSpans:
     """Put masks for the spans and fill them, unknown lengths by the best mean log p a token.
 
-    All combinations of lengths are tried, or beyond ``JOINT`` of them, one span after another from the left, those
-    to come being as short as may be: then their order counts.
+    All combinations of lengths are tried, or beyond ``JOINT`` of them, one span after another from
+    the left, those to come being as short as may be: then their order counts.
     """
     special, sizes = (
         network.special,

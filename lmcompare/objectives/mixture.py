@@ -28,29 +28,26 @@ class Part:
     weight: Rate = 1.0
     """how often it is drawn, relative to the others"""
     name: str = ""
-    """what `inference` calls it; its kind, if left out"""
+    """for `inference`; its kind, if left out"""
 
 
 @OBJECTIVES.register("mixture")
 @dataclass(frozen=True)
 class Mixture(Composed):
-    """Draw one of several objectives for each block (UL2, Tay et al. 2023, section 3.1.2).
+    """Draw one of several objectives for each sequence (UL2, Tay et al. 2023, section 3.1.2).
 
-    All parts train one network. Decoder and encoder objectives go together: they are one stack under two masks, and
-    each Example says which (causal and masked on one stack: GPT-BERT, Charpentier & Samuel 2024, section 2; there the
-    masked part is ``shifted``). Encoder-decoder objectives go with their like alone. UL2's mode tokens are left out:
-    what is asked is to be seen from the text alone.
-
-    One part answers: it scores, decodes and reads, and its role is the network's own. Another part can be asked on
-    the same network with ``part``.
+    All parts train one network. Decoder and encoder objectives may be mixed: they are one stack
+    under two masks, and each ``Example`` says which (causal and masked on one stack: GPT-BERT,
+    Charpentier & Samuel 2024, section 2; there the masked part is ``shifted``). Encoder-decoder
+    objectives go with their like alone. UL2's mode tokens are left out. One part, ``inference``,
+    scores, generates and encodes, and its role is the network's. The loss of a step is a mean over
+    all targets, so a part with few targets in a sequence counts little.
 
     >>> from lmcompare.objectives.causal import Causal
     >>> from lmcompare.objectives.masked import Masked
     >>> mixture = Mixture((Part(Causal(), weight=3), Part(Masked())), inference="masked")
-    >>> mixture.role, mixture.exactness, mixture.family, round(mixture.share, 4), mixture.part("causal")
-    ('encoder', 'chain', 'mixed', 0.7875, Causal())
-
-    A block that is asked by a part that asks little counts little: the loss of a step is over all targets alike.
+    >>> mixture.role, mixture.exactness, mixture.family, mixture.part("causal")
+    ('encoder', 'chain', 'mixed', Causal())
     """
 
     __pydantic_config__ = STRICT
@@ -59,7 +56,7 @@ class Mixture(Composed):
     parts: tuple[Part, ...]
     """a list, each with an `objective`, its `weight` (1) and its `name` (the kind)"""
     inference: str = ""
-    """the name of the part that scores, decodes and reads; the first, if left out"""
+    """the name of the part that scores, generates and encodes; the first, if left out"""
 
     def __post_init__(self) -> None:
         if len(self.parts) < 2:
@@ -70,19 +67,11 @@ class Mixture(Composed):
 
     @property
     def inference_objective(self) -> Objective:
-        """The part that ``inference`` names."""
         return self.part(self.inference) if self.inference else self.parts[0].objective
 
     @property
     def family(self) -> Family:
-        """That of all parts, or 'mixed'."""
         return family_of([part.objective for part in self.parts])
-
-    @property
-    def share(self) -> float:
-        """The mean over the parts, by weight."""
-        total = sum(part.weight for part in self.parts)
-        return float(sum(part.weight * part.objective.share for part in self.parts) / total)
 
     def part(self, name: str) -> Objective:
         """Return the objective of the part of that name.
@@ -94,18 +83,17 @@ class Mixture(Composed):
             part.objective for part in self.parts if (part.name or part.objective.kind) == name
         ]
         if not named:
-            raise InputError(
-                f"inference: no part {name!r}{nearest(name, {p.name or p.objective.kind for p in self.parts})}"
-            )
+            names = {part.name or part.objective.kind for part in self.parts}
+            raise InputError(f"inference: no part {name!r}{nearest(name, names)}")
         if len(named) > 1:
             raise InputError(
-                f"inference: wanted the name of one part, got {name!r}, which {len(named)} have; name them"
+                f"inference: wanted the name of one part, got {name!r}, which {len(named)} have; "
+                "name them"
             )
-        found: Objective = named[0]
-        return found
+        objective: Objective = named[0]
+        return objective
 
     def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
-        """Draw a part by weight."""
         weights = np.array([part.weight for part in self.parts])
         drawn: Objective = self.parts[rng.choice(len(weights), p=weights / weights.sum())].objective
         return drawn

@@ -32,22 +32,21 @@ class Stage:
 @OBJECTIVES.register("schedule")
 @dataclass(frozen=True)
 class Schedule(Composed):
-    """Ask by one objective, then by another, on one network (Gisserot-Boukhlef et al. 2025, abstract).
+    """Train by one objective, then by another, on one network (Gisserot-Boukhlef et al. 2025).
 
-    Causal first, then masked, is what they find best for an encoder at equal steps (arXiv 2507.00994).
-
-    The stages must fit one network, as the parts of a mixture must; the last stage answers (scores, decodes, reads),
-    and its role is the network's own. The learning rate goes on as if nothing had changed, and so does the order of
-    the blocks. The points of the validation curve all ask as the last stage does.
+    Causal first, then masked, is what they find best for an encoder at equal steps (arXiv
+    2507.00994). The stages must fit one network, as the parts of a mixture must. The last stage
+    scores, generates and encodes, and its role is the network's; validation losses are its own
+    throughout. The learning rate and the order of the sequences do not restart with a stage.
 
     >>> from lmcompare.objectives.causal import Causal
     >>> from lmcompare.objectives.masked import Masked
     >>> rng = np.random.default_rng(0)
     >>> schedule = Schedule((Stage(Causal(), share=0.25), Stage(Masked())))
-    >>> [schedule.training_objective(rng, progress).kind for progress in (0.0, 0.24, 0.25, 1.0)]
+    >>> [schedule.training_objective(rng, done).kind for done in (0.0, 0.24, 0.25, 1.0)]
     ['causal', 'causal', 'masked', 'masked']
-    >>> schedule.role, schedule.family, schedule.share
-    ('encoder', 'mixed', 0.3625)
+    >>> schedule.role, schedule.family
+    ('encoder', 'mixed')
     """
 
     __pydantic_config__ = STRICT
@@ -75,24 +74,12 @@ class Schedule(Composed):
 
     @property
     def inference_objective(self) -> Objective:
-        """The last stage's objective."""
         last: Objective = self.stages[-1].objective
         return last
 
     @property
     def family(self) -> Family:
-        """That of all stages, or 'mixed'."""
         return family_of([stage.objective for stage in self.stages])
-
-    @property
-    def share(self) -> float:
-        """The mean over training."""
-        spans = np.diff([0.0, *self._ends, 1.0])
-        return float(
-            sum(
-                span * stage.objective.share for span, stage in zip(spans, self.stages, strict=True)
-            )
-        )
 
     @property
     def _ends(self) -> list[float]:
@@ -100,8 +87,6 @@ class Schedule(Composed):
         return [float(end) for end in np.cumsum([stage.share for stage in self.stages[:-1]])]
 
     def training_objective(self, rng: np.random.Generator, progress: float) -> Objective:
-        """Return the objective whose turn it is."""
-        stage: Objective = self.stages[
-            int(np.searchsorted(self._ends, progress + 1e-9, side="right"))
-        ].objective
-        return stage
+        stage = int(np.searchsorted(self._ends, progress + 1e-9, side="right"))
+        objective: Objective = self.stages[stage].objective
+        return objective

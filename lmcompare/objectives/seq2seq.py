@@ -1,4 +1,4 @@
-"""Span corruption."""
+"""Span corruption, T5's objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
+from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
 from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
@@ -18,12 +18,13 @@ from lmcompare.objectives._spans import cut_spans
 @OBJECTIVES.register("seq2seq")
 @dataclass(frozen=True)
 class Seq2Seq:
-    """Write the spans that were cut out of a text, each after its sentinel (Raffel et al. 2020, section 3.1.4).
+    """Write the spans cut out of a text, each after its sentinel (Raffel et al. 2020, 3.1.4).
 
     Special tokens are never cut out.
 
     >>> rng = np.random.default_rng(0)  # bos 1, eos 2, sentinel 9
-    >>> example = Seq2Seq(corruption_rate=0.34, mean_span_length=1).training_example(np.array([5, 6, 7]), special, rng)
+    >>> t5 = Seq2Seq(corruption_rate=0.34, mean_span_length=1)
+    >>> example = t5.training_example(np.array([5, 6, 7]), special, rng)
     >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
     ([5, 9, 7], [1, 9, 6], [9, 6, 2])
     """
@@ -39,41 +40,33 @@ class Seq2Seq:
     mean_span_length: Annotated[float, Field(ge=1)] = 3.0
     """mean length of a span, in tokens"""
 
-    @property
-    def share(self) -> float:
-        """The rate; sentinels and the end come on top."""
-        return self.corruption_rate
-
     def training_example(
         self, tokens: Ids, special: SpecialTokens, rng: np.random.Generator
     ) -> Example:
-        """Cut spans out of the text and ask for them."""
         inputs, spans = cut_spans(
             tokens, special, rng, rate=self.corruption_rate, mean_span=self.mean_span_length
         )
-        return self._ask(inputs, np.concatenate([np.array([], dtype=np.int64), *spans]), special)
+        written = concat([], *spans)
+        return Example(inputs, concat(written, [special.eos]), concat([special.bos], written))
 
     def scoring_examples(
         self, prompt: Ids, completion: Ids, special: SpecialTokens
     ) -> list[Example]:
-        """Ask for the completion as the one span cut from the end of the prompt; its sentinel is given."""
-        hole = special.sentinels[0]
-        whole = self._ask(np.append(prompt, hole), np.concatenate([[hole], completion]), special)
-        assert whole.decoder_inputs is not None
-        targets = whole.targets[:-1].copy()
-        targets[0] = IGNORE
-        return [Example(whole.inputs, targets, whole.decoder_inputs[:-1])]
+        """Predict the completion as the one span, cut from the end of the prompt."""
+        sentinel = special.sentinels[:1]
+        decoder = concat([special.bos], sentinel, completion)[: len(completion) + 1]
+        targets = concat(no_targets(1), completion)
+        return [Example(concat(prompt, sentinel), targets, decoder)]
 
     def generation_prompt(self, prompt: Ids, length: int, special: SpecialTokens) -> Example:
-        """Read the prompt and a sentinel; the decoder has read bos and that sentinel."""
-        hole = special.sentinels[0]
-        decoder = np.array([special.bos, hole], dtype=np.int64)
-        return Example(np.append(prompt, hole).astype(np.int64), np.full(2, IGNORE), decoder)
+        """Read the prompt and a sentinel; the decoder starts with bos and that sentinel."""
+        sentinel = special.sentinels[:1]
+        return Example(concat(prompt, sentinel), no_targets(2), concat([special.bos], sentinel))
 
     def encoding_example(self, tokens: Ids, special: SpecialTokens) -> Example:
-        """Let the encoder read the text and eos; the decoder is left out."""
-        inputs = np.append(tokens, special.eos).astype(np.int64)
-        return Example(inputs, np.full(len(inputs), IGNORE))
+        """Read the text and eos in the encoder."""
+        inputs = concat(tokens, [special.eos])
+        return Example(inputs, no_targets(len(inputs)))
 
     def reads_right_context(self, special: SpecialTokens) -> bool:
         """Yes: the encoder does."""
@@ -82,7 +75,7 @@ class Seq2Seq:
     def infilling_examples(
         self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        """Ask for the span after its sentinel; that it ends there is not asked.
+        """Predict the span after its sentinel, but not its end.
 
         >>> gap = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
         >>> (example,) = Seq2Seq().infilling_examples(gap, special)
@@ -97,13 +90,6 @@ class Seq2Seq:
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Let the decoder write each span after its sentinel."""
         return fill_sentinels(self, template, network)
-
-    @staticmethod
-    def _ask(inputs: Ids, spans: Ids, special: SpecialTokens) -> Example:
-        decoder = np.concatenate([[special.bos], spans]).astype(np.int64)
-        return Example(
-            inputs.astype(np.int64), np.append(spans, special.eos).astype(np.int64), decoder
-        )
 
 
 def mask_by_sentinels(template: InfillingTemplate, special: SpecialTokens) -> Ids:
@@ -151,10 +137,10 @@ def fill_sentinels(
 
 
 class SentinelGrammar:
-    """Which ids may come next: ordinary tokens for each span, then the next sentinel; after the last one, eos.
+    """Which ids may come next: each span, then the next sentinel; after the last span, eos.
 
-    A span of unknown length has from one to ``most`` tokens; the last one may end with a further sentinel too, as
-    T5's do.
+    A span of unknown length has from one to ``most`` tokens; the last one may end with a further
+    sentinel too, as T5's do.
     """
 
     def __init__(self, lengths: Sequence[int | None], most: int, special: SpecialTokens) -> None:

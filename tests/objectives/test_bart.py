@@ -84,11 +84,10 @@ def test_shares(special):
         "Poisson(3), the last span of a block cut short"
     )
     assert any(len(e.inputs) == 128 - g + m for e, g, m in zip(examples, gone, masks, strict=True))
-    assert (Bart().role, Bart().family, Bart().exactness, Bart().share) == (
+    assert (Bart().role, Bart().family, Bart().exactness) == (
         "encoder-decoder",
         "denoising",
         "exact",
-        1,
     )
 
 
@@ -107,7 +106,7 @@ def test_score_begin_and_read(special):
 def test_a_vocabulary_that_knows_no_sentences_is_refused(special):
     with pytest.raises(
         InputError,
-        match="permute_sentences: wanted a vocabulary that says which tokens end a sentence",
+        match="permute_sentences: wanted a tokenizer that says which tokens end a sentence",
     ):
         Bart().training_example(
             np.array([35, 36]), replace(special, sentence_ends=None), np.random.default_rng(0)

@@ -31,7 +31,6 @@ def test_every_objective_says_what_it_is(kind):
     assert objective.role in ("decoder", "encoder", "encoder-decoder")
     assert objective.family in ("autoregressive", "denoising")
     assert objective.exactness in ("exact", "chain")
-    assert 0 < objective.share <= 1
     assert parse_objective(plain(objective)) == objective
 
 

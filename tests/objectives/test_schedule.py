@@ -18,7 +18,6 @@ def test_a_stage_has_its_share_of_the_steps():
         schedule.training_objective(np.random.default_rng(0), step / 10).kind for step in range(10)
     ]
     assert picked == ["causal", *["masked"] * 2, *["causal"] * 7]
-    assert schedule.share == pytest.approx(0.8 + 0.2 * 0.15)
     assert schedule.role == "decoder"
 
 

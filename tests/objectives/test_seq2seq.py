@@ -69,7 +69,7 @@ def test_score_gives_the_sentinel(special):
 
 def test_too_few_sentinels(special):
     with pytest.raises(
-        InputError, match=r"tokenizer\.sentinels: wanted at least \d+ for a block of 400 tokens"
+        InputError, match=r"tokenizer\.sentinels: wanted at least \d+ for a sequence of 400 tokens"
     ):
         Seq2Seq(0.5, 1).training_example(np.full(400, 40), special, np.random.default_rng(0))
 
