@@ -175,8 +175,8 @@ def check_shared_network(objectives: Sequence[Objective], key: str) -> None:
         raise InputError(
             f"{key}.{odd}.objective: wanted one that shares a network with {objectives[0].kind} "
             f"({objectives[0].role}), got {objectives[odd].kind} ({objectives[odd].role}); a "
-            "decoder and an encoder are one stack under two masks, an encoder-decoder goes with its like "
-            "alone"
+            "decoder and an encoder are one stack under two masks, an encoder-decoder goes with its "
+            "like alone"
         )
 
 
