@@ -73,7 +73,7 @@ class Tokenizer:
 
     @property
     def size(self) -> int:
-        """Number of ids, special ones included: the highest id plus 1, or the ``size`` of ``wrap``."""
+        """Number of ids, special ones included: the highest plus 1, or more (see ``wrap``)."""
         return self._size
 
     @property

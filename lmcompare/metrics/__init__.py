@@ -55,7 +55,7 @@ def load(name: str, **options: Any) -> Any:
 
 
 def describe() -> dict[str, str]:
-    """Return each metric's name and the first line of its file's docstring, without importing any."""
+    """Return each metric's name and the first line of its docstring, without an import."""
     described = {}
     for name in METRICS:
         tree = ast.parse((_FOLDER / f"{name}.py").read_text(encoding="utf-8"))

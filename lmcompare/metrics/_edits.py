@@ -7,6 +7,12 @@ from rapidfuzz.distance import Levenshtein
 
 from lmcompare.core.errors import InputError
 
+URL = "https://jitsi.github.io/jiwer/"
+CITATION = """
+Morris, Maier & Green (2004). From WER and RIL to MER and WIL: improved evaluation measures for
+connected speech recognition. Interspeech. Computed by rapidfuzz.
+"""
+
 
 def error_rate(
     name: str,

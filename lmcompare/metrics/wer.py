@@ -2,20 +2,11 @@
 
 from typing import Any
 
-from lmcompare.metrics._edits import error_rate
+from lmcompare.metrics._edits import CITATION, URL, error_rate
 from lmcompare.metrics._metric import TEXT, TEXTS, metric
 
 
-@metric(
-    predictions=TEXT,
-    references=TEXTS,
-    higher_is_better=False,
-    citation="""\
-    Morris, Maier & Green (2004). From WER and RIL to MER and WIL: improved evaluation measures for
-    connected speech recognition. Interspeech. Computed by rapidfuzz.
-    """,
-    url="https://jitsi.github.io/jiwer/",
-)
+@metric(predictions=TEXT, references=TEXTS, higher_is_better=False, citation=CITATION, url=URL)
 def wer(
     predictions: list[str], references: list[list[str]], per_item: bool = False
 ) -> dict[str, Any]:

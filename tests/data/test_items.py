@@ -187,11 +187,7 @@ def test_splits_are_apart_whatever_the_groups(
     ("listed", "changed", "message"),
     [
         ([], {}, r"wanted items with source, target, got none \(0 rows read\)"),
-        (
-            rows(2),
-            {},
-            "too small: 2 items in 2 groups, with validation 0.1 and test 0.2, leave none for train",
-        ),
+        (rows(2), {}, "too small: 2 items in 2 groups, .* 0.1 and test 0.2, leave none for train"),
         (rows(20), {"group": "document"}, "20 items in 2 groups, .* leave none for train"),
         (
             rows(9),

@@ -57,10 +57,15 @@ def folder(request, tmp_path_factory):
     tokenizer = translator(separate=request.param)
     targets = tokenizer.target_encoder if request.param else tokenizer.encoder
     config = MarianConfig(
-        vocab_size=len(tokenizer.encoder), decoder_vocab_size=len(targets), pad_token_id=tokenizer.encoder["<pad>"],
-        eos_token_id=0, forced_eos_token_id=0, decoder_start_token_id=targets["<pad>"],
-        share_encoder_decoder_embeddings=not request.param, **BART,
-    )  # fmt: skip
+        vocab_size=len(tokenizer.encoder),
+        decoder_vocab_size=len(targets),
+        pad_token_id=tokenizer.encoder["<pad>"],
+        eos_token_id=0,
+        forced_eos_token_id=0,
+        decoder_start_token_id=targets["<pad>"],
+        share_encoder_decoder_embeddings=not request.param,
+        **BART,
+    )
     if request.param:
         # Else an embedding of the decoder would be padded by an id that it does not have.
         config.pad_token_id = 0
@@ -136,9 +141,12 @@ def test_generation_says_text_of_the_target_side(folder):
     ban = sorted(set(range(model.tokenizer.size)) - set(ordinary.tolist()))
     plain.generation_config.forced_eos_token_id = None
     output = plain.generate(
-        **tokenizer("the film was good", return_tensors="pt"), num_beams=1, do_sample=False, max_new_tokens=6,
+        **tokenizer("the film was good", return_tensors="pt"),
+        num_beams=1,
+        do_sample=False,
+        max_new_tokens=6,
         suppress_tokens=ban,
-    )  # fmt: skip
+    )
     assert output[0, 1:].tolist() == generated.decoded.tokens[0].tolist()
     assert model.embed(["the film", "a much longer text"]).shape == (2, 32)
 

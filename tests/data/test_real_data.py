@@ -66,9 +66,12 @@ def test_sst2_lines_hold_their_label():
 
 @pytest.mark.parametrize(
     ("name", "sentences", "words", "people"),
-    [("wnut17train.conll", 3394, 62_730, 660), ("emerging.dev.conll", 1009, 15_733, 470),
-     ("emerging.test.annotated", 1287, 23_394, 429)],
-)  # fmt: skip
+    [
+        ("wnut17train.conll", 3394, 62_730, 660),
+        ("emerging.dev.conll", 1009, 15_733, 470),
+        ("emerging.test.annotated", 1287, 23_394, 429),
+    ],
+)
 def test_wnut17_has_as_many_sentences_as_published(name, sentences, words, people):
     rows = list(SOURCES["conll"](path=str(DATA / "wnut17" / name)).rows())
     assert len(rows) == sentences and sum(len(row["tokens"]) for row in rows) == words
@@ -82,9 +85,16 @@ def test_wnut17_has_as_many_sentences_as_published(name, sentences, words, peopl
 def test_xquad_articles_stay_in_one_split():
     source = SOURCES["squad"](path=str(DATA / "xquad" / "xquad.en.json"))
     items = build_item_splits(
-        source, ("context", "question", "answers", "starts", "document"), validation=0.1, test=0.2, items=None, seed=0,
-        unique=("context", "question"), group="document", verbatim=("context",),
-    )  # fmt: skip
+        source,
+        ("context", "question", "answers", "starts", "document"),
+        validation=0.1,
+        test=0.2,
+        items=None,
+        seed=0,
+        unique=("context", "question"),
+        group="document",
+        verbatim=("context",),
+    )
     assert items.counts["items"] == 1190 and items.counts["groups"] == 48
     titles = [
         {entry.fields["document"] for entry in part}
@@ -142,9 +152,14 @@ def test_packed_files_are_read():
     lists = list(SOURCES["jsonl"](path=str(DATA / "asr_nbest")).rows())
     assert len(lists) == 300 and all(1 <= len(row["nbest"]) <= 20 for row in lists)
     items = build_item_splits(
-        SOURCES["jsonl"](path=str(DATA / "asr_nbest")), ("ref", "nbest"), validation=0.3, test=0.7, items=None, seed=0,
+        SOURCES["jsonl"](path=str(DATA / "asr_nbest")),
+        ("ref", "nbest"),
+        validation=0.3,
+        test=0.7,
+        items=None,
+        seed=0,
         unique=("ref",),
-    )  # fmt: skip
+    )
     assert (
         items.counts["test_items"] + items.counts["validation_items"]
         == 300 - items.counts["duplicates"]

@@ -33,8 +33,13 @@ def test_special_ids_are_where_they_should_be() -> None:
     assert (special.pad, special.bos, special.eos, special.mask) == (0, 1, 2, 3)
     assert special.sentinels == tuple(range(4, 12))
     assert OURS.hf_tokenizer.convert_ids_to_tokens([0, 1, 2, 3, 4, 11]) == [
-        "<pad>", "<bos>", "<eos>", "<mask>", "<extra_id_0>", "<extra_id_7>"
-    ]  # fmt: skip
+        "<pad>",
+        "<bos>",
+        "<eos>",
+        "<mask>",
+        "<extra_id_0>",
+        "<extra_id_7>",
+    ]
     assert special.ordinary.tolist() == list(range(12, OURS.size))
     assert OURS.size == len(special.word_starts) == len(OURS.hf_tokenizer) <= 400
     assert special.is_special(np.array([0, 11, 12])).tolist() == [True, True, False]
@@ -142,9 +147,13 @@ def bert() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
         mask_token="[MASK]",
-    )  # fmt: skip
+    )
 
 
 def gpt2() -> PreTrainedTokenizerFast:
@@ -256,5 +265,8 @@ def test_the_saved_files_say_what_is_special(tmp_path: Path) -> None:
     OURS.save(tmp_path)
     described = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
     assert [token["content"] for token in described["added_tokens"] if token["special"]][:4] == [
-        "<pad>", "<bos>", "<eos>", "<mask>"
-    ]  # fmt: skip
+        "<pad>",
+        "<bos>",
+        "<eos>",
+        "<mask>",
+    ]

@@ -10,7 +10,7 @@ ANSWERS = st.text(alphabet="ab the.", max_size=12)
 
 
 def official(prediction, gold):
-    """SQuAD 2.0's evaluate-v2.0.py, ``compute_f1``, of words that need no normalisation but case and articles."""
+    """SQuAD 2.0's evaluate-v2.0.py, ``compute_f1``, where only case and articles differ."""
     pred_toks, gold_toks = (
         [word for word in text.replace(".", "").split() if word not in {"a", "the"}]
         for text in (prediction, gold)

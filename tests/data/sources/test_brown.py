@@ -19,10 +19,21 @@ def corpus(folder: Path, words: str = "\n\n\tThe/at ratio/nn-tl 1/2/cd\r\n\n") -
 def test_a_folder_and_an_archive_give_the_same_rows(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "brown")
     expected = [
-        {"tokens": ["The", "ratio", "1/2"], "tags": ["at", "nn-tl", "cd"], "genre": "news", "text": "The ratio 1/2",
-         "document": "ca01"},
-        {"tokens": ["Ha", "."], "tags": ["uh", "."], "genre": "humor", "text": "Ha .", "document": "cr09"},
-    ]  # fmt: skip
+        {
+            "tokens": ["The", "ratio", "1/2"],
+            "tags": ["at", "nn-tl", "cd"],
+            "genre": "news",
+            "text": "The ratio 1/2",
+            "document": "ca01",
+        },
+        {
+            "tokens": ["Ha", "."],
+            "tags": ["uh", "."],
+            "genre": "humor",
+            "text": "Ha .",
+            "document": "cr09",
+        },
+    ]
     assert list(Brown(str(folder)).rows()) == expected
     with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as tar:
         for name in ("ca01", "cr09", "README", "cats.txt"):

@@ -94,8 +94,13 @@ def test_functions_are_cut_behind_their_docstring(package: Path) -> None:
     rows = list(Docstrings(("tools",), code=True).rows())
     assert [row["name"] for row in rows] == ["tools.Box.lid", "tools.alone"]
     assert rows[0]["signature_and_docstring"].split("\n") == [
-        "def lid(self,", "        wide=1):", '    r"""Return the lid.', "", "    It \\d is on.", '    """',
-    ]  # fmt: skip
+        "def lid(self,",
+        "        wide=1):",
+        '    r"""Return the lid.',
+        "",
+        "    It \\d is on.",
+        '    """',
+    ]
     assert rows[0]["body"] == '    # why\n    text = """\nno indent"""\n    return text'
     assert rows[1]["body"] == "    return 1"
     for row in rows:

@@ -129,7 +129,7 @@ def test_a_perfect_answerer_scores_the_maximum_and_the_word_alone_says_nothing(t
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
 def test_the_mask_decides_which_side_is_learnt_and_not_the_objective(kind, tokenizer, small):
-    """From random weights: what sees the right side reads it off, what does not is at chance there."""
+    """From random weights: attention to the right side solves it, without it chance is the best."""
     objective = OBJECTIVES[kind]()
     result = {}
     for attention in ("bidirectional", "causal"):
