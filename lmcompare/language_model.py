@@ -1,4 +1,6 @@
-"""The public face: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` have the same methods; ``load`` and ``wrap`` make them."""
+"""The public face: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` have the same methods; ``load`` and
+``wrap`` make them.
+"""
 
 import json
 import os
@@ -35,12 +37,12 @@ from lmcompare.scoring.surprisal import surprisal
 
 
 class LanguageModel:
-    """A network, its tokenizer and the objective by which it is asked.
+    """A network, its tokenizer and the objective it was trained on.
 
     Args:
         network: the network; it is moved to ``device``.
         tokenizer: turns texts into ids and back.
-        objective: how the network is asked.
+        objective: how the network was trained, and so how it scores and generates.
         device: 'cpu', 'cuda', or None to leave the network where it is.
         batch_tokens: positions that one forward pass may hold, padding included.
         context: tokens that the network may read at once; None: what its config says.
@@ -64,8 +66,9 @@ class LanguageModel:
     ) -> None:
         if self.face not in (None, objective.role):
             raise InputError(
-                f"{type(self).__name__}: wanted an objective for the role {self.face!r}, got {objective.kind!r} "
-                f"({objective.role}); `lmcompare.load` picks the class by what it finds"
+                f"{type(self).__name__}: wanted an objective for the role {self.face!r}, got "
+                f"{objective.kind!r} ({objective.role}); `lmcompare.load` picks the class by the "
+                "objective"
             )
         if device is not None:
             check_device(device)
@@ -77,16 +80,19 @@ class LanguageModel:
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **settings: Any) -> Self:
-        """Read a folder that ``lmcompare run`` or ``save_pretrained`` wrote, or any checkpoint that transformers reads.
+        """Read a folder that ``lmcompare run`` or ``save_pretrained`` wrote, or any checkpoint that
+        transformers reads.
 
-        A path never touches the network; a name of the hub (``org/name``) does, unless HF_HUB_OFFLINE is set.
+        A path never touches the network; a name of the hub (``org/name``) does, unless
+        HF_HUB_OFFLINE is set.
 
         Args:
             name_or_path: where it is.
             **settings: those of ``load``.
 
         Raises:
-            InputError: nothing of the kind is there, or another face's network, or one without its head.
+            InputError: nothing of the kind is there, or another face's network, or one without its
+                head.
         """
         return _open(cls, name_or_path, **settings)
 
@@ -94,19 +100,21 @@ class LanguageModel:
     def wrap(
         cls, transformer: Any, tokenizer: Any, *, objective: Any = None, **settings: Any
     ) -> Self:
-        """Take a transformers model and its tokenizer that are in memory already; the model stays the same object.
+        """Take a transformers model and its tokenizer that are in memory already; the model stays
+        the same object.
 
         Args:
-            transformer: a model with a language-modelling head (whether it is trained cannot be told here).
+            transformer: a model with a language-modelling head (whether it is trained cannot be
+                told here).
             tokenizer: a fast tokenizer.
-            objective: how to ask a network that ``lmcompare run`` trained: an ``Objective``, or what stands in YAML and
-                in its lmcompare.json ('causal', {'kind': 'masked', 'rate': 0.3}); None: as a checkpoint of its type is
-                asked, which gives other numbers.
+            objective: how to ask a network that ``lmcompare run`` trained: an ``Objective``, or
+                what stands in YAML and in its lmcompare.json ('causal', {'kind': 'masked', 'rate':
+                0.3}); None: as a checkpoint of its type is asked, which gives other numbers.
             **settings: ``device``, ``batch_tokens``, ``context``.
 
         Raises:
-            InputError: a model without a head, of another face, that sees what follows though it is called causal, or
-                with fewer ids than its tokenizer; an objective that is none.
+            InputError: a model without a head, of another face, that sees what follows though it is
+                called causal, or with fewer ids than its tokenizer; an objective that is none.
         """
         role = (
             checkpoints.role_of(transformer.config, type(transformer).__name__)
@@ -122,7 +130,8 @@ class LanguageModel:
         )
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights, config, tokenizer).
+        """Write a folder that ``from_pretrained`` reads, and plain transformers too (weights,
+        config, tokenizer).
 
         Raises:
             InputError: the path is that of a file.
@@ -163,7 +172,8 @@ class LanguageModel:
     fill_gaps = fill_gaps
 
     def visibility(self, text: str) -> Visibility:
-        """Measure which output depends on which input in the training example of a text: see ``models.visibility``.
+        """Measure which output depends on which input in the training example of a text: see
+        ``models.visibility``.
 
         A plain encoder-decoder checkpoint, which has none, reads the text and writes it.
 
@@ -184,19 +194,19 @@ class LanguageModel:
 
 
 class CausalLM(LanguageModel):
-    """A causal language model: each token from those before it."""
+    """A causal language model: each token is predicted from those before it."""
 
     face = "decoder"
 
 
 class MaskedLM(LanguageModel):
-    """A masked language model: some tokens from all the others."""
+    """A masked language model: some tokens are predicted from all the others."""
 
     face = "encoder"
 
 
 class Seq2SeqLM(LanguageModel):
-    """An encoder-decoder language model: the spans cut from a text, or what the decoder says to it."""
+    """An encoder-decoder language model: the masked spans of a text, or its translation."""
 
     face = "encoder-decoder"
 
@@ -217,14 +227,17 @@ def load(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
 ) -> LanguageModel:
-    """Read a folder or a checkpoint, as the face that its objective or the architecture in its config has.
+    """Read a folder or a checkpoint, as the face that its objective or the architecture in its
+    config has.
 
     Args:
-        name_or_path: a folder that ``lmcompare run`` or ``save_pretrained`` wrote, one with a transformers checkpoint
-            and its tokenizer, or a name of the hub. A path never touches the network.
+        name_or_path: a folder that ``lmcompare run`` or ``save_pretrained`` wrote, one with a
+            transformers checkpoint and its tokenizer, or a name of the hub. A path never touches
+            the network.
         revision: a branch, tag or commit of the hub's repository; None: its main branch.
         device: 'cpu', 'cuda', ...; None: the CPU.
-        dtype: 'float32', 'float16', 'bfloat16' (or torch's own: torch.bfloat16), or 'auto' for that of the checkpoint.
+        dtype: 'float32', 'float16', 'bfloat16' (or torch's own: torch.bfloat16), or 'auto' for that
+            of the checkpoint.
         batch_tokens: positions that one forward pass may hold, padding included.
         context: tokens that the network may read at once; None: what its config says.
         trust_remote_code: run code that comes with a checkpoint.
@@ -247,7 +260,8 @@ def load(
 
 
 def wrap(transformer: Any, tokenizer: Any, **settings: Any) -> LanguageModel:
-    """Take a transformers model and its tokenizer that are in memory, as the face of its class or its ``objective``.
+    """Take a transformers model and its tokenizer that are in memory, as the face of its class or
+    its ``objective``.
 
     See ``LanguageModel.wrap``.
     """
@@ -296,7 +310,8 @@ def _open(
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Show no bar of transformers ("Loading weights", "Writing model shards"); those of a download, the hub's, stay.
+    """Show no bar of transformers ("Loading weights", "Writing model shards"); those of a download,
+    the hub's, stay.
 
     The user's switch (``disable_progress_bar``) is left alone: it is the hub's, too.
     """

@@ -24,7 +24,9 @@ class SpanInContext:
     right: Ids
     """(r,) ids after the span; there may be none"""
     ends_text: bool = False
-    """whether the text ends after the right context, so that an objective that ends its texts reads eos there"""
+    """whether the text ends after the right context, so that an objective that ends its texts reads
+    eos there
+    """
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class FilledSpans:
     score: float
     """log p (nats) of all spans, see ``exactness``"""
     exactness: str
-    """'exact', 'chain' (a proper log-likelihood in the order of filling, given the lengths) or 'pseudo' (none)"""
+    """'exact', 'chain' (a proper log-likelihood in the order of filling, given the lengths) or
+    'pseudo' (none)
+    """
     calls: int
     """forward passes"""
     handicap: str = ""
@@ -89,11 +93,14 @@ class InfillingNetwork(Protocol):
 
     special: SpecialTokens
     lengths: list[int]
-    """the lengths to try for a span of unknown length; the largest is the most that a decoder writes"""
+    """the lengths to try for a span of unknown length; the largest is the most that a decoder
+    writes
+    """
     seed: int
 
     def unmask(self, candidates: Sequence[Example], *, shift: int = 0) -> Unmasked:
-        """Fill the masks among the inputs of each candidate; return that of the highest mean log p a token.
+        """Fill the masks among the inputs of each candidate; return that of the highest mean log p
+        a token.
 
         A mask is predicted ``shift`` places to its left.
         """
@@ -109,8 +116,8 @@ class InfillingNetwork(Protocol):
     ) -> Ids:
         """Write up to ``length`` tokens after the prompt, autoregressively.
 
-        The tokens are those that ``allowed`` lets through; without it ordinary ones, and if ``ends``, eos after at
-        least one of them. Writing stops at eos, which is returned too.
+        The tokens are those that ``allowed`` lets through; without it ordinary ones, and if
+        ``ends``, eos after at least one of them. Writing stops at eos, which is returned too.
         """
 
     def log_likelihood(self, examples: Sequence[Example]) -> float:

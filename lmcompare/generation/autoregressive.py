@@ -27,7 +27,9 @@ Decode = Callable[[list[int]], str]
 
 
 class SamplingProcessor(LogitsProcessor):
-    """Turns the best token into a draw: each row has its own generator, so no draw depends on its batch."""
+    """Turns the best token into a draw: each row has its own generator, so no draw depends on its
+    batch.
+    """
 
     def __init__(self, sampling: Sampling, rngs: Sequence[np.random.Generator]) -> None:
         self._temperature, self._rngs = sampling.temperature, rngs
@@ -48,7 +50,9 @@ class SamplingProcessor(LogitsProcessor):
 
 
 class ConstrainedProcessor(LogitsProcessor):
-    """Lets only some ids be written next in a single row; draws among them at a temperature, in float64."""
+    """Lets only some ids be written next in a single row; draws among them at a temperature, in
+    float64.
+    """
 
     def __init__(
         self, allowed: AllowedTokens, temperature: float, rng: np.random.Generator, start: int
@@ -95,7 +99,8 @@ def decode_autoregressively(
         network: a decoder or an encoder-decoder.
         prompts: an objective's ``generation_prompt``s; they may differ in length.
         special: no special token is drawn (but eos, if the text may end).
-        sampling: how tokens are drawn. A row that holds a stop string goes up to the token that completed it.
+        sampling: how tokens are drawn. A row that holds a stop string goes up to the token that
+            completed it.
         decode: ids to text, needed with stop strings.
         batch: prompts at a time; it changes no result.
         cache: keep keys and values from step to step; without, the result is the same, later.
@@ -128,7 +133,8 @@ def decode_autoregressively(
 
 
 def _groups(prompts: Sequence[Example], batch: int, stateful: bool) -> list[list[int]]:
-    """Group like lengths, at most ``batch`` at a time; what decoders have read must be of one length in a group.
+    """Group like lengths, at most ``batch`` at a time; what decoders have read must be of one
+    length in a group.
 
     So must be the inputs if ``stateful``: then there is no padding.
     """
@@ -170,8 +176,8 @@ def continue_examples(
 ) -> Ids:
     """Write ``sampling.length`` tokens after each of some prompts in one batch: (rows, new) ids.
 
-    Only ordinary tokens, and eos after ``least`` of them if ``sampling.may_end``, have a probability; a row that has
-    ended goes on with eos or padding.
+    Only ordinary tokens, and eos after ``least`` of them if ``sampling.may_end``, have a
+    probability; a row that has ended goes on with eos or padding.
 
     Raises:
         InputError: beams without a KV cache.
@@ -212,7 +218,9 @@ def continue_constrained(
     network: Network, prompt: Example, special: SpecialTokens, length: int, allowed: AllowedTokens,
     temperature: float, rng: np.random.Generator,
 ) -> Ids:  # fmt: skip
-    """Write up to ``length`` tokens after a prompt, each one of those allowed, until eos: (new,) ids, eos included."""
+    """Write up to ``length`` tokens after a prompt, each one of those allowed, until eos: (new,)
+    ids, eos included.
+    """
     arguments = _generate_arguments([prompt], network, special)
     read = prompt.inputs if prompt.decoder_inputs is None else prompt.decoder_inputs
     processor = ConstrainedProcessor(allowed, temperature, rng, len(read))
@@ -225,7 +233,8 @@ def continue_constrained(
 def _cacheable(network: Network, prompt: Example, cache: bool) -> bool:
     """Return whether ``generate`` gives new tokens the attention that the example says.
 
-    Of a prefix it does with its cache alone: without, new tokens would be read as a part of the prefix.
+    Of a prefix it does with its cache alone: without, new tokens would be read as a part of the
+    prefix.
     """
     if prompt.decoder_inputs is not None:
         return True
@@ -244,7 +253,8 @@ def _continue_without_cache(
 ) -> Ids:
     """Read the whole row again for each new token: (rows, new) ids.
 
-    This is for prefixes that ``generate`` does not know (GLM's prefix ends before the last token of the prompt).
+    This is for prefixes that ``generate`` does not know (GLM's prefix ends before the last token of
+    the prompt).
     """
     new: list[list[int]] = [[] for _ in prompts]
     # What is added to the logits: nothing for the ids that may be drawn. (vocab,)
@@ -273,10 +283,11 @@ def _continue_without_cache(
 def _generate_arguments(
     prompts: Sequence[Example], network: Network, special: SpecialTokens
 ) -> dict[str, Any]:
-    """Return what ``generate`` reads, on the network's device: ids and attention mask, and the decoder's ids.
+    """Return what ``generate`` reads, on the network's device: ids and attention mask, and the
+    decoder's ids.
 
-    A decoder alone goes on from the last place, so its padding stands on the left (positions follow the mask); an
-    encoder's stands on the right.
+    A decoder alone goes on from the last place, so its padding stands on the left (positions follow
+    the mask); an encoder's stands on the right.
     """
     width = max(len(example.inputs) for example in prompts)
     inputs = np.full((len(prompts), width), special.pad, dtype=np.int64)
@@ -293,7 +304,8 @@ def _generate_arguments(
         name: torch.from_numpy(array).to(network.device) for name, array in arrays.items()
     }
     if not decoders and prompts[0].attention != "causal":
-        # A prefix: the prompt sees all of itself; new tokens come one at a time and see everything before.
+        # A prefix: the prompt sees all of itself; new tokens come one at a time and see everything
+        # before.
         arguments["is_causal"] = False
     return arguments
 
@@ -303,8 +315,8 @@ def _generate(
 ) -> Tensor:
     """Call transformers' ``generate`` with these settings alone: (rows, prompt + new) ids.
 
-    A checkpoint may bring settings of its own (BART: four beams, no n-gram twice, a forced first token), which would
-    be added silently; they are put aside for the call.
+    A checkpoint may bring settings of its own (BART: four beams, no n-gram twice, a forced first
+    token), which would be added silently; they are put aside for the call.
     """
     transformer: Any = network.transformer
     own_config = transformer.generation_config

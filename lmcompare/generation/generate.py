@@ -53,11 +53,12 @@ def generate(
     Args:
         model: with its tokenizer and objective.
         prompts: texts.
-        length: new tokens. None: up to 64, ending where the network writes eos; masked: the one of ``LENGTHS`` whose
-            continuation is likeliest a token.
+        length: new tokens. None: up to 64, ending where the network writes eos; masked: the one of
+            ``LENGTHS`` whose continuation is likeliest a token.
         temperature: 0 takes the best token, 1 samples from the network's own distribution.
-        strategy: of a masked model: 'confidence' (the surest token first), 'mask_predict' (all, then the least sure
-            anew), 'left_to_right' or 'gibbs' (each anew, in turns): see ``unmasking.STRATEGIES``.
+        strategy: of a masked model: 'confidence' (the surest token first), 'mask_predict' (all,
+            then the least sure anew), 'left_to_right' or 'gibbs' (each anew, in turns): see
+            ``unmasking.STRATEGIES``.
         steps: of a masked model: forward passes; None: what the strategy says.
         stop: autoregressive: texts, or one, that end a continuation; they are cut off.
         beams: autoregressive, temperature 0: beam search.
@@ -66,8 +67,8 @@ def generate(
         seed: of the sampling.
 
     Raises:
-        InputError: a setting that cannot be, or of the other way of decoding; more tokens than the context holds;
-            what is no list of texts.
+        InputError: a setting that cannot be, or of the other way of decoding; more tokens than the
+            context holds; what is no list of texts.
     """
     stop = check_texts([stop] if isinstance(stop, str) else stop, "stop")
     decoded = decode(

@@ -44,8 +44,8 @@ class InfilledText:
     score: float
     """log p (nats) of the spans, see ``exactness``"""
     exactness: str
-    """'exact' (log p of the spans as the objective scores them), 'chain' (a proper log-likelihood in the order of
-    filling, given the lengths) or 'pseudo' (none)"""
+    """'exact' (log p of the spans as the objective scores them), 'chain' (a proper log-likelihood
+    in the order of filling, given the lengths) or 'pseudo' (none)"""
     handicap: str
     """what an objective of this kind could not do, or ''"""
     calls: int
@@ -65,20 +65,24 @@ def infill(
 ) -> InfilledText:
     """Fill the masked spans of a text; all else stays as typed.
 
-    ``[MASK]``, ``<mask>`` and the tokenizer's own mask stand for one token each, ``<hole>`` for a span of unknown
-    length. Spaces before a span belong to its first token (in most vocabularies a word's token brings its space).
+    ``[MASK]``, ``<mask>`` and the tokenizer's own mask stand for one token each, ``<hole>`` for a
+    span of unknown length. Spaces before a span belong to its first token (in most vocabularies a
+    word's token brings its space).
 
-    How a span is filled, the objective says (``Objective.fill_spans``): masked models unmask, those that learned to
-    write spans after sentinels do so (seq2seq, T5, glm), BART's decoder writes the whole text and is free within the
-    spans, causal models continue each left context, which is labeled as a handicap.
+    How a span is filled, the objective says (``Objective.fill_spans``): masked models unmask, those
+    that learned to write spans after sentinels do so (seq2seq, T5, glm), BART's decoder writes the
+    whole text and is free within the spans, causal models continue each left context, which is
+    labeled as a handicap.
 
-    With ``choices`` (for a text with one span) the span is the choice of highest log p, for causal models that of the
-    whole text: this is the fair comparison of all models, if the choices have equally many tokens.
+    With ``choices`` (for a text with one span) the span is the choice of highest log p, for causal
+    models that of the whole text: this is the fair comparison of all models, if the choices have
+    equally many tokens.
 
     Args:
         model: with its tokenizer and objective.
         text: with at least one marker.
-        lengths: tokens to try in a span of unknown length; the largest is the most that a decoder writes.
+        lengths: tokens to try in a span of unknown length; the largest is the most that a decoder
+            writes.
         choices: texts to choose from.
         strategy: of a masked model, one of ``unmasking.STRATEGIES``.
         steps: of a masked model, forward passes for one filling.
@@ -86,9 +90,9 @@ def infill(
         seed: of the sampling.
 
     Raises:
-        InputError: there is no marker, the network did not learn to fill spans (a translator, T5Gemma), the context
-            does not hold the filled text, a choice has no tokens, no lengths, or a setting that cannot be or is for
-            masked models alone.
+        InputError: there is no marker, the network did not learn to fill spans (a translator,
+            T5Gemma), the context does not hold the filled text, a choice has no tokens, no lengths,
+            or a setting that cannot be or is for masked models alone.
     """
     choices = None if choices is None else check_texts(choices, "choices")
     text = check_text(text, "text")
@@ -145,7 +149,9 @@ def _choose(
 
 
 class _SpanWriter:
-    """The network of a model, as an objective may use it to fill spans: see ``core.infilling.InfillingNetwork``."""
+    """The network of a model, as an objective may use it to fill spans: see
+    ``core.infilling.InfillingNetwork``.
+    """
 
     def __init__(self, model: ScoredModel, lengths: list[int], sampling: Sampling) -> None:
         self.network, self.special, self.context = (

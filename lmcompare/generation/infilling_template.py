@@ -1,4 +1,4 @@
-"""A text with masked spans, as typed: where its markers are, and how many tokens each stands for."""
+"""A text with masked spans, as typed: its markers, and how many tokens each stands for."""
 
 import itertools
 import re

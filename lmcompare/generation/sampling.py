@@ -13,8 +13,8 @@ from lmcompare.core.example import Ids
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn; ``strategy`` and ``steps`` are of unmasking, beams, top_k, top_p, may_end and stop of
-    autoregressive decoding.
+    """How tokens are drawn; ``strategy`` and ``steps`` are of unmasking, beams, top_k, top_p,
+    may_end and stop of autoregressive decoding.
 
     Raises:
         InputError: all settings that cannot be, at once.
@@ -27,7 +27,8 @@ class Sampling:
     top_k: int = 0
     """draw from the k likeliest tokens alone; 0 for all"""
     top_p: float = 1.0
-    """draw from the likeliest tokens that hold this share of the probability (Holtzman et al. 2020)"""
+    """draw from the likeliest tokens that hold this share of the probability (Holtzman et al. 2020)
+    """
     beams: int = 1
     """width of a beam search; more than one needs temperature 0"""
     may_end: bool = False
@@ -80,22 +81,30 @@ class DecodedTokens:
     tokens: list[Ids]
     """one row a prompt"""
     calls: int
-    """forward passes for each sequence (of the longest, if they differ); a beam counts as a sequence"""
+    """forward passes for each sequence (of the longest, if they differ); a beam counts as a
+    sequence
+    """
     seconds: float
     """for all sequences together"""
     scores: list[NDArray[np.float64]] = field(default_factory=list)
-    """for each row log p (nats) of each token when it was last drawn, among ordinary tokens; of unmasking alone"""
+    """for each row log p (nats) of each token when it was last drawn, among ordinary tokens; of
+    unmasking alone
+    """
     exactness: str = ""
-    """what the sum of a row's scores is: 'chain' (a proper log-likelihood of the tokens in the order in which they
-    were drawn, given their number), 'pseudo' (it is none), or '' if there are none"""
+    """what the sum of a row's scores is: 'chain' (a proper log-likelihood of the tokens in the
+    order in which they were drawn, given their number), 'pseudo' (it is none), or '' if there are
+    none"""
 
 
 def gumbel(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw Gumbel noise in float64: float32 cuts its tail, which lowers diversity (Zheng et al. 2024, section 4).
+    """Draw Gumbel noise in float64: float32 cuts its tail, which lowers diversity (Zheng et al.
+    2024, section 4).
 
-    The largest of ``log p / temperature + gumbel`` is a draw from p ** (1 / temperature), normalized.
+    The largest of ``log p / temperature + gumbel`` is a draw from p ** (1 / temperature),
+    normalized.
     """
-    # In (0, 1]: a uniform draw of exactly 0 would be noise of minus infinity, which never wins anyway.
+    # In (0, 1]: a uniform draw of exactly 0 would be noise of minus infinity, which never wins
+    # anyway.
     uniform = np.maximum(rng.random(shape, dtype=np.float64), np.finfo(np.float64).tiny)
     return -np.log(-np.log(uniform))
 

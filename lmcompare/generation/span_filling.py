@@ -1,4 +1,6 @@
-"""Spans between two contexts, many at once, in ids: how likely they are, and the best that could stand there."""
+"""Spans between two contexts, many at once, in ids: how likely they are, and the best that could
+stand there.
+"""
 
 import time
 from collections.abc import Sequence
@@ -23,10 +25,11 @@ _GAPS = 1024
 def score_gaps(
     model: ScoredModel, gaps: Sequence[SpanInContext], *, whole: bool = False
 ) -> list[NDArray[np.float64]]:
-    """Return, for each span, log p (nats) of each of its tokens: see ``Objective.infilling_examples``.
+    """Return, for each span, log p (nats) of each of its tokens: see
+    ``Objective.infilling_examples``.
 
-    With ``whole``, the sum of a row is log p of the whole text but for what does not depend on the span, so that spans
-    may be ranked whatever context the model reads.
+    With ``whole``, the sum of a row is log p of the whole text but for what does not depend on the
+    span, so that spans may be ranked whatever context the model reads.
     """
     objective, special = model.objective, model.tokenizer.special
     scores = []
@@ -45,8 +48,9 @@ def fill_gaps(
 ) -> DecodedTokens:
     """Write the best ``length`` ordinary tokens between each left and right context.
 
-    A masked model fills its masks, the surest first (``unmasking.confidence``). All others write from left to right,
-    the best token each time; how far they read the right context is up to ``Objective.infilling_examples``.
+    A masked model fills its masks, the surest first (``unmasking.confidence``). All others write
+    from left to right, the best token each time; how far they read the right context is up to
+    ``Objective.infilling_examples``.
 
     Args:
         model: with any objective.

@@ -1,4 +1,6 @@
-"""Confidence-ordered unmasking and its relatives: masks in a text, filled by a masked language model."""
+"""Confidence-ordered unmasking and its relatives: masks in a text, filled by a masked language
+model.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -47,17 +49,19 @@ class UnmaskingState:
         return counts
 
     def draw(self, where: Places) -> tuple[Ids, NDArray[np.float64]]:
-        """Draw a token for each of the places (B, n) in one forward pass; return tokens and their log p (nats).
+        """Draw a token for each of the places (B, n) in one forward pass; return tokens and their
+        log p (nats).
 
-        The distribution is that over ordinary tokens at temperature 1; the draw is from it at the temperature.
-        Elsewhere both are zero.
+        The distribution is that over ordinary tokens at temperature 1; the draw is from it at the
+        temperature. Elsewhere both are zero.
         """
         rows = np.flatnonzero(where.any(1))
         drawn, log_p = np.zeros_like(self.tokens), np.zeros(self.tokens.shape)
         if not len(rows):
             return drawn, log_p
 
-        # One pass over the rows that have such a place; logits of those places alone: (places, vocab).
+        # One pass over the rows that have such a place; logits of those places alone: (places,
+        # vocab).
         self.calls += 1
         read = [
             replace(self.examples[i], inputs=self.tokens[i, : len(self.examples[i].inputs)])
@@ -94,13 +98,17 @@ class UnmaskingState:
         self.tokens[where] = self.special.mask
 
     def planned(self, default: Ids) -> Ids:
-        """Return the steps of each row: as many as set, at most one a mask; else ``default``. Shape (B,)."""
+        """Return the steps of each row: as many as set, at most one a mask; else ``default``. Shape
+        (B,).
+        """
         steps = self.sampling.steps
         return default if steps is None else np.minimum(steps, self.counts)
 
 
 def _lowest(values: NDArray[np.float64], counts: Ids) -> Places:
-    """Return which places hold the ``counts`` (B,) lowest values (B, n) of their row; of equals, the first."""
+    """Return which places hold the ``counts`` (B,) lowest values (B, n) of their row; of equals,
+    the first.
+    """
     rank = np.argsort(np.argsort(values, axis=1, kind="stable"), axis=1)
     lowest: Places = rank < counts[:, None]
     return lowest
@@ -109,8 +117,9 @@ def _lowest(values: NDArray[np.float64], counts: Ids) -> Places:
 def confidence(state: UnmaskingState) -> str:
     """Keep the surest tokens first (Chang et al. 2022, section 3.2).
 
-    In each step every masked place draws a token; those whose token was likeliest are kept, as many as leave the same
-    share for each of the steps that remain; the others stay masked. One step a mask, unless ``steps`` is less.
+    In each step every masked place draws a token; those whose token was likeliest are kept, as many
+    as leave the same share for each of the steps that remain; the others stay masked. One step a
+    mask, unless ``steps`` is less.
     """
     steps = state.planned(state.counts)
     left = state.masked.copy()
@@ -124,10 +133,12 @@ def confidence(state: UnmaskingState) -> str:
 
 
 def mask_predict(state: UnmaskingState) -> str:
-    """Fill all masks at once, then mask the least sure again, fewer each time (Ghazvininejad et al. 2019, section 3.1).
+    """Fill all masks at once, then mask the least sure again, fewer each time (Ghazvininejad et al.
+    2019, section 3.1).
 
-    Step t of T masks the n = N (T - t) / T tokens of lowest log p and draws them anew, given all the others; the log p
-    of the others stays as it was when they were drawn. T is 10, or the number of masks if that is less.
+    Step t of T masks the n = N (T - t) / T tokens of lowest log p and draws them anew, given all
+    the others; the log p of the others stays as it was when they were drawn. T is 10, or the number
+    of masks if that is less.
     """
     steps = state.planned(np.minimum(state.counts, 10))
     for step in range(int(steps.max(initial=0))):
@@ -139,7 +150,8 @@ def mask_predict(state: UnmaskingState) -> str:
 
 
 def left_to_right(state: UnmaskingState) -> str:
-    """Fill the first mask, then the next, all later ones masked: the chain of ``Masked.scoring_examples``.
+    """Fill the first mask, then the next, all later ones masked: the chain of
+    ``Masked.scoring_examples``.
 
     With fewer ``steps`` than masks, several neighbors are drawn at once.
     """
@@ -157,9 +169,9 @@ def left_to_right(state: UnmaskingState) -> str:
 def gibbs(state: UnmaskingState) -> str:
     """Draw one place anew, given all the others, again and again (Wang and Cho 2019, section 3).
 
-    The places take turns, in an order drawn anew for each sweep. Two sweeps, or as many draws as ``steps`` says (Wang
-    and Cho: 500 for 40 tokens). A masked LM's conditionals need not belong to one joint distribution, so this is no
-    proper Markov chain of one (Goyal et al. 2022).
+    The places take turns, in an order drawn anew for each sweep. Two sweeps, or as many draws as
+    ``steps`` says (Wang and Cho: 500 for 40 tokens). A masked LM's conditionals need not belong to
+    one joint distribution, so this is no proper Markov chain of one (Goyal et al. 2022).
     """
     steps = 2 * state.counts if state.sampling.steps is None else state.sampling.steps
     steps = np.where(state.counts > 0, steps, 0)
@@ -186,7 +198,9 @@ STRATEGIES: dict[str, Callable[[UnmaskingState], str]] = {
     "left_to_right": left_to_right,
     "gibbs": gibbs,
 }
-"""How the masks of a text are filled; each returns what the sum of the scores is: 'chain' or 'pseudo'."""
+"""How the masks of a text are filled; each returns what the sum of the scores is: 'chain' or
+'pseudo'.
+"""
 
 
 def unmask(
@@ -198,7 +212,8 @@ def unmask(
     batch: int = 32,
     shift: int = 0,
 ) -> DecodedTokens:
-    """Fill the masks among the inputs of each example; one row of tokens an example, one token a mask, in order.
+    """Fill the masks among the inputs of each example; one row of tokens an example, one token a
+    mask, in order.
 
     Args:
         network: an encoder with a masked-LM head.
@@ -259,9 +274,9 @@ def continue_by_unmasking(
 ) -> DecodedTokens:
     """Continue each prompt by ``sampling.length`` ordinary tokens.
 
-    With ``lengths``, each prompt is continued by each of them, and the one whose tokens have the highest mean log p
-    (nats) when drawn is kept: a masked LM says nothing of the length itself, and this mean favors texts that are easy
-    to guess. The calls are then those of all lengths together.
+    With ``lengths``, each prompt is continued by each of them, and the one whose tokens have the
+    highest mean log p (nats) when drawn is kept: a masked LM says nothing of the length itself, and
+    this mean favors texts that are easy to guess. The calls are then those of all lengths together.
 
     Raises:
         InputError: no lengths, or as ``unmask``.

@@ -16,17 +16,20 @@ from lmcompare.scoring.scorer import as_ids, batches_by_length
 def embed(
     model: ScoredModel, texts: Sequence[str], *, pooling: Pooling = "mean", layer: int | None = None
 ) -> NDArray[np.float32]:
-    """Return one vector a text, pooled from the states (of the encoder, if there is one): (texts, hidden size).
+    """Return one vector a text, pooled from the states (of the encoder, if there is one): (texts,
+    hidden size).
 
     Args:
         model: with its tokenizer and objective.
         texts: read as the objective reads them, with bos, eos, [CLS] or [SEP] where they belong.
-        pooling: 'mean' over all inputs but padding, 'last' the state at the last input (eos, [SEP]), 'first' the
-            state at the first ([CLS]).
-        layer: None for the last states after the final norm; 0 for the embeddings, k for what leaves layer k.
+        pooling: 'mean' over all inputs but padding, 'last' the state at the last input (eos,
+            [SEP]), 'first' the state at the first ([CLS]).
+        layer: None for the last states after the final norm; 0 for the embeddings, k for what
+            leaves layer k.
 
     Raises:
-        InputError: a text that the context does not hold, no such layer, no such pooling, or what is no list of texts.
+        InputError: a text that the context does not hold, no such layer, no such pooling, or what
+            is no list of texts.
     """
     rows = as_ids(model.tokenizer.encode_batch(check_texts(texts, "texts")))
     return pool_rows(model, rows, poolings=[pooling], layer=layer)[pooling]
@@ -35,10 +38,11 @@ def embed(
 def embed_tokens(
     model: ScoredModel, texts: Sequence[str], *, layer: int | None = None
 ) -> list[WordStates]:
-    """Return, for each text, its words, where they stand, and the mean of the states of each word's tokens.
+    """Return, for each text, its words, where they stand, and the mean of the states of each word's
+    tokens.
 
-    Words are those of ``word_boundaries.TokenOffsets``; an empty text has none. ``layer`` and errors are those of
-    ``embed``.
+    Words are those of ``word_boundaries.TokenOffsets``; an empty text has none. ``layer`` and
+    errors are those of ``embed``.
     """
     texts = check_texts(texts, "texts")
     pieces = model.tokenizer.encode_with_offsets(texts)
@@ -59,7 +63,9 @@ def pool_rows(
     poolings: Sequence[Pooling],
     layer: int | None = None,
 ) -> dict[Pooling, NDArray[np.float32]]:
-    """Return for each pooling one vector a row of ids, from one pass. Shape (rows, hidden size) each."""
+    """Return for each pooling one vector a row of ids, from one pass. Shape (rows, hidden size)
+    each.
+    """
     vectors = {
         pooling: np.zeros((len(rows), model.network.hidden_size), dtype=np.float32)
         for pooling in poolings

@@ -1,4 +1,6 @@
-"""Scores of completions: the type says whether a number is a log-likelihood, a bound of one, or neither."""
+"""Scores of completions: the type says whether a number is a log-likelihood, a bound of one, or
+neither.
+"""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -59,9 +61,11 @@ class LogLikelihood(Scores):
 
 @dataclass(frozen=True)
 class LikelihoodBound(LogLikelihood):
-    """A seeded estimate of the any-order bound: log p(completion given prompt) is at least ``sum`` in expectation.
+    """A seeded estimate of the any-order bound: log p(completion given prompt) is at least ``sum``
+    in expectation.
 
-    So ``bits_per_byte`` and ``perplexity`` are to be printed with '<=' (``comparison``), and with ``error``.
+    So ``bits_per_byte`` and ``perplexity`` are to be printed with '<=' (``comparison``), and with
+    ``error``.
     """
 
     comparison: ClassVar[str] = "<="
@@ -76,8 +80,9 @@ class LikelihoodBound(LogLikelihood):
 class PseudoLogLikelihood(Scores):
     """Pseudo-log-likelihood (Salazar et al. 2020): ranks sentences, is no log-probability of them.
 
-    Each token is predicted while most of the others, later ones too, are read; the product of such conditionals is no
-    distribution over texts. So ``perplexity`` and ``bits_per_byte`` raise an InputError.
+    Each token is predicted while most of the others, later ones too, are read; the product of such
+    conditionals is no distribution over texts. So ``perplexity`` and ``bits_per_byte`` raise an
+    InputError.
     """
 
     @property
@@ -112,7 +117,9 @@ def typed_scores(
     method: Method | None,
     parts: NDArray[np.float64],
 ) -> Scores:
-    """Return scores as the type that says what they are; ``parts`` are the sums of the examples, of 'bound' the draws."""
+    """Return scores as the type that says what they are; ``parts`` are the sums of the examples, of
+    'bound' the draws.
+    """
     kind = exactness_of(exactness, method)
     if kind == "pseudo":
         return PseudoLogLikelihood(tokens, kind, completion_bytes, method=method or "")
@@ -149,7 +156,8 @@ class BitsPerByte:
     exactness: str
     """'exact', 'chain' or 'bound' (then the value is at most as large: print '<=')"""
     context: int | None
-    """tokens that the network may read at once, its own special tokens included; None: any number"""
+    """tokens that the network may read at once, its own special tokens included; None: any number
+    """
     stride: int | None
     """tokens scored in each window after the first"""
 

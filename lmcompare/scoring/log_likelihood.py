@@ -36,35 +36,43 @@ def log_likelihood(
     seed: int = 0,
     cut: bool = False,
 ) -> list[Scores]:
-    """Return log p(completion given prompt) for each pair, in nats a token; the type says what the number is.
+    """Return log p(completion given prompt) for each pair, in nats a token; the type says what the
+    number is.
 
-    Causal: exact. Seq2seq: exact, given what the encoder reads; after span corruption the completion is the span
+    Causal: exact. Seq2seq: exact, given what the encoder reads; after span corruption the
+        completion is the span
     cut from the end of the prompt, else what the decoder says to the prompt. Masked: by ``method``.
 
-    ==================  ==================================================================  ===================
-    method              each token is predicted                                             type
-    ==================  ==================================================================  ===================
-    None, 'chain'       with all later ones masked: proper, given the number of tokens      LogLikelihood
-    'bound'             in random sets of masks: a bound, by ``draws`` seeded draws         LikelihoodBound
-    'pll'               with all others read (Salazar et al. 2020)                          PseudoLogLikelihood
-    'pll-word-l2r'      with the later ones of its word masked (Kauf & Ivanova 2023)        PseudoLogLikelihood
-    'pll-whole-word'    with all of its word masked (the same)                              PseudoLogLikelihood
-    ==================  ==================================================================  ===================
+    ==================  ==================================================================
+    =================== method              each token is predicted
+    type
+    ==================  ==================================================================
+    =================== None, 'chain'       with all later ones masked: proper, given the number of
+    tokens      LogLikelihood 'bound'             in random sets of masks: a bound, by ``draws``
+    seeded draws         LikelihoodBound 'pll'               with all others read (Salazar et al.
+    2020)                          PseudoLogLikelihood 'pll-word-l2r'      with the later ones of
+    its word masked (Kauf & Ivanova 2023)        PseudoLogLikelihood 'pll-whole-word'    with all of
+    its word masked (the same)                              PseudoLogLikelihood
+    ==================  ==================================================================
+    ===================
 
-    How pairs are cut into tokens: ``requests.tokenize_pairs``. No score depends on its batch neighbours.
+    How pairs are cut into tokens: ``requests.tokenize_pairs``. No score depends on its batch
+        neighbors.
 
     Args:
         model: with its tokenizer and objective.
         prompts: may be empty texts: then a network starts from its bos.
-        completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a space).
+        completions: one a prompt, each with at least one token (BERT's tokenizer makes none of a
+            space).
         method: of a masked model.
         draws: of 'bound', at least 1.
         seed: of 'bound'.
         cut: drop the start of a prompt that does not fit into the context, rather than refuse it.
 
     Raises:
-        InputError: the lists differ in length, a completion has no token or is longer than the context, a prompt
-            does not fit, the method is none of this model's, or there are no draws.
+        InputError: the lists differ in length, a completion has no token or is longer than the
+            context, a prompt does not fit, the method is none of this model's, or there are no
+            draws.
     """
     prompts, completions = check_texts(prompts, "prompts"), check_texts(completions, "completions")
     if len(prompts) != len(completions):
@@ -112,8 +120,8 @@ def rank(
         prompt: what each of them completes.
         choices: the completions.
         normalise: 'sum': nats; 'token', 'byte': nats for each token or UTF-8 byte ('acc_norm' of
-            lm-evaluation-harness); 'unconditional': nats less those after ``unconditional`` (Brown et al. 2020,
-            section 2.4).
+            lm-evaluation-harness); 'unconditional': nats less those after ``unconditional`` (Brown
+            et al. 2020, section 2.4).
         unconditional: the prompt of that comparison.
         method: as in ``log_likelihood``; pseudo-log-likelihoods rank, too.
 
@@ -146,17 +154,20 @@ def bits_per_byte(
     stride: int | None = None,
     method: Method | None = None,
 ) -> BitsPerByte:
-    """Return -log2 p of texts for each UTF-8 byte, in sliding windows over texts longer than the context.
+    """Return -log2 p of texts for each UTF-8 byte, in sliding windows over texts longer than the
+    context.
 
-    Each token is scored once, after as much text as its window holds: see ``requests.ContextLimits.windows``.
+    Each token is scored once, after as much text as its window holds: see
+        ``requests.ContextLimits.windows``.
 
     Args:
         model: with its tokenizer and objective.
         texts: at least one, none of them empty.
-        stride: tokens scored in each window after the first; None: as many as fit, which is the cheapest, and what
-            `loglikelihood_rolling` of lm-evaluation-harness does. But a bos that the tokenizer puts before each text
-            (Llama, Gemma) stands here before each window; there it is scored, unless told ``add_bos_token=False``:
-            then texts of one window agree. GLM's [gMASK] is eos there. A smaller stride gives each token more context.
+        stride: tokens scored in each window after the first; None: as many as fit, which is the
+            cheapest, and what `loglikelihood_rolling` of lm-evaluation-harness does. But a bos that
+            the tokenizer puts before each text (Llama, Gemma) stands here before each window; there
+            it is scored, unless told ``add_bos_token=False``: then texts of one window agree. GLM's
+            [gMASK] is eos there. A smaller stride gives each token more context.
         method: None, 'chain' or 'bound'; a pseudo-log-likelihood has no bits.
 
     Raises:
@@ -180,14 +191,16 @@ def bits_per_byte(
 
 
 def loss(model: ScoredModel, texts: Sequence[str], *, seed: int = 0) -> float:
-    """Return the training loss on these texts, in nats a target: the objective's weighted mean over all targets.
+    """Return the training loss on these texts, in nats a target: the objective's weighted mean over
+    all targets.
 
-    As ``run`` computes it, each text followed by eos (a checkpoint's: in its tokenizer's frame) and corrupted by a
-    generator seeded with (seed, place). Losses of different objectives are not comparable.
+    As ``run`` computes it, each text followed by eos (a checkpoint's: in its tokenizer's frame) and
+    corrupted by a generator seeded with (seed, place). Losses of different objectives are not
+    comparable.
 
     Raises:
-        InputError: no target in these texts, one that the context does not hold, a checkpoint of which training on
-            texts alone is not known, or a seed below 0.
+        InputError: no target in these texts, one that the context does not hold, a checkpoint of
+            which training on texts alone is not known, or a seed below 0.
     """
     if problems := not_whole("seed", seed, 0):
         raise InputError(*problems)
@@ -217,7 +230,9 @@ def loss(model: ScoredModel, texts: Sequence[str], *, seed: int = 0) -> float:
 
 
 def score_tokens(model: ScoredModel, pairs: Sequence[tuple[Ids, Ids]]) -> list[NDArray[np.float64]]:
-    """Return, for each pair of prompt and completion ids, log p (nats) of each token of the completion."""
+    """Return, for each pair of prompt and completion ids, log p (nats) of each token of the
+    completion.
+    """
     tokenized = [
         TokenizedPair(prompt, completion, np.arange(len(completion)))
         for prompt, completion in pairs
@@ -247,7 +262,7 @@ def _score(
 def rolling_log_likelihood(
     model: ScoredModel, texts: Sequence[str], stride: int | None, method: Method | None
 ) -> list[tuple[TokenOffsets, NDArray[np.float64]]]:
-    """Return the tokens of each text and their nats, in windows over texts longer than the context."""
+    """Return the tokens of each text and their nats, in windows over texts beyond the context."""
     pieces = model.tokenizer.target.encode_with_offsets(texts)
     empty = [i for i, piece in enumerate(pieces) if not len(piece.ids)]
     if empty:

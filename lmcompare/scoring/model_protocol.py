@@ -1,4 +1,6 @@
-"""What scoring and generation read of a model; ``LanguageModel`` has their functions as its methods."""
+"""What scoring and generation read of a model; ``LanguageModel`` has their functions as its
+methods.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -47,8 +49,8 @@ def check_texts(texts: Iterable[str], name: str) -> list[str]:
     """Return the texts as a list.
 
     Raises:
-        InputError: it is one text, which would be read as a list of its characters; or no list, or one with what
-            ``check_text`` refuses.
+        InputError: it is one text, which would be read as a list of its characters; or no list, or
+            one with what ``check_text`` refuses.
     """
     if isinstance(texts, str):
         raise InputError(f"{name}: wanted a list of texts, got one text ({texts[:40]!r})")
@@ -65,5 +67,5 @@ def room(model: ScoredModel) -> ContextLimits:
 
 
 def ask(model: ScoredModel, examples: Sequence[Example]) -> list[NDArray[np.float64]]:
-    """Return log p (nats) of the targets of each example, in order: see ``scorer.score_examples``."""
+    """Return log p (nats) of the targets of each example: see ``scorer.score_examples``."""
     return score_examples(model.network, model.tokenizer.special, examples, model.batch_tokens)

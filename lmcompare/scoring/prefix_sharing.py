@@ -1,8 +1,9 @@
 """Prefix caching: a prefix that several examples share is read once by a decoder.
 
-A long one by itself: its KV cache is kept and reused for each continuation. A short one in one row with them: it is the
-trunk, which all of them attend to, and each is a branch, which no other attends to (tree attention, as in Cai et al.
-2024, Medusa, section 3.1.2).
+A long one by itself: its KV cache is kept and reused for each continuation. A short one in one row
+    with them: it is the
+trunk, which all of them attend to, and each is a branch, which no other attends to (tree attention,
+as in Cai et al. 2024, Medusa, section 3.1.2).
 """
 
 from collections import defaultdict
@@ -22,7 +23,9 @@ from lmcompare.core.example import IGNORE, Example, Ids, collate
 from lmcompare.models.network import FUSED, BatchTensors, Network, evaluation_mode
 
 STEP = 16
-"""Shared prefixes are cut to a multiple of so many tokens: those of almost one length are read side by side."""
+"""Shared prefixes are cut to a multiple of so many tokens: those of almost one length are read side
+by side.
+"""
 
 LEAST_CACHED = 32
 """Fewest tokens that are worth a forward pass of their own."""
@@ -31,7 +34,9 @@ LEAST_TRUNK = 3
 """Fewest tokens that are worth a mask of their own."""
 
 WIDEST = 128
-"""Most tokens of a row with branches: none attends to another, yet attention computes each with each."""
+"""Most tokens of a row with branches: none attends to another, yet attention computes each with
+each.
+"""
 
 _READS_BRANCHES: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()
 
@@ -39,9 +44,11 @@ _READS_BRANCHES: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()
 def prefix_groups(
     network: Network, examples: Sequence[Example], batch_tokens: int
 ) -> Iterator[tuple[int, list[list[int]]]]:
-    """Yield groups of examples that share a prefix, if the network has a KV cache: its tokens, places of each group.
+    """Yield groups of examples that share a prefix, if the network has a KV cache: its tokens,
+    places of each group.
 
-    The prefixes yielded together are cached together: in all layers their keys and values take about the memory of a
+    The prefixes yielded together are cached together: in all layers their keys and values take
+        about the memory of a
     pass over ``batch_tokens`` positions.
     """
     groups_of = shared_prefixes(examples)
@@ -55,10 +62,12 @@ def prefix_groups(
 
 
 def shared_prefixes(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
-    """Return which causal examples begin alike before their first target: tokens of the prefix, places of each group.
+    """Return which causal examples begin alike before their first target: tokens of the prefix,
+    places of each group.
 
     >>> def of_length(size):
-    ...     return Example(np.arange(size), np.append(np.full(size - 1, -100), 7), attention="causal")
+    ...     return Example(np.arange(size), np.append(np.full(size - 1, -100), 7),
+    attention="causal")
     >>> shared_prefixes([of_length(size) for size in (40, 45, 31, 31)])
     {32: [[0, 1]]}
     """
@@ -83,7 +92,8 @@ def _prefix_size(example: Example) -> int:
 def merge_rows(
     network: Network, examples: Sequence[Example], places: Sequence[int]
 ) -> list[tuple[Example, list[int]]]:
-    """Return rows that hold the examples at ``places``, and the places of the examples of each row, in order.
+    """Return rows that hold the examples at ``places``, and the places of the examples of each row,
+    in order.
 
     Those that share a prefix share rows, if the network can read such rows.
     """
@@ -129,7 +139,8 @@ def merge_examples(examples: Sequence[Example], size: int) -> Example:
 
 
 def _widest_row(network: Network) -> int:
-    """Return the most tokens of a row with branches; 0 if the network takes no positions of ours, or no mask.
+    """Return the most tokens of a row with branches; 0 if the network takes no positions of ours,
+    or no mask.
 
     In a row no wider than a layer's window, the window hides nothing: our mask is the whole truth.
     """
@@ -149,9 +160,11 @@ def _widest_row(network: Network) -> int:
 
 
 def reads_branches(network: Network) -> bool:
-    """Return whether a network gives a row with branches the logits of each text alone: measured, once a network.
+    """Return whether a network gives a row with branches the logits of each text alone: measured,
+    once a network.
 
-    RoBERTa counts positions from its padding, Falcon's alibi wants a mask of its own shape: no config tells of all.
+    RoBERTa counts positions from its padding, Falcon's alibi wants a mask of its own shape: no
+    config tells of all.
     """
     if network not in _READS_BRANCHES:
         _READS_BRANCHES[network] = _measure_branches(network)
@@ -186,11 +199,13 @@ def after_prefix(example: Example, size: int) -> Example:
 
 
 def has_kv_cache(network: Network) -> bool:
-    """Return whether what a network has read can be cached and reused: a decoder whose layers keep keys and values alone.
+    """Return whether what a network has read can be cached and reused: a decoder whose layers keep
+    keys and values alone.
 
-    The library is asked which cache it makes for the config. Recurrent states (Mamba, RWKV, the linear attention of
-    Qwen3-Next and MiniMax) and compressed or indexed keys (DeepSeek-V3.2) are more than keys and values; such networks,
-    and stacks that are no decoders by themselves, read a prefix once for each example.
+    The library is asked which cache it makes for the config. Recurrent states (Mamba, RWKV, the
+    linear attention of Qwen3-Next and MiniMax) and compressed or indexed keys (DeepSeek-V3.2) are
+    more than keys and values; such networks, and stacks that are no decoders by themselves, read a
+    prefix once for each example.
     """
     transformer = network.transformer
     takes_cache = "past_key_values" in signature(transformer.forward).parameters
@@ -218,7 +233,8 @@ class PrefixCache:
 
 
 class _SharedPrefixLayer(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A layer's keys and values of prefixes, reused by the rows that go on from them; what those add is not kept.
+    """A layer's keys and values of prefixes, reused by the rows that go on from them; what those
+    add is not kept.
 
     So the memory is that of the prefixes and of one layer of the rows.
     """
@@ -231,6 +247,6 @@ class _SharedPrefixLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     def update(
         self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        """Return the keys and values that the rows attend to: (rows, heads, p + n, head size) each."""
+        """Return the keys and values of prefix and row: (rows, heads, p + n, head size) each."""
         keys = torch.cat([self._prefixes.keys[self._place], key_states], dim=-2)
         return keys, torch.cat([self._prefixes.values[self._place], value_states], dim=-2)

@@ -1,4 +1,6 @@
-"""Scoring requests: a pair in tokens, the examples by which a method scores it, and windows over long texts."""
+"""Scoring requests: a pair in tokens, the examples by which a method scores it, and windows over
+long texts.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,10 +39,11 @@ def tokenize_pairs(
 ) -> list[TokenizedPair]:
     """Cut pairs into tokens, as lm-evaluation-harness does (`TemplateLM._encode_pair`).
 
-    White space at the end of a prompt goes to its completion. ``together`` (one stream of tokens: decoders, encoders):
-    prompt and completion are tokenized as one text and cut after as many tokens as the prompt alone has; but if the
-    prompt's own tokens do not begin that text, because a token reaches across the seam, they are tokenized apart. An
-    encoder-decoder reads two texts: always apart, a translator's completion by its target side.
+    White space at the end of a prompt goes to its completion. ``together`` (one stream of tokens:
+    decoders, encoders): prompt and completion are tokenized as one text and cut after as many
+    tokens as the prompt alone has; but if the prompt's own tokens do not begin that text, because a
+    token reaches across the seam, they are tokenized apart. An encoder-decoder reads two texts:
+    always apart, a translator's completion by its target side.
 
     Args:
         tokenizer: cuts texts.
@@ -102,15 +105,17 @@ def scoring_requests(
     draws: int = 16,
     rng: np.random.Generator | None = None,
 ) -> Iterator[ScoringRequest]:
-    """Yield the examples by which a method scores a pair; weighted and summed into their places, their log p are the
-    tokens' nats.
+    """Yield the examples by which a method scores a pair; weighted and summed into their places,
+    their log p are the tokens' nats.
 
     - None, or 'chain' for a masked model: as the objective says (``scoring_examples``).
     - 'pll': each token with all others read (Salazar et al. 2020, section 2.1).
-    - 'pll-word-l2r': each token with the later ones of its word masked, too (Kauf & Ivanova 2023, section 3).
+    - 'pll-word-l2r': each token with the later ones of its word masked, too (Kauf & Ivanova 2023,
+      section 3).
     - 'pll-whole-word': each token with all of its word masked (the same).
-    - 'bound': ``draws`` times, k of the t tokens masked, k uniform on 1 to t (stratified over the draws), each
-      counting t / k: in expectation at most log p, whatever k's order (Uria et al. 2014, equation 8).
+    - 'bound': ``draws`` times, k of the t tokens masked, k uniform on 1 to t (stratified over the
+      draws), each counting t / k: in expectation at most log p, whatever k's order (Uria et al.
+      2014, equation 8).
 
     With prompt 5, completion 6 7 of one word, and mask 4:
 
@@ -151,7 +156,9 @@ def scoring_requests(
 def _masks(
     method: Method | None, words: Ids, draws: int, rng: np.random.Generator | None
 ) -> Iterator[tuple[Ids, Ids, float]]:
-    """Yield which of a completion's t tokens are masked, which of those are scored, and the weight of each score."""
+    """Yield which of a completion's t tokens are masked, which of those are scored, and the weight
+    of each score.
+    """
     count = len(words)
     if method == "bound":
         rng = np.random.default_rng(0) if rng is None else rng
@@ -201,7 +208,8 @@ def _unmasked(objective: Objective, pair: TokenizedPair, special: SpecialTokens)
 
 
 def predicts_at_masks(example: Example, special: SpecialTokens) -> bool:
-    """Return whether the targets of an example stand where its inputs have masks, as those of a masked LM do.
+    """Return whether the targets of an example stand where its inputs have masks, as those of a
+    masked LM do.
 
     >>> predicts_at_masks(Example(np.array([5, 4, 7]), np.array([IGNORE, 6, IGNORE])), special)
     True
@@ -211,7 +219,9 @@ def predicts_at_masks(example: Example, special: SpecialTokens) -> bool:
 
 
 def supports_pseudo_likelihood(objective: Objective, special: SpecialTokens) -> bool:
-    """Return whether the pseudo-likelihood methods score this objective: a masked LM that predicts at its masks."""
+    """Return whether the pseudo-likelihood methods score this objective: a masked LM that predicts
+    at its masks.
+    """
     if objective.role != "encoder":
         return False
     token = special.ordinary[:1]
@@ -220,7 +230,8 @@ def supports_pseudo_likelihood(objective: Objective, special: SpecialTokens) -> 
 
 
 def fitting(example: Example, context: int | None, where: str) -> Example:
-    """Return an example that the context holds (None: of any length); ``where`` is a path such as 'texts[3]'.
+    """Return an example that the context holds (None: of any length); ``where`` is a path such as
+    'texts[3]'.
 
     Raises:
         InputError: the example is longer.
@@ -266,7 +277,8 @@ class ContextLimits:
         )
 
     def check(self, pairs: Sequence[TokenizedPair], *, cut: bool) -> list[TokenizedPair]:
-        """Return pairs that fit; ``cut`` drops the start of a prompt that does not, as lm-evaluation-harness does.
+        """Return pairs that fit; ``cut`` drops the start of a prompt that does not, as
+        lm-evaluation-harness does.
 
         Raises:
             InputError: a pair that does not fit.
@@ -288,17 +300,19 @@ class ContextLimits:
         if not cut:
             raise InputError(
                 f"prompts[{i}]: wanted at most {most} tokens before a completion of {t}, which is "
-                f"what the context holds, got {p}; log_likelihood(cut=True) drops the start of such "
-                "a prompt"
+                f"what the context holds, got {p}; log_likelihood(cut=True) drops the start of "
+                "such a prompt"
             )
         return TokenizedPair(pair.prompt[p - most :], pair.completion, pair.words)
 
     def windows(self, count: int, stride: int | None) -> list[tuple[int, int, int]]:
-        """Return (first token read, first scored, end) of each window over a text of ``count`` tokens.
+        """Return (first token read, first scored, end) of each window over a text of ``count``
+        tokens.
 
-        Each token is scored once. The first window scores as many as fit, each later one the next ``stride`` with as
-        much before them as fits. With stride None they score as many as fit after one token of prompt, which is
-        `loglikelihood_rolling` of lm-evaluation-harness (`utils.get_rolling_token_windows` with context_len=1).
+        Each token is scored once. The first window scores as many as fit, each later one the next
+        ``stride`` with as much before them as fits. With stride None they score as many as fit
+        after one token of prompt, which is `loglikelihood_rolling` of lm-evaluation-harness
+        (`utils.get_rolling_token_windows` with context_len=1).
 
         >>> ContextLimits(4, 3, 4).windows(10, 2)
         [(0, 0, 4), (2, 4, 6), (4, 6, 8), (6, 8, 10)]

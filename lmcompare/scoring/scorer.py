@@ -14,20 +14,27 @@ from lmcompare.scoring.prefix_sharing import PrefixCache, after_prefix, merge_ro
 from lmcompare.scoring.requests import ScoringRequest, TokenizedPair, scoring_requests
 
 MOST_LOGITS = {"cpu": 2**22, "other": 2**26}
-"""Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches hold no more."""
+"""Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches
+hold no more.
+"""
 
 BATCHES_AHEAD = 64
-"""How many full batches of examples are made before they are scored: more are sorted better, fewer take less memory."""
+"""How many full batches of examples are made before they are scored: more are sorted better, fewer
+take less memory.
+"""
 
 
 def score_examples(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> list[NDArray[np.float64]]:
-    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch neighbors.
+    """Return log p (nats) of the targets of each example, in order. No answer depends on its batch
+    neighbors.
 
-    A prefix that several examples share is read once (``prefix_sharing``), by an encoder once in each batch.
+    A prefix that several examples share is read once (``prefix_sharing``), by an encoder once in
+    each batch.
 
-    Memory: one pass holds at most ``batch_tokens`` positions and ``MOST_LOGITS`` logits, or one row: an example, or
+    Memory: one pass holds at most ``batch_tokens`` positions and ``MOST_LOGITS`` logits, or one
+        row: an example, or
     several that share a prefix.
     """
     most = MOST_LOGITS["cpu" if network.device.type == "cpu" else "other"]
@@ -59,8 +66,9 @@ def score_examples(
                 score([members[j][0] for j in batch], [rests[j] for j in batch], past)
             unscored.difference_update(i for i, _ in members)
 
-        # All others; short shared prefixes stand once in a row with their continuations. A row with branches needs a
-        # mask, which would hide the windows of a long row beside it: those are batched apart.
+        # All others; short shared prefixes stand once in a row with their continuations. A row with
+        # branches needs a mask, which would hide the windows of a long row beside it: those are
+        # batched apart.
         rows = merge_rows(network, examples, sorted(unscored))
         merged, single = (
             [row for row in rows if (len(row[1]) > 1) == several] for several in (True, False)
@@ -77,7 +85,8 @@ def group_by_length(
     vocab_size: int = 0,
     most_logits: int = MOST_LOGITS["cpu"],
 ) -> list[list[int]]:
-    """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and so many logits.
+    """Group examples of like length so that a batch holds at most ``batch_tokens`` positions and so
+    many logits.
 
     Padding counts as positions; ``vocab_size`` logits are computed for each target.
 
@@ -112,9 +121,11 @@ def score_pairs(
     draws: int = 16,
     seed: int = 0,
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return, for each pair, the nats of each token of its completion, and what each example gave to their sum.
+    """Return, for each pair, the nats of each token of its completion, and what each example gave
+    to their sum.
 
-    Examples are made as they are needed: those of one method for one text may be many times the text.
+    Examples are made as they are needed: those of one method for one text may be many times the
+        text.
     """
     tokens = [np.zeros(len(pair.completion)) for pair in pairs]
     parts: list[list[float]] = [[] for _ in pairs]
@@ -154,7 +165,7 @@ def _chunks(
 def batches_by_length(
     network: Network, special: SpecialTokens, examples: Sequence[Example], batch_tokens: int
 ) -> Iterator[tuple[list[int], BatchTensors]]:
-    """Yield batches of examples of like length with their places, the network in evaluation mode."""
+    """Yield batches of examples of like length with their places; the network is in evaluation."""
     with evaluation_mode(network):
         for group in group_by_length(examples, batch_tokens):
             batch = collate([examples[i] for i in group], special.pad)

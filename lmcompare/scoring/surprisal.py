@@ -20,9 +20,10 @@ def surprisal(
 ) -> "DataFrame":
     """Return a pandas frame, one row a token.
 
-    Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``: -log2 p in bits (for
-    a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are characters of the text. Sum over
-    ``word_number`` for words. ``frame.attrs["exactness"]`` says what the numbers are.
+    Its columns are ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal``:
+    -log2 p in bits (for a pseudo method, -log2 of the pseudo-likelihood). ``start`` and ``end`` are
+    characters of the text. Sum over ``word_number`` for words. ``frame.attrs["exactness"]`` says
+    what the numbers are.
 
     Raises:
         InputError: as ``bits_per_byte``.
@@ -34,7 +35,8 @@ def surprisal(
 
 
 def surprisal_frame(text: str, pieces: TokenOffsets, nats: NDArray[np.float64]) -> "DataFrame":
-    """Return one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end`` and ``surprisal`` in bits.
+    """Return one row a token: ``token``, ``word``, ``word_number``, ``start``, ``end`` and
+    ``surprisal`` in bits.
 
     >>> spans = np.array([[0, 4], [5, 7], [7, 9]])
     >>> pieces = TokenOffsets(np.array([8, 5, 6]), spans, np.array([0, 1, 1]))

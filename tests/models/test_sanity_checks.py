@@ -21,7 +21,7 @@ from transformers import (
 
 import lmcompare
 from lmcompare.core.errors import InputError
-from lmcompare.scoring import prefix_sharing as sharing
+from lmcompare.scoring.prefix_sharing import reads_branches
 
 SIZES = {
     "hidden_size": 32,
@@ -80,7 +80,7 @@ def test_choices_after_one_prompt_are_scored_as_each_is_alone(made, cls, config,
 
 def test_rows_with_branches_are_for_networks_that_read_them_right(made):
     def reads(*what, **sizes):
-        return sharing.branches(lmcompare.wrap(*made(*what, **sizes)).network)
+        return reads_branches(lmcompare.wrap(*made(*what, **sizes)).network)
 
     assert reads(GPT2LMHeadModel, GPT2Config, n_embd=32, n_layer=2, n_head=2)
     assert not reads(RobertaForCausalLM, RobertaConfig, **SIZES, is_decoder=True)
