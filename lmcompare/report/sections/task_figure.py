@@ -14,6 +14,7 @@ from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH
 
 MAX_PANELS = 16
 """Tasks of the figure of all tasks."""
+_LONG_NAME = 14
 _INSIGNIFICANT = Look("#9A9A9A")
 
 
@@ -50,7 +51,7 @@ def _panel(axes: Axes, analysis: TaskAnalysis, looks: dict[str, Look]) -> None:
     for y, one in enumerate(reversed(measured)):
         filled = one is best or one.model in significant
         _interval(axes, analysis, one, y, looks[one.model], filled)
-    axes.set_yticks(range(len(measured)), [one.model for one in reversed(measured)])
+    axes.set_yticks(range(len(measured)), [_wrapped(one.model) for one in reversed(measured)])
     _best_control(axes, analysis)
     _bare(axes, len(measured))
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -191,7 +192,7 @@ def _best_control(axes: Axes, analysis: TaskAnalysis) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """Break the title of a control into at most two lines."""
+    """Break a name into at most two lines."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) > 18:
