@@ -14,7 +14,7 @@ from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH
 
 MAX_PANELS = 16
 """Tasks of the figure of all tasks."""
-_LONG_NAME = 14
+_LONG_NAME = 18
 _INSIGNIFICANT = Look("#9A9A9A")
 
 
@@ -25,10 +25,9 @@ def overview(analyses: Sequence[TaskAnalysis], models: Sequence[str]) -> bytes |
         return None
     looks = plots.looks(models)
     most = max(len(analysis.of(PRETRAINED)) for analysis in drawn)
-    columns = min(3, len(drawn))
-    with plots.page(
-        len(drawn), columns=columns, height=0.95 + 0.26 * most, foot=0.5, measured=True
-    ) as page:
+    line = 0.38 if max(map(len, models)) > _LONG_NAME else 0.26  # long names have two lines
+    height = 0.95 + line * most
+    with plots.page(len(drawn), columns=3, height=height, foot=0.5, measured=True) as page:
         for axes, analysis in zip(page.panels, drawn, strict=True):
             _panel(axes, analysis, looks)
         return page.png(
