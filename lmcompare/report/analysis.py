@@ -220,8 +220,8 @@ def analyze(rows: Results, task: TaskResults) -> TaskAnalysis:
         cell: values for cell in cells if (values := measure(rows, task.name, *cell, task.primary))
     }
     own, scratch, control = (
-        {model: one.outcome for (model, condition), one in measured.items() if condition == wanted}
-        for wanted in (PRETRAINED, SCRATCH, CONTROL)
+        {model: one.outcome for (model, condition), one in measured.items() if condition == kind}
+        for kind in (PRETRAINED, SCRATCH, CONTROL)
     )
     both = [model for model in own if model in scratch]
 

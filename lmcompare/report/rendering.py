@@ -42,14 +42,14 @@ def _image(figure: Figure, alt: str, form: Form) -> str:
 def environment(form: Form) -> Environment:
     """Return the environment of all templates; tables and figures are written in ``form``."""
     loader = PackageLoader("lmcompare.report", "templates")
-    made = Environment(
+    jinja = Environment(
         loader=loader,
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    jinja.filters |= {
         "code": code,
         "escape": escape,
         "slug": slug,
@@ -66,7 +66,7 @@ def environment(form: Form) -> Environment:
         "table": lambda table: getattr(table, form),
         "figure": lambda figure, alt: _image(figure, alt, form),
     }
-    return made
+    return jinja
 
 
 def render(template: str, facts: dict[str, Any], form: Form = "markdown") -> str:

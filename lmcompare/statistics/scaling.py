@@ -57,18 +57,18 @@ def power_law(x: Sequence[ArrayLike], y: ArrayLike) -> PowerLaw:
     >>> round(law.exponent()[0], 4), round(float(law.at(10_000.0)), 4)
     (-0.301, 0.25)
     """
-    wanted = np.asarray(y, dtype=np.float64)
+    targets = np.asarray(y, dtype=np.float64)
     columns = [np.asarray(values, dtype=np.float64) for values in x]
-    if not all((values > 0).all() for values in (wanted, *columns)):
+    if not all((values > 0).all() for values in (targets, *columns)):
         raise InputError("x, y: wanted positive numbers for a power law, got others")
-    design = np.column_stack([np.ones(len(wanted)), *(np.log(values) for values in columns)])
-    freedom = len(wanted) - design.shape[1]
+    design = np.column_stack([np.ones(len(targets)), *(np.log(values) for values in columns)])
+    freedom = len(targets) - design.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
         raise InputError(
-            f"x: wanted more than {design.shape[1]} points of different scales, got {len(wanted)}"
+            f"x: wanted more than {design.shape[1]} points of different scales, got {len(targets)}"
         )
-    coefficients, *_ = np.linalg.lstsq(design, np.log(wanted), rcond=None)
-    left = np.log(wanted) - design @ coefficients
+    coefficients, *_ = np.linalg.lstsq(design, np.log(targets), rcond=None)
+    left = np.log(targets) - design @ coefficients
     return PowerLaw(
         coefficients, float(left @ left) / freedom * np.linalg.inv(design.T @ design), freedom
     )
