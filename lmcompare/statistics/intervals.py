@@ -6,8 +6,8 @@ other networks, other items would have tested them otherwise. Both are shown, an
 both.
 
 The Multi-Bootstrap of MultiBERTs (Sellam et al. 2022, arXiv:2106.16163) draws seeds and items with
-replacement. With few seeds it is too narrow: drawn from two seeds, the variance of their mean is half
-of what it should be on average, and often nearly none. So items are drawn with replacement as
+replacement. With few seeds it is too narrow: drawn from two seeds, the variance of their mean is
+half of what it should be on average, and often nearly none. So items are drawn with replacement as
 there, and the seeds' part is drawn from its fiducial distribution under normal seed effects, in a
 two-way analysis of variance with random seeds and items (Weerahandi 1993; Searle, Casella &
 McCulloch 1992). Two seeds then act as in a t test with 1 degree of freedom: the interval is wide,

@@ -16,9 +16,9 @@ from lmcompare.statistics.draws import Floats
 class PowerLaw:
     """y = exp(level) x1^e1 x2^e2 ..., by least squares of log y (Kaplan et al. 2020, eq. 1.1).
 
-    There is no floor to which y falls (Hoffmann et al. 2022 have one): a few scales cannot separate it
-    from the exponent, so the law holds within the scales that were run and bends somewhere beyond
-    them.
+    There is no floor to which y falls (Hoffmann et al. 2022 have one): a few scales cannot separate
+    it from the exponent, so the law holds within the scales that were run and bends somewhere
+    beyond them.
 
     Attributes:
         coefficients: (1 + k,) the level and the exponents.
