@@ -186,22 +186,21 @@ def mean_loss(
 def generate_answers(
     model: LanguageModel,
     test: Pairs,
+    sampling: Sampling,
     *,
-    length: int,
     tuned: SupervisedModel | None = None,
-    strategy: str = "confidence",
-    steps: int | None = None,
     progress: Progress = lambda event: None,
 ) -> GeneratedAnswers:
     """Generate an answer to each test prompt and score the reference, by ``tuned`` if given.
 
     A model without fine-tuning has not learned how an answer ends, so eos is not scored (and a
-    masked model gets the length of the reference). For the other arguments see ``generate``.
+    masked model gets the length of the reference).
     """
+    length = sampling.length
     model = model if tuned is None else tuned.model
     progress({"done": 0, "total": 2, "stage": "writing"})
     prompts = [prompt for prompt, _ in test]
-    decoded = generate(model, prompts, length=length, strategy=strategy, steps=steps)
+    decoded = generate(model, prompts, sampling)
     progress({"done": 1, "total": 2, "stage": "likelihood"})
     if tuned is not None:
         nats = answer_log_p(model, test, length=length)
@@ -214,31 +213,19 @@ def generate_answers(
     return GeneratedAnswers(decoded.tokens, nats, tuned, decoded.calls, decoded.seconds)
 
 
-def generate(
-    model: LanguageModel,
-    prompts: Sequence[Ids],
-    *,
-    length: int,
-    strategy: str = "confidence",
-    steps: int | None = None,
-) -> DecodedTokens:
-    """Generate an answer to each prompt greedily; eos ends it and is left out.
+def greedy(length: int, strategy: str = "confidence", steps: int | None = None) -> Sampling:
+    """Return settings of greedy decoding; eos ends an answer of at most ``length`` tokens."""
+    return Sampling(length=length, temperature=0.0, may_end=True, strategy=strategy, steps=steps)
+
+
+def generate(model: LanguageModel, prompts: Sequence[Ids], sampling: Sampling) -> DecodedTokens:
+    """Generate an answer to each prompt, (n,) tokens; eos ends it and is left out.
 
     Decoders and encoder-decoders generate from left to right. A masked LM fills a span of
-    ``length`` masks, which is cut at its first eos.
-
-    Args:
-        model: fine-tuned on pairs, or not.
-        prompts: (n,) tokens each.
-        length: tokens of an answer and its eos, at most.
-        strategy: of a masked LM: see ``generation.unmasking``.
-        steps: of a masked LM: calls of the network; None: the strategy's own.
+    ``sampling.length`` masks, which is cut at its first eos.
     """
     network, objective, special = model.network, model.objective, model.tokenizer.special
-    sampling = Sampling(
-        length=length, temperature=0.0, may_end=True, strategy=strategy, steps=steps
-    )
-    starts = [objective.generation_prompt(prompt, length, special) for prompt in prompts]
+    starts = [objective.generation_prompt(prompt, sampling.length, special) for prompt in prompts]
     if objective.role != "encoder":
         return decode_autoregressively(network, starts, special, sampling)
     with_eos = replace(special, ordinary=np.append(special.ordinary, special.eos))

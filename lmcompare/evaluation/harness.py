@@ -24,6 +24,7 @@ from lmcompare.adaptation.sft import (
     Pairs,
     RankedAnswers,
     generate_answers,
+    greedy,
     rank_answers,
     supervised_finetune,
 )
@@ -178,14 +179,9 @@ class Harness:
         if adaptation is not None:
             run = self._run(adaptation)
             tuned = supervised_finetune(run, pairs["train"], pairs["validation"], length=length)
+        sampling = greedy(length, strategy, steps)
         return generate_answers(
-            self.model,
-            pairs["test"],
-            length=length,
-            tuned=tuned,
-            strategy=strategy,
-            steps=steps,
-            progress=self.progress,
+            self.model, pairs["test"], sampling, tuned=tuned, progress=self.progress
         )
 
     def rank_answers(

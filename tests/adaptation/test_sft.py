@@ -11,6 +11,7 @@ from lmcompare.adaptation.sft import (
     answer_log_p,
     generate,
     generate_answers,
+    greedy,
     rank_answers,
     supervised_finetune,
 )
@@ -53,7 +54,7 @@ def tune(model, train, validation, length, adaptation, **watchers):
 
 def answer(model, train, validation, test, adaptation, **watchers):
     tuned = tune(model, train, validation, 5, adaptation, **watchers)
-    return generate_answers(model, test, length=5, tuned=tuned)
+    return generate_answers(model, test, greedy(5), tuned=tuned)
 
 
 def right(answers, pairs):
@@ -77,7 +78,7 @@ def test_each_objective_learns_to_reverse(kind, small, pairs):
         pairs["train"][i][1] for i in baselines.nearest_neighbors(texts["train"], texts["test"])
     ]
     assert right(result.answers, pairs["test"]) > 0.5 > 0.2 > right(near, pairs["test"])
-    untrained = generate(model, [prompt for prompt, _ in pairs["test"]], length=5)
+    untrained = generate(model, [prompt for prompt, _ in pairs["test"]], greedy(5))
     assert right(untrained.tokens, pairs["test"]) < 0.05
     assert result.calls <= 5
 
@@ -122,7 +123,7 @@ def test_the_causal_prompt_may_see_itself_whole(small, pairs):
     assert nats[0] == pytest.approx(nats[1], abs=1e-5)
     assert np.abs(nats[0] - nats[2]).max() > 1e-3
     prompts = [prompt for prompt, _ in few]
-    written = [generate(model, prompts, length=5).tokens for model in (ours, theirs)]
+    written = [generate(model, prompts, greedy(5)).tokens for model in (ours, theirs)]
     assert [row.tolist() for row in written[0]] == [row.tolist() for row in written[1]]
 
 
@@ -162,7 +163,7 @@ def test_a_masked_answer_is_cut_at_its_first_end(small, monkeypatch):
     monkeypatch.setattr(
         "lmcompare.adaptation.sft.replace", lambda one, **new: SimpleNamespace(**new)
     )
-    assert [row.tolist() for row in generate(model, [], length=4).tokens] == [[35], [], [35, 36]]
+    assert [row.tolist() for row in generate(model, [], greedy(4)).tokens] == [[35], [], [35, 36]]
 
 
 @pytest.mark.parametrize("kind", ["causal", "masked", "seq2seq"])
@@ -188,9 +189,9 @@ def test_choosing_among_answers(kind, small):
 def test_a_model_as_it_is_answers_and_is_left_as_it_was(kind, small, pairs):
     model = model_of(kind, small)
     few = [*pairs["test"][:5], (pairs["test"][5][0], np.array([], dtype=np.int64))]
-    result = generate_answers(model, few, length=2)
+    result = generate_answers(model, few, greedy(2))
     assert result.tuned is None
-    expected = generate(model, [prompt for prompt, _ in few], length=2).tokens
+    expected = generate(model, [prompt for prompt, _ in few], greedy(2)).tokens
     assert [row.tolist() for row in result.answers] == [row.tolist() for row in expected]
     assert [len(row) for row in result.nats] == [2, 2, 2, 2, 2, 0]
     scores = model.score_tokens([(prompt, real[:2]) for prompt, real in few[:5]])
