@@ -97,14 +97,14 @@ def estimate(
 
     >>> accuracy = estimate([[1, 1, 0, 1], [1, 0, 0, 1]])
     >>> accuracy.value, accuracy.seeds, accuracy.items
-    (0.625, 2, 4) >>> estimate([[8.0, 24.0]], [[4, 6]]).value  # bits per byte: 32 bits / 10 bytes,
-    not the mean of 2 and 4 3.2
+    (0.625, 2, 4)
+    >>> estimate([[8.0, 24.0]], [[4, 6]]).value  # 32 bits / 10 bytes, not the mean of 2 and 4
+    3.2
 
     One seed: items are drawn with replacement (for 0/1 values: Wilson's interval). More: see the
-        module. Deviations of
-    items are stretched by t/z and sqrt(n/(n-1)) (Hesterberg 2015, 'expanded percentile interval'),
-    which matters for few items. One item (a value of the whole cell, such as F1): the seeds' t
-    interval.
+    module. Deviations of items are stretched by t/z and sqrt(n/(n-1)) (Hesterberg 2015, 'expanded
+    percentile interval'), which matters for few items. One item (a value of the whole cell, such as
+    F1): the seeds' t interval.
 
     Args:
         numerators: (seeds, items), or (items,) for one seed.
