@@ -24,7 +24,7 @@ RENAMED = {
     "*adaptation.warmup": "warmup_ratio",
     "*adaptation.rank": "lora_rank",
     "*adaptation.alpha": "lora_alpha",
-    "*adaptation.method": "protocol, beside `adaptation`: finetune, linear_probe or lora",
+    "*adaptation.method": "tasks.<name>.protocol",
     "hypotheses.*.first": "model",
     "hypotheses.*.second": "reference",
     "hypotheses.*.says": "test",
