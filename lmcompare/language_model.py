@@ -107,9 +107,9 @@ class LanguageModel:
             transformer: a model with a language-modelling head (whether it is trained cannot be
                 told here).
             tokenizer: a fast tokenizer.
-            objective: how to ask a network that ``lmcompare run`` trained: an ``Objective``, or
+            objective: of a network that ``lmcompare run`` trained: an ``Objective``, or
                 what stands in YAML and in its lmcompare.json ('causal', {'kind': 'masked', 'rate':
-                0.3}); None: as a checkpoint of its type is asked, which gives other numbers.
+                0.3}); None: that of a checkpoint of its type, which gives other numbers.
             **settings: ``device``, ``batch_tokens``, ``context``.
 
         Raises:
@@ -330,6 +330,6 @@ def _as_face(
     cls: type[Face], network: Network, tokenizer: Tokenizer, objective: Objective, **settings: Any
 ) -> Face:
     """Make a model; the bare ``LanguageModel`` becomes the face of its objective."""
-    made: Any = FACES[objective.role] if cls is LanguageModel else cls
-    model: Face = made(network, tokenizer, objective, **settings)
+    face: Any = FACES[objective.role] if cls is LanguageModel else cls
+    model: Face = face(network, tokenizer, objective, **settings)
     return model

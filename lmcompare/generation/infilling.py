@@ -139,8 +139,8 @@ def _choose(
     left, right = template.parts
     scores, calls = [], 0
     for span in spans:
-        gap = SpanInContext(left, span, right, ends_text=True)
-        examples = objective.infilling_examples(gap, special, score_right=True)
+        context = SpanInContext(left, span, right, ends_text=True)
+        examples = objective.infilling_examples(context, special, score_right=True)
         scores.append(network.log_likelihood(examples))
         calls += len(examples)
     best = int(np.argmax(scores))

@@ -35,8 +35,8 @@ def score_gaps(
     scores = []
     for first in range(0, len(gaps), _GAPS):
         examples = [
-            objective.infilling_examples(gap, special, score_right=whole)
-            for gap in gaps[first : first + _GAPS]
+            objective.infilling_examples(context, special, score_right=whole)
+            for context in gaps[first : first + _GAPS]
         ]
         log_p = iter(ask(model, [example for group in examples for example in group]))
         scores += [np.concatenate([next(log_p) for _ in group]) for group in examples]
@@ -89,12 +89,12 @@ def fill_gaps(
     return DecodedTokens(rows, calls=length, seconds=time.perf_counter() - start)
 
 
-def _next_token(model: ScoredModel, gap: SpanInContext, t: int) -> Example:
+def _next_token(model: ScoredModel, context: SpanInContext, t: int) -> Example:
     """Return the example whose only target is token ``t`` of the span."""
-    examples = model.objective.infilling_examples(gap, model.tokenizer.special)
+    examples = model.objective.infilling_examples(context, model.tokenizer.special)
     if len(examples) == 1:  # one pass over the span: the tokens after t need not be there
-        gap = replace(gap, span=gap.span[: t + 1])
-        (example,) = model.objective.infilling_examples(gap, model.tokenizer.special)
+        context = replace(context, span=context.span[: t + 1])
+        (example,) = model.objective.infilling_examples(context, model.tokenizer.special)
         place = np.flatnonzero(example.has_target)[t]
     else:  # one example a token
         example = examples[t]

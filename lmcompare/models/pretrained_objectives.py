@@ -91,10 +91,10 @@ class PretrainedCausal:
         return False
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Score the span, and the right context if asked for, as a completion of the left one."""
-        return left_context_examples(self, gap, special, score_right=score_right)
+        return left_context_examples(self, context, special, score_right=score_right)
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Continue what stands to the left of each span."""
@@ -142,10 +142,10 @@ class PretrainedMasked:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """As ``Masked`` does, in the frame, which ends every text."""
-        examples = self.masked.infilling_examples(replace(gap, ends_text=False), special)
+        examples = self.masked.infilling_examples(replace(context, ends_text=False), special)
         return [self.frame.around(example) for example in examples]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
@@ -204,13 +204,13 @@ class PretrainedSpanCorruption:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict the span after its sentinel."""
         sentinel = special.sentinels[:1]
-        inputs = self.frame.text(gap.left, sentinel, gap.right)
-        targets = concat(no_targets(len(self.start)), gap.span)
-        return [Example(inputs, targets, concat(self.start, sentinel, gap.span[:-1]))]
+        inputs = self.frame.text(context.left, sentinel, context.right)
+        targets = concat(no_targets(len(self.start)), context.span)
+        return [Example(inputs, targets, concat(self.start, sentinel, context.span[:-1]))]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Let the decoder write each span after its sentinel."""
@@ -274,14 +274,14 @@ class PretrainedSeq2Seq:
         return special.mask >= 0
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict the span after the left context; the encoder reads both, if there is a mask."""
-        if gap.ends_text:
+        if context.ends_text:
             self._check_fills()
         if special.mask < 0:
-            return left_context_examples(self, gap, special, score_right=score_right)
-        return [guided_example(self, gap, special, score_right=score_right)]
+            return left_context_examples(self, context, special, score_right=score_right)
+        return [guided_example(self, context, special, score_right=score_right)]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Let the decoder write the text, free within the spans.

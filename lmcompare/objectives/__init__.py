@@ -55,7 +55,7 @@ class Objective(Protocol):
         """Return whether ``infilling_examples`` read the context to the right of a span."""
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Return the examples whose targets, in order, are the tokens of the span.
 
@@ -121,9 +121,11 @@ class Composed(ABC):
         return self.inference_objective.reads_right_context(special)
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
-        return self.inference_objective.infilling_examples(gap, special, score_right=score_right)
+        return self.inference_objective.infilling_examples(
+            context, special, score_right=score_right
+        )
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         return self.inference_objective.fill_spans(template, network)

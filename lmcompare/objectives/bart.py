@@ -73,10 +73,10 @@ class Bart:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict the span where the decoder has written the left context."""
-        return [guided_example(self, gap, special, score_right=score_right)]
+        return [guided_example(self, context, special, score_right=score_right)]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Let the decoder write the text, free within the spans."""
@@ -160,17 +160,19 @@ def shuffle_sentences(tokens: Ids, special: SpecialTokens, rng: np.random.Genera
 
 
 def guided_example(
-    objective: Objective, gap: SpanInContext, special: SpecialTokens, *, score_right: bool
+    objective: Objective, context: SpanInContext, special: SpecialTokens, *, score_right: bool
 ) -> Example:
     """Predict a span from the masked text in the encoder and the left context in the decoder.
 
     The span is one mask, as in training; in a text to fill (``ends_text``) it is as many as it has
     tokens, since a marker stands for a token there.
     """
-    masks = np.full(len(gap.span) if gap.ends_text else 1, special.mask)
-    inputs = np.concatenate([gap.left, masks, gap.right]).astype(np.int64)
-    whole = np.concatenate([gap.left, gap.span, gap.right if score_right else []]).astype(np.int64)
-    places = np.arange(len(gap.left), len(whole))
+    masks = np.full(len(context.span) if context.ends_text else 1, special.mask)
+    inputs = np.concatenate([context.left, masks, context.right]).astype(np.int64)
+    whole = np.concatenate(
+        [context.left, context.span, context.right if score_right else []]
+    ).astype(np.int64)
+    places = np.arange(len(context.left), len(whole))
     return _written(
         objective, objective.encoding_example(inputs, special).inputs, whole, places, special
     )

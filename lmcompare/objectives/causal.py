@@ -57,10 +57,10 @@ class Causal:
         return False
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Score the span, and the right context if asked for, as a completion of the left one."""
-        return left_context_examples(self, gap, special, score_right=score_right)
+        return left_context_examples(self, context, special, score_right=score_right)
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Continue what stands to the left of each span."""
@@ -68,11 +68,11 @@ class Causal:
 
 
 def left_context_examples(
-    objective: Objective, gap: SpanInContext, special: SpecialTokens, *, score_right: bool
+    objective: Objective, context: SpanInContext, special: SpecialTokens, *, score_right: bool
 ) -> list[Example]:
     """Score a span, and what follows it if asked for, as a completion of its left context."""
-    completion = np.concatenate([gap.span, gap.right]) if score_right else gap.span
-    return objective.scoring_examples(gap.left, completion.astype(np.int64), special)
+    completion = np.concatenate([context.span, context.right]) if score_right else context.span
+    return objective.scoring_examples(context.left, completion.astype(np.int64), special)
 
 
 def fill_from_left(

@@ -77,13 +77,13 @@ class GLM:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict the span, but not its end, after part A, the text with a sentinel for it."""
-        sentinel, end = special.sentinels[:1], [special.eos] if gap.ends_text else []
-        part_a = np.concatenate([gap.left, sentinel, gap.right, end])
-        inputs = np.concatenate([part_a, sentinel, gap.span[:-1]]).astype(np.int64)
-        targets = np.concatenate([np.full(len(part_a), IGNORE), gap.span]).astype(np.int64)
+        sentinel, end = special.sentinels[:1], [special.eos] if context.ends_text else []
+        part_a = np.concatenate([context.left, sentinel, context.right, end])
+        inputs = np.concatenate([part_a, sentinel, context.span[:-1]]).astype(np.int64)
+        targets = np.concatenate([np.full(len(part_a), IGNORE), context.span]).astype(np.int64)
         return [Example(inputs, targets, attention=len(part_a))]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:

@@ -154,23 +154,23 @@ class Masked:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict each token of the span with the later ones masked: the chain, given its length.
 
         With 5 to the left, 8 to the right, and mask 4:
 
-        >>> gap = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
-        >>> [example.inputs.tolist() for example in Masked().infilling_examples(gap, special)]
+        >>> context = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
+        >>> [example.inputs.tolist() for example in Masked().infilling_examples(context, special)]
         [[5, 4, 4, 8], [5, 6, 4, 8]]
         """
-        text = np.concatenate([gap.left, gap.span, gap.right]).astype(np.int64)
-        first, last = len(gap.left), len(gap.left) + len(gap.span)
+        text = np.concatenate([context.left, context.span, context.right]).astype(np.int64)
+        first, last = len(context.left), len(context.left) + len(context.span)
         examples = []
         for place in range(first, last):
             inputs = text.copy()
             inputs[place:last] = special.mask
-            if gap.ends_text:
+            if context.ends_text:
                 inputs = self.encoding_example(inputs, special).inputs
             else:
                 inputs = self._shift(inputs, special)

@@ -76,10 +76,10 @@ class Prefix:
         return False
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Score the span, and the right context if asked for, as a completion of the left one."""
-        return left_context_examples(self, gap, special, score_right=score_right)
+        return left_context_examples(self, context, special, score_right=score_right)
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Continue what stands to the left of each span."""

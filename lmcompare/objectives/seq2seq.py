@@ -73,19 +73,19 @@ class Seq2Seq:
         return True
 
     def infilling_examples(
-        self, gap: SpanInContext, special: SpecialTokens, *, score_right: bool = False
+        self, context: SpanInContext, special: SpecialTokens, *, score_right: bool = False
     ) -> list[Example]:
         """Predict the span after its sentinel, but not its end.
 
-        >>> gap = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
-        >>> (example,) = Seq2Seq().infilling_examples(gap, special)
+        >>> context = SpanInContext(np.array([5]), np.array([6, 7]), np.array([8]))
+        >>> (example,) = Seq2Seq().infilling_examples(context, special)
         >>> example.inputs.tolist(), example.decoder_inputs.tolist(), example.targets.tolist()
         ([5, 9, 8], [1, 9, 6], [-100, 6, 7])
         """
-        sentinel, end = special.sentinels[:1], [special.eos] if gap.ends_text else []
-        inputs = np.concatenate([gap.left, sentinel, gap.right, end]).astype(np.int64)
-        decoder = np.concatenate([[special.bos], sentinel, gap.span[:-1]]).astype(np.int64)
-        return [Example(inputs, np.append(IGNORE, gap.span), decoder)]
+        sentinel, end = special.sentinels[:1], [special.eos] if context.ends_text else []
+        inputs = np.concatenate([context.left, sentinel, context.right, end]).astype(np.int64)
+        decoder = np.concatenate([[special.bos], sentinel, context.span[:-1]]).astype(np.int64)
+        return [Example(inputs, np.append(IGNORE, context.span), decoder)]
 
     def fill_spans(self, template: InfillingTemplate, network: InfillingNetwork) -> FilledSpans:
         """Let the decoder write each span after its sentinel."""

@@ -278,8 +278,8 @@ class RightToLeft:
     def reads_right_context(self, special):
         return True
 
-    def infilling_examples(self, gap, special, *, score_right=False):
-        return Causal().scoring_examples(gap.right, gap.span, special)
+    def infilling_examples(self, context, special, *, score_right=False):
+        return Causal().scoring_examples(context.right, context.span, special)
 
     def fill_spans(self, template, network):
         special, (_, right) = network.special, template.parts
