@@ -68,7 +68,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {"model_type": "xlnet"}, "pytorch_model.bin")
     said = problems(folder)
     assert said[0].endswith(
-        "wanted weights that are safetensors, got pytorch_model.bin, which may run code when it is read"
+        "wanted weights that are safetensors, got pytorch_model.bin, which may run code when it is "
+        "read"
     )
     assert said[1].endswith("wanted a tokenizer beside the weights (tokenizer.json), got none")
     assert "perm_mask" in said[2] and len(said) == 3
@@ -76,7 +77,10 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     near = folder_of(tmp_path / "causal-1", GPT2)
-    wanted = f"{tmp_path}/casual-1: wanted a folder with config.json, safetensors and a tokenizer, got no such folder"
+    wanted = (
+        f"{tmp_path}/casual-1: wanted a folder with config.json, safetensors and a tokenizer, "
+        "got no such folder"
+    )
     assert problems(tmp_path / "casual-1") == [f"{wanted}; did you mean '{near}'?"]
     assert "got no config.json" in problems(folder_of(tmp_path / "empty"))[0]
     (near / "config.json").write_text("[")

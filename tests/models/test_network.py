@@ -48,11 +48,11 @@ def losses(network, rows):
 
 
 def seen(network, example):
-    """Measure who sees whom: change one input, watch which outputs move. Shape (inputs, outputs)."""
+    """Measure the attention: change one input, compare the outputs. Shape (inputs, outputs)."""
     length = len(example.targets)
     asked = Example(
-        example.inputs, np.full(length, 40), example.decoder_inputs, example.attention, example.segments,
-        example.decoder_segments,
+        example.inputs, np.full(length, 40), example.decoder_inputs, example.attention,
+        example.segments, example.decoder_segments,
     )  # fmt: skip
     before = losses(network, [asked])
     moved = []

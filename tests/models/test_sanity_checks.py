@@ -1,4 +1,4 @@
-"""Networks that no config tells apart from good ones: each is asked once, and refused in a sentence or served right."""
+"""Networks whose configs do not show that they are wrong: each is refused or served right."""
 
 import pytest
 import torch

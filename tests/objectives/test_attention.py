@@ -85,7 +85,7 @@ def test_two_stacks_see_the_encoder_whole_and_the_past_of_the_decoder(objective,
 
 @pytest.mark.parametrize("objective", [*ONE_STACK, *TWO_STACKS], ids=str)
 def test_score_is_a_distribution_over_what_comes_next(objective, built, special):
-    """The likelihoods of all next tokens add up to 1, and those of all ways to go on from one, to its own."""
+    """The likelihoods of all next tokens sum to 1, those of all continuations of one to its own."""
     objective = parse_objective(objective)
     network, prompt = built[objective.role], TOKENS[:4]
 

@@ -117,7 +117,7 @@ def test_every_number_of_masks_is_equally_likely(special):
 
 
 def test_weighted_loss_is_the_mean_over_all_orders(special):
-    """With a made-up log p(token | which are masked), the expectation over masks equals that over orders."""
+    """With an arbitrary log p(token | mask), the mean over masks equals the mean over orders."""
     from itertools import combinations, permutations
 
     tokens, rng = np.array([40, 41, 42]), np.random.default_rng(0)

@@ -41,7 +41,10 @@ def test_every_objective_says_what_it_is(kind):
         ({"rate": 3}, r"^objective\.kind: wanted one of bart, causal, glm, masked, "),
         ("causl", "no objective 'causl'; did you mean 'causal'"),
         ({"kind": "masked", "mask_token_share": 0.9, "random_token_share": 0.9}, "wanted a sum"),
-        ({"kind": "mixture", "parts": [{"objective": {"kind": "glm", "rte": 1}}]}, r"^objective\.parts\.0\.obj.*\.rte"),
+        (
+            {"kind": "mixture", "parts": [{"objective": {"kind": "glm", "rte": 1}}]},
+            r"^objective\.parts\.0\.obj.*\.rte",
+        ),
     ],
 )  # fmt: skip
 def test_wrong_keys_are_named(given, said):

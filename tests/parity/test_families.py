@@ -72,7 +72,8 @@ def theirs(name, folder, prompt, completion):
             "t5gemma": lambda: [ids("<bos>"), *bare(prompt)],
         }[name]()
         begun = {
-            "t5": ["<pad>", "<extra_id_0>"], "bart": ["</s>", "<s>"], "marian": ["<pad>"], "marian_spm": ["<pad>"],
+            "t5": ["<pad>", "<extra_id_0>"], "bart": ["</s>", "<s>"], "marian": ["<pad>"],
+            "marian_spm": ["<pad>"],
             "t5gemma": ["<bos>"],
         }[name]  # fmt: skip
         start = [ids(token) for token in begun]
@@ -86,7 +87,8 @@ def theirs(name, folder, prompt, completion):
     said = bare(prompt + completion)[len(head) :]
     cls, sep = ("<s>", "</s>") if name == "roberta" else ("[CLS]", "[SEP]")
     always = {
-        "llama": ["<s>"], "glm4": ["[gMASK]"], "modernbert_decoder": ["[CLS]"], "recurrent_gemma": ["<bos>"],
+        "llama": ["<s>"], "glm4": ["[gMASK]"], "modernbert_decoder": ["[CLS]"],
+        "recurrent_gemma": ["<bos>"],
     }.get(name, [])  # fmt: skip
     if name in CAUSAL and not always and not head:
         always = ["<|endoftext|>"]

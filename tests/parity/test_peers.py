@@ -1,4 +1,4 @@
-"""Beside the tools that the field uses: lm-evaluation-harness and minicons (the optional group ``peers``)."""
+"""Parity with lm-evaluation-harness and minicons (the optional group ``peers``)."""
 
 import pytest
 from tiny import build
@@ -68,7 +68,7 @@ def test_a_prompt_that_does_not_fit_is_cut_as_there(harness):
 def test_bits_per_byte_is_loglikelihood_rolling(name, harness):
     """Texts of less than a context (64), and of several."""
     model, tokenizer = build(name)
-    model.double()  # in float32 the sum over a long text is itself uncertain by more than is asked here
+    model.double()  # in float32 the sum over a long text is less precise than the tolerance
     texts = [*SENTENCES, " ".join(SENTENCES * 5)]
     theirs = harness(model, tokenizer).loglikelihood_rolling(
         requests("loglikelihood_rolling", *((text,) for text in texts)), True
@@ -99,7 +99,7 @@ MINICONS = {"pll": "original", "pll-word-l2r": "within_word_l2r"}
 def test_pseudo_log_likelihood_is_that_of_minicons(name, method):
     scorer = pytest.importorskip("minicons.scorer")
     model, tokenizer = build(name)
-    # minicons 0.3.39 calls `batch_encode_plus`, which transformers 5 has no more: it is given what that returned.
+    # minicons 0.3.39 calls `batch_encode_plus`, which transformers 5 no longer has.
     encoded = tokenizer(SENTENCES, padding="longest", return_attention_mask=True)
     theirs = scorer.MaskedLMScorer(model, "cpu", tokenizer=tokenizer).sequence_score(
         encoded, reduction=lambda scores: scores.sum().item(), PLL_metric=MINICONS[method]

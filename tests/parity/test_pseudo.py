@@ -1,4 +1,4 @@
-"""Pseudo-log-likelihoods and the bound beside the published formulas, in plain transformers with full logits."""
+"""Pseudo-log-likelihoods and the bound against the published formulas, with full logits."""
 
 import itertools
 import math
@@ -47,7 +47,7 @@ def test_the_three_published_forms(name, method):
 
 
 def test_the_bound_is_the_mean_over_all_orders():
-    """-log p <= E_k [(T/k) sum over k random masked positions of -log p(x_i | rest)], all sets of masks counted."""
+    """-log p <= E_k [(T/k) sum over k random masks of -log p(x_i | rest)], over all sets."""
     model, tokenizer = build("bert")
     ours = lmcompare.wrap(model, tokenizer)
     ids = tokenizer("an actor lost").input_ids

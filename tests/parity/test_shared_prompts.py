@@ -1,4 +1,4 @@
-"""A prompt that several completions share is read once, by every causal family, and nothing else changes."""
+"""Every causal family reuses the KV cache of a shared prompt, and nothing else changes."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,12 @@ CAUSAL = [
     if cls.__name__.endswith(("ForCausalLM", "LMHeadModel"))
 ]
 STATEFUL = {"mamba", "mamba2", "recurrent_gemma"}
-"""What they have read is a state, not a list of keys and values: they read a prompt as often as it is given."""
+"""Their cache is a state, not keys and values: they read a prompt as often as it is given."""
 
-PROMPT = "the film was a good bad dull long short story with an actor who played it well and never lost heart, and"
+PROMPT = (
+    "the film was a good bad dull long short story with an actor who played it well and never lost "
+    "heart, and"
+)
 CHOICES = [" good", " unbelievably long", " a story", " 😀 今天"]
 
 

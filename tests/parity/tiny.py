@@ -56,7 +56,10 @@ from transformers import (
     T5GemmaForConditionalGeneration,
 )
 
-WORDS = "the film was a good bad dull long short story with an actor who played it well and never lost heart".split()
+WORDS = (
+    "the film was a good bad dull long short story with an actor who played it well and never lost "
+    "heart"
+).split()
 TEXTS = [" ".join(WORDS[i:] + WORDS[:i]) + "." for i in range(len(WORDS))] + [
     "unbelievably played, don't you think?"
 ]
@@ -68,7 +71,8 @@ def byte_level(special, first="", last="", **roles):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=330, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=330, special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(TEXTS, trainer)
@@ -82,7 +86,8 @@ def word_piece():
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=150, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], show_progress=False,
+        vocab_size=150, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+        show_progress=False,
         initial_alphabet=list("今天气很好适合出去玩的"),
     )  # fmt: skip
     tokenizer.train_from_iterator(TEXTS, trainer)
@@ -151,7 +156,7 @@ def _marian_tokenizer():
 
 
 def translator(separate=False):
-    """Marian's own: a sentencepiece model for each side, whose pieces have other ids in vocab.json."""
+    """Marian's own: a sentencepiece model for each side; the ids are those of vocab.json."""
     import sentencepiece
     from transformers import MarianTokenizer
 
@@ -204,13 +209,15 @@ SIZES = {
 GROUPED = SIZES | {"num_key_value_heads": 1, "head_dim": 16}
 BART = {
     "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 64,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,
+    "max_position_embeddings": 64,
 }  # fmt: skip
 
 
 def _t5gemma(tokens, **ids):
     part = GROUPED | {
-        "query_pre_attn_scalar": 16, "vocab_size": tokens, "max_position_embeddings": 64, "sliding_window": 64,
+        "query_pre_attn_scalar": 16, "vocab_size": tokens, "max_position_embeddings": 64,
+        "sliding_window": 64,
         "layer_types": ["full_attention"] * 2, **ids,
     }  # fmt: skip
     return T5GemmaConfig(encoder=dict(part), decoder=dict(part), vocab_size=tokens, **ids)
@@ -227,24 +234,31 @@ def _config(name, n, special):
         ids["pad_token_id"] = None
     long = {"vocab_size": n, "max_position_embeddings": 64} | ids
     return {
-        "gpt2": lambda: GPT2Config(vocab_size=n, n_positions=64, n_embd=32, n_layer=2, n_head=2, **ids),
+        "gpt2": lambda: GPT2Config(
+            vocab_size=n, n_positions=64, n_embd=32, n_layer=2, n_head=2, **ids
+        ),
         "llama": lambda: LlamaConfig(**GROUPED, **long),
         "qwen3": lambda: Qwen3Config(**GROUPED, **long),
         "gpt_neox": lambda: GPTNeoXConfig(**SIZES, **long),
         "glm4": lambda: Glm4Config(**GROUPED, **long),
         "modernbert_decoder": lambda: ModernBertDecoderConfig(**SIZES, **long),
-        "mamba": lambda: MambaConfig(vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, **ids),
+        "mamba": lambda: MambaConfig(
+            vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, **ids
+        ),
         "mamba2": lambda: Mamba2Config(
-            vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, num_heads=4, head_dim=16, n_groups=1,
+            vocab_size=n, hidden_size=32, state_size=8, num_hidden_layers=2, num_heads=4,
+            head_dim=16, n_groups=1,
             chunk_size=8, **ids,
         ),
         "recurrent_gemma": lambda: RecurrentGemmaConfig(
-            **SIZES | {"num_hidden_layers": 3, "intermediate_size": 96}, num_key_value_heads=1, lru_width=32,
+            **SIZES | {"num_hidden_layers": 3, "intermediate_size": 96}, num_key_value_heads=1,
+            lru_width=32,
             attention_window_size=8, vocab_size=n, **ids,
         ),
         "bert": lambda: BertConfig(**SIZES, **long),
         "deberta_v2": lambda: DebertaV2Config(
-            **SIZES, **long, relative_attention=True, pos_att_type=["p2c", "c2p"], position_biased_input=False,
+            **SIZES, **long, relative_attention=True, pos_att_type=["p2c", "c2p"],
+            position_biased_input=False,
             norm_rel_ebd="layer_norm", share_att_key=True, position_buckets=8, type_vocab_size=0,
         ),
         "roberta": lambda: RobertaConfig(**SIZES, **long),
@@ -253,15 +267,20 @@ def _config(name, n, special):
             **SIZES, **long, cls_token_id=special["cls"], sep_token_id=special["sep"]
         ),
         "t5": lambda: T5Config(
-            vocab_size=n, d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2, decoder_start_token_id=0, **ids
+            vocab_size=n, d_model=32, d_kv=16, d_ff=48, num_layers=2, num_heads=2,
+            decoder_start_token_id=0, **ids
         ),
-        "bart": lambda: BartConfig(vocab_size=n, decoder_start_token_id=2, forced_eos_token_id=2, **BART, **ids),
+        "bart": lambda: BartConfig(
+            vocab_size=n, decoder_start_token_id=2, forced_eos_token_id=2, **BART, **ids
+        ),
         "marian": lambda: MarianConfig(
-            vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"], forced_eos_token_id=0,
+            vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"],
+            forced_eos_token_id=0,
             **BART, **ids,
         ),
         "marian_spm": lambda: MarianConfig(
-            vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"], forced_eos_token_id=0,
+            vocab_size=n, decoder_vocab_size=n, decoder_start_token_id=found["pad"],
+            forced_eos_token_id=0,
             **BART, **ids,
         ),
         "t5gemma": lambda: _t5gemma(n, **ids),
@@ -292,7 +311,7 @@ FAMILIES = {
 
 
 def build(name, tokenizer=None):
-    """Return a random network of the family, and its tokenizer. Its weights are large, so that contexts matter."""
+    """Return a random network of the family, with large weights, and its tokenizer."""
     cls, make = FAMILIES[name]
     tokenizer = tokenizer or make()
     special = {
