@@ -66,8 +66,8 @@ def shared_prefixes(examples: Sequence[Example]) -> dict[int, list[list[int]]]:
     places of each group.
 
     >>> def of_length(size):
-    ...     return Example(np.arange(size), np.append(np.full(size - 1, -100), 7),
-    attention="causal")
+    ...     targets = np.append(np.full(size - 1, -100), 7)
+    ...     return Example(np.arange(size), targets, attention="causal")
     >>> shared_prefixes([of_length(size) for size in (40, 45, 31, 31)])
     {32: [[0, 1]]}
     """
