@@ -1,6 +1,6 @@
 """Labeled items of a task: clean, each once, split by label."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,28 +88,18 @@ def build_labeled_splits(
     if len(labels) < 2:
         raise InputError(f"column {label!r}: wanted at least two labels, got {labels[0]!r} alone")
 
-    # Draw the items. Merged by their place within the label, any first n have each label's share.
     rng = np.random.default_rng(seed)
-    groups: dict[str, list[LabeledItem]] = defaultdict(list)
-    for row in rng.permutation(len(kept)):
-        id_, content, name = kept[row]
-        groups[name].append(LabeledItem(id_, content, labels.index(name)))
-    order = sorted(
-        ((i + 0.5) / len(group), name, i)
-        for name, group in groups.items()
-        for i in range(len(group))
-    )
-    drawn = Counter(name for _, name, _ in order[:items])
+    groups = _draw(kept, labels, items, rng)
+    total = sum(map(len, groups.values()))
 
-    # Split them label by label.
+    # Split the items label by label.
     parts: dict[str, list[LabeledItem]] = {"test": [], "validation": [], "train": []}
-    for name in labels:
-        group = groups[name][: drawn[name]]
+    for name, group in groups.items():
         train, validated, tested = split_sizes(len(group), validation, test)
         if not train:
             raise InputError(
                 f"column {label!r}: the label {name!r} occurs {len(group)} times among "
-                f"{drawn.total()} items; wanted enough for train, validation {validation} and "
+                f"{total} items; wanted enough for train, validation {validation} and "
                 f"test {test} to have one each"
             )
         parts["test"] += group[:tested]
@@ -117,13 +107,34 @@ def build_labeled_splits(
         parts["train"] += group[tested + validated :]
     for part in parts.values():
         rng.shuffle(part)
-    counts["left_out"] = len(kept) - drawn.total()
+    counts["left_out"] = len(kept) - total
     counts |= {f"{name}_items": len(part) for name, part in parts.items()}
     content_of = {
         name: [(item.id, item.text, labels[item.label]) for item in part]
         for name, part in parts.items()
     }
     return LabeledSplits(**parts, labels=labels, fingerprint=digest(content_of), counts=counts)
+
+
+def _draw(
+    kept: list[tuple[str, str, str]],
+    labels: tuple[str, ...],
+    items: int | None,
+    rng: np.random.Generator,
+) -> dict[str, list[LabeledItem]]:
+    """Draw ``items`` items, each label in its share; return them by label, shuffled."""
+    groups: dict[str, list[LabeledItem]] = {name: [] for name in labels}
+    for row in rng.permutation(len(kept)):
+        id_, content, name = kept[row]
+        groups[name].append(LabeledItem(id_, content, labels.index(name)))
+    # Merged by their place within the label, any first n have each label's share.
+    order = sorted(
+        ((i + 0.5) / len(group), name, i)
+        for name, group in groups.items()
+        for i in range(len(group))
+    )
+    drawn = Counter(name for _, name, _ in order[:items])
+    return {name: group[: drawn[name]] for name, group in groups.items()}
 
 
 def _read(
