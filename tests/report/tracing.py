@@ -72,10 +72,12 @@ def cells(markdown: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def _named(frame: pd.DataFrame, row: list[str]) -> pd.DataFrame:
+def _named(
+    frame: pd.DataFrame, row: list[str], columns: tuple[str, ...] = _NAMES
+) -> pd.DataFrame:
     """Return the rows of a CSV file that a row of a table is about, as far as its names tell."""
     text = " ".join(row).replace("`", "").replace("\\", "")
-    for column in [name for name in _NAMES if name in frame.columns]:
+    for column in [name for name in columns if name in frame.columns]:
         names = frame[column].fillna("").astype(str)
         spoken = {name: {name, control_title(name), name.replace("_", " "), COSTS.get(name, (name, ""))[0]}
                   for name in names.unique()}  # fmt: skip
@@ -135,7 +137,9 @@ def untraced(table: str, markdown: str, frame: pd.DataFrame) -> tuple[list[str],
     """Return the numbers of a table that no number of its CSV file rounds to, and how many were looked for."""
     lost, seen = [], 0
     for row in cells(markdown)[1:]:
-        known = candidates(table, _named(frame, row))
+        # the overview has a column a model, and names some of them again in its last column
+        columns = ("task",) if table == "overview" else _NAMES
+        known = candidates(table, _named(frame, row, columns))
         for number in (
             one for cell in row[1:] if not cell.startswith("`") for one in printed(cell)
         ):

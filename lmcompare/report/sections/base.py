@@ -26,7 +26,7 @@ class Section:
     """One section of the report: facts are computed here, sentences live in the template."""
 
     template: str
-    """``templates/<template>.md.jinja`` writes the facts, under a heading ``###`` (first page: ``##``)"""
+    """``templates/<template>.md.jinja`` writes it, under ``###`` (first page: ``##``)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the template names: numbers, names, tables, figures, and lists and mappings of them."""
     task: str = ""
