@@ -72,9 +72,7 @@ def cells(markdown: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-def _named(
-    frame: pd.DataFrame, row: list[str], columns: tuple[str, ...] = _NAMES
-) -> pd.DataFrame:
+def _named(frame: pd.DataFrame, row: list[str], columns: tuple[str, ...] = _NAMES) -> pd.DataFrame:
     """Return the rows of a CSV file that a row of a table is about, as far as its names tell."""
     text = " ".join(row).replace("`", "").replace("\\", "")
     for column in [name for name in columns if name in frame.columns]:
