@@ -44,14 +44,14 @@ def pretraining_schedule(training: settings.TrainingSettings, steps: int) -> Cal
     return factor
 
 
-def finetuning_schedule(warmup: float, steps: int) -> Callable[[int], float]:
+def finetuning_schedule(warmup_ratio: float, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate at each step: linear warmup, then linear decay to 0.
 
     >>> factor = finetuning_schedule(warmup=0.5, steps=4)
     >>> [factor(step) for step in range(4)]
     [0.5, 1.0, 1.0, 0.5]
     """
-    warmup_steps = max(1, round(warmup * steps))
+    warmup_steps = max(1, round(warmup_ratio * steps))
 
     def factor(step: int) -> float:
         return min((step + 1) / warmup_steps, (steps - step) / max(1, steps - warmup_steps))

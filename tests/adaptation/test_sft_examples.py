@@ -80,7 +80,7 @@ def test_of_several_objectives_the_one_that_answers_is_asked(special):
 
 
 def test_a_shifted_masked_lm_cannot_answer(special):
-    with pytest.raises(InputError, match="let a causal part answer"):
+    with pytest.raises(InputError, match="use a causal part for inference"):
         answer_training_example(
             Masked(shifted=True),
             np.array([40]),
