@@ -22,7 +22,9 @@ WORDS = "the film was a good bad dull long short story with an actor who played 
 
 @pytest.fixture(scope="session")
 def special():
-    """96 ids: pad 0, bos 1, eos 2, mask 4, sentinels 9..., text from 32 on; every other text id begins a word."""
+    """96 ids: pad 0, bos 1, eos 2, mask 4, sentinels 9..., text from 32 on; every other text id
+    begins a word.
+    """
     text = np.arange(32, 96)
     starts = np.zeros(96, dtype=bool)
     starts[text[::2]] = True

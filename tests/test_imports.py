@@ -25,7 +25,9 @@ def room(path: Path) -> str:
 
 
 def imported_when_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a file, inside functions too, but for those that only a type checker reads."""
+    """Yield the nodes of a file, inside functions too, but for those that only a type checker
+    reads.
+    """
     for node in ast.iter_child_nodes(tree):
         if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
             yield node

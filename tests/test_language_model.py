@@ -195,7 +195,9 @@ def test_network_settings_are_checked(tokenizer):
 
 
 def test_weights_that_are_not_there_are_not_made_up(tokenizer, small, tmp_path):
-    """A part without weights was read as a random one; a missing file was the library's own traceback."""
+    """A part without weights was read as a random one; a missing file was the library's own
+    traceback.
+    """
     network = build_network(small, "decoder", tokenizer.special, seed=1)
     CausalLM(network, tokenizer, OBJECTIVES["causal"]()).save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
@@ -234,7 +236,9 @@ def test_code_beside_a_network_of_ours_is_not_run_and_not_asked_about(
 
 
 def test_a_network_of_ours_in_memory_is_asked_as_its_objective_says(model, tmp_path):
-    """Without it, it is asked as a checkpoint: no bos of ours, no sentinels, and a masked one is refused."""
+    """Without it, it is asked as a checkpoint: no bos of ours, no sentinels, and a masked one is
+    refused.
+    """
     model.save_pretrained(tmp_path)
     transformer, tokenizer = model.network.transformer, model.tokenizer.hf_tokenizer
     wrapped = lmcompare.wrap(transformer, tokenizer, objective=model.objective)

@@ -1,4 +1,4 @@
-"""The ``lmcompare`` command; what a subcommand needs is imported when it runs, for a quick start."""
+"""The ``lmcompare`` command; what a subcommand needs is imported when it runs."""
 
 import json
 import os
@@ -14,7 +14,10 @@ from lmcompare.core.errors import InputError, LmcompareError, nearest
 
 app = typer.Typer(
     name="lmcompare",
-    help="Train causal, masked and sequence-to-sequence language models side by side, and compare them.",
+    help=(
+        "Train causal, masked and sequence-to-sequence language models side by side, "
+        "and compare them."
+    ),
     epilog="Start with: lmcompare run experiments/sentiment.yaml --quick",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -303,8 +306,8 @@ def _count(number: int, noun: str) -> str:
 def default_output(file: Path, name: str, quick: bool) -> Path:
     """Return where the results go: a quick run never lies over a full one.
 
-    ``experiments/x.yaml`` -> ``results/x``; any other file: ``results/x`` in the current folder; the
-    ``experiment.yaml`` of a folder of results: that folder.
+    ``experiments/x.yaml`` -> ``results/x``; any other file: ``results/x`` in the current folder;
+    the ``experiment.yaml`` of a folder of results: that folder.
     """
     if file.name == "experiment.yaml" and (file.parent / "runs.jsonl").is_file() and not quick:
         return file.parent

@@ -1,1 +1,3 @@
-"""What every room speaks: errors, settings, ``Example`` and ``Batch``, result rows, the plug-in registry."""
+"""What every room speaks: errors, settings, ``Example`` and ``Batch``, result rows, the plug-in
+registry.
+"""

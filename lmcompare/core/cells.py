@@ -16,7 +16,8 @@ class Cell:
     """One piece of work, done once and kept under its key."""
 
     name: str
-    """'prepare', 'pretrain/<model>/<seed>', '<task>/<model>/<seed>/<condition>', '<task>/control'"""
+    """'prepare', 'pretrain/<model>/<seed>', '<task>/<model>/<seed>/<condition>' or
+    '<task>/control'"""
     kind: Literal["prepare", "pretrain", "task", "control"]
     model: str
     """'' if the cell belongs to none; likewise `task`"""

@@ -64,9 +64,8 @@ class Example:
 
     With tokens 5 6 7, bos 1, eos 2, mask 4 and sentinel 9::
 
-        causal    inputs 1 5 6   targets 5 6 7
-        masked    inputs 5 4 7   targets - 6 -
-        seq2seq   inputs 5 9 7   decoder_inputs 1 9 6   targets 9 6 2
+    causal    inputs 1 5 6   targets 5 6 7 masked    inputs 5 4 7   targets - 6 - seq2seq   inputs 5
+    9 7   decoder_inputs 1 9 6   targets 9 6 2
     """
 
     inputs: Ids

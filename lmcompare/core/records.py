@@ -56,7 +56,8 @@ STRICT = {"extra": "forbid"}
 @dataclass(frozen=True)
 class Convergence:
     """Whether pretraining learned to use context: its validation loss against that of a unigram
-    model."""
+    model.
+    """
 
     __pydantic_config__ = STRICT
 

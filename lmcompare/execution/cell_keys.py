@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 """The code that each kind of cell depends on: folders and files of the package. What trained the
-network that a task cell reads is in the key of the `pretrain` cell, which is hashed into its own."""
+network that a task cell reads is in the key of its `pretrain` cell, which is hashed in, too."""
 PLUGIN_ROOMS = ("data/sources", "tasks")
 """Folders with one plug-in a file: of these a cell depends on the shared files (whose names begin
 with an underscore, `base` and `__init__`) and on the plug-ins that its settings name."""

@@ -201,7 +201,9 @@ def _adopt_newer_checkpoint(checkpoint: Path) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int]:
-    """Return the message for a failed cell and the exit code; an unforeseen error keeps its traceback."""
+    """Return the message for a failed cell and the exit code; an unforeseen error keeps its
+    traceback.
+    """
     if isinstance(error, LmcompareError):
         return str(error), error.exit_code
     if is_disk_full(error):

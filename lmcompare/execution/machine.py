@@ -30,7 +30,9 @@ def cpu_count() -> int:
 
 
 def _uses_accelerator(device: str | None) -> bool:
-    """Return whether cells will run on something other than the CPU, as far as torch-free code can tell."""
+    """Return whether cells will run on something other than the CPU, as far as torch-free code can
+    tell.
+    """
     if device is not None:
         return device != "cpu"
     if platform.system() == "Darwin":
@@ -46,7 +48,7 @@ def default_workers(device: str | None) -> int:
 
 
 def worker_environment(workers: int, device: str | None) -> dict[str, str]:
-    """Return the environment of a worker: this one's, its share of the cores, the allocator on CPU."""
+    """Return a worker's environment: this one, its share of the cores, the allocator on CPU."""
     environment = dict(os.environ)
     threads = max(1, cpu_count() // workers)
     limit = environment.get("OMP_NUM_THREADS", "")

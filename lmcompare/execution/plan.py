@@ -29,7 +29,8 @@ def plan(experiment: Experiment) -> list[Cell]:
     A key hashes the settings that decide the cell's result, the content of its sources, the keys of
     the cells that it needs, and the code that it depends on (``cell_keys``). Names of experiments
     and models are not in it, so experiments share cells. A model that is a checkpoint has no
-    pretrain cell: its files' hash (or its name and revision on the hub) is in the keys of its tasks.
+    pretrain cell: its files' hash (or its name and revision on the hub) is in the keys of its
+    tasks.
 
     Raises:
         InputError: sources or checkpoints are missing or cannot be read: all of them at once.

@@ -1,4 +1,4 @@
-"""The state of a run: which cells are done, failed or left; and the rows in its folder of results."""
+"""The state of a run: which cells are done, failed or left; and the rows in its results folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -40,24 +40,18 @@ def log_likelihood(
     number is.
 
     Causal: exact. Seq2seq: exact, given what the encoder reads; after span corruption the
-        completion is the span
-    cut from the end of the prompt, else what the decoder says to the prompt. Masked: by ``method``.
+    completion is the span cut from the end of the prompt, else what the decoder says to the prompt.
+    Masked: by ``method``.
 
-    ==================  ==================================================================
-    =================== method              each token is predicted
-    type
-    ==================  ==================================================================
-    =================== None, 'chain'       with all later ones masked: proper, given the number of
-    tokens      LogLikelihood 'bound'             in random sets of masks: a bound, by ``draws``
-    seeded draws         LikelihoodBound 'pll'               with all others read (Salazar et al.
-    2020)                          PseudoLogLikelihood 'pll-word-l2r'      with the later ones of
-    its word masked (Kauf & Ivanova 2023)        PseudoLogLikelihood 'pll-whole-word'    with all of
-    its word masked (the same)                              PseudoLogLikelihood
-    ==================  ==================================================================
-    ===================
+    - None or 'chain': each token with all later ones masked; proper, given the number of tokens
+      (``LogLikelihood``)
+    - 'bound': in random sets of masks, by ``draws`` seeded draws (``LikelihoodBound``)
+    - 'pll': with all others read (Salazar et al. 2020; ``PseudoLogLikelihood``, likewise below)
+    - 'pll-word-l2r': with the later ones of its word masked, too (Kauf & Ivanova 2023)
+    - 'pll-whole-word': with all of its word masked (the same)
 
     How pairs are cut into tokens: ``requests.tokenize_pairs``. No score depends on its batch
-        neighbors.
+    neighbors.
 
     Args:
         model: with its tokenizer and objective.
@@ -158,7 +152,7 @@ def bits_per_byte(
     context.
 
     Each token is scored once, after as much text as its window holds: see
-        ``requests.ContextLimits.windows``.
+    ``requests.ContextLimits.windows``.
 
     Args:
         model: with its tokenizer and objective.

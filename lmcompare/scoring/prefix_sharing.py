@@ -1,9 +1,8 @@
 """Prefix caching: a prefix that several examples share is read once by a decoder.
 
 A long one by itself: its KV cache is kept and reused for each continuation. A short one in one row
-    with them: it is the
-trunk, which all of them attend to, and each is a branch, which no other attends to (tree attention,
-as in Cai et al. 2024, Medusa, section 3.1.2).
+with them: it is the trunk, which all of them attend to, and each is a branch, which no other
+attends to (tree attention, as in Cai et al. 2024, Medusa, section 3.1.2).
 """
 
 from collections import defaultdict
@@ -48,8 +47,7 @@ def prefix_groups(
     places of each group.
 
     The prefixes yielded together are cached together: in all layers their keys and values take
-        about the memory of a
-    pass over ``batch_tokens`` positions.
+    about the memory of a pass over ``batch_tokens`` positions.
     """
     groups_of = shared_prefixes(examples)
     if not groups_of or not has_kv_cache(network):

@@ -34,8 +34,7 @@ def score_examples(
     each batch.
 
     Memory: one pass holds at most ``batch_tokens`` positions and ``MOST_LOGITS`` logits, or one
-        row: an example, or
-    several that share a prefix.
+    row: an example, or several that share a prefix.
     """
     most = MOST_LOGITS["cpu" if network.device.type == "cpu" else "other"]
     counts = np.array([np.count_nonzero(example.targets != IGNORE) for example in examples])
@@ -125,7 +124,7 @@ def score_pairs(
     to their sum.
 
     Examples are made as they are needed: those of one method for one text may be many times the
-        text.
+    text.
     """
     tokens = [np.zeros(len(pair.completion)) for pair in pairs]
     parts: list[list[float]] = [[] for _ in pairs]

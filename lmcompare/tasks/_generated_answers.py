@@ -1,5 +1,6 @@
 """Answers generated to prompts: tokenized pairs, text metrics, and bits per byte of real
-answers."""
+answers.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class TokenizedAnswers:
 
     def longer(self, splits: Sequence[str], eos: int) -> dict[str, int]:
         """Return how many answers of each split, ``eos`` tokens added, are longer than is
-        generated."""
+        generated.
+        """
         return {
             split: sum(len(row) + eos > self.max_new_tokens for row in self.rows[split])
             for split in splits
@@ -55,7 +57,8 @@ def tokenize_answers(
     harness: "Harness", items: Mapping[str, Sequence[PromptedItem]], max_new_tokens: int | None
 ) -> TokenizedAnswers:
     """Encode the answers; ``max_new_tokens`` is what 95% of the training answers need if it is
-    None."""
+    None.
+    """
     rows = {
         split: harness.encode([item.target for item in part], target=True)
         for split, part in items.items()
@@ -150,7 +153,8 @@ def answer_bits(
     harness: "Harness", ids: Sequence[str], rows: Sequence[Ids], nats: Sequence[Any], length: int
 ) -> list[TaskOutcome]:
     """Return bits and bytes of each real answer (of its first ``length`` tokens), and bits per
-    byte."""
+    byte.
+    """
     sizes = [harness.byte_length(row[:length]) for row in rows]
     return bits_per_byte(ids, nats, sizes, exactness=harness.model.objective.exactness)
 

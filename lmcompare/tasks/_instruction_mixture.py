@@ -1,5 +1,6 @@
 """A mixture of tasks in words: where each task's items come from, their templates, and the
-splits."""
+splits.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

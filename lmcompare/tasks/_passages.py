@@ -1,5 +1,6 @@
 """Questions and passages as rows of tokens: overlapping windows, and predicted spans back as
-text."""
+text.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

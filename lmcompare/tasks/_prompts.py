@@ -121,7 +121,8 @@ def fit(
 
 def decode_cut(harness: "Harness", tokens: Ids) -> str:
     """Return the text of tokens that were cut; a character cut in two, which decodes to U+FFFD, is
-    dropped."""
+    dropped.
+    """
     return harness.decode([tokens])[0].strip("\ufffd")
 
 

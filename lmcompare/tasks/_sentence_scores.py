@@ -29,7 +29,8 @@ _AT_ONCE = 256
 @dataclass(frozen=True)
 class SentenceScores:
     """Scores of n sentences, in nats; the eos after a sentence is not scored, and an empty one has
-    0."""
+    0.
+    """
 
     best: NDArray[np.float64]
     """(n,) by the procedure that suits the network: it ranks, but may be a pseudo-log-likelihood"""
@@ -96,7 +97,8 @@ def by_words(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
 
 def by_ngrams(harness: "Harness", texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Return the nats of each text under a unigram and a trigram model of the train split. Shape
-    (texts,) each."""
+    (texts,) each.
+    """
     unigram, trigram = harness.unigram(), harness.trigram_baseline()
     rows = harness.encode(texts)
     return {

@@ -1,5 +1,6 @@
 """Classification without a head: verbalizers of labels, ranked zero-shot or generated after
-tuning."""
+tuning.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -108,7 +108,8 @@ def with_spaces(words: Sequence[str]) -> list[str]:
 
 def _has_no_spaces(character: str) -> bool:
     """Return whether a character is of a script without spaces: Han, kana and their full-width
-    punctuation."""
+    punctuation.
+    """
     return (
         "\u3000" <= character <= "\u9fff"
         or "\uff00" <= character <= "\uffef"

@@ -119,7 +119,8 @@ def control_outcomes(
 
 def sampled(seed: int, items: int, count: int) -> list[int]:
     """Draw the items that the report shows: the same for every model, so that like stands by
-    like."""
+    like.
+    """
     order = np.random.default_rng([seed, 1]).permutation(items)
     return [int(item) for item in order[:count]]
 
@@ -144,7 +145,8 @@ def check_fewshot(protocol: str, num_fewshot: int) -> None:
 
 def described(source: Any) -> str:
     """Return the kind of a source and its settings that are not the defaults, paths by their last
-    part."""
+    part.
+    """
     words = [str(source.kind)]
     for setting in fields(source):
         value = getattr(source, setting.name)

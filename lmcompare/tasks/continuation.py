@@ -191,7 +191,8 @@ class Continuation(Task):
 
     def _latencies(self, harness: "Harness", prompts: Sequence[Ids]) -> list[TaskOutcome]:
         """Time generations of a quarter, a half and the whole of the length, each alone; return
-        seconds."""
+        seconds.
+        """
         lengths = {max(1, self.suffix // share) for share in (4, 2, 1)} if prompts else set()
         outcomes = []
         for length in sorted(lengths):
@@ -212,7 +213,8 @@ class Continuation(Task):
         model: str = "",
     ) -> list[TaskOutcome]:
         """Measure texts in the place of the suffix: likelihood under the judge, distinct n-grams,
-        repetition."""
+        repetition.
+        """
         as_text = [" ".join(map(str, row)) for row in rows]
         values = {
             **harness.metric("distinct_n", predictions=as_text, n=[1, 2]),
@@ -272,7 +274,8 @@ def _ngram_nats(
     ngrams: Any, passages: Sequence[ContinuationItem], rows: Sequence[Ids]
 ) -> list[Any]:
     """Return log p (nats) of each token of ``rows`` after its passage's prefix, by an n-gram
-    model."""
+    model.
+    """
     return [
         ngrams.log_p(np.concatenate([passage.prefix, row]))[len(passage.prefix) :]
         for passage, row in zip(passages, rows, strict=True)

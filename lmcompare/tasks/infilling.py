@@ -41,7 +41,8 @@ LEFT_NAMES = ("bits_per_byte_left", "bits_left", "bytes")
 @dataclass(frozen=True)
 class InfillingItem:
     """A masked span of a held-out document, and the candidates for it: the true span first, all of
-    as many tokens."""
+    as many tokens.
+    """
 
     id: str
     masked: SpanInContext
@@ -61,10 +62,9 @@ class Infilling(Task):
 
     Choice: which of ``choices`` spans of as many tokens, the others taken from other documents, is
     likeliest: argmax of log p(left, span, right), which every network defines; ties share the
-        point.
-    Bits per byte given both sides (``bits_per_byte``) exist for networks that read both; given the
-    left side alone (``bits_per_byte_left``), for all. Exact match and token accuracy are those of
-    the most likely infilling. Controls: chance, and a trigram model.
+    point. Bits per byte given both sides (``bits_per_byte``) exist for networks that read both;
+    given the left side alone (``bits_per_byte_left``), for all. Exact match and token accuracy are
+    those of the most likely infilling. Controls: chance, and a trigram model.
     """
 
     family = "generation"
@@ -222,7 +222,8 @@ def _choices(
     questions: Sequence[InfillingItem], nats: Sequence[float] | NDArray[np.float64], model: str = ""
 ) -> list[TaskOutcome]:
     """Return the point of each question, shared among the likeliest candidates, and the
-    accuracy."""
+    accuracy.
+    """
     scores = np.array(nats, dtype=float).reshape(len(questions), -1)  # (questions, choices)
     best = np.isclose(scores, scores.max(axis=1, keepdims=True), rtol=1e-9, atol=1e-12)
     points = best[:, 0] / best.sum(axis=1)
@@ -235,7 +236,8 @@ def _choices(
 
 def _matches(questions: Sequence[InfillingItem], rows: Sequence[Ids]) -> list[TaskOutcome]:
     """Return for each infilling whether it is the true span, and how many of its tokens are
-    right."""
+    right.
+    """
     ids = [question.id for question in questions]
     same = [row == question.masked.span for question, row in zip(questions, rows, strict=True)]
     matched = [float(row.all()) for row in same]

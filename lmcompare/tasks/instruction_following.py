@@ -228,7 +228,8 @@ class InstructionFollowing(Task):
         model: str = "",
     ) -> list[TaskOutcome]:
         """Return the metrics of unseen and of tuned tasks, item by item for the primary one, and
-        the primary one of each task."""
+        the primary one of each task.
+        """
         other = "chrf" if self.metric == "exact_match" else "exact_match"
         ids, references = [item.id for item in items], [item.answers for item in items]
         values = {}

@@ -62,7 +62,8 @@ class ScoredList:
 
     def best(self, lm_weight: float, word_bonus: float) -> int:
         """Return the hypothesis of highest combined score, of equals the recognizer's best; 0 if
-        none is scored."""
+        none is scored.
+        """
         if self.nats is None:
             return 0
         bonus = word_bonus * self.nbest.lengths
@@ -218,7 +219,8 @@ class NbestRescoring(Task):
 
     def _prepare(self, harness: "Harness") -> tuple[list[ScoredList], list[ScoredList], list[bool]]:
         """Return the validation and the test part with their errors, and which lists fit into the
-        context."""
+        context.
+        """
         parts = self.split(self.utterances())
         lists = [nbest for part in parts for nbest in part]
         errors = iter(_word_errors(harness, lists))
@@ -260,7 +262,8 @@ class NbestRescoring(Task):
         self, validation: Sequence[ScoredList], test: Sequence[ScoredList]
     ) -> tuple[list[float], TunedWeights]:
         """Return the errors of the chosen hypothesis of each test list, and the weights that chose
-        it."""
+        it.
+        """
         trials = []
         for weight in self.lm_weights:
             for bonus in self.word_bonuses:
@@ -290,7 +293,8 @@ def _with_nats(
     validation: Sequence[ScoredList], test: Sequence[ScoredList], fits: Sequence[bool], nats: Floats
 ) -> tuple[list[ScoredList], list[ScoredList]]:
     """Return the lists with the nats of their hypotheses; ``nats`` are those of
-    ``_fitting_texts``."""
+    ``_fitting_texts``.
+    """
     scored, first = [], 0
     for one, fit in zip([*validation, *test], fits, strict=True):
         size = len(one.nbest.texts) if fit else 0

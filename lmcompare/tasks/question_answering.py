@@ -235,7 +235,8 @@ def _random_span(context: str, lengths: Sequence[int], rng: np.random.Generator)
 
 def _nearest_sentence(fields: Mapping[str, Any]) -> str:
     """Return the sentence of the context that shares most words with the question; the first of
-    several."""
+    several.
+    """
     question = _folded_words(fields["question"])
     sentences = [sentence.strip() for sentence in _SENTENCE.findall(fields["context"])]
     return max(

@@ -39,8 +39,7 @@ class Similarity(Task):
     """The similarity of two texts, ranked as people ranked it (Spearman; Pearson beside it).
 
     zero_shot: the cosine of the embeddings, the pooling chosen on validation. The other protocols:
-        a
-    regression head on the pooled states u and v of both texts, each read by itself
+    a regression head on the pooled states u and v of both texts, each read by itself
     (``adaptation.heads.PairHead``). Controls: the same network from random initialization, the
     cosine of TF-IDF vectors, the difference in length.
     """
@@ -154,7 +153,8 @@ class Similarity(Task):
         self, harness: "Harness", items: Sequence[TaskItem], predictions: Floats, model: str = ""
     ) -> list[TaskOutcome]:
         """Return what each item contributes to Spearman's correlation, and the metrics of the
-        split."""
+        split.
+        """
         scores, ids = self._scores(items), [item.id for item in items]
         values = {
             metric: _correlation(harness, metric, predictions, scores)
@@ -167,7 +167,8 @@ class Similarity(Task):
 
     def _tokenize(self, harness: "Harness", items: ItemSplits) -> tuple[PairRows, int]:
         """Return the tokens of both texts of each item of each split, and how many texts were
-        cut."""
+        cut.
+        """
         room, truncated = harness.context - SPECIAL_TOKENS, 0
         rows: dict[str, list[tuple[Ids, ...]]] = {}
         for split in SPLITS:

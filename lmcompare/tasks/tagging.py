@@ -206,7 +206,8 @@ class Tagging(Task):
         self, harness: "Harness", items: Sequence[TaskItem], predicted: Tags, model: str = ""
     ) -> list[TaskOutcome]:
         """Return the counts of each item that F1 and accuracy are the ratios of, and the metrics of
-        the split and of its parts: the types of the entities, or the ten most frequent tags."""
+        the split and of its parts: the types of the entities, or the ten most frequent tags.
+        """
         ids, counts = [item.id for item in items], self._counts(harness, items, predicted)
         records = [metric for metric in counts if metric not in ("said", "wanted")]
         return [
@@ -242,7 +243,8 @@ class Tagging(Task):
         self, harness: "Harness", items: Sequence[TaskItem], predicted: Tags
     ) -> dict[str, list[float]]:
         """Return what is counted in each item: right words and words; and hits, predicted and true
-        entities."""
+        entities.
+        """
         wanted = self._tags(items)
         counts = {
             "right_words": [

@@ -59,8 +59,7 @@ class TextToText(Task):
     ``bits_per_byte`` has no eos.
 
     Controls: the answer of the training prompt that is nearest (TF-IDF), the most frequent answer,
-        the
-    prompt itself, and its first words, as many tokens as the median answer has.
+    the prompt itself, and its first words, as many tokens as the median answer has.
     """
 
     family = "generation"
@@ -169,7 +168,8 @@ class TextToText(Task):
 
     def data(self) -> ItemSplits:
         """Return the items, split; no two read alike, so that no test prompt was answered in
-        training."""
+        training.
+        """
         shown = columns_of(self.template, self.prompt, self.answer)
         return build_item_splits(
             self.source,

@@ -1,4 +1,6 @@
-"""Arms that came trained: loaded, tuned, asked and judged beside fresh ones; from a folder and under a hub's name."""
+"""Arms that came trained: loaded, tuned, asked and judged beside fresh ones; from a folder and
+under a hub's name.
+"""
 
 import sys
 from pathlib import Path
@@ -35,7 +37,9 @@ TINY = ("gpt2", "roberta", "t5")
 
 @pytest.fixture(scope="module")
 def place(sentences, tmp_path_factory):
-    """An experiment with a fresh arm, three checkpoints, one of them under a hub's name, too, and one of ours."""
+    """An experiment with a fresh arm, three checkpoints, one of them under a hub's name, too, and
+    one of ours.
+    """
     folder = tmp_path_factory.mktemp("ready")
     (folder / "text.txt").write_text("\n".join(sentences))
     rows = [f"{sentence},{'good' in sentence}" for sentence in sentences[:120]]

@@ -255,7 +255,9 @@ def test_a_shifted_objective_is_asked_where_it_answers(small, tokenizer):
 
 
 class RightToLeft:
-    """An objective from elsewhere: it reads the right context alone, and fills a span by a copy of it."""
+    """An objective from elsewhere: it reads the right context alone, and fills a span by a copy of
+    it.
+    """
 
     kind = "right_to_left"
     role = "decoder"

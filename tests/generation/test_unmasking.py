@@ -143,7 +143,9 @@ def test_fewer_steps_fill_all_the_same(strategy, network, texts, special):
 
 
 def test_the_score_of_left_to_right_is_the_chain_of_the_objective(network, special):
-    """Over all ids, special ones too, the chain is lower: here the same distribution is renormalised over text."""
+    """Over all ids, special ones too, the chain is lower: here the same distribution is
+    renormalised over text.
+    """
     objective = OBJECTIVES["masked"]()
     prompt = special.ordinary[:4]
     (row,), (score,) = (

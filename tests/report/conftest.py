@@ -1,4 +1,6 @@
-"""A finished experiment of the usual shape, drawn at random: 3 models x 2 seeds x 2 tasks x conditions, and controls."""
+"""A finished experiment of the usual shape, drawn at random: 3 models x 2 seeds x 2 tasks x
+conditions, and controls.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Each number of a report can be traced: from what is printed to a CSV file, from there to the rows of the run."""
+"""Each number of a report can be traced: from what is printed to a CSV file, from there to the rows
+of the run.
+"""
 
 import re
 from itertools import combinations
@@ -100,7 +102,9 @@ def test_the_first_page_says_what_the_tables_say(finished: Path) -> None:
 def by_hand(
     rows: Results, folder: Path, task: str, metric: str, seeds: bool = True
 ) -> pd.DataFrame:
-    """Return the primary metric by condition, model (or control) and seed (or of all seeds together), by plain pandas."""
+    """Return the primary metric by condition, model (or control) and seed (or of all seeds
+    together), by plain pandas.
+    """
     above, below = rows.records_of(task, metric)
     frame = read_records(folder / "records.parquet")
     frame = frame[(frame["task"] == task) & (frame["item"] != "") & (frame["split"] == "test")]

@@ -91,7 +91,9 @@ def _named(frame: pd.DataFrame, row: list[str], columns: tuple[str, ...] = _NAME
 
 
 def candidates(table: str, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Return every number that a row may print: of its rows, and their means, spreads and counts over seeds."""
+    """Return every number that a row may print: of its rows, and their means, spreads and counts
+    over seeds.
+    """
     numeric = [name for name in frame.columns if frame[name].dtype.kind in "if" and name != "seed"]
     said = (
         [pd.to_numeric(frame["value"], errors="coerce")]
@@ -132,7 +134,9 @@ def candidates(table: str, frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def untraced(table: str, markdown: str, frame: pd.DataFrame) -> tuple[list[str], int]:
-    """Return the numbers of a table that no number of its CSV file rounds to, and how many were looked for."""
+    """Return the numbers of a table that no number of its CSV file rounds to, and how many were
+    looked for.
+    """
     lost, seen = [], 0
     for row in cells(markdown)[1:]:
         # the overview has a column a model, and names some of them again in its last column

@@ -150,7 +150,9 @@ TOO_LONG = r"{}: wanted at most 6[24] tokens, .*, which is what the context hold
 
 
 def test_a_text_that_the_context_does_not_hold(checkpoint):
-    """Each verb says so in the same words; some raised IndexError, some read on beyond what was trained."""
+    """Each verb says so in the same words; some raised IndexError, some read on beyond what was
+    trained.
+    """
     paired = checkpoint.objective.kind == "plain"
     for ask in (checkpoint.embed, checkpoint.embed_tokens, *(() if paired else (checkpoint.loss,))):
         with pytest.raises(InputError, match=TOO_LONG.format(r"texts\[1\]")):

@@ -27,7 +27,9 @@ SIZES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2}
 
 
 def questions(special, objective=None, prompts=(70, 37, 66, 20)):
-    """Prompts of so many tokens; two to five completions each, of 1 to 6 tokens; one prompt that none shares."""
+    """Prompts of so many tokens; two to five completions each, of 1 to 6 tokens; one prompt that
+    none shares.
+    """
     rng = np.random.default_rng(0)
     objective = objective or OBJECTIVES["causal"]()
     made = []

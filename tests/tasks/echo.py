@@ -9,7 +9,9 @@ from lmcompare.evaluation import baselines
 
 
 class Echo:
-    """Answers with what ``says`` makes of the real answer; each token of that, and its ``ends``, cost one bit."""
+    """Answers with what ``says`` makes of the real answer; each token of that, and its ``ends``,
+    cost one bit.
+    """
 
     seed, context = 1, 200
     ends = 1

@@ -164,7 +164,9 @@ def test_too_short():
 
 
 class Foreign(FakeHarness):
-    """Reads in tokens of its own: capital letters are lost, and every letter is two tokens but 'b', which is one."""
+    """Reads in tokens of its own: capital letters are lost, and every letter is two tokens but 'b',
+    which is one.
+    """
 
     has_own_tokenizer = True
 

@@ -16,7 +16,9 @@ CAUSAL, MASKED = Causal(), Masked()
 
 
 class Model:
-    """Gives the true spans ``true`` nats a token and all others ``other``; writes what ``write`` says."""
+    """Gives the true spans ``true`` nats a token and all others ``other``; writes what ``write``
+    says.
+    """
 
     tokenizer = SimpleNamespace(special=SPECIAL)
 

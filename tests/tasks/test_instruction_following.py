@@ -126,7 +126,9 @@ def test_the_networks_read_templates_and_answer_in_words():
 
 
 def test_nothing_that_is_tested_is_learnt_from():
-    """An unseen task asks other things of prompts that a tuned one has; and test answers decide nothing."""
+    """An unseen task asks other things of prompts that a tuned one has; and test answers decide
+    nothing.
+    """
     again = InstructionTask(Toy(double, 100), template="Double {prompt}!\n", items=10)
     one = task(unseen={"again": again})
     data = one.data()

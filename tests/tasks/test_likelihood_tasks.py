@@ -1,4 +1,6 @@
-"""The tasks that train nothing, on tiny networks of each objective, with the harness that ``evaluate`` gives."""
+"""The tasks that train nothing, on tiny networks of each objective, with the harness that
+``evaluate`` gives.
+"""
 
 import json
 from dataclasses import asdict

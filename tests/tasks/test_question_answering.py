@@ -21,7 +21,9 @@ from lmcompare.tasks.question_answering import (
 
 @dataclass(frozen=True)
 class Toy:
-    """Who played in a film: the two words before 'played'. Every fifth question has no answer, if asked."""
+    """Who played in a film: the two words before 'played'. Every fifth question has no answer, if
+    asked.
+    """
 
     kind: ClassVar[str] = "toy"
     size: int = 60

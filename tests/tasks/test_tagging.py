@@ -17,7 +17,9 @@ from lmcompare.tasks.tagging import Tagging
 
 @dataclass(frozen=True)
 class Toy:
-    """Names after 'the' are persons, of one word or two; the last sentences have a tag of their own if asked."""
+    """Names after 'the' are persons, of one word or two; the last sentences have a tag of their own
+    if asked.
+    """
 
     kind: ClassVar[str] = "toy"
     size: int = 60
