@@ -1,4 +1,4 @@
-"""The public face: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` have the same methods; ``load`` and
+"""The public API: ``CausalLM``, ``MaskedLM`` and ``Seq2SeqLM`` have the same methods; ``load`` and
 ``wrap`` make them.
 """
 
@@ -16,14 +16,14 @@ from transformers.utils import logging as library_logging
 from lmcompare.core.errors import InputError
 from lmcompare.core.settings import plain
 from lmcompare.data.tokenizer import Tokenizer
+from lmcompare.generation.batch_infilling import fill_gaps, score_gaps
 from lmcompare.generation.generate import GeneratedTexts as GeneratedTexts
 from lmcompare.generation.generate import decode, generate
 from lmcompare.generation.infilling import infill
-from lmcompare.generation.span_filling import fill_gaps, score_gaps
 from lmcompare.models import checkpoints
 from lmcompare.models.batch_tensors import check_device
 from lmcompare.models.checkpoint_files import OBJECTIVE_FILE
-from lmcompare.models.families import context_length
+from lmcompare.models.input_formats import context_length
 from lmcompare.models.network import Network, load_network, save_network
 from lmcompare.models.pretrained_objectives import PRETRAINED, PretrainedSeq2Seq
 from lmcompare.models.visibility import Visibility, measure_visibility

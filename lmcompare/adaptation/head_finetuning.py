@@ -12,9 +12,9 @@ from torch import Tensor
 from lmcompare.adaptation.batches import EncodedSplit, ModelWithHead
 from lmcompare.adaptation.finetuning import FinetuningProblem, FinetuningRun, steps_of
 from lmcompare.adaptation.heads import ClassificationHead, Head, Predictions
+from lmcompare.adaptation.learning_rate_search import search_learning_rate
 from lmcompare.adaptation.probing import LabeledTexts, choose_head, choose_pooling
 from lmcompare.adaptation.trainable_parameters import trainable_copy
-from lmcompare.adaptation.trials import search_learning_rate
 from lmcompare.data.tokenized_split import TokenizedSplit
 
 

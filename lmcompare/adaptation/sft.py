@@ -11,9 +11,9 @@ from scipy.special import softmax
 from torch import Tensor
 
 from lmcompare.adaptation.finetuning import FinetuningProblem, FinetuningRun
+from lmcompare.adaptation.learning_rate_search import search_learning_rate
 from lmcompare.adaptation.sft_examples import answer_scoring_examples, answer_training_example
 from lmcompare.adaptation.trainable_parameters import trainable_copy
-from lmcompare.adaptation.trials import search_learning_rate
 from lmcompare.core.cells import Progress
 from lmcompare.core.example import Example, Ids, SpecialTokens, collate
 from lmcompare.generation.autoregressive import decode_autoregressively

@@ -99,7 +99,7 @@ def run(
 ) -> None:
     """Run an experiment (only what is not done yet) and write its report."""
     from lmcompare.execution import run as execution
-    from lmcompare.execution.cells import WorkOptions
+    from lmcompare.execution.jobs import WorkOptions
     from lmcompare.experiments.experiment import load
 
     experiment = load(file, sets or (), quick)
@@ -129,14 +129,14 @@ def run(
 @app.command()
 def validate(file: File, sets: Sets = None, quick: Quick = False) -> None:
     """Check the settings and sources of an experiment without running it."""
-    from lmcompare.execution import cells
+    from lmcompare.execution import jobs
     from lmcompare.execution.plan import pending_downloads, plan
     from lmcompare.experiments.experiment import load
     from lmcompare.experiments.matching import matching_lines
 
     experiment = load(file, sets or (), quick)
     all_cells = plan(experiment)
-    done = sum(cells.is_done(cells.cache_root(), cell) for cell in all_cells)
+    done = sum(jobs.is_done(jobs.cache_root(), cell) for cell in all_cells)
     models = _count(len(experiment.models), "model")
     seeds, tasks = _count(len(experiment.seeds), "seed"), _count(len(experiment.tasks), "task")
     total = len(all_cells)
@@ -355,7 +355,7 @@ def main() -> None:
         if isinstance(error, LmcompareError):
             message, code = str(error), error.exit_code
         else:
-            from lmcompare.execution.cells import explain
+            from lmcompare.execution.jobs import explain
 
             message, code = explain(error)
             if message.startswith("Traceback"):

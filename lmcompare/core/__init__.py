@@ -1,3 +1,1 @@
-"""What every room speaks: errors, settings, ``Example`` and ``Batch``, result rows, the plug-in
-registry.
-"""
+"""Types shared by all rooms: settings, examples, cells, records, errors, the plug-in registry."""

@@ -1,4 +1,4 @@
-"""What goes wrong, said for people: the command prints the message alone, without a traceback."""
+"""User-facing errors: the command prints the message alone, without a traceback."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -169,7 +169,7 @@ class Run:
         condition: as in Record ('' for 'prepare').
         config: the settings of the cell.
         fingerprints: content hash of each step of the data.
-        costs: the budget: see ``budget.py``.
+        costs: what the cell spent: see ``training.costs``.
         curve: learning curve, one mapping a point: ``{"tokens", "flops", "targets", "loss",
             "split", ...}``.
         samples: generations drawn at random: ``{"prompt", "text", "reference", ...}``.

@@ -25,7 +25,7 @@ from lmcompare.models.network import build_network, reinitialize
 from lmcompare.objectives import Objective
 from lmcompare.tasks.base import Measurement, TaskOutcome
 from lmcompare.training.batches import TrainingData
-from lmcompare.training.budget import peak_memory, reset_peak_memory
+from lmcompare.training.costs import peak_memory, reset_peak_memory
 from lmcompare.training.loop import TrainingResult, TrainingRun, train
 
 LIBRARIES = (

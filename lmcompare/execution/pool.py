@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmcompare.core.cells import Cell
-from lmcompare.execution.cells import LESS_MEMORY, Job, WorkOptions
+from lmcompare.execution.jobs import LESS_MEMORY, Job, WorkOptions
 from lmcompare.execution.machine import worker_environment
 from lmcompare.execution.progress import ProgressDisplay
 from lmcompare.execution.state import RunState

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.records import Run, to_frame
-from lmcompare.execution.cells import WorkOptions, cache_root, explain, load_cell, run_cell
+from lmcompare.execution.jobs import WorkOptions, cache_root, explain, load_cell, run_cell
 from lmcompare.execution.machine import default_workers
 from lmcompare.execution.plan import plan
 from lmcompare.execution.pool import WorkerPool

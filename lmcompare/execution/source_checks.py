@@ -1,4 +1,4 @@
-"""What a task names of its source is there: columns and labels, checked before anything runs."""
+"""Checks that the columns and labels that a task names exist in its source."""
 
 from collections.abc import Iterator
 from dataclasses import fields

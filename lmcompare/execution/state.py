@@ -13,7 +13,7 @@ from filelock import FileLock
 from lmcompare.core.cells import Cell
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import Run, to_frame, write_atomically, write_records, write_runs
-from lmcompare.execution.cells import Job, WorkOptions, cell_folder, load_cell
+from lmcompare.execution.jobs import Job, WorkOptions, cell_folder, load_cell
 from lmcompare.experiments.experiment import Experiment
 
 

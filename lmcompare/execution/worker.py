@@ -17,7 +17,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import IO, Any
 
-from lmcompare.execution.cells import Job, explain, run_cell
+from lmcompare.execution.jobs import Job, explain, run_cell
 from lmcompare.experiments.experiment import Experiment, parse
 
 PROGRESS_SECONDS = 0.2

@@ -1,4 +1,4 @@
-"""Keys that had another name once: a mistake is told the new one."""
+"""Renamed YAML keys: the error message for an old key names the new one."""
 
 from fnmatch import fnmatchcase
 

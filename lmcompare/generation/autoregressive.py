@@ -19,7 +19,7 @@ from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsW
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
-from lmcompare.core.infilling import AllowedTokens
+from lmcompare.core.infilling_types import AllowedTokens
 from lmcompare.generation.sampling import DecodedTokens, Sampling, gumbel
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from lmcompare.core.errors import InputError, not_whole
 from lmcompare.core.example import Example, Ids, collate
-from lmcompare.core.infilling import (
+from lmcompare.core.infilling_types import (
     AllowedTokens,
     FilledSpans,
     InfillingNetwork,

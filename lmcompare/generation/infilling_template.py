@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmcompare.core.errors import InputError
-from lmcompare.core.infilling import InfillingTemplate
+from lmcompare.core.infilling_types import InfillingTemplate
 from lmcompare.data.tokenizer import Tokenizer
 
 HOLE = "<hole>"

@@ -1,4 +1,4 @@
-"""How tokens are drawn, and what decoding returns."""
+"""Sampling settings, and the result of decoding."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

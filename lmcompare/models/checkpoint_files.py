@@ -1,4 +1,4 @@
-"""The files of a checkpoint, and what they tell before its weights are read: type, role, hash."""
+"""Files and metadata of a checkpoint (type, role, hash), read without its weights."""
 
 import hashlib
 import json

@@ -34,7 +34,7 @@ from lmcompare.models.checkpoint_files import (
     is_local,
     role_from_config,
 )
-from lmcompare.models.families import configured_role, pretrained_objective
+from lmcompare.models.input_formats import configured_role, pretrained_objective
 from lmcompare.models.network import Network
 from lmcompare.models.pretrained_objectives import TextFrame
 from lmcompare.models.sanity_checks import check_causal, check_padding

@@ -31,7 +31,7 @@ from lmcompare.core import settings
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, SpecialTokens
 from lmcompare.models.batch_tensors import BatchTensors as BatchTensors
-from lmcompare.models.families import configured_role
+from lmcompare.models.input_formats import configured_role
 from lmcompare.objectives import Role
 
 # Gemma-2 refuses the name 'sdpa' because that kernel has no soft-capping. Our layers have none.

@@ -8,7 +8,12 @@ import numpy as np
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, Ids, SpecialTokens, concat, no_targets
-from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
+from lmcompare.core.infilling_types import (
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+)
 from lmcompare.objectives import Family, Objective, Role
 from lmcompare.objectives.bart import fill_guided, guided_example
 from lmcompare.objectives.causal import fill_from_left, left_context_examples

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.models.batch_tensors import BatchTensors
-from lmcompare.models.families import context_length
+from lmcompare.models.input_formats import context_length
 from lmcompare.models.network import Network, evaluation_mode
 from lmcompare.objectives import Objective
 

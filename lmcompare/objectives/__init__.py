@@ -1,4 +1,4 @@
-"""Training objectives, one a file: each turns tokens into ``Example``s for its questions."""
+"""Training objectives, one a file: each turns tokens into training, scoring and other examples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Example, Ids, SpecialTokens, isolate
-from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
+from lmcompare.core.infilling_types import (
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+)
 from lmcompare.core.registry import Registry
 
 Role = Literal["decoder", "encoder", "encoder-decoder"]
@@ -177,8 +182,8 @@ def check_shared_network(objectives: Sequence[Objective], key: str) -> None:
         raise InputError(
             f"{key}.{odd}.objective: wanted one that shares a network with {objectives[0].kind} "
             f"({objectives[0].role}), got {objectives[odd].kind} ({objectives[odd].role}); a "
-            "decoder and an encoder are one stack under two masks, an encoder-decoder goes with its "
-            "like alone"
+            "decoder and an encoder are one stack under two masks, an encoder-decoder goes with "
+            "its like alone"
         )
 
 

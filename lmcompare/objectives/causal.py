@@ -6,7 +6,12 @@ from typing import ClassVar
 import numpy as np
 
 from lmcompare.core.example import Example, Ids, SpecialTokens, concat, no_targets
-from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
+from lmcompare.core.infilling_types import (
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+)
 from lmcompare.core.settings import STRICT
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
 

@@ -7,7 +7,12 @@ import numpy as np
 from pydantic import Field
 
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
-from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
+from lmcompare.core.infilling_types import (
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+)
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Role
 from lmcompare.objectives._spans import cut_spans

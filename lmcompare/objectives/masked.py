@@ -10,7 +10,12 @@ from pydantic import Field
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, concat, no_targets
-from lmcompare.core.infilling import FilledSpans, InfillingNetwork, InfillingTemplate, SpanInContext
+from lmcompare.core.infilling_types import (
+    FilledSpans,
+    InfillingNetwork,
+    InfillingTemplate,
+    SpanInContext,
+)
 from lmcompare.core.settings import STRICT, Share
 from lmcompare.objectives import OBJECTIVES, Family, Objective, Role
 

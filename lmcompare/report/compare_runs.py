@@ -20,7 +20,7 @@ from lmcompare.report.analysis import (
 from lmcompare.report.formatting import MetricFormat, metric_format, probability
 from lmcompare.report.outcomes import ItemOutcomes, comparable, item_outcomes, paired
 from lmcompare.report.results import Results, TaskResults, read
-from lmcompare.report.sections.budget import flattened
+from lmcompare.report.sections.costs import flattened
 from lmcompare.report.tables import Column, Table, listed
 
 PER_TOKEN = {"perplexity", "nats_per_token", "bits_per_token", "loss"}

@@ -11,11 +11,10 @@ from lmcompare.report.rendering import Form
 from lmcompare.report.results import Results
 from lmcompare.report.sections import (
     ablations,
-    budget,
     calibration,
+    costs,
     disagreements,
     diversity,
-    headline,
     hypothesis_cards,
     latency,
     learning_curves,
@@ -31,6 +30,7 @@ from lmcompare.report.sections import (
     scaling_laws,
     seed_variance,
     setup,
+    task_summary,
     task_tables,
 )
 from lmcompare.report.sections.base import Figure, Section
@@ -41,7 +41,7 @@ Builder = Callable[[Results, Sequence[TaskAnalysis]], list[Section]]
 ORDER: dict[str, list[Builder]] = {
     "Hypotheses": [overview.sections, hypothesis_cards.sections],
     "Tasks": [
-        headline.sections,
+        task_summary.sections,
         task_tables.sections,
         right_context.sections,
         calibration.sections,
@@ -53,14 +53,14 @@ ORDER: dict[str, list[Builder]] = {
     ],
     "Settings varied": [ablations.sections],
     "Training": [
-        budget.convergence_sections,
+        costs.convergence_sections,
         learning_curves.sections,
         overfitting.sections,
         scaling_laws.sections,
     ],
-    "Cost": [budget.sections, matching.sections, quality_per_flop.sections, latency.sections],
+    "Cost": [costs.sections, matching.sections, quality_per_flop.sections, latency.sections],
     "Method": [preregistration.sections, setup.sections, limitations.sections],
-    "Data and machine": [budget.environment_sections],
+    "Data and machine": [costs.environment_sections],
 }
 """Headings of details.md, and what builds the sections below each; a task has its own heading."""
 

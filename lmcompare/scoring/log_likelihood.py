@@ -11,7 +11,9 @@ from lmcompare.core.example import Ids
 from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.models.pretrained_objectives import end_of_training_text
 from lmcompare.objectives import sequence_example
-from lmcompare.scoring.likelihood import (
+from lmcompare.scoring.model_protocol import ScoredModel, ask, check_text, check_texts, room
+from lmcompare.scoring.requests import PSEUDO, TokenizedPair, fitting, tokenize_pairs
+from lmcompare.scoring.score_types import (
     BitsPerByte,
     Method,
     RankedCompletion,
@@ -19,8 +21,6 @@ from lmcompare.scoring.likelihood import (
     exactness_of,
     typed_scores,
 )
-from lmcompare.scoring.model_protocol import ScoredModel, ask, check_text, check_texts, room
-from lmcompare.scoring.requests import PSEUDO, TokenizedPair, fitting, tokenize_pairs
 from lmcompare.scoring.scorer import score_pairs
 
 Normalisation = Literal["sum", "token", "byte", "unconditional"]

@@ -11,7 +11,7 @@ from lmcompare.core.errors import InputError, nearest
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens
 from lmcompare.data.tokenizer import Tokenizer
 from lmcompare.objectives import Objective
-from lmcompare.scoring.likelihood import Method
+from lmcompare.scoring.score_types import Method
 
 METHODS = ("chain", "bound", "pll", "pll-word-l2r", "pll-whole-word")
 PSEUDO = METHODS[2:]

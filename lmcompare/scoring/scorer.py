@@ -9,9 +9,9 @@ from transformers import Cache
 from lmcompare.core.example import IGNORE, Example, Ids, SpecialTokens, collate
 from lmcompare.models.network import BatchTensors, Network, evaluation_mode
 from lmcompare.objectives import Objective
-from lmcompare.scoring.likelihood import Method
 from lmcompare.scoring.prefix_sharing import PrefixCache, after_prefix, merge_rows, prefix_groups
 from lmcompare.scoring.requests import ScoringRequest, TokenizedPair, scoring_requests
+from lmcompare.scoring.score_types import Method
 
 MOST_LOGITS = {"cpu": 2**22, "other": 2**26}
 """Most logits of one forward pass over several examples: 16 MiB in float32 on a CPU, whose caches

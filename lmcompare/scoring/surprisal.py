@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from lmcompare.data.word_boundaries import TokenOffsets
 from lmcompare.models.pooling import word_spans
-from lmcompare.scoring.likelihood import Method, exactness_of
 from lmcompare.scoring.log_likelihood import rolling_log_likelihood
 from lmcompare.scoring.model_protocol import ScoredModel, check_text
+from lmcompare.scoring.score_types import Method, exactness_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

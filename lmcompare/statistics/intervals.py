@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics.draws import (
+from lmcompare.statistics.resampling import (
     Floats,
     draw_deviations,
     mean_squares,

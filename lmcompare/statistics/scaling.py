@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics.draws import Floats
+from lmcompare.statistics.resampling import Floats
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tests, corrections and summaries as the literature has them."""
+"""Hypothesis tests, corrections for multiple tests, and summary statistics."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics.draws import pair
+from lmcompare.statistics.resampling import pair
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> tuple[float, float]:

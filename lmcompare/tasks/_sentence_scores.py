@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmcompare.core.infilling import SpanInContext
+from lmcompare.core.infilling_types import SpanInContext
 from lmcompare.scoring.requests import supports_pseudo_likelihood
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import Ids
-from lmcompare.core.infilling import SpanInContext
+from lmcompare.core.infilling_types import SpanInContext
 from lmcompare.core.records import Notes
 from lmcompare.data.cache import digest
 from lmcompare.tasks import TASKS, Task

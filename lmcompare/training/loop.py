@@ -24,13 +24,13 @@ from lmcompare.training.batches import (
     ValidationBatches,
     weighted_losses,
 )
-from lmcompare.training.budget import BudgetMeter, reset_peak_memory
 from lmcompare.training.checkpointing import (
     any_process,
     interruptible,
     load_checkpoint,
     save_checkpoint,
 )
+from lmcompare.training.costs import BudgetMeter, reset_peak_memory
 from lmcompare.training.optimizer import adamw, pretraining_schedule
 
 

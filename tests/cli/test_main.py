@@ -35,14 +35,14 @@ def perform(experiment, cell, context):
 
 SCRIPT = """
 import functools
-from lmcompare.execution import cells, run as execution
+from lmcompare.execution import jobs, run as execution
 from lmcompare.cli.main import main
 def report(output):
     path = output / "report.md"
     path.write_text("# small" + chr(10) + "The answer." + chr(10) + "![figure](x.png)" + chr(10) + "more")
     return path
 execution.write_report = report
-cells.WorkOptions = functools.partial(cells.WorkOptions, perform="dummy_cli:perform")
+jobs.WorkOptions = functools.partial(jobs.WorkOptions, perform="dummy_cli:perform")
 main()
 """
 

@@ -18,7 +18,7 @@ import yaml
 from lmcompare.core.errors import InputError, LmcompareError
 from lmcompare.core.records import read_records, read_runs
 from lmcompare.execution import run as running
-from lmcompare.execution.cells import WorkOptions, load_cell
+from lmcompare.execution.jobs import WorkOptions, load_cell
 from lmcompare.execution.plan import plan
 from lmcompare.execution.run import run
 from lmcompare.experiments.experiment import Experiment, parse
@@ -66,7 +66,7 @@ def perform(experiment, cell, context):
 SCRIPT = """
 import sys, json, pathlib
 from lmcompare.execution import run as running
-from lmcompare.execution.cells import WorkOptions
+from lmcompare.execution.jobs import WorkOptions
 from lmcompare.experiments.experiment import parse
 running.write_report = lambda output: output / "report.md"
 experiment, output, cache = parse(json.loads(sys.argv[1])), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])

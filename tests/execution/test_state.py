@@ -6,7 +6,7 @@ import pytest
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.records import Run, to_frame
-from lmcompare.execution.cells import cell_folder
+from lmcompare.execution.jobs import cell_folder
 from lmcompare.execution.plan import plan
 from lmcompare.execution.state import RunState, locked
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from lmcompare.execution.cells import Job, WorkOptions, cell_folder
+from lmcompare.execution.jobs import Job, WorkOptions, cell_folder
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import parse
 

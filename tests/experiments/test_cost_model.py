@@ -18,7 +18,7 @@ from lmcompare.models.batch_tensors import BatchTensors
 from lmcompare.models.network import build_network
 from lmcompare.objectives import OBJECTIVES
 from lmcompare.training.batches import TrainingBatches, TrainingData
-from lmcompare.training.budget import BudgetMeter
+from lmcompare.training.costs import BudgetMeter
 
 ROLES = {"causal": "decoder", "masked": "encoder", "seq2seq": "encoder-decoder"}
 

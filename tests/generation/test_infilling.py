@@ -8,7 +8,7 @@ import torch
 
 from lmcompare.core.errors import InputError
 from lmcompare.core.example import IGNORE, Example, collate
-from lmcompare.core.infilling import FilledSpans, SpanInContext
+from lmcompare.core.infilling_types import FilledSpans, SpanInContext
 from lmcompare.generation.infilling import RANKED_BY_TEXT
 from lmcompare.generation.infilling_template import TypedTemplate, parse
 from lmcompare.generation.sampling import DecodedTokens

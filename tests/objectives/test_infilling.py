@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lmcompare.core.infilling import SpanInContext
+from lmcompare.core.infilling_types import SpanInContext
 from lmcompare.models.pretrained_objectives import (
     PretrainedCausal,
     PretrainedMasked,

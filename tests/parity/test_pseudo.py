@@ -10,7 +10,7 @@ from tiny import build
 
 import lmcompare
 from lmcompare.core.errors import InputError
-from lmcompare.scoring.likelihood import LikelihoodBound, LogLikelihood, PseudoLogLikelihood
+from lmcompare.scoring.score_types import LikelihoodBound, LogLikelihood, PseudoLogLikelihood
 
 SENTENCE = "an actor who was unbelievably good, don't you think?"
 

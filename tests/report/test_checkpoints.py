@@ -12,7 +12,7 @@ from lmcompare.core.records import CheckpointInfo
 from lmcompare.report import write
 from lmcompare.report.analysis import analyze
 from lmcompare.report.results import Results, read
-from lmcompare.report.sections.budget import budget, fingerprints
+from lmcompare.report.sections.costs import budget, fingerprints
 from lmcompare.report.sections.setup import finished_seeds, scale
 
 Maker = Callable[..., Any]

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lmcompare.report.formatting import control_title
-from lmcompare.report.sections.budget import COSTS
+from lmcompare.report.sections.costs import COSTS
 
 _NUMBER = re.compile(
     r"(?<![\w.])([−+-]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"

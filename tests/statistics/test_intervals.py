@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lmcompare.core.errors import InputError
-from lmcompare.statistics import difference, draws, estimate, mcnemar, wilson
+from lmcompare.statistics import difference, estimate, mcnemar, resampling, wilson
 
 VALUES = st.lists(st.lists(st.integers(-50, 50), min_size=4, max_size=4), min_size=1, max_size=4)
 
@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_interval():
 def test_items_in_small_portions_give_the_same_interval(monkeypatch):
     values = np.random.default_rng(0).standard_normal((1, 40))
     whole = estimate(values, resamples=5000)
-    monkeypatch.setattr(draws, "_CHUNK", 1000)
+    monkeypatch.setattr(resampling, "_CHUNK", 1000)
     parts = estimate(values, resamples=5000)
     assert (parts.low, parts.high) == pytest.approx(
         (whole.low, whole.high), abs=0.05 * (whole.high - whole.low)

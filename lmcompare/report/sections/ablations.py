@@ -17,7 +17,7 @@ from lmcompare.report.markdown import slug
 from lmcompare.report.outcomes import PROPER
 from lmcompare.report.results import CONTROL, PRETRAINED, SCRATCH, Results
 from lmcompare.report.sections.base import Figure, Section
-from lmcompare.report.sections.budget import flattened
+from lmcompare.report.sections.costs import flattened
 from lmcompare.report.tables import Column, Table, model_or_control
 
 LABELS, MASK, TEMPERATURE = "items", "adaptation: attention", "temperature"

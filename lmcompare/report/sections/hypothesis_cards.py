@@ -66,7 +66,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
     if not judged:
         return []
     return [
-        Section("hypotheses", {"table": table(judged)}, first_page=True),
+        Section("hypotheses_summary", {"table": table(judged)}, first_page=True),
         Section("hypothesis_cards", {"cards": judged}),
     ]
 

@@ -46,7 +46,11 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
         return [Section("learning_curves", facts)]
     first = {"below_unigram": figures["below_unigram"]}
     return [
-        *([Section("learning_curve", first, first_page=True)] if first["below_unigram"] else []),
+        *(
+            [Section("learning_curves_summary", first, first_page=True)]
+            if first["below_unigram"]
+            else []
+        ),
         Section("learning_curves", facts | {"below_unigram": None}),
     ]
 

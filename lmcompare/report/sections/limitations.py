@@ -8,7 +8,7 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.results import SCRATCH, Results
 from lmcompare.report.sections import setup
 from lmcompare.report.sections.base import Section
-from lmcompare.report.sections.budget import matched
+from lmcompare.report.sections.costs import matched
 from lmcompare.report.sections.matching import matched_costs
 
 

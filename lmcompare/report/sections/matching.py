@@ -9,7 +9,7 @@ from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.formatting import engineering
 from lmcompare.report.results import Results
 from lmcompare.report.sections.base import Section
-from lmcompare.report.sections.budget import COSTS, TOLERANCE, means
+from lmcompare.report.sections.costs import COSTS, TOLERANCE, means
 from lmcompare.report.tables import Column, Table, name, strong
 
 _COUNTED_AS = {"tokens": "corpus_tokens", "flops": "training_flops"}

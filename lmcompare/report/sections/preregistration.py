@@ -16,7 +16,7 @@ from lmcompare.report.sections import (
     quality_per_flop,
 )
 from lmcompare.report.sections.base import Section
-from lmcompare.report.sections.budget import differs, means
+from lmcompare.report.sections.costs import differs, means
 
 
 def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:

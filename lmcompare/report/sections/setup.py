@@ -11,7 +11,7 @@ from lmcompare.core.settings import CONVERGENCE_MARGIN
 from lmcompare.report.analysis import TaskAnalysis
 from lmcompare.report.results import Results
 from lmcompare.report.sections.base import Section
-from lmcompare.report.sections.budget import means, sizes
+from lmcompare.report.sections.costs import means, sizes
 
 _MANY = 4
 """More values than this are written as a range."""

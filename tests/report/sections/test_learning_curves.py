@@ -8,7 +8,7 @@ import pytest
 from lmcompare.core.records import Convergence
 from lmcompare.report import rendering
 from lmcompare.report.results import Results, read
-from lmcompare.report.sections import budget, learning_curves
+from lmcompare.report.sections import costs, learning_curves
 from tests.report.test_plots import size
 
 
@@ -117,7 +117,7 @@ def test_many_models_have_no_panels(searched: Results) -> None:
 
 
 def test_many_models_have_a_narrow_budget(searched: Results) -> None:
-    table = budget.budget(searched)
+    table = costs.budget(searched)
     assert table is not None
     heading, _, *lines = table.markdown.splitlines()
     assert heading == "| cost (mean over seeds) | smallest | largest | largest / smallest |"

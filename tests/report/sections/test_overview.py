@@ -12,8 +12,8 @@ from lmcompare.report import summary as across_folders
 from lmcompare.report.analysis import Comparison, MeasuredModel, TaskAnalysis, analyze
 from lmcompare.report.results import CONTROL, PRETRAINED, read
 from lmcompare.report.sections import overview
-from lmcompare.report.sections.headline import facts
 from lmcompare.report.sections.overview import across, best, outcome, table
+from lmcompare.report.sections.task_summary import facts
 from lmcompare.statistics import Reason, Verdict
 
 
@@ -81,7 +81,7 @@ def test_a_bound_is_no_control_to_beat(found: list[TaskAnalysis]) -> None:
     bounded = replace(sentiment, measured=measured, control_comparisons=controls)
     control = best(bounded, CONTROL)
     assert control is not None and control.model.startswith("tf-idf")
-    lines = rendering.render("headline", facts(bounded)).splitlines()
+    lines = rendering.render("task_summary", facts(bounded)).splitlines()
     assert [line for line in lines if "oracle" in line] == [
         "- oracle, the best guess of each list (100.0%): an upper bound, which no model can exceed."
     ]
@@ -98,10 +98,10 @@ def test_equal_values_are_all_bold_and_none_is_called_best(found: list[TaskAnaly
     made = table([equal], ["causal", "masked", "seq2seq"])
     assert made is not None
     assert sum("**" in cell for cell in cells(made.markdown.splitlines()[2])) == 4
-    text = rendering.render("headline", facts(equal))
+    text = rendering.render("task_summary", facts(equal))
     assert "**`causal`, `masked` and `seq2seq` have the same value (50.0%).**" in text
     measured["seq2seq", PRETRAINED] = valued(measured["seq2seq", PRETRAINED], 0.4)
-    text = rendering.render("headline", facts(replace(equal, measured=measured)))
+    text = rendering.render("task_summary", facts(replace(equal, measured=measured)))
     assert "has the best value, not significantly different from `masked` or `seq2seq`." in text
 
 

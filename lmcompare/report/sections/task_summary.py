@@ -23,7 +23,10 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
     """Return one section a task."""
     return [
         Section(
-            "headline", facts(one, constant_outputs(results, one.task.name)), one.task.name, True
+            "task_summary",
+            facts(one, constant_outputs(results, one.task.name)),
+            one.task.name,
+            True,
         )
         for one in analyses
     ]

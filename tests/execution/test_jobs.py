@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lmcompare.core.errors import LmcompareError
-from lmcompare.execution.cells import Job, WorkOptions, _adopt_newer_checkpoint, explain
+from lmcompare.execution.jobs import Job, WorkOptions, _adopt_newer_checkpoint, explain
 from lmcompare.execution.plan import plan
 from lmcompare.experiments.experiment import Experiment
 

@@ -1,6 +1,4 @@
-"""Spans between two contexts, many at once, in ids: how likely they are, and the best that could
-stand there.
-"""
+"""Infilling of many spans given as ids: their log-likelihoods and their most likely fills."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmcompare.core.example import IGNORE, Example, Ids, collate
-from lmcompare.core.infilling import SpanInContext
+from lmcompare.core.infilling_types import SpanInContext
 from lmcompare.generation.sampling import DecodedTokens, Sampling
 from lmcompare.generation.unmasking import unmask
 from lmcompare.models.network import BatchTensors, evaluation_mode

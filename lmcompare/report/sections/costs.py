@@ -54,7 +54,7 @@ def sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section
         "checkpoints": results.checkpoints,
         "adaptation": adaptation(results),
     }
-    return [Section("budget", facts)]
+    return [Section("costs", facts)]
 
 
 def convergence_sections(results: Results, analyses: Sequence[TaskAnalysis]) -> list[Section]:

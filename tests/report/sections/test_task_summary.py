@@ -8,8 +8,8 @@ from lmcompare.report import rendering
 from lmcompare.report.analysis import Comparison, TaskAnalysis, analyze
 from lmcompare.report.results import Results, read
 from lmcompare.report.sections import overview, setup
-from lmcompare.report.sections.budget import budget, matched
-from lmcompare.report.sections.headline import facts
+from lmcompare.report.sections.costs import budget, matched
+from lmcompare.report.sections.task_summary import facts
 from lmcompare.statistics import Limit, Reason, Verdict
 
 
@@ -24,7 +24,7 @@ def analysis(rows: Results) -> TaskAnalysis:
 
 
 def words(analysis: TaskAnalysis) -> str:
-    return rendering.render("headline", facts(analysis))
+    return rendering.render("task_summary", facts(analysis))
 
 
 def moved(one: Comparison, value: float, width: float = 0.01, holm: float = 0.001) -> Comparison:

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lmcompare.core.example import collate
 from lmcompare.models.network import BatchTensors, build_network
 from lmcompare.objectives import OBJECTIVES
-from lmcompare.training.budget import (
+from lmcompare.training.costs import (
     BudgetMeter,
     batch_flops,
     decoder_lengths,

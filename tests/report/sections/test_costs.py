@@ -5,7 +5,7 @@ import pytest
 
 from lmcompare.core.records import Convergence
 from lmcompare.report.results import Results, read
-from lmcompare.report.sections.budget import (
+from lmcompare.report.sections.costs import (
     convergence,
     counts,
     differs,

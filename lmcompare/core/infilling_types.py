@@ -1,4 +1,4 @@
-"""A span between two contexts: what an objective is given to score or to fill it."""
+"""Types of infilling: a span between two contexts, a template with masked spans, and its fills."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
