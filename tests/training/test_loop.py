@@ -46,7 +46,7 @@ UL2 = {
         {"objective": {"kind": "seq2seq", "corruption_rate": 0.5}, "name": "much"},
         {"objective": {"kind": "prefix", "architecture": "encoder-decoder"}},
     ],
-    "answer": "prefix",
+    "inference": "prefix",
 }
 FURTHER = ["prefix", "glm", "bart", UNIFORM, MIXTURE, SCHEDULE, UL2]
 
