@@ -153,7 +153,10 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, file: Path) 
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [
-        ("objectives", ["masked", "      mask_rate = 0.15: share of the tokens that are predicted"]),
+        (
+            "objectives",
+            ["masked", "      mask_rate = 0.15: share of the tokens that are predicted"],
+        ),
         ("sources", ["text", "      encoding = utf-8: of the files"]),
         ("tasks", ["continuation", "      steps = null: "]),
         ("metrics", ["accuracy", "    Share of answers that are right."]),
