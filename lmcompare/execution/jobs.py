@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,15 @@ from filelock import FileLock, Timeout
 
 from lmcompare.core.cells import Cell, CellContext, Progress
 from lmcompare.core.errors import InputError, LmcompareError
-from lmcompare.core.records import Run, read_records, read_runs, to_frame, write_records, write_runs
+from lmcompare.core.records import (
+    Record,
+    Run,
+    read_records,
+    read_runs,
+    to_frame,
+    write_records,
+    write_runs,
+)
 from lmcompare.experiments.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -175,21 +183,25 @@ def run_cell(
         run, records = getattr(import_module(module), function)(experiment, job.cell, context)
         synchronize()
 
-        # Publish the results: the rename is what makes the cell finished.
         if main:
-            write_records(partial / "records.parquet", to_frame(records))
-            write_runs(partial / "run.json", [run])
-            shutil.rmtree(partial / "checkpoint", ignore_errors=True)
-            if final.exists():
-                previous = final.with_name(f"{final.name}.old")
-                shutil.rmtree(previous, ignore_errors=True)
-                final.rename(previous)
-                shutil.rmtree(previous, ignore_errors=True)
-            partial.rename(final)
+            _publish(partial, final, run, records)
         synchronize()
         return "done"
     finally:
         lock.release()
+
+
+def _publish(partial: Path, final: Path, run: Run, records: Sequence[Record]) -> None:
+    """Write the results; the rename at the end is what makes the cell finished."""
+    write_records(partial / "records.parquet", to_frame(records))
+    write_runs(partial / "run.json", [run])
+    shutil.rmtree(partial / "checkpoint", ignore_errors=True)
+    if final.exists():
+        previous = final.with_name(f"{final.name}.old")
+        shutil.rmtree(previous, ignore_errors=True)
+        final.rename(previous)
+        shutil.rmtree(previous, ignore_errors=True)
+    partial.rename(final)
 
 
 def _adopt_newer_checkpoint(checkpoint: Path) -> None:

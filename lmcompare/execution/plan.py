@@ -49,72 +49,92 @@ def plan(experiment: Experiment) -> list[Cell]:
     if problems:
         raise InputError(*problems)
 
-    cells: list[Cell] = []
-
-    def add(
-        kind: Any, name: str, settings: Any, needs: Sequence[Cell], parts: Any, **belongs: Any
-    ) -> Cell:
-        key = cell_key(kind, settings, [cell.key for cell in needs], parts)
-        names: dict[str, Any] = {"model": "", "seed": 0, "task": "", "condition": ""} | belongs
-        needed = tuple(cell.name for cell in needs)
-        cells.append(Cell(name=name, kind=kind, needs=needed, key=key, **names))
-        return cells[-1]
-
-    # The data that all share, and the controls.
+    draft = _Plan(experiment, tasks, checkpoints)
     shared = {
         "corpus": corpus,
         "tokenizer": plain(experiment.tokenizer),
         "sequence": plain(experiment.sequence),
     }
-    prepare = add("prepare", "prepare", shared, [], [experiment.corpus])
-    for name, task in experiment.tasks.items():
-        # The n-gram controls read as many tokens as each network.
-        settings = {"task": tasks[name], "tokens": experiment.training.tokens}
-        parts = [experiment.corpus, task]
-        add(
-            "control", f"{name}/control", settings, [prepare], parts, task=name, condition="control"
-        )
-
-    # For each seed every network, then every task on it.
+    prepare = draft.add("prepare", "prepare", shared, [])
+    draft.add_controls(prepare)
     for seed in experiment.seeds:
+        draft.add_seed(seed, prepare)
+    return draft.cells
+
+
+class _Plan:
+    """Cells in the making: each is added after those that it needs."""
+
+    def __init__(
+        self, experiment: Experiment, tasks: dict[str, Any], checkpoints: dict[str, Any]
+    ) -> None:
+        self.experiment = experiment
+        self.tasks = tasks
+        self.checkpoints = checkpoints
+        self.cells: list[Cell] = []
+
+    def add(
+        self, kind: Any, name: str, settings: Any, needs: Sequence[Cell], **belongs: Any
+    ) -> Cell:
+        parts: list[Any] = [self.experiment.corpus]
+        if task := belongs.get("task"):
+            parts.append(self.experiment.tasks[task])
+        key = cell_key(kind, settings, [cell.key for cell in needs], parts)
+        names: dict[str, Any] = {"model": "", "seed": 0, "task": "", "condition": ""} | belongs
+        needed = tuple(cell.name for cell in needs)
+        self.cells.append(Cell(name=name, kind=kind, needs=needed, key=key, **names))
+        return self.cells[-1]
+
+    def add_controls(self, prepare: Cell) -> None:
+        for name, content in self.tasks.items():
+            # The n-gram controls read as many tokens as each network.
+            settings = {"task": content, "tokens": self.experiment.training.tokens}
+            cell = f"{name}/control"
+            self.add("control", cell, settings, [prepare], task=name, condition="control")
+
+    def add_seed(self, seed: int, prepare: Cell) -> None:
+        """Add every network of a seed, then every task on each of them."""
         networks: dict[str, Any] = {}
         pretrained: dict[str, Cell] = {}
-        for name, model in experiment.models.items():
-            if name in checkpoints:
-                networks[name] = {"checkpoint": checkpoints[name], "seed": seed}
+        for name, model in self.experiment.models.items():
+            if name in self.checkpoints:
+                networks[name] = {"checkpoint": self.checkpoints[name], "seed": seed}
                 continue
             networks[name] = {
                 "objective": _content(model.objective),
-                "network": plain(experiment.network_of(name)),
+                "network": plain(self.experiment.network_of(name)),
                 "seed": seed,
             }
-            training = plain(experiment.training_of(name))
-            del training["checkpoint_minutes"]
+            training = plain(self.experiment.training_of(name))
+            del training["checkpoint_minutes"]  # decides no result
             settings = networks[name] | {"training": training}
-            parts = [experiment.corpus]
             cell = f"pretrain/{name}/{seed}"
-            pretrained[name] = add(
-                "pretrain", cell, settings, [prepare], parts, model=name, seed=seed
+            pretrained[name] = self.add(
+                "pretrain", cell, settings, [prepare], model=name, seed=seed
             )
-        for task_name, task in experiment.tasks.items():
-            parts = [experiment.corpus, task]
+        for task in self.tasks:
             for name, network in networks.items():
-                if task_name not in experiment.tasks_of(name):
-                    continue
-                for condition in task.conditions:
-                    needs = [prepare]
-                    if condition == "pretrained" and name in pretrained:
-                        needs.append(pretrained[name])
-                    settings = network | {"task": tasks[task_name], "condition": condition}
-                    belongs = {
-                        "model": name,
-                        "seed": seed,
-                        "task": task_name,
-                        "condition": condition,
-                    }
-                    cell = f"{task_name}/{name}/{seed}/{condition}"
-                    add("task", cell, settings, needs, parts, **belongs)
-    return cells
+                if task in self.experiment.tasks_of(name):
+                    needs = [prepare, pretrained[name]] if name in pretrained else [prepare]
+                    self.add_conditions(task, name, network, needs)
+
+    def add_conditions(
+        self, task: str, model: str, network: dict[str, Any], needs: list[Cell]
+    ) -> None:
+        """Add a task on a network; from random initialization it needs no pretraining."""
+        seed = network["seed"]
+        for condition in self.experiment.tasks[task].conditions:
+            settings = network | {"task": self.tasks[task], "condition": condition}
+            self.add(
+                "task",
+                f"{task}/{model}/{seed}/{condition}",
+                settings,
+                needs if condition == "pretrained" else needs[:1],
+                model=model,
+                seed=seed,
+                task=task,
+                condition=condition,
+            )
 
 
 def _checked_content(task: Any, path: str, problems: list[str]) -> Any:
