@@ -47,7 +47,7 @@ def pretraining_schedule(training: settings.TrainingSettings, steps: int) -> Cal
 def finetuning_schedule(warmup_ratio: float, steps: int) -> Callable[[int], float]:
     """Return the factor of the learning rate at each step: linear warmup, then linear decay to 0.
 
-    >>> factor = finetuning_schedule(warmup=0.5, steps=4)
+    >>> factor = finetuning_schedule(warmup_ratio=0.5, steps=4)
     >>> [factor(step) for step in range(4)]
     [0.5, 1.0, 1.0, 0.5]
     """
